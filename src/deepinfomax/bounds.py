@@ -1,0 +1,142 @@
+"""Bounds: the scores of true pairs and of false pairs -> one number in nats, to be maximised.
+
+A critic scores pairs. *Positives* are pairs drawn together, from the joint distribution J; *negatives* are pairs
+drawn apart, from the product of the marginals M (paper §3.1). Every bound here is a pure function
+
+    bound(positive, negative)     positive (..., P), negative (..., K)  ->  scalar
+
+whose leading axes are *anchors*: each anchor's P positives share its K negatives. Which pairs are positives and
+which are neither is the business of `pairs.py`; tensors are all that is known here.
+
+For millions of negatives the K scores need never be kept: a bound needs only one *statistic* of each anchor's
+negatives (a log-sum-exp, or a sum), see `Bound.statistic` and `Bound.from_statistic`.
+
+| name | E+ of a positive u | E- of the negatives | range | estimates |
+| --- | --- | --- | --- | --- |
+| infonce | u - log(e^u + sum e^u-) + log(1 + K) | in the same softmax | (-inf, log(1 + K)] | lower bound of MI |
+| dv | u | log mean e^u | (-inf, inf) | lower bound of MI, in the limit of many negatives |
+| nwj (= kl) | u | mean e^(u - 1) | (-inf, inf) | lower bound of MI, unbiased |
+| smile | u | log mean clip(e^u, e^-tau, e^tau) | (-inf, inf) | MI, neither lower nor upper bound |
+| jsd | log 2 - sp(-u) | mean sp(u) - log 2 | (-inf, 2 log 2] | twice the Jensen-Shannon divergence |
+| gan | -sp(-u) | mean sp(u) | (-inf, 0] | jsd - 2 log 2, the paper's eq. (4) |
+| reverse_kl | -e^-u | mean u - 1 | (-inf, inf) | KL(M || J) |
+| squared_hellinger | 1 - e^-u | mean e^u - 1 | (-inf, 2) | squared Hellinger distance |
+| chi2 | u | mean u^2/4 + u | (-inf, inf) | Pearson's chi^2(J || M) |
+
+sp(u) = log(1 + e^u). Every value is a lower bound of *its own* divergence for any critic, so an untrained critic
+may well give a negative number; that is no bug.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from deepinfomax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One variational bound, as the pieces of its formula."""
+
+    name: str
+    positive: Callable[[Tensor], Tensor]  #: E+ of a positive's score, elementwise
+    negative: Callable[[Tensor], Tensor] | None  #: applied to a negative's score before pooling; None: nothing
+    pool: Literal["logsumexp", "sum"]  #: how the negatives of one anchor become one statistic
+    per_anchor: bool = False  #: infoNCE: each positive stands in one softmax with its anchor's negatives
+    lower_bound_of_mi: bool = False  #: whether its expectation never exceeds the mutual information
+    trained_as: str | None = None  #: the bound whose gradient trains a critic for this one, where it is not its own
+
+    def __call__(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """positive (..., P), negative (..., K) with the same leading axes -> scalar in nats.
+
+        Raises UserError where the shapes do not fit or there is no negative at all.
+        """
+        if positive.shape[:-1] != negative.shape[:-1]:
+            raise UserError(
+                f"{self.name}: positives {tuple(positive.shape)} and negatives {tuple(negative.shape)} need the same "
+                "leading axes, one row of each per anchor"
+            )
+        if negative.shape[-1] == 0 or negative.numel() == 0:
+            raise UserError(f"{self.name}: no negatives; a batch needs at least two samples")
+        return self.from_statistic(positive, self.statistic(negative), negative.shape[-1])
+
+    def statistic(self, negative: Tensor) -> Tensor:
+        """The one number a bound needs of an anchor's negatives: (..., K) -> (...)."""
+        terms = negative if self.negative is None else self.negative(negative)
+        return terms.logsumexp(-1) if self.pool == "logsumexp" else terms.sum(-1)
+
+    def from_statistic(self, positive: Tensor, statistic: Tensor, count: int) -> Tensor:
+        """positive (..., P), statistic (...) of `count` negatives an anchor -> scalar in nats."""
+        if self.per_anchor:  # eq. (5), with the log(1 + K) that makes it a bound in nats
+            log_softmax = positive - torch.logaddexp(positive, statistic.unsqueeze(-1))
+            return log_softmax.mean() + math.log1p(count)
+        total = count * statistic.numel()
+        if self.pool == "logsumexp":  # eq. (2): the expectation over M is over the negatives of all anchors
+            return self.positive(positive).mean() - (statistic.flatten().logsumexp(0) - math.log(total))
+        return self.positive(positive).mean() - statistic.sum() / total
+
+    def cap(self, count: int) -> float:
+        """The largest value the bound can take with `count` negatives per anchor, in nats (inf: none)."""
+        caps = {
+            "infonce": math.log1p(count),
+            "jsd": 2 * math.log(2),
+            "gan": 0.0,
+            "squared_hellinger": 2.0,
+        }
+        return caps.get(self.name, math.inf)
+
+
+def _identity(u: Tensor) -> Tensor:
+    return u
+
+
+# logsigmoid, not softplus: torch's softplus turns linear above 20, an error of 2e-9 that float64 checks see.
+infonce = Bound("infonce", _identity, None, "logsumexp", per_anchor=True, lower_bound_of_mi=True)
+dv = Bound("dv", _identity, None, "logsumexp", lower_bound_of_mi=True)
+nwj = Bound("nwj", _identity, lambda u: torch.exp(u - 1), "sum", lower_bound_of_mi=True)
+jsd = Bound("jsd", lambda u: math.log(2) + logsigmoid(u), lambda u: -logsigmoid(-u) - math.log(2), "sum")
+gan = Bound("gan", logsigmoid, lambda u: -logsigmoid(-u), "sum")
+kl = Bound("kl", nwj.positive, nwj.negative, "sum", lower_bound_of_mi=True)
+reverse_kl = Bound("reverse_kl", lambda u: -torch.exp(-u), lambda u: u - 1, "sum")
+squared_hellinger = Bound("squared_hellinger", lambda u: -torch.expm1(-u), torch.expm1, "sum")
+# E+ = u, E- = u²/4 + u (Nowozin et al. 2016, Table 6). The authors' code has u² and -(|u|+1)²/2: unbounded.
+chi2 = Bound("chi2", _identity, lambda u: u.square() / 4 + u, "sum")
+
+
+def smile_with(tau: float) -> Bound:
+    """SMILE (Song & Ermon 2020, eq. 10) with its clip at e^-tau and e^tau; tau = inf is `dv`.
+
+    Its own gradient pushes positives up without end once the negatives are clipped, so a critic for it is trained as
+    its authors do, by `jsd`, and only read out by this formula (`Bound.trained_as`).
+    """
+    return Bound("smile", _identity, lambda u: u.clamp(-tau, tau), "logsumexp", trained_as="jsd")
+
+
+smile = smile_with(5.0)
+
+BOUNDS: dict[str, Bound] = {
+    bound.name: bound for bound in (infonce, jsd, dv, nwj, smile, kl, reverse_kl, squared_hellinger, chi2, gan)
+}
+_ALIASES = {
+    "nce": "infonce",
+    "rkl": "reverse_kl",
+    "h2": "squared_hellinger",
+    "hellinger": "squared_hellinger",
+    "x2": "chi2",
+}
+
+
+def get(bound: "str | Bound") -> Bound:
+    """The bound of that name; raises UserError that lists the names."""
+    if isinstance(bound, Bound):
+        return bound
+    name = bound.lower().replace("-", "_")
+    found = BOUNDS.get(_ALIASES.get(name, name))
+    if found is None:
+        raise UserError(f"unknown bound {bound!r}; choose one of {', '.join(BOUNDS)}")
+    return found

@@ -1,0 +1,21 @@
+"""Data: from whatever the user points at to uint8 arrays, and from those to batches on the device."""
+
+from deepinfomax.data.arrays import from_array
+from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.data.batches import Batches
+from deepinfomax.data.description import describe, render_description
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.loading import load
+from deepinfomax.data.names import NAMES
+
+__all__ = [
+    "NAMES",
+    "Augmentation",
+    "Batches",
+    "ImageSet",
+    "describe",
+    "from_array",
+    "load",
+    "normalise",
+    "render_description",
+]

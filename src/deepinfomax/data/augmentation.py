@@ -1,0 +1,200 @@
+"""Augmentation in batch, on the device: a whole batch is flipped, cropped and coloured by a few tensor operations.
+
+The paper trains without augmentation, except on STL-10: "random 64x64 crop and horizontal flip in unsupervised
+training" of the 96x96 images. The authors' code of 2018 resizes a random area instead (`random_resized_crop=64`) and
+their README of 2019 resizes without cropping. The paper's text is followed here: `crop=64, flip=True`, and in `eval()`
+mode, for probes and tests, the centre crop of 64.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepinfomax.errors import UserError
+
+ASPECT = (3 / 4, 4 / 3)  #: width to height of a random area, as in Inception's recipe and every one since
+
+
+class Augmentation(nn.Module):
+    """Random views of a batch in training mode; in eval mode the matching deterministic view of the same shape.
+
+    Images are (N, C, H, W), uint8 or float in [-1, 1], and keep their type. Every draw comes from torch's global
+    generators, so a seed set before the call decides it.
+
+    Arguments:
+        flip: mirror left and right with probability one half; in eval mode, no flip.
+        crop: a window of `crop` x `crop` pixels at a uniformly random place; in eval mode, the centre.
+        padding: pixels added on each side before the crop by reflection, which brings in no colour of its own
+            (the customary zeros are grey after normalisation).
+        random_resized_crop: an area of a random share `scale` of the image, with sides 3:4 to 4:3, resized to so many
+            pixels; in eval mode, the whole image resized.
+        scale: smallest and largest share of the area for `random_resized_crop`.
+        jitter: brightness, contrast and saturation each change by a factor in [1 - jitter, 1 + jitter], hue by
+            jitter/5 of a turn at most; grey images change in brightness and contrast. None in eval mode.
+        grayscale: probability that an image loses its colour. None in eval mode.
+
+    Raises:
+        UserError: settings out of range, or both kinds of crop.
+    """
+
+    def __init__(
+        self,
+        flip: bool = False,
+        crop: int | None = None,
+        padding: int = 0,
+        random_resized_crop: int | None = None,
+        scale: tuple[float, float] = (0.2, 1.0),
+        jitter: float = 0.0,
+        grayscale: float = 0.0,
+    ):
+        super().__init__()
+        if crop is not None and random_resized_crop is not None:
+            raise UserError("augmentation.crop and augmentation.random_resized_crop exclude each other; choose one")
+        if padding and crop is None:
+            raise UserError("augmentation.padding needs augmentation.crop: it is what the crop is taken from")
+        for name, pixels, least in (
+            ("crop", crop, 1),
+            ("random_resized_crop", random_resized_crop, 1),
+            ("padding", padding, 0),
+        ):
+            if pixels is not None and pixels < least:
+                raise UserError(f"augmentation.{name} must be at least {least} pixels, not {pixels}")
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise UserError(f"augmentation.scale must be two ascending shares of the area in (0, 1], not {scale}")
+        if not 0 <= jitter <= 1 or not 0 <= grayscale <= 1:
+            raise UserError(f"augmentation.jitter and grayscale must lie in [0, 1], not {jitter} and {grayscale}")
+        self.flip, self.crop, self.padding = flip, crop, padding
+        self.random_resized_crop, self.scale = random_resized_crop, scale
+        self.jitter, self.grayscale = jitter, grayscale
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape, without the batch axis, of what `forward` makes of images of `shape`."""
+        size = self.crop or self.random_resized_crop
+        if size is None:
+            return shape
+        if len(shape) != 3:
+            raise UserError(f"augmentation crops images of shape (C, H, W), not {shape}")
+        channels, height, width = shape
+        if self.crop and self.crop > min(height, width) + 2 * self.padding:
+            raise UserError(
+                f"augmentation.crop {self.crop} is larger than the images, {width}x{height}; resize them first"
+            )
+        if self.padding >= min(height, width):
+            raise UserError(
+                f"augmentation.padding {self.padding} must be below the size of the images, {width}x{height}"
+            )
+        return channels, size, size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, *output_shape((C, H, W)))"""
+        self.output_shape(tuple(images.shape[1:]))
+        if self.crop is not None:
+            images = random_crop(images, self.crop, self.padding) if self.training else centre_crop(images, self.crop)
+        if self.random_resized_crop is not None:
+            size = self.random_resized_crop
+            images = random_area(images, size, self.scale) if self.training else _resized(images, size)
+        if not self.training:
+            return images
+        if self.flip:
+            images = random_flip(images)
+        if self.jitter:
+            images = random_colour(images, self.jitter)
+        if self.grayscale:
+            images = random_grey(images, self.grayscale)
+        return images
+
+
+def random_flip(images: Tensor) -> Tensor:
+    """Each image mirrored left and right with probability one half."""
+    mirrored = torch.rand(len(images), device=images.device) < 0.5
+    return torch.where(mirrored.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+
+
+def random_crop(images: Tensor, size: int, padding: int = 0) -> Tensor:
+    """A window of size x size of each image, its corner uniform over all that fit into the padded image."""
+    images = _reflected(images, padding)
+    count, _, height, width = images.shape
+    top = torch.randint(height - size + 1, (count,), device=images.device)
+    left = torch.randint(width - size + 1, (count,), device=images.device)
+    # (N, C, tops, lefts, size, size) is only a view; the index copies one window of each image
+    windows = images.unfold(2, size, 1).unfold(3, size, 1)
+    return windows[torch.arange(count, device=images.device), :, top, left]
+
+
+def centre_crop(images: Tensor, size: int) -> Tensor:
+    """The window in the middle; where the image is smaller, it is first extended by reflection."""
+    padding = max(0, -(-(size - min(images.shape[-2:])) // 2))
+    images = _reflected(images, padding)
+    top, left = ((side - size) // 2 for side in images.shape[-2:])
+    return images[..., top : top + size, left : left + size]
+
+
+def random_area(images: Tensor, size: int, scale: tuple[float, float]) -> Tensor:
+    """A random area of each image, resized to size x size (bilinear).
+
+    Area uniform in `scale`, logarithm of the aspect uniform in `ASPECT`; a side that would not fit is cut to the image.
+    """
+    count, _, height, width = images.shape
+    draw = torch.rand(4, count, device=images.device)
+    area = scale[0] + (scale[1] - scale[0]) * draw[0]
+    low, high = (torch.tensor(ratio).log().item() for ratio in ASPECT)
+    aspect = (low + (high - low) * draw[1]).exp() * height / width  # of the area's shares of width and height
+    share_x, share_y = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    # [-1, 1] spans the image: centre so that the area stays inside
+    centre_x, centre_y = (1 - share_x) * (2 * draw[2] - 1), (1 - share_y) * (2 * draw[3] - 1)
+    zero = torch.zeros_like(area)
+    affine = torch.stack([share_x, zero, centre_x, zero, share_y, centre_y], 1).view(count, 2, 3)
+    grid = functional.affine_grid(affine, [count, images.shape[1], size, size], align_corners=False)
+    sampled = functional.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
+    return _as_type(sampled, images)
+
+
+def random_colour(images: Tensor, strength: float) -> Tensor:
+    """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter)."""
+    from kornia.augmentation import ColorJitter  # its import takes a second, and only this needs it
+
+    if images.shape[1] == 3:
+        change = ColorJitter(strength, strength, strength, strength / 5, p=1.0)
+        return _from_unit(change(_to_unit(images)), images)
+    grey = _to_unit(images).expand(-1, 3, *images.shape[2:])
+    return _from_unit(ColorJitter(strength, strength, p=1.0)(grey)[:, :1], images)
+
+
+def random_grey(images: Tensor, probability: float) -> Tensor:
+    """Each image made grey with `probability`: luma (0.299 R + 0.587 G + 0.114 B) in all three channels."""
+    if images.shape[1] != 3:
+        return images
+    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
+    grey = _as_type((images.float() * weights).sum(1, keepdim=True), images)
+    chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
+    return torch.where(chosen, grey, images)
+
+
+def _reflected(images: Tensor, padding: int) -> Tensor:
+    """`padding` pixels on each side, mirrored at the border pixel; for every type (torch's own has none for uint8)."""
+    if not padding:
+        return images
+    for axis in (2, 3):
+        side = images.shape[axis]
+        places = torch.arange(-padding, side + padding, device=images.device).abs()
+        images = images.index_select(axis, torch.where(places < side, places, 2 * (side - 1) - places))
+    return images
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    resized = functional.interpolate(images.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return _as_type(resized, images)
+
+
+def _to_unit(images: Tensor) -> Tensor:
+    """uint8 or [-1, 1] -> [0, 1]"""
+    return images.float() / 255 if images.dtype == torch.uint8 else (images + 1) / 2
+
+
+def _from_unit(images: Tensor, like: Tensor) -> Tensor:
+    images = images.clamp(0, 1)
+    return _as_type(images * 255, like) if like.dtype == torch.uint8 else (images * 2 - 1).to(like.dtype)
+
+
+def _as_type(images: Tensor, like: Tensor) -> Tensor:
+    return images.round().clamp(0, 255).to(torch.uint8) if like.dtype == torch.uint8 else images.to(like.dtype)

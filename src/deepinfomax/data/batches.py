@@ -1,0 +1,117 @@
+"""Batches on the device, in an order that seed and epoch alone decide."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.errors import UserError
+
+#: a set moves to the device whole when it takes at most this share of the memory that is free there
+RESIDENT_SHARE = 0.5
+
+
+class Batches:
+    """Shuffled training batches of a set: (images, labels, index), epoch by epoch.
+
+    images: float32 (batch_size, C, *S) in [-1, 1] on the device (a set of floats as it is); labels: on the device, or
+    None; index: (batch_size,) int64, positions in the set, on the device.
+
+    The order of an epoch is one permutation of the set, drawn from (seed, epoch) and nothing else. Step k of the epoch
+    is the k-th slice of batch_size * world_size of it, and a process takes its own part of that slice. So any step can
+    be computed again without the ones before, processes never see the same image in an epoch, and the processes
+    together see what one process with the whole batch would. Images that fill no whole slice are left out of the epoch.
+
+    Small sets live on the device as they are stored (CIFAR-10 is 150 MB) and no process waits for a loader; see
+    `RESIDENT_SHARE`. Larger sets are read from their memory map one batch ahead, in a thread.
+
+    Arguments:
+        resident: force (True) or forbid (False) moving the whole set to the device; None decides by free memory.
+
+    Raises:
+        UserError: the set is smaller than one batch of all processes.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+        resident: bool | None = None,
+    ):
+        together = batch_size * world_size
+        if len(images) < together:
+            processes = f" in each of {world_size} processes" if world_size > 1 else ""
+            most = len(images) // world_size
+            mend = f"pass a batch_size of at most {most}, or more images" if most else "use fewer processes"
+            have = f"{images.name or 'the set'} has {len(images):,} images"
+            raise UserError(f"{have}, fewer than a batch of {batch_size}{processes}; {mend}")
+        self.images, self.batch_size, self.seed = images, batch_size, seed
+        self.device, self.rank, self.world_size = torch.device(device), rank, world_size
+        self.resident = fits(images.images.nbytes, self.device, world_size) if resident is None else resident
+        labels = images.labels
+        self._labels = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(self.device)
+        self._pixels = _tensor(images.images).to(self.device) if self.resident else None
+
+    def __len__(self) -> int:
+        """Steps of one epoch."""
+        return len(self.images) // (self.batch_size * self.world_size)
+
+    def __call__(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+        """The batches of an epoch from step `start` on."""
+        order = self.order(epoch)
+        slices = [order[step] for step in range(start, len(self))]
+        if self._pixels is not None:
+            for rows in slices:
+                index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+                yield normalise(self._pixels[index]), self._labels_at(index), index
+        else:
+            with ThreadPoolExecutor(1) as reader:
+                pending = [reader.submit(self._read, rows) for rows in slices[:1]]
+                for step, rows in enumerate(slices):
+                    pixels = pending.pop().result()
+                    if step + 1 < len(slices):
+                        pending.append(reader.submit(self._read, slices[step + 1]))
+                    index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+                    yield normalise(pixels.to(self.device, non_blocking=True)), self._labels_at(index), index
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(steps, batch_size) int64: what this process reads in an epoch."""
+        permutation = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
+        used = permutation[: len(self) * self.batch_size * self.world_size]
+        return used.reshape(len(self), self.world_size, self.batch_size)[:, self.rank]
+
+    def _read(self, rows: np.ndarray) -> Tensor:
+        """Rows of the memory map, read in the order in which they lie on disk."""
+        stored = self.images.images
+        ascending = np.argsort(rows)
+        batch = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
+        batch[ascending] = stored[rows[ascending]]
+        pixels = torch.from_numpy(batch)
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+    def _labels_at(self, index: Tensor) -> Tensor | None:
+        return None if self._labels is None else self._labels[index]
+
+
+def fits(size: int, device: torch.device, processes: int = 1) -> bool:
+    """Whether `size` bytes are at most `RESIDENT_SHARE` of the free memory of the device.
+
+    CUDA: what its driver reports free. Elsewhere: what the system reports available, shared by all `processes`.
+    """
+    if device.type == "cuda":
+        return size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+    return size * processes <= RESIDENT_SHARE * psutil.virtual_memory().available
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """A tensor of the array's values; copied, since torch refuses read-only memory maps and the map may be on disk."""
+    return torch.from_numpy(np.array(array))

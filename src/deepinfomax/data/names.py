@@ -1,0 +1,149 @@
+"""What the user points at: a name, a path or a hub id, and which reader that means."""
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from deepinfomax.data.arrays import digits_parts, npy_parts, npz_parts
+from deepinfomax.data.encoded import Source
+from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts
+from deepinfomax.data.photos import photos
+from deepinfomax.data.tables import hub_parts, parquet_parts
+from deepinfomax.errors import UserError
+
+Parts = dict[str, Callable[[], Source]]
+
+#: the 40 attributes of CelebA in their published order
+CELEBA = (
+    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair "
+    "Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male "
+    "Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks "
+    "Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace "
+    "Wearing_Necktie Young"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published data set: its id on the hub, its columns there, and the folders a local copy may be in."""
+
+    hub: str
+    image: str = "image"
+    label: str | tuple[str, ...] = "label"
+    folders: tuple[str, ...] = ()
+    classes: int = 0  #: of the whole, where part of it is in use under the same name
+
+
+PUBLISHED = {
+    "cifar10": Published("uoft-cs/cifar10", image="img"),
+    "cifar100": Published("uoft-cs/cifar100", image="img", label="fine_label"),
+    "stl10": Published("jxie/stl10"),  # the copy that has the 100,000 unlabeled images too
+    "tiny-imagenet": Published(
+        "zh-plus/tiny-imagenet", folders=("tiny-imagenet-200", "tiny_imagenet", "tiny-imagenet-subset"), classes=200
+    ),
+    "celeba": Published("flwrlabs/celeba", label=tuple(CELEBA.split())),
+    "fashion-mnist": Published("zalando-datasets/fashion_mnist", folders=("fashion_mnist",)),
+}
+#: carried by the dependencies, no download
+EMBEDDED: dict[str, Callable[[], Parts]] = {
+    "photos": lambda: {"train": partial(photos, "train"), "test": partial(photos, "test")},
+    "digits": digits_parts,
+}
+READERS: dict[str, Callable[[Path], Parts]] = {
+    ".parquet": parquet_parts,
+    ".npy": npy_parts,
+    ".npz": npz_parts,
+    ".csv": csv_parts,
+}
+NAMES = (*PUBLISHED, *EMBEDDED)
+
+
+def find(data: str | Path, root: str | Path | None = None) -> Parts:
+    """The parts of what the user points at, by name; nothing is decoded yet.
+
+    Names look for a local copy first, in a folder of that name under `root`, else under the environment variable
+    DEEPINFOMAX_DATA, and then on the hub. A name wins over a folder called like it; ./photos is always the folder.
+
+    Raises:
+        UserError: it is nothing that can be read; the line suggests close names.
+    """
+    if not str(data):
+        raise UserError(f"no data given: pass a folder, a file, a Hugging Face id or one of {', '.join(NAMES)}")
+    name = str(data)
+    path = Path(data).expanduser()
+    if data in EMBEDDED:
+        return EMBEDDED[name]()
+    if data in PUBLISHED:
+        copy = _local_copy(name, root)
+        published = PUBLISHED[name]
+        if copy is None:
+            return hub_parts(published.hub, published.image, published.label)
+        return {part: partial(_counted, read, published) for part, read in read_path(copy).items()}
+    if path.exists():
+        return read_path(path)
+    if _is_hub_id(name):
+        return hub_parts(name)
+    raise UserError(f"there is no {name}: it is neither a file, a folder nor a known name{_close(name, path)}")
+
+
+def read_path(path: Path) -> Parts:
+    """The reader of a file or folder that exists."""
+    if path.is_dir():
+        holds_parquet = next(path.rglob("*.parquet"), None) is not None
+        return parquet_parts(path) if holds_parquet else folder_parts(path)
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise UserError(f"{path}: files must be {', '.join(READERS)}; for images pass the folder that holds them")
+    return READERS[suffix](path)
+
+
+def _counted(read: Callable[[], Source], published: Published) -> Source:
+    """With a note where a local copy holds only some of the classes."""
+    source = read()
+    if not published.classes or not source.classes or len(source.classes) == published.classes:
+        return source
+    note = f"{len(source.classes)} of {published.classes} classes: not comparable with figures for all of them"
+    return replace(source, notes=(note, *source.notes))
+
+
+def _local_copy(name: str, root: str | Path | None) -> Path | None:
+    place = root or os.environ.get("DEEPINFOMAX_DATA")
+    if not place:
+        return None
+    base = Path(place).expanduser()
+    if not base.is_dir():
+        where = "root / --data.root" if root else "the environment variable DEEPINFOMAX_DATA"
+        raise UserError(f"{where} says {base}, which is no folder")
+    candidates = [base / folder for folder in (name, *PUBLISHED[name].folders)]
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def _is_hub_id(name: str) -> bool:
+    """Whether it reads like "owner/name" and not like a mistyped path: a file we know, or in a folder that is here."""
+    owner, slash, rest = name.partition("/")
+    known = EXTENSIONS | READERS.keys()
+    plain = all(part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in (owner, rest))
+    return (
+        bool(slash)
+        and plain
+        and not owner.startswith(".")
+        and not Path(owner).exists()
+        and Path(rest).suffix not in known
+    )
+
+
+def _close(name: str, path: Path) -> str:
+    """ "; did you mean ...?" from the known names and from what lies where the path points."""
+    beside = (
+        {entry.name: str(path.parent / entry.name) for entry in path.parent.iterdir()} if path.parent.is_dir() else {}
+    )
+    close = difflib.get_close_matches(name, NAMES, 2, 0.6)
+    close += [
+        beside[match] for match in difflib.get_close_matches(path.name, beside, 2, 0.6) if beside[match] not in close
+    ]
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; names are {', '.join(NAMES)}"

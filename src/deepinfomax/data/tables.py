@@ -1,0 +1,277 @@
+"""Images in tables: parquet files, and data sets of the Hugging Face hub.
+
+Parquet files are read by pyarrow directly, batch by batch; `datasets` explains their columns. Its own loader would
+first copy every file into a cache of its own, which the decoded cache here makes superfluous.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels
+from deepinfomax.errors import UserError
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+CLASS_LISTS = ("names", "classes", "words", "fine")  #: keys of a classes.json that is no plain list
+BATCH = 512  #: rows read at a time
+CONNECT_SECONDS = 5.0
+
+
+def parquet_parts(path: Path) -> dict[str, Callable[[], Source]]:
+    """A parquet file, or a folder of them whose names or sub-folders say train, test, val, ...
+
+    Class names come from `classes.json` beside the files, else from the Hugging Face metadata in them.
+
+    Raises:
+        UserError: a file that is no parquet, or has no image column.
+    """
+    root = path if path.is_dir() else path.parent
+    found = sorted(f for f in path.rglob("*.parquet") if not f.name.startswith(".")) if path.is_dir() else [path]
+    by_part: dict[str, list[Path]] = {}
+    for file in found:
+        by_part.setdefault(_part_name(file.relative_to(root)) if path.is_dir() else "train", []).append(file)
+    schema = _schema(found[0])
+    image, label = _columns(schema, str(found[0]))
+    raw = [_label_column(files, label) for files in by_part.values()]
+    names = _classes_beside(root) or _classes_in(schema, label)
+    labels, classes = number_labels(raw, names, str(path))
+    return {
+        part: partial(_of_parquet, path.name, files, image, part_labels, classes)
+        for (part, files), part_labels in zip(by_part.items(), labels, strict=True)
+    }
+
+
+def hub_parts(identifier: str, image: str = "", label: str | Sequence[str] = "") -> dict[str, Callable[[], Source]]:
+    """A data set of the hub, or of the copy that `datasets` keeps of one.
+
+    `image` and `label` name the columns; several labels are attributes, one column of 0/1 (or -1/+1) each. Without a
+    connection this fails after `CONNECT_SECONDS`, unless the copy is there.
+
+    Raises:
+        UserError: offline and no copy; no such data set; no access; no image column.
+    """
+    import datasets  # a second to import, and only needed here
+
+    reachable = _reachable(identifier)
+    with _hub_errors(identifier, reachable), _offline(datasets, not reachable):
+        splits = datasets.load_dataset(identifier)
+    parts = {name: dataset for name, dataset in splits.items() if name in PART_OF}
+    if not parts and len(splits) == 1:
+        parts = {"train": next(iter(splits.values()))}
+    if not parts:
+        raise UserError(f"{identifier} has the splits {', '.join(splits)}; one must be called train")
+    features = next(iter(parts.values())).features
+    found_image, found_label = _columns(features.arrow_schema, identifier)
+    image, label = image or found_image, label or found_label
+    missing = sorted({image, *([label] if isinstance(label, str) else label)} - {"", *features})
+    if missing:
+        raise UserError(f"{identifier} has no column {missing[0]}; it has: {', '.join(features)}")
+    if isinstance(label, str):
+        raw = [
+            _numbers_or_words(dataset.select_columns([label]).with_format("arrow")[:].column(0)) if label else None
+            for dataset in parts.values()
+        ]
+        labels, classes = number_labels(raw, tuple(getattr(features.get(label), "names", ())), identifier)
+    else:
+        labels, classes = [_attributes(dataset, label) for dataset in parts.values()], tuple(label)
+    return {
+        name: partial(_of_hub, dataset, identifier, image, part_labels, classes)
+        for (name, dataset), part_labels in zip(parts.items(), labels, strict=True)
+    }
+
+
+def _of_parquet(
+    name: str, files: Sequence[Path], image: str, labels: np.ndarray | None, classes: tuple[str, ...]
+) -> Encoded:
+    lengths = [pq.read_metadata(file).num_rows for file in files]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+
+    def blobs(index: np.ndarray) -> Iterator[bytes | Path]:
+        for file, start, length in zip(files, starts, lengths, strict=False):
+            wanted = index[(index >= start) & (index < start + length)] - start
+            if len(wanted):
+                try:
+                    batches = pq.ParquetFile(file, memory_map=True).iter_batches(BATCH, columns=[image])
+                    yield from _wanted(batches, wanted, file.parent)
+                except (pa.ArrowException, OSError) as error:
+                    raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}") from None
+
+    def title(i: int) -> str:
+        file = int(np.searchsorted(starts, i, side="right")) - 1
+        return f"{files[file].name} row {i - starts[file]}"
+
+    digest = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{image}\n".encode())
+    return Encoded(name, np.arange(starts[-1]), blobs, title, digest.hexdigest(), labels, classes)
+
+
+def _of_hub(dataset: Any, identifier: str, image: str, labels: np.ndarray | None, classes: tuple[str, ...]) -> Encoded:
+    def blobs(index: np.ndarray) -> Iterator[bytes | Path]:
+        column = dataset.select_columns([image])
+        chosen = column if len(index) == len(dataset) else column.select(index)
+        for batch in chosen.with_format("arrow").iter(BATCH):
+            yield from _blobs(batch.column(0).to_pylist(), Path())
+
+    def title(i: int) -> str:
+        return f"{dataset.split} row {i}"
+
+    digest = hashlib.sha256(f"{identifier}|{dataset.split}|{dataset._fingerprint}|{image}".encode()).hexdigest()
+    return Encoded(identifier, np.arange(len(dataset)), blobs, title, digest, labels, classes)
+
+
+def _attributes(dataset: Any, names: Sequence[str]) -> np.ndarray:
+    """(N, K) int64 of 0 and 1."""
+    table = dataset.select_columns(list(names)).with_format("arrow")[:]
+    return np.stack([np.array(table.column(name).to_pylist(), np.int64) > 0 for name in names], 1).astype(np.int64)
+
+
+def _wanted(batches: Iterator[pa.RecordBatch], rows: np.ndarray, folder: Path) -> Iterator[bytes | Path]:
+    """The blobs at some rows, ascending, of a table that is read batch by batch."""
+    first = 0
+    for batch in batches:
+        inside = rows[(rows >= first) & (rows < first + batch.num_rows)] - first
+        if len(inside):
+            yield from _blobs(batch.column(0).take(pa.array(inside)).to_pylist(), folder)
+        first += batch.num_rows
+
+
+def _blobs(values: Sequence[Any], folder: Path) -> Iterator[bytes | Path]:
+    """Encoded bytes, or the file, of each cell: Hugging Face's {bytes, path}, plain bytes, or a path."""
+    for value in values:
+        if isinstance(value, Mapping):
+            value = value["bytes"] if value.get("bytes") is not None else value.get("path")
+        yield folder / value if isinstance(value, str) else value or b""
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{file} cannot be read as parquet: {str(error).splitlines()[0]}") from None
+
+
+def _columns(schema: pa.Schema, where: str) -> tuple[str, str]:
+    """Names of the image column and of the label column ("" where there is none)."""
+    types = {field.name: field.type for field in schema}
+    image = next((name for name in IMAGE_COLUMNS if name in types), "") or next(
+        (name for name, kind in types.items() if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0), ""
+    )
+    if not image:
+        raise UserError(f"{where} has the columns {', '.join(types)}; one must be called image and hold encoded images")
+    kind = types[image]
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind)
+    if not binary and not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
+        raise UserError(f"{where}: column {image} holds {kind}, not encoded images (bytes, or bytes and path)")
+    return image, next((name for name in LABEL_COLUMNS if name in types), "")
+
+
+def _label_column(files: Sequence[Path], label: str) -> np.ndarray | None:
+    if not label:
+        return None
+    return _numbers_or_words(pa.concat_tables([pq.read_table(file, columns=[label]) for file in files]).column(0))
+
+
+def _numbers_or_words(column: pa.ChunkedArray) -> np.ndarray | None:
+    """One label per row, -1 or "" where it is null; None where the column holds something else, such as lists."""
+    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+        return column.cast(pa.int64()).fill_null(-1).to_numpy()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(column.fill_null("").to_pylist())
+    return None
+
+
+def _classes_beside(root: Path) -> tuple[str, ...]:
+    """Names from classes.json: a list, or an object with a list under one of `CLASS_LISTS`."""
+    file = root / "classes.json"
+    if not file.is_file():
+        return ()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file} is no JSON: {error}") from None
+    if isinstance(content, dict):
+        # WordNet's lists of synonyms, as Tiny ImageNet has them: the first one will do
+        content = {**content, "words": [str(words).split(",")[0] for words in content.get("words", ())]}
+        content = next((content[key] for key in CLASS_LISTS if content.get(key)), ())
+    return tuple(str(name) for name in content)
+
+
+def _classes_in(schema: pa.Schema, label: str) -> tuple[str, ...]:
+    """Names of a ClassLabel in the Hugging Face metadata of a parquet schema."""
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = metadata.get("info", {}).get("features", {}).get(label, {})
+    return tuple(feature.get("names", ())) if isinstance(feature, dict) else ()
+
+
+def _part_name(file: Path) -> str:
+    """`data/test-00000-of-00001.parquet` -> "test": the last word of the path that names a part, else "train"."""
+    words = re.split(r"[^a-z]+", file.with_suffix("").as_posix().lower())
+    return next((word for word in reversed(words) if word in PART_OF), "train")
+
+
+def _reachable(identifier: str) -> bool:
+    """Whether the hub answers; asked once before `datasets` is, which would retry for a long time.
+
+    Raises:
+        UserError: it answers that there is no such data set, or that it may not be read.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        HfApi().dataset_info(identifier, timeout=CONNECT_SECONDS)
+    except GatedRepoError:
+        page = f"{constants.ENDPOINT}/datasets/{identifier}"
+        raise UserError(f"{identifier} asks for consent: give it on {page}, then log in with hf auth login") from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"the Hugging Face hub has no data set {identifier}; if it is private, log in with hf auth login"
+        ) from None
+    except Exception:  # no name service, no route, a timeout, a proxy's own page: the kind depends on the HTTP client
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _offline(datasets: Any, offline: bool) -> Iterator[None]:
+    """Make `datasets` look only into its own copies."""
+    from huggingface_hub import constants
+
+    places = (datasets.config, "HF_HUB_OFFLINE"), (constants, "HF_HUB_OFFLINE")
+    before = [getattr(module, name) for module, name in places]
+    try:
+        for module, name in places:
+            setattr(module, name, offline or getattr(module, name))
+        yield
+    finally:
+        for (module, name), value in zip(places, before, strict=True):
+            setattr(module, name, value)
+
+
+@contextlib.contextmanager
+def _hub_errors(identifier: str, reachable: bool) -> Iterator[None]:
+    """What can go wrong between here and the hub, as one line."""
+    try:
+        yield
+    except Exception as error:  # the hub client, fsspec and pyarrow raise many kinds of their own
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if not reachable:
+            raise UserError(
+                f"{identifier} is not on this machine and the Hugging Face hub cannot be reached; pass a local folder, "
+                "or set --data.root / DEEPINFOMAX_DATA to the folder that holds a copy"
+            ) from None
+        raise UserError(f"{identifier} cannot be read from the Hugging Face hub: {reason}") from None

@@ -1,0 +1,72 @@
+"""Encoders: images (N, C, *S) in [-1, 1] -> `Features`."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepinfomax.encoders.alexnet import AlexNet
+from deepinfomax.encoders.dcgan import DCGAN
+from deepinfomax.encoders.resnet import ResNet
+from deepinfomax.encoders.sequence import Sequence
+from deepinfomax.encoders.strided import StridedCrops
+from deepinfomax.encoders.volume import Volume
+from deepinfomax.encoders.wrapping import wrap
+from deepinfomax.errors import UserError
+from deepinfomax.features import Shapes
+
+__all__ = [
+    "ARCHITECTURES",
+    "DCGAN",
+    "AlexNet",
+    "ResNet",
+    "Sequence",
+    "StridedCrops",
+    "Volume",
+    "build",
+    "shapes_of",
+    "wrap",
+]
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "dcgan": DCGAN,
+    "alexnet": AlexNet,
+    "resnet": ResNet,
+    "strided": StridedCrops,
+    "sequence": Sequence,
+    "volume": Volume,
+}
+
+
+def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Module:
+    """The architecture of that name for images of (C, *S); its arguments are those of the class.
+
+    Raises:
+        UserError: an unknown name or argument, or images it cannot take.
+    """
+    if name not in ARCHITECTURES:
+        raise UserError(f"unknown encoder {name!r}; choose one of {', '.join(ARCHITECTURES)}")
+    architecture = ARCHITECTURES[name]
+    known = list(inspect.signature(architecture).parameters)[1:]
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        raise UserError(f"encoder {name} has no argument {unknown[0]!r}; it has {', '.join(known)}")
+    return architecture(tuple(image_shape), **arguments)
+
+
+def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
+    """What the encoder makes of one image, found by showing it a blank pair of them (in eval mode, state untouched)."""
+    was_training = encoder.training
+    encoder.eval()
+    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            features = encoder(torch.zeros(2, *image_shape, device=device))
+    except RuntimeError as error:
+        raise UserError(
+            f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        encoder.train(was_training)
+    return Shapes(tuple(image_shape), *(tuple(f.shape[1:]) for f in features))

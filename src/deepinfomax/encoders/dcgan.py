@@ -1,0 +1,68 @@
+"""The DCGAN-like encoder of the paper's CIFAR tables, for any image size and number of channels (A.2)."""
+
+import math
+
+from torch import Tensor, nn
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+
+
+class DCGAN(nn.Module):
+    """Strided convolutions `width`, 2·`width`, ..., then a hidden layer `fc` and a linear `y`.
+
+    As many convolutions as bring the shorter side to between 4 and 7, so
+
+    | image | convolutions | local | conv | fc | y |
+    | --- | --- | --- | --- | --- | --- |
+    | 32×32 | 64, 128, 256 | 128×8×8 | 256×4×4 | 1024 | 64 |
+    | 28×28 | 64, 128 (kernel 5) | 128×7×7 | 128×7×7 | 1024 | 64 |
+    | 64×64 | 64, 128, 256, 512 | 256×8×8 | 512×4×4 | 1024 | 64 |
+
+    Every hidden layer is followed by BatchNorm and ReLU and has no bias; maps are taken after the ReLU. `local` is the
+    next-to-last map (the last where there are but two), `y` has neither normalisation nor activation.
+
+    Args:
+        image_shape: (C, H, W).
+        width: channels of the first convolution.
+        fc: units of the hidden layer.
+        y: units of the representation.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], *, width: int = 64, fc: int = 1024, y: int = 64) -> None:
+        super().__init__()
+        channels, *sides = image_shape
+        if min(sides) < 8:
+            raise UserError(f"images of {sides[0]}x{sides[1]} are too small for dcgan: resize to 16 or more")
+        depth = max(2, int(math.log2(min(sides) / 4)))
+        # 28×28 has a kernel of 5 in the authors' code; elsewhere DCGAN's 4.
+        kernel, padding = (5, 2) if min(sides) == 28 else (4, 1)
+        self.convolutions = nn.ModuleList()
+        for i in range(depth):
+            self.convolutions.append(
+                nn.Sequential(
+                    nn.Conv2d(channels, width * 2**i, kernel, stride=2, padding=padding, bias=False),
+                    nn.BatchNorm2d(width * 2**i),
+                    nn.ReLU(inplace=True),
+                )
+            )
+            channels = width * 2**i
+            sides = [(s + 2 * padding - kernel) // 2 + 1 for s in sides]
+        self.fc = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * math.prod(sides), fc, bias=False),
+            nn.BatchNorm1d(fc),
+            nn.ReLU(inplace=True),
+        )
+        self.y = nn.Linear(fc, y)
+        self.local_index = depth - 2 if depth > 2 else depth - 1
+
+    def forward(self, images: Tensor) -> Features:
+        """images (N, C, H, W) in [-1, 1]"""
+        maps = []
+        x = images
+        for convolution in self.convolutions:
+            x = convolution(x)
+            maps.append(x)
+        fc = self.fc(x)
+        return Features(local=maps[self.local_index], conv=x, fc=fc, y=self.y(fc))

@@ -1,0 +1,55 @@
+"""The layers that the encoders share: a convolution or a linear layer, then BatchNorm and ReLU, without a bias."""
+
+import math
+
+from torch import nn
+
+from deepinfomax.errors import UserError
+
+_CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+def convolution(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0, rank: int = 2
+) -> nn.Sequential:
+    """Convolution, BatchNorm, ReLU over `rank` axes: (N, inputs, *S) -> (N, outputs, *S')."""
+    return nn.Sequential(
+        _CONVOLUTION[rank](inputs, outputs, kernel, stride=stride, padding=padding, bias=False),
+        _NORM[rank](outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def dense(inputs: int, outputs: int) -> nn.Sequential:
+    """Linear, BatchNorm, ReLU: (N, inputs) -> (N, outputs)."""
+    return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True))
+
+
+def out_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
+    """Length of an axis of `size` after a convolution or a pooling."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+def channels_and_sides(name: str, shape: tuple[int, ...], axes: str, smallest: int) -> tuple[int, tuple[int, ...]]:
+    """(C, *S) -> C, S, where S has one side for each letter of `axes`, each at least `smallest`.
+
+    Raises:
+        UserError: another number of axes, or a side that is too short for the encoder `name`.
+    """
+    if len(shape) != 1 + len(axes):
+        expected = ", ".join(("C", *axes))
+        raise UserError(
+            f"encoder {name} takes inputs of shape ({expected}), not {tuple(shape)}; choose another encoder"
+        )
+    channels, *sides = shape
+    if min(sides) < smallest:
+        raise UserError(
+            f"inputs of {'x'.join(map(str, sides))} are too small for {name}: resize to {smallest} or more a side"
+        )
+    return channels, tuple(sides)
+
+
+def halvings(side: int) -> int:
+    """How many halvings bring `side` to between 4 and 7."""
+    return int(math.log2(side / 4))

@@ -1,0 +1,96 @@
+"""The paper's ResNets for small images: bottleneck blocks, and no pooling before the hidden layer (§4.2, Table 3)."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size
+from deepinfomax.features import Features
+
+Depth = Literal[19, 34, 50]
+
+#: depth -> bottleneck blocks of each stage
+BLOCKS: dict[int, tuple[int, ...]] = {19: (2, 2, 2), 34: (3, 6, 3), 50: (3, 4, 6, 3)}
+
+
+class ResNet(nn.Module):
+    """A convolution of stride 2, stages of bottleneck blocks, then a hidden layer on the flat last map, a linear `y`.
+
+    | depth | blocks | at 32×32: stages | local | conv | fc | y |
+    | --- | --- | --- | --- | --- | --- | --- |
+    | 19 | 2, 2, 2 | 256×16×16, 512×8×8, 1024×4×4 | 512×8×8 | 1024×4×4 | 1024 | 64 |
+    | 34 | 3, 6, 3 | the same | 512×8×8 | 1024×4×4 | 1024 | 64 |
+    | 50 | 3, 4, 6, 3 | and 2048×2×2 | 512×8×8 | 2048×2×2 | 1024 | 64 |
+
+    19 and 34 are the authors' (34 has 37 convolutions and keeps their name); the paper calls its network of Table 3 a
+    ResNet-50, and 50 is the well-known arrangement of blocks behind the same first convolution. `local` is the last
+    map of the second stage.
+
+    Args:
+        image_shape: (C, H, W), from 8×8.
+        depth: 19, 34 or 50.
+        width: inner channels of the first stage; each stage has twice as many, and gives out four times its own.
+        fc: units of the hidden layer.
+        y: units of the representation.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], *, depth: Depth = 19, width: int = 64, fc: int = 1024, y: int = 64
+    ) -> None:
+        super().__init__()
+        channels, sides = channels_and_sides("resnet", image_shape, "HW", 8)
+        self.stem, self.stages = resnet_stages(channels, depth, width)
+        for _ in self.stages:  # the stem and every stage but the first halve
+            sides = tuple(out_size(s, 3, 2, 1) for s in sides)
+        outputs = stage_outputs(depth, width)
+        self.fc = nn.Sequential(nn.Flatten(), dense(outputs * math.prod(sides), fc))
+        self.y = nn.Linear(fc, y)
+
+    def forward(self, images: Tensor) -> Features:
+        """images (N, C, H, W) in [-1, 1]"""
+        local = self.stages[:2](self.stem(images))
+        conv = self.stages[2:](local)
+        fc = self.fc(conv)
+        return Features(local=local, conv=conv, fc=fc, y=self.y(fc))
+
+
+class Bottleneck(nn.Module):
+    """ReLU( 1×1 -> 3×3 -> 1×1 to four times the width + x ), with a 1×1 convolution of x where the shapes differ."""
+
+    def __init__(self, inputs: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        outputs = 4 * width
+        self.residual = nn.Sequential(
+            convolution(inputs, width, 1),
+            convolution(width, width, 3, stride=stride, padding=1),
+            nn.Conv2d(width, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, 4·width, H/stride, W/stride)"""
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+def resnet_stages(channels: int, depth: int, width: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """The first convolution and the stages; the first convolution and every later stage halve the sides."""
+    stages = []
+    inputs = width
+    for stage, blocks in enumerate(BLOCKS[depth]):
+        inner = width * 2**stage
+        first = Bottleneck(inputs, inner, stride=1 if stage == 0 else 2)
+        stages.append(nn.Sequential(first, *(Bottleneck(4 * inner, inner) for _ in range(blocks - 1))))
+        inputs = 4 * inner
+    return convolution(channels, width, 3, stride=2, padding=1), nn.Sequential(*stages)
+
+
+def stage_outputs(depth: int, width: int) -> int:
+    """Channels that the last stage gives out."""
+    return 4 * width * 2 ** (len(BLOCKS[depth]) - 1)

@@ -1,0 +1,52 @@
+"""A convolutional encoder for sequences: time series, sound, genomes (the paper's §1 names temporal structure)."""
+
+from torch import Tensor, nn
+
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size
+from deepinfomax.features import Features
+
+_PLACES = 16  #: the local map is the last with at least so many places
+
+
+class Sequence(nn.Module):
+    """The DCGAN-like encoder along one axis: strided convolutions, a hidden layer `fc`, a linear `y`.
+
+    As many convolutions of kernel 8 and stride 2 as bring the length to between 4 and 7; their channels double up to
+    4·`width`. `local` is the last map with at least 16 places, or the first where none has: its places see about a
+    quarter of the sequence, as the places of the 8×8 map see of a 32×32 image.
+
+    | sequence | lengths of the maps | local | conv | fc | y |
+    | --- | --- | --- | --- | --- | --- |
+    | 1×427 | 213, 106, 53, 26, 13, 6 | 256×26 | 256×6 | 512 | 64 |
+    | 12×32 | 16, 8, 4 | 64×16 | 256×4 | 512 | 64 |
+
+    Args:
+        image_shape: (C, T), T from 8.
+        width: channels of the first convolution.
+        fc: units of the hidden layer.
+        y: units of the representation.
+    """
+
+    def __init__(self, image_shape: tuple[int, int], *, width: int = 64, fc: int = 512, y: int = 64) -> None:
+        super().__init__()
+        channels, (length,) = channels_and_sides("sequence", image_shape, "T", 8)
+        self.convolutions = nn.ModuleList()
+        self.local_index = 0
+        for i in range(halvings(length)):
+            outputs = width * min(2**i, 4)
+            self.convolutions.append(convolution(channels, outputs, 8, stride=2, padding=3, rank=1))
+            channels, length = outputs, out_size(length, 8, 2, 3)
+            if length >= _PLACES:
+                self.local_index = i
+        self.fc = nn.Sequential(nn.Flatten(), dense(channels * length, fc))
+        self.y = nn.Linear(fc, y)
+
+    def forward(self, images: Tensor) -> Features:
+        """images: sequences (N, C, T), of a scale near [-1, 1]"""
+        maps = []
+        x = images
+        for layer in self.convolutions:
+            x = layer(x)
+            maps.append(x)
+        fc = self.fc(x)
+        return Features(local=maps[self.local_index], conv=x, fc=fc, y=self.y(fc))

@@ -1,0 +1,115 @@
+"""A trained encoder on disk: `encoder.safetensors` (weights) and `encoder.json` (everything else). No pickle."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from deepinfomax.encoders import build
+from deepinfomax.errors import UserError
+
+WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
+
+
+def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> None:
+    """Write both files, each atomically.
+
+    Args:
+        name: of the architecture, with `arguments` those of its class; "wrapped" for a module of the user's own.
+        image_shape: (C, *S) of the images it takes.
+    """
+    folder = Path(folder)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
+    description = {
+        "schema": 1,
+        "architecture": name,
+        "arguments": arguments,
+        "image_shape": list(image_shape),
+        # What an image passes through before the encoder; uint8 v becomes v · scale + shift.
+        "preprocess": {"scale": 2 / 255, "shift": -1.0, "size": list(image_shape[1:]), "channels": image_shape[0]},
+        "fingerprint": {"sha256": _hash(tensors), "y": _probe(encoder, image_shape)},
+    }
+    partial = folder / f".{WEIGHTS}.partial"
+    partial.write_bytes(to_bytes(tensors))  # their save_file makes files that only the owner can read
+    partial.replace(folder / WEIGHTS)
+    partial = folder / f".{DESCRIPTION}.partial"
+    partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
+    partial.replace(folder / DESCRIPTION)
+
+
+def describe(folder: str | Path) -> dict[str, Any]:
+    """The contents of encoder.json. Raises UserError where there is none."""
+    path = Path(folder) / DESCRIPTION
+    if not path.is_file():
+        raise UserError(
+            f"no {DESCRIPTION} in {folder}: not a run folder, or its training has not written an encoder yet"
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        return description if isinstance(description, dict) else {}
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is damaged ({error}); train again or restore it") from None
+
+
+def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
+    """The encoder of a run, as a plain `nn.Module` in eval mode on the CPU: images in [-1, 1] -> `Features`.
+
+    Args:
+        folder: a run folder.
+        module: for an encoder made by `wrap`, the wrapped encoder to fill; others are rebuilt from encoder.json.
+
+    Raises:
+        UserError: files missing or damaged, weights that do not fit the architecture exactly, or an encoder that does
+            not give the embedding recorded at saving.
+    """
+    description = describe(folder)
+    weights = Path(folder) / WEIGHTS
+    try:
+        tensors = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {weights}: {error}") from None
+    image_shape = tuple(description["image_shape"])
+    if module is not None:
+        encoder = module
+    elif description["architecture"] == "wrapped":
+        raise UserError(f"{folder} holds a wrapped module: pass load(..., module=wrap(your_network, ...))")
+    else:
+        encoder = build(description["architecture"], image_shape, **description["arguments"])
+    try:
+        encoder.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"{weights} does not fit {description['architecture']}: {detail[:200]}") from None
+    recorded = description["fingerprint"]
+    if recorded["sha256"] != _hash(tensors):
+        raise UserError(f"{weights} is not the file that {DESCRIPTION} describes; copy both from the same run")
+    probe = _probe(encoder, image_shape)
+    if not torch.allclose(torch.tensor(probe), torch.tensor(recorded["y"]), rtol=1e-2, atol=1e-3):
+        raise UserError(f"the encoder of {folder} embeds a test image otherwise than when it was saved: {probe[:3]}...")
+    return encoder.eval()
+
+
+def _hash(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _probe(encoder: nn.Module, image_shape: tuple[int, ...]) -> list[float]:
+    """The first units of y for one fixed image, in eval mode."""
+    image = torch.rand(1, *image_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    was_training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        y = encoder(image.to(device)).y.flatten()[:8].float().cpu()
+    encoder.train(was_training)
+    return [round(v, 6) for v in y.tolist()]

@@ -1,0 +1,48 @@
+"""A convolutional encoder for volumes: medical scans, simulations, short clips of video."""
+
+import math
+
+from torch import Tensor, nn
+
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size
+from deepinfomax.features import Features
+
+
+class Volume(nn.Module):
+    """The DCGAN-like encoder along three axes: convolutions of kernel 4 and stride 2, a hidden layer, a linear `y`.
+
+    As many convolutions as bring the shortest side to between 4 and 7, `width`, 2·`width`, ... channels. `local` is the
+    next-to-last map (the last where there are but two).
+
+    | volume | sides of the maps | local | conv | fc | y |
+    | --- | --- | --- | --- | --- | --- |
+    | 32×32×32 | 16, 8, 4 | 64×8×8×8 | 128×4×4×4 | 512 | 64 |
+    | 16×16×16 | 8, 4 | 64×4×4×4 | 64×4×4×4 | 512 | 64 |
+
+    Args:
+        image_shape: (C, D, H, W), sides from 16.
+        width: channels of the first convolution.
+        fc: units of the hidden layer.
+        y: units of the representation.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int, int], *, width: int = 32, fc: int = 512, y: int = 64) -> None:
+        super().__init__()
+        channels, sides = channels_and_sides("volume", image_shape, "DHW", 16)
+        self.convolutions = nn.ModuleList()
+        for i in range(halvings(min(sides))):
+            self.convolutions.append(convolution(channels, width * 2**i, 4, stride=2, padding=1, rank=3))
+            channels, sides = width * 2**i, tuple(out_size(s, 4, 2, 1) for s in sides)
+        self.local_index = max(len(self.convolutions) - 2, 1)
+        self.fc = nn.Sequential(nn.Flatten(), dense(channels * math.prod(sides), fc))
+        self.y = nn.Linear(fc, y)
+
+    def forward(self, images: Tensor) -> Features:
+        """images: volumes (N, C, D, H, W) in [-1, 1]"""
+        maps = []
+        x = images
+        for layer in self.convolutions:
+            x = layer(x)
+            maps.append(x)
+        fc = self.fc(x)
+        return Features(local=maps[self.local_index], conv=x, fc=fc, y=self.y(fc))

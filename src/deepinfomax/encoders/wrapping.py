@@ -1,0 +1,70 @@
+"""Any `nn.Module` as an encoder, by naming its layers."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+
+
+class Wrapped(nn.Module):
+    """See `wrap`. Weights are those of `module`, under its own names behind "module."."""
+
+    def __init__(self, module: nn.Module, layers: dict[str, str]) -> None:
+        super().__init__()
+        self.module = module
+        self.layers = layers
+        modules = dict(module.named_modules())
+        for level, name in layers.items():
+            if name not in modules:
+                known = [n for n in modules if n and n.count(".") < 2]
+                raise UserError(f"{level}={name!r} is no layer of {type(module).__name__}; it has {', '.join(known)}")
+
+    def forward(self, images: Tensor) -> Features:
+        """images (N, C, *S) -> Features; fc and y flat, maps as they come."""
+        caught: dict[str, Tensor] = {}
+        # Hooks live for one call only, so the network stays as free to use, copy and save as it was.
+        hooks = [
+            self.module.get_submodule(name).register_forward_hook(_catch(caught, level))
+            for level, name in self.layers.items()
+        ]
+        try:
+            self.module(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        for level, name in self.layers.items():
+            if level not in caught:
+                raise UserError(f"layer {name!r} did not run in forward, so there is no {level}")
+            if not isinstance(caught[level], Tensor):
+                raise UserError(f"layer {name!r} returns {type(caught[level]).__name__}, not a tensor")
+        return Features(caught["local"], caught["conv"], caught["fc"].flatten(1), caught["y"].flatten(1))
+
+
+def _catch(caught: dict[str, Tensor], level: str) -> Callable[[nn.Module, tuple, Tensor], None]:
+    def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+        caught[level] = output
+
+    return hook
+
+
+def wrap(module: nn.Module, *, local: str, conv: str, fc: str, y: str) -> Wrapped:
+    """Make an encoder of any network, by the names of its layers (as `module.named_modules()` has them).
+
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 4, 2), nn.ReLU(), nn.Conv2d(8, 16, 4, 2), nn.Flatten(),
+    ...                     nn.LazyLinear(32), nn.Linear(32, 16))
+    >>> encoder = wrap(net, local="1", conv="2", fc="4", y="5")
+
+    Args:
+        module: the network; it is used as it is, not copied.
+        local: layer whose output (N, C, *S) is the map of local features.
+        conv: layer of the last convolutional map.
+        fc: layer of the last hidden vector; flattened to (N, H).
+        y: layer of the representation; flattened to (N, D).
+
+    Raises:
+        UserError: a name that is no layer; at the first batch, a layer that did not run or returns no tensor.
+    """
+    return Wrapped(module, {"local": local, "conv": conv, "fc": fc, "y": y})

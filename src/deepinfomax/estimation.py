@@ -1,0 +1,574 @@
+"""estimate_mi(x, y): mutual information between any two arrays of pairs, in nats, with what is needed to trust it.
+
+The pairs are split in three. A critic is trained on the first part, stopped by the second, and read out on the third,
+which nothing has seen. The result says how many nats, how surely, whether that is a lower bound, above which value the
+estimator could not go, and a warning wherever the number should not be believed.
+
+| estimator | critic trained by | readout | lower bound of MI | cap |
+| --- | --- | --- | --- | --- |
+| infonce | infoNCE | infoNCE | yes | log n_test, hard |
+| nwj | NWJ | NWJ | yes; its variance grows as e^MI | about log n_test |
+| dv | DV | DV, log by its tangent | yes | about log n_test |
+| mine | DV, gradient by a moving average | DV, log by its tangent | yes | about log n_test |
+| jsd-nwj | JSD | NWJ of u + 1 | yes | about log n_test |
+| jsd-dv | JSD | DV, log by its tangent | yes | about log n_test |
+| jsd-lb | JSD | least KL at that JSD, by its tangent (arXiv 2510.20644) | yes, low variance | about log n_test |
+| smile | JSD | DV with clipped normaliser | no | about log n_test |
+| ksg | - | nearest neighbours | no | digamma(n) - digamma(k), hard |
+
+"Yes" means: in expectation over held-out pairs the number does not exceed the mutual information, whatever the critic.
+The plain DV value of a sample lacks that property, because the log of a mean is too low on average; hence the tangent
+(see `readouts`). The caps that are not hard are a caution: no distribution-free lower bound from n samples can exceed
+the order of log n with confidence (McAllester & Stratos 2020, arXiv 1811.04251).
+"""
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.metrics import mutual_info_score
+from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
+from torch import Tensor, nn
+
+from deepinfomax import bounds, ksg, readouts
+from deepinfomax.errors import UserError
+from deepinfomax.readouts import Scores
+from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
+
+Transform = Literal["standard", "rank", "asinh", "none"]
+CRITICS: dict[str, type[nn.Module]] = {"separable": SeparableCritic, "joint": JointCritic}
+
+#: Held-out pairs are read in blocks of at most this many, each with all its n(n - 1) combinations as negatives.
+BLOCK = 2048
+#: Pairs of the validation part that decide when to stop.
+STOPPING_PAIRS = 512
+FEWEST_PAIRS = 50
+#: Standard deviations beyond which a value is no longer one of a distribution that a network can handle as it is.
+LONG_TAIL = 20
+
+
+@dataclass(frozen=True)
+class MIEstimate:
+    """Mutual information in nats, and how far it can be trusted."""
+
+    nats: float
+    standard_error: float  #: of the held-out pairs' choice, and between seeds where there are several
+    lower_bound: bool  #: whether the value's expectation over held-out pairs cannot exceed the mutual information
+    cap: float  #: nats above which this estimator cannot go, or should not be believed, with so many pairs
+    n_train: int
+    n_test: int
+    estimator: str
+    critic: str | None
+    seconds: float
+    warning: str | None  #: why the number should not be trusted; None: no reason was found
+    seeds: tuple[int, ...]
+    train_nats: float | None = None  #: the same readout on as many training pairs: how much is overfitting
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON, which knows no infinity: None for a number that is not finite."""
+        values = dataclasses.asdict(self) | {"seeds": list(self.seeds)}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """How a critic is trained, and how its scores become nats."""
+
+    trained_by: str
+    read: Callable[..., Tensor]
+    lower_bound: bool
+    touch: Callable[[Scores], Tensor] | None = None  #: what `read` takes, of other pairs, as `at`
+    averaged: bool = False  #: MINE's moving average of the denominator
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    "infonce": Estimator("infonce", readouts.infonce, True),
+    "nwj": Estimator("nwj", readouts.nwj, True),
+    "dv": Estimator("dv", readouts.dv, True, readouts.log_normaliser),
+    "mine": Estimator("dv", readouts.dv, True, readouts.log_normaliser, averaged=True),
+    "jsd-nwj": Estimator("jsd", readouts.jsd_nwj, True),
+    "jsd-dv": Estimator("jsd", readouts.dv, True, readouts.log_normaliser),
+    "jsd-lb": Estimator("jsd", readouts.jsd_lb, True, readouts.cross_entropy),
+    "smile": Estimator("jsd", readouts.smile, False),
+}
+NAMES = (*ESTIMATORS, "ksg")
+
+
+def estimate_mi(
+    x: Any,
+    y: Any,
+    estimator: str = "infonce",
+    critic: str = "separable",
+    *,
+    steps: int = 2000,
+    batch_size: int = 128,
+    lr: float = 5e-4,
+    hidden: tuple[int, ...] = (256, 256),
+    transform: Transform = "standard",
+    tau: float = 5.0,
+    neighbours: int = 3,
+    validation: float = 0.2,
+    test: float = 0.2,
+    patience: int = 10,
+    repeats: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+) -> MIEstimate:
+    """Mutual information of x and y from n pairs (x_i, y_i), in nats.
+
+    Args:
+        x, y: arrays or tensors of n rows: (n, D) numbers, (n,) numbers, or (n,) integers, booleans or strings, which
+            are taken as labels (give integers that are quantities as floats). Row i of both was drawn together; rows
+            are independent of each other.
+        estimator: one of `NAMES`, or "jsd" for "jsd-nwj"; the table at the top of this module compares them.
+        critic: "separable", or "joint": slower by about the batch size, and able to tell any dependence.
+        steps: training steps at most; the learning rate falls to zero over them by a cosine.
+        batch_size: pairs of a batch; all its combinations are negatives.
+        lr: Adam's learning rate at the start.
+        hidden: widths of the critic's hidden layers.
+        transform: of each column, invertible, so that mutual information stays: "standard" (mean 0, sd 1), "rank"
+            (to normal scores: best against long tails), "asinh" (about the median), "none". Fitted on training pairs.
+        tau: SMILE's clip; inf is "jsd-dv" without the tangent.
+        neighbours: KSG's k.
+        validation, test: fractions of the pairs that decide when to stop, and that are read out.
+        patience: evaluations (40 in all `steps`) without improvement before training stops.
+        repeats: trainings, each with its own split and seed: seed, seed + 1, ...
+        seed: of the split, the weights and the batches.
+        device: where critics are trained.
+
+    Returns:
+        `MIEstimate`. Its standard error is the infinitesimal jackknife over held-out pairs (KSG: the spread over ten
+        disjoint subsets), joined with the spread between repeats.
+
+    Raises:
+        UserError: different lengths, missing or infinite values, too few pairs, a constant column, a bad name.
+    """
+    started = time.monotonic()
+    name = estimator.lower().replace("_", "-")
+    name = "jsd-nwj" if name == "jsd" else name  # what the literature calls the JS estimator (Poole et al. 2019)
+    if name not in NAMES:
+        raise UserError(f"unknown estimator {estimator!r}; choose one of {', '.join(NAMES)}")
+    if name != "ksg" and critic not in CRITICS:
+        raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
+    if transform not in ("standard", "rank", "asinh", "none"):
+        raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
+    sides = (_side(x, "x"), _side(y, "y"))
+    _check_lengths(len(sides[0]), len(sides[1]))
+    if name == "ksg":
+        return _nearest_neighbours(*sides, transform, neighbours, seed, started)
+    _check_settings(steps, batch_size, validation, test, repeats)
+    chosen = ESTIMATORS[name]
+    if name == "smile":
+        chosen = dataclasses.replace(chosen, read=partial(readouts.smile, tau=tau))
+    results, farthest = [], 0.0
+    for one_seed in range(seed, seed + repeats):
+        generator = torch.Generator().manual_seed(one_seed)
+        parts = _split(len(sides[0]), validation, test, generator)
+        numbers = [_prepare(side, parts.train, transform, device) for side in sides]
+        farthest = max(farthest, *(float(side.abs().max()) for side in numbers))
+        train, stop, held_out = ([side[part] for side in numbers] for part in parts)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(one_seed)
+            network = CRITICS[critic](*(side.shape[1] for side in numbers), hidden=hidden).to(device)
+        fit = train_critic(
+            network,
+            chosen,
+            *train,
+            *(side[:STOPPING_PAIRS] for side in stop),
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr,
+            patience=patience,
+            generator=generator,
+        )
+        results.append((fit, read_critic(network, chosen, held_out, stop, train)))
+    estimate = summarise(name, critic, chosen, results, tuple(range(seed, seed + repeats)), len(train[0]), started)
+    if transform != "standard" or farthest <= LONG_TAIL:
+        return estimate
+    tails = f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
+    return dataclasses.replace(estimate, warning="; ".join(filter(None, (tails, estimate.warning))))
+
+
+def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None, **settings: Any) -> dict[str, Any]:
+    """`estimate_mi` of two .npy files, as a dictionary; device None: a GPU where there is one.
+
+    Raises:
+        UserError: a file that is missing or no plain array, and everything that `estimate_mi` raises.
+    """
+    arrays = (_read(Path(x)), _read(Path(y)))
+    return estimate_mi(*arrays, device=device or ("cuda" if torch.cuda.is_available() else "cpu"), **settings).to_dict()
+
+
+def _read(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; write it with numpy.save")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        raise UserError(f"{path} is no array of numbers; write it with numpy.save('{path.stem}.npy', array)") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path} holds several arrays ({', '.join(array)}); save the one you mean with numpy.save")
+    return array
+
+
+# ---------------------------------------------------------------------------------------------- training a critic
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the training of a critic went."""
+
+    steps: int  #: taken
+    best_step: int  #: whose weights were kept
+    skipped: int  #: steps not taken, because the loss or its gradient was not finite
+
+
+def train_critic(
+    critic: nn.Module,
+    estimator: Estimator,
+    x: Tensor,
+    y: Tensor,
+    x_stop: Tensor,
+    y_stop: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    lr: float,
+    patience: int,
+    generator: torch.Generator,
+    evaluations: int = 40,
+) -> Fit:
+    """Train `critic` in place on pairs (x_i, y_i) and leave it with the weights that served the stopping pairs best.
+
+    The value that decides is the training bound on all combinations of the stopping pairs. `critic(x, y)` scores all
+    pairs of its rows, (N, ...), (M, ...) -> (N, M).
+    """
+    batch_size = min(batch_size, len(x))
+    bound = bounds.get(estimator.trained_by)
+    optimizer = torch.optim.Adam(critic.parameters(), lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    average = MovingAverage() if estimator.averaged else None
+    every = max(1, steps // evaluations)
+    best, best_step, best_weights = -math.inf, 0, copy.deepcopy(critic.state_dict())
+    skipped, step = 0, 0
+    order = torch.empty(0, dtype=torch.long)
+    for step in range(1, steps + 1):
+        if len(order) < batch_size:
+            order = torch.randperm(len(x), generator=generator)
+        batch, order = order[:batch_size].to(x.device), order[batch_size:]
+        scores = critic(x[batch], y[batch]).float()  # a critic under autocast: sums of exponentials need fp32
+        positive, negative = scores.diagonal().unsqueeze(1), off_diagonal(scores)
+        loss = average.loss(positive, negative) if average else -bound(positive, negative)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(critic.parameters(), 5.0)
+        if torch.isfinite(norm):  # NWJ's e^u can overflow; such a step would end the training
+            optimizer.step()
+            schedule.step()
+        else:
+            skipped += 1
+        if step % every == 0 or step == steps:
+            critic.eval()
+            scores = score_all_pairs(critic, x_stop, y_stop).float()
+            critic.train()
+            value = float(bound(scores.diagonal().unsqueeze(1), off_diagonal(scores)))
+            if value > best:
+                best, best_step, best_weights = value, step, copy.deepcopy(critic.state_dict())
+            elif step - best_step >= patience * every:
+                break
+    critic.load_state_dict(best_weights)
+    critic.eval()
+    return Fit(step, best_step, skipped)
+
+
+class MovingAverage:
+    """MINE's bias-corrected gradient of DV (Belghazi et al. 2018, §3.2), in log space.
+
+    The gradient of -log E_M e^u on a batch is biased, since the batch is in the denominator too; a moving average of
+    the denominator takes its place. Its logarithm is kept, so that no score overflows, and the loss depends on scores
+    through exp(log-mean-exp of the batch - log of the average), at most 1 / (1 - decay).
+    """
+
+    def __init__(self, decay: float = 0.99) -> None:
+        self.decay = decay
+        self.log_average: Tensor | None = None
+
+    def loss(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Scores (..., P) and (..., K) -> a scalar whose gradient is the corrected one; its value means nothing."""
+        log_mean = negative.flatten().logsumexp(0) - math.log(negative.numel())
+        new = log_mean.detach()
+        if self.log_average is not None:
+            new = torch.logaddexp(self.log_average + math.log(self.decay), new + math.log1p(-self.decay))
+        self.log_average = new
+        return torch.exp(log_mean - new) - positive.mean()
+
+
+def off_diagonal(scores: Tensor) -> Tensor:
+    """(n, n) -> (n, n - 1): each row without its diagonal element."""
+    n = len(scores)
+    return scores.flatten()[:-1].view(n - 1, n + 1)[:, 1:].reshape(n, n - 1)
+
+
+# -------------------------------------------------------------------------------------------------- reading it out
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One critic's value on held-out pairs."""
+
+    nats: float
+    standard_error: float
+    plain: float  #: the readout without a tangent; nats itself where the readout needs none
+    plain_error: float
+    train_nats: float
+    cap: float
+    n_test: int
+    effective_negatives: float
+
+
+def read_critic(
+    critic: nn.Module,
+    estimator: Estimator,
+    held_out: list[Tensor],
+    stop: list[Tensor],
+    train: list[Tensor],
+) -> Reading:
+    """The critic's readout on held-out pairs, the tangent laid at the stopping pairs' value."""
+    at = None
+    if estimator.touch is not None:
+        at = float(estimator.touch(_scores(critic, [side[:BLOCK] for side in stop])))
+    blocks = math.ceil(len(held_out[0]) / BLOCK)
+    values, effective = [], []
+    for block in zip(*(side.tensor_split(blocks) for side in held_out), strict=True):
+        scores = _scores(critic, list(block))
+        plain = _value_and_error(estimator, scores, None)
+        values.append((*(plain if at is None else _value_and_error(estimator, scores, at)), *plain))
+        effective.append(readouts.effective_negatives(scores))
+    nats, error, plain_nats, plain_error = np.array(values).T
+    n = len(held_out[0])
+    on_train = _scores(critic, [side[: n // blocks] for side in train])
+    return Reading(
+        nats=float(nats.mean()),
+        standard_error=float(np.linalg.norm(error)) / blocks,
+        plain=float(plain_nats.mean()),
+        plain_error=float(np.linalg.norm(plain_error)) / blocks,
+        train_nats=float(estimator.read(on_train)),
+        cap=math.log(n // blocks),
+        n_test=n,
+        effective_negatives=float(np.median(effective)),
+    )
+
+
+def _scores(critic: nn.Module, pairs: list[Tensor]) -> Scores:
+    x, y = pairs
+    return Scores(score_all_pairs(critic, x, y).double())  # e^u of a score far out, and sums of millions of them
+
+
+def _value_and_error(estimator: Estimator, scores: Scores, at: float | None) -> tuple[float, float]:
+    """The readout and its standard error, the norm of its derivative by the pairs' weights."""
+    log_weight = torch.zeros_like(scores.pairs, requires_grad=True)
+    weighted = Scores(scores.all_pairs, log_weight)
+    value = estimator.read(weighted) if at is None else estimator.read(weighted, at=at)
+    (influence,) = torch.autograd.grad(value, log_weight)
+    return float(value.detach()), float(influence.norm())
+
+
+def summarise(
+    name: str,
+    critic: str | None,
+    estimator: Estimator,
+    results: list[tuple[Fit, Reading]],
+    seeds: tuple[int, ...],
+    n_train: int,
+    started: float,
+) -> MIEstimate:
+    """One estimate of all repeats: their mean, the error within and between them, and what speaks against it."""
+    fits, readings = zip(*results, strict=True)
+    nats = float(np.mean([r.nats for r in readings]))
+    within = float(np.mean([r.standard_error**2 for r in readings]))
+    between = float(np.var([r.nats for r in readings], ddof=1)) / len(readings) if len(readings) > 1 else 0.0
+    error = math.sqrt(within + between)
+    train_nats = float(np.mean([r.train_nats for r in readings]))
+    cap = min(r.cap for r in readings)
+    effective = min(r.effective_negatives for r in readings)
+    drift = max(r.plain - r.nats for r in readings)
+    skipped = max(fit.skipped / fit.steps for fit in fits)
+    hard = name == "infonce"
+    reasons = []
+    if not math.isfinite(nats):
+        reasons.append("the value is not finite: use infonce, smile or jsd-lb, or transform='rank'")
+    if hard and nats > 0.7 * cap:
+        reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
+    if not hard and nats > cap:
+        reasons.append(f"above log n_test = {cap:.2f} nats, more than so many held-out pairs can vouch for")
+    if error > 0.1 * max(1.0, abs(nats)):
+        reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs or use infonce or jsd-lb")
+    if estimator.read in (readouts.dv, readouts.nwj, readouts.jsd_nwj) and effective < 30:
+        reasons.append(
+            f"the normaliser rests on {effective:.0f} of all combinations, so its error is larger than it looks"
+        )
+    if drift > max(0.1, 3 * error):
+        reasons.append(f"two held-out parts disagree on the normaliser by {drift:.2f} nats")
+    if train_nats - nats > max(0.3, 0.2 * abs(nats)):
+        reasons.append(f"{train_nats:.2f} nats on training pairs: the critic overfits, and more pairs would raise it")
+    if skipped > 0.01:
+        reasons.append(f"{100 * skipped:.0f}% of the training steps overflowed and were left out")
+    return MIEstimate(
+        nats=nats,
+        standard_error=error,
+        lower_bound=estimator.lower_bound,
+        cap=cap,
+        n_train=n_train,
+        n_test=readings[0].n_test,
+        estimator=name,
+        critic=critic,
+        seconds=time.monotonic() - started,
+        warning="; ".join(reasons) or None,
+        seeds=seeds,
+        train_nats=train_nats,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- nearest neighbours
+
+
+def _nearest_neighbours(
+    x: np.ndarray, y: np.ndarray, transform: Transform, k: int, seed: int, started: float
+) -> MIEstimate:
+    n = len(x)
+    subsets = 10
+    if not 1 <= k < n // subsets:
+        raise UserError(f"{k} neighbours need more than {subsets * k} pairs, and at least 1 neighbour; you gave {n}")
+    rng = np.random.default_rng(seed)
+    sides = [side if _is_label(side) else _spread(_transform(side, slice(None), transform), rng) for side in (x, y)]
+
+    def value(rows: np.ndarray | slice) -> float:
+        one, other = (side[rows] for side in sides)
+        if _is_label(one) and _is_label(other):
+            return float(mutual_info_score(one, other))
+        if _is_label(one):
+            one, other = other, one
+        return ksg.ksg_labels(one, other, k) if _is_label(other) else ksg.ksg(one, other, k)
+
+    # Disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019).
+    parts = np.array_split(rng.permutation(n), subsets)
+    error = float(np.std([value(part) for part in parts], ddof=1)) / math.sqrt(subsets)
+    nats, cap = value(slice(None)), ksg.cap(n, k)
+    units = sum(1 if _is_label(side) else side.shape[1] for side in sides)
+    reasons = []
+    if nats > 0.7 * cap:
+        reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
+    if units > 6:
+        reasons.append(f"{units} dimensions: nearest neighbours fall far below the truth in so many; train a critic")
+    if error > 0.1 * max(1.0, abs(nats)):
+        reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs")
+    return MIEstimate(
+        nats, error, False, cap, 0, n, "ksg", None, time.monotonic() - started, "; ".join(reasons) or None, (seed,)
+    )
+
+
+def _spread(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Ties (rounded measurements) apart, by noise far below any difference that matters, as scikit-learn does."""
+    return side + 1e-10 * np.maximum(1, np.abs(side).mean(0)) * rng.standard_normal(side.shape)
+
+
+# --------------------------------------------------------------------------------------------- what the user gives
+
+
+def _side(values: Any, name: str) -> np.ndarray:
+    """(n, D) float64, or (n,) int64 for labels; raises UserError for what cannot be used."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise UserError(f"{name} is no array: its rows differ in length") from None
+    if array.ndim == 1 and array.dtype.kind in "iubUS":
+        _, labels = np.unique(array, return_inverse=True)
+        if labels.size and labels.max() == 0:
+            raise UserError(f"{name} has one label only, which carries no information: give at least two")
+        return labels.astype(np.int64)
+    if array.dtype.kind not in "iubf":
+        raise UserError(f"{name} holds {array.dtype}, not numbers: give float or integer arrays")
+    array = array.astype(np.float64)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise UserError(f"{name} has shape {array.shape}: give (n, dim), for instance {name}.reshape(len({name}), -1)")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise UserError(
+            f"{name} has {bad.sum()} missing or infinite values, the first in row {row}, column {column}: "
+            "drop those rows"
+        )
+    constant = np.flatnonzero(np.ptp(array, axis=0) == 0) if len(array) else np.arange(array.shape[1])
+    if array.shape[1] == 0 or (len(array) and len(constant)):
+        column = f"column {constant[0]} of {name} is constant" if len(constant) else f"{name} has no columns"
+        raise UserError(f"{column} and carries no information: drop it")
+    return array
+
+
+def _is_label(side: np.ndarray) -> bool:
+    return side.ndim == 1
+
+
+def _check_lengths(n_x: int, n_y: int) -> None:
+    if n_x != n_y:
+        raise UserError(f"x has {n_x} rows but y has {n_y}: row i of both must have been drawn together")
+    if n_x < FEWEST_PAIRS:
+        raise UserError(f"{n_x} pairs are too few: give at least {FEWEST_PAIRS}, and thousands for more than 1 nat")
+
+
+def _check_settings(steps: int, batch_size: int, validation: float, test: float, repeats: int) -> None:
+    if steps < 1 or repeats < 1:
+        raise UserError(f"steps ({steps}) and repeats ({repeats}) must be at least 1")
+    if batch_size < 2:
+        raise UserError(f"batch_size must be at least 2, not {batch_size}: the others of a batch are the negatives")
+    if min(validation, test) <= 0 or validation + test > 0.95:
+        raise UserError(f"validation ({validation}) and test ({test}) must be above 0 and leave 5% to train on")
+
+
+class _Parts(NamedTuple):
+    """Positions of the pairs that train, that decide when to stop, and that are read out."""
+
+    train: Tensor
+    stop: Tensor
+    test: Tensor
+
+
+def _split(n: int, validation: float, test: float, generator: torch.Generator) -> _Parts:
+    order = torch.randperm(n, generator=generator)
+    n_stop, n_test = max(5, round(validation * n)), max(5, round(test * n))
+    return _Parts(order[n_stop + n_test :], order[:n_stop], order[n_stop : n_stop + n_test])
+
+
+def _prepare(side: np.ndarray, train: Tensor, transform: Transform, device: str) -> Tensor:
+    """Numbers transformed by the training pairs' statistics, labels as one-hot rows: (n, D) float32."""
+    if _is_label(side):
+        return torch.nn.functional.one_hot(torch.from_numpy(side)).float().to(device)
+    return torch.from_numpy(_transform(side, train.numpy(), transform)).float().to(device)
+
+
+def _transform(side: np.ndarray, rows: np.ndarray | slice, transform: Transform) -> np.ndarray:
+    """Each column transformed; what is fitted is fitted on `rows`."""
+    if transform == "none":
+        return side
+    fitted = side[rows]
+    if transform == "rank":
+        quantiles = min(1000, len(fitted))
+        return QuantileTransformer(n_quantiles=quantiles, output_distribution="normal").fit(fitted).transform(side)
+    if transform == "asinh":
+        centre = np.median(fitted, axis=0)
+        spread = np.median(np.abs(fitted - centre), axis=0)
+        squash = FunctionTransformer(lambda z: np.arcsinh((z - centre) / np.where(spread > 0, spread, 1.0)))
+        side, fitted = squash.transform(side), squash.transform(fitted)
+    return StandardScaler().fit(fitted).transform(side)

@@ -1,0 +1,214 @@
+"""`deepinfomax evaluate`, `embed` and `neighbours`: a run folder and words -> files and figures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import nn
+
+from deepinfomax import encoders
+from deepinfomax.config import Config
+from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.data.images import ImageSet
+from deepinfomax.devices import choose_device
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import evaluate, evaluate_embeddings
+from deepinfomax.evaluation.embeddings import embed, write_embeddings
+from deepinfomax.evaluation.gallery import write_gallery
+from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.features import LEVELS
+from deepinfomax.report import write as write_report
+from deepinfomax.training import run_folder
+from deepinfomax.training.command import load_images
+
+
+def evaluate_command(
+    run: Path,
+    *,
+    measures: Sequence[str],
+    data: str | None,
+    levels: Sequence[str],
+    controls: Sequence[str],
+    scale: Any,
+    limit: int | None,
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> tuple[dict[str, Any], str]:
+    """Measure a run (or a file of embeddings) and bring its report up to date; returns evaluation.json and a table."""
+    if run.is_file():
+        found = evaluate_embeddings(run, measures=measures, scale=scale, seed=seed)
+        return found, render(found)
+    encoder = storage.load(run)
+    config = _data_of(run_folder.read_config(run), data, data_root, limit)
+    train, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
+    _same_shape(run, train)
+    result = evaluate(
+        encoder,
+        train,
+        test,
+        measures=measures,
+        levels=levels,
+        controls=controls,
+        scale=scale,
+        seed=seed,
+        device=choose_device(device),
+        out=run / "evaluation.json",
+        make_encoder=maker(run),
+    )
+    if data is None:
+        write_gallery(encoder, test, run, seed=seed, device=choose_device(device))
+    return result, f"{render(result)}\n\n{write_report(run)}"
+
+
+def render(evaluation: dict[str, Any]) -> str:
+    """evaluation.json for a terminal: the figure of each measure and level, beside those of its controls."""
+    subjects = {"trained": evaluation["measures"], **evaluation["controls"]}
+    lines = []
+    for measure in dict.fromkeys(m for tree in subjects.values() for m in tree):
+        levels = [v for v in LEVELS if v in evaluation["measures"].get(measure, {})] or [""]
+        lines.append(f"{measure:26s}" + "".join(f"{level:>10s}" for level in levels))
+        for name, tree in subjects.items():
+            if measure not in tree or not isinstance(tree[measure], dict):
+                continue
+            cells = [tree[measure].get(level, tree[measure]) if level else tree[measure] for level in levels]
+            alike = all(cell is tree[measure] for cell in cells)  # pixels have no levels: one figure for all
+            shown = [_figure(cell) for cell in (cells[:1] if alike else cells)]
+            lines.append(f"  {name:24s}" + "".join(f"{figure:>10s}" for figure in shown))
+    if "accuracy" in evaluation["controls"].get("supervised", {}):
+        lines.append(f"{'supervised network':26s}{evaluation['controls']['supervised']['accuracy']:>10.3f}")
+    return "\n".join([*lines, *evaluation.get("notes", [])])
+
+
+def _figure(cell: dict[str, Any]) -> str:
+    for key in ("accuracy", "mean_average_precision", "ms_ssim", "nats", "effective_rank"):
+        if isinstance(cell.get(key), int | float):
+            return f"{cell[key]:.3f}"
+    return "-"
+
+
+def maker(run: Path) -> Callable[[], nn.Module] | None:
+    """What builds a fresh encoder of the same architecture, from torch's random state; None for a wrapped one."""
+    description = storage.describe(run)
+    if description["architecture"] == "wrapped":
+        return None
+    shape, arguments = tuple(description["image_shape"]), description["arguments"]
+    return lambda: encoders.build(description["architecture"], shape, **arguments)
+
+
+def embed_command(
+    run: Path,
+    data: str,
+    out: Path,
+    *,
+    level: str,
+    split: str,
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> dict[str, Any]:
+    """Write one level's embeddings of DATA to a .parquet, .npy or .npz file."""
+    if level not in LEVELS:
+        raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
+    if out.suffix not in (".parquet", ".npy", ".npz"):
+        raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
+    encoder = storage.load(run)
+    config = _data_of(run_folder.read_config(run), data, data_root, None)
+    images = as_trained(config, load_images(config, split))
+    _same_shape(run, images)
+    vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
+    write_embeddings(out, vectors, images.labels)
+    return {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
+
+
+def neighbours_command(
+    run: Path,
+    data: str | None,
+    queries: Sequence[str],
+    *,
+    count: int,
+    metric: str,
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> dict[str, Any]:
+    """Neighbours of each query at every level, as indices, distances and labels; without queries, a gallery."""
+    encoder = storage.load(run)
+    config = _data_of(run_folder.read_config(run), data, data_root, None)
+    images = as_trained(config, load_images(config))
+    _same_shape(run, images)
+    write_gallery(encoder, images, run, count=count, seed=seed, device=choose_device(device))
+    write_report(run)
+    result: dict[str, Any] = {"metric": metric, "gallery": str(run / "gallery.npz"), "report": str(run / "report.html")}
+    if not queries:
+        return result
+    pictures, titles = _queries(queries, images)
+    bank = embed(encoder, images, levels=LEVELS, device=choose_device(device))
+    asked = embed(encoder, pictures, levels=LEVELS, device=choose_device(device))
+    result["queries"] = []
+    found = {level: neighbours(asked[level], bank[level], min(count, len(images)), metric) for level in LEVELS}
+    for i, title in enumerate(titles):
+        entry: dict[str, Any] = {"query": title}
+        for level, (index, distance) in found.items():
+            entry[level] = {
+                "index": index[i].tolist(),
+                "distance": [round(float(d), 6) for d in distance[i]],
+                **({} if images.labels is None else {"label": np.asarray(images.labels[index[i].numpy()]).tolist()}),
+            }
+        result["queries"].append(entry)
+    return result
+
+
+def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[str]]:
+    """Indices into the data set, or image files brought to its shape."""
+    channels, height, width = images.shape
+    pictures = []
+    for query in queries:
+        if query.isdigit():
+            if int(query) >= len(images):
+                raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
+            pictures.append(np.asarray(images.images[int(query)]))
+            continue
+        try:
+            with Image.open(query) as opened:
+                picture = opened.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BOX)
+        except (OSError, UnidentifiedImageError):
+            raise UserError(f"--query {query} is neither an index nor an image that can be read") from None
+        pictures.append(np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1))
+    return replace(images, images=np.stack(pictures), labels=None), list(queries)
+
+
+def _data_of(config: Config, data: str | None, root: Path | None, limit: int | None) -> Config:
+    """The configuration with other data in place of its own."""
+    changes: dict[str, Any] = {}
+    if data is not None:
+        changes |= {"source": data, "limit": None}
+    if root is not None:
+        changes["root"] = str(root)
+    if limit is not None:
+        changes["limit"] = limit
+    return replace(config, data=replace(config.data, **changes))
+
+
+def as_trained(config: Config, images: ImageSet) -> ImageSet:
+    """The view of each image that matches training's, without chance: the centre where training cropped at random."""
+    view = Augmentation(**config.augmentation).eval()
+    if view.output_shape(images.shape) == images.shape:
+        return images
+    parts = [view(torch.from_numpy(np.array(images.images[i : i + 1000]))) for i in range(0, len(images), 1000)]
+    return replace(images, images=torch.cat(parts).numpy())
+
+
+def _same_shape(run: Path, images: ImageSet) -> None:
+    expected = tuple(storage.describe(run)["image_shape"])
+    if images.shape != expected:
+        shapes = ["x".join(map(str, s)) for s in (images.shape, expected)]
+        raise UserError(
+            f"images of {shapes[0]} (channels, height, width), but {run} was trained on {shapes[1]}; "
+            f"set data.size {expected[-1]} and data.channels {expected[0]} when training, or resize them"
+        )

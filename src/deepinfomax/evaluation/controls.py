@@ -1,0 +1,149 @@
+"""Controls: what the same probe makes of features that no one had to learn, and what labels can give.
+
+A probe of an encoder says little by itself. It stands beside raw pixels, as many principal components of them as y has
+units, a randomly initialised encoder of the same shape, and, when asked for, the same architecture trained on labels.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.frozen import on_device
+from deepinfomax.evaluation.protocol import Scale, check_labels, check_scale, seeded
+
+CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")
+
+#: Steps of `train_supervised` with batches of 128.
+SUPERVISED_STEPS: dict[Scale, int] = {"smoke": 20, "cpu": 800, "paper": 40_000}
+CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 256
+
+
+def pixels(images: ImageSet) -> Tensor:
+    """Images as vectors (N, C·H·W) in [-1, 1]; 4 bytes a value."""
+    return normalise(np.asarray(images.images)).flatten(1)
+
+
+def pixels_pca(train: Tensor, test: Tensor, components: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The principal components of the training pixels: (N, units) and (T, units) -> (N, c) and (T, c).
+
+    c is `components`, or as many as there can be. Randomised (Halko et al. 2009), as scikit-learn does it: 64 of 12,288
+    components in seconds.
+    """
+    components = min(components, *train.shape)
+    pca = PCA(components, svd_solver="randomized", random_state=seed).fit(train.numpy())
+    return tuple(torch.from_numpy(pca.transform(x.numpy()).astype(np.float32)) for x in (train, test))  # type: ignore
+
+
+def random_encoder(
+    make_encoder: Callable[[], nn.Module], images: ImageSet, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> nn.Module:
+    """A fresh encoder with the weights of its initialisation, in eval mode.
+
+    Its BatchNorm statistics are estimated on training images (no labels, no gradient): a trained encoder has them, and
+    without them the control would be weaker than it need be.
+    """
+    with seeded(seed):
+        encoder = make_encoder()
+    norms = [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if norms:
+        momenta = [m.momentum for m in norms]
+        for m in norms:
+            m.reset_running_stats()
+            m.momentum = None  # the plain average of all batches
+        order = np.random.default_rng(seed).permutation(len(images))
+        with on_device(encoder, device) as where, torch.no_grad(), seeded(seed, where):
+            encoder.train()
+            for i in range(0, min(len(order), CALIBRATION_BATCHES * CALIBRATION_BATCH), CALIBRATION_BATCH):
+                index = np.sort(order[i : i + CALIBRATION_BATCH])
+                if len(index) > 1:
+                    encoder(normalise(np.array(images.images[index])).to(where))
+        for m, momentum in zip(norms, momenta, strict=True):
+            m.momentum = momentum
+    return encoder.eval()
+
+
+def train_supervised(
+    encoder: nn.Module,
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    steps: int | None = None,
+    seconds: float | None = None,
+    level: str = "y",
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    scale: Scale = "cpu",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Train `encoder` and a linear head on `level` with labels, end to end; returns the accuracy on `test`.
+
+    The encoder is changed: pass a fresh one. Adam with the rate falling to zero along a cosine; no augmentation, as in
+    the paper. Ends after `steps`, or after `seconds` where given (the rate then falls with the time).
+
+    Returns:
+        accuracy, train_accuracy (of the last steps), n_train, n_test, steps, protocol, seconds.
+    """
+    began = time.perf_counter()
+    if train.labels is None or test.labels is None:
+        raise UserError("the supervised control needs labels; leave it out of the controls")
+    y, y_test, classes = check_labels(train.labels, test.labels)
+    if len(train) < 2:
+        raise UserError("one training image is not enough to train on")
+    steps = SUPERVISED_STEPS[check_scale(scale)] if steps is None else steps
+    batch_size = min(batch_size, len(train))
+    say = progress or (lambda _text: None)
+    recent: list[float] = []
+    with on_device(encoder, device) as where, seeded(seed, where):
+        encoder.train()
+        with torch.no_grad():
+            units = getattr(encoder.eval()(normalise(np.array(train.images[:1])).to(where)), level).flatten(1).shape[1]
+        head = nn.Linear(units, classes).to(where)
+        adam = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=lr)
+        encoder.train()
+        done, order = 0, torch.empty(0, dtype=torch.int64)
+        while True:
+            share = done / steps if seconds is None else (time.perf_counter() - began) / seconds
+            if share >= 1:
+                break
+            for group in adam.param_groups:
+                group["lr"] = lr * (1 + np.cos(np.pi * share)) / 2
+            if len(order) < batch_size:
+                order = torch.randperm(len(train))
+            index, order = order[:batch_size], order[batch_size:]
+            images = normalise(np.array(train.images[index.numpy()])).to(where)
+            logits = head(getattr(encoder(images), level).flatten(1))
+            target = y[index].to(where)
+            adam.zero_grad()
+            cross_entropy(logits, target).backward()
+            adam.step()
+            done += 1
+            if done % 20 == 0:
+                recent = [*recent[-9:], float((logits.argmax(1) == target).float().mean())]
+                say(f"step {done}, training accuracy {np.mean(recent):.2f}")
+        encoder.eval()
+        right = 0
+        with torch.inference_mode():
+            for start in range(0, len(test), 500):
+                images = normalise(np.array(test.images[start : start + 500])).to(where)
+                guess = head(getattr(encoder(images), level).flatten(1)).argmax(1).cpu()
+                right += int((guess == y_test[start : start + 500]).sum())
+    return {
+        "accuracy": right / len(test),
+        "std": None,
+        "train_accuracy": float(np.mean(recent)) if recent else None,
+        "n_train": len(train),
+        "n_test": len(test),
+        "steps": done,
+        "protocol": f"end to end, linear head on {level}, Adam {lr:g}, {done} steps of {batch_size} images as they are",
+        "seconds": time.perf_counter() - began,
+    }

@@ -1,0 +1,67 @@
+"""Proof that a measure left the encoder as it was.
+
+A probe that trains the backbone it claims to freeze, or moves its BatchNorm statistics, measures something else. So
+every measure of a frozen encoder runs inside `unchanged`, which compares all weights and buffers bit by bit.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+from torch import nn
+
+
+class EncoderChanged(RuntimeError):
+    """A measure that should only look at the encoder has changed it: a mistake in the measure, not of the user."""
+
+
+def digests(encoder: nn.Module) -> dict[str, str]:
+    """Name -> SHA-256 of the bytes of each parameter and buffer, those left out of the state dict included."""
+    tensors = chain(encoder.named_parameters(), encoder.named_buffers())
+    return {name: _digest(tensor) for name, tensor in tensors}
+
+
+def fingerprint(encoder: nn.Module) -> str:
+    """One SHA-256 for all weights and buffers: equal if and only if they are bit-identical."""
+    return hashlib.sha256("".join(f"{k}={v};" for k, v in sorted(digests(encoder).items())).encode()).hexdigest()
+
+
+@contextmanager
+def unchanged(encoder: nn.Module) -> Iterator[None]:
+    """Within the block the encoder is in eval mode; afterwards its train/eval flags are as before.
+
+    Raises:
+        EncoderChanged: at the end of the block, when any weight or buffer differs in a single bit.
+    """
+    before = digests(encoder)
+    flags = {module: module.training for module in encoder.modules()}
+    encoder.eval()
+    try:
+        yield
+    finally:
+        for module, training in flags.items():
+            module.training = training
+    after = digests(encoder)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise EncoderChanged(f"the encoder was changed while it was measured: {', '.join(changed[:3])}{more}")
+
+
+@contextmanager
+def on_device(encoder: nn.Module, device: torch.device | str | None) -> Iterator[torch.device]:
+    """The encoder on `device` (where it is, for None) within the block, and back where it was afterwards."""
+    home = next((t.device for t in chain(encoder.parameters(), encoder.buffers())), torch.device("cpu"))
+    away = home if device is None else torch.device(device)
+    encoder.to(away)
+    try:
+        yield away
+    finally:
+        encoder.to(home)
+
+
+def _digest(tensor: torch.Tensor) -> str:
+    flat = tensor.detach().cpu().contiguous().view(-1)
+    return hashlib.sha256(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"").hexdigest()

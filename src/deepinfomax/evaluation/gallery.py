@@ -1,0 +1,87 @@
+"""What the report shows of a representation: sample images with their neighbours, and a sample of y."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.features import LEVELS
+
+GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
+
+
+def write_gallery(
+    encoder: nn.Module,
+    images: ImageSet,
+    run: Path,
+    *,
+    bank: int = 1000,
+    queries: int = 12,
+    count: int = 6,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> None:
+    """Write gallery.npz and embeddings_sample.npz into a run folder, for `deepinfomax.report`.
+
+    Args:
+        encoder: images in [-1, 1] -> Features.
+        images: `bank` of them, drawn by `seed`, are searched.
+        run: the folder.
+        queries: how many of the bank are shown with `count` neighbours each; one of each class in turn where there are
+            labels.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(images))[:bank])
+    part = images.take(chosen)
+    embedded = embed(encoder, part, levels=LEVELS, device=device or "cpu")
+    count = min(count, len(part) - 1)
+    query = _one_of_each(part.labels, min(queries, len(part)), rng)
+    # L1 as in the paper's analysis (A.4), where y is matched to a uniform prior; the query itself comes first.
+    found: dict[str, np.ndarray] = {
+        f"neighbours_{level}": _without_self(
+            neighbours(vectors[torch.from_numpy(query)], vectors, count + 1, "l1")[0].numpy(), query
+        )
+        for level, vectors in embedded.items()
+    }
+    labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
+    small = _small(np.ascontiguousarray(part.images))
+    _savez(run / GALLERY, images=small, query=query, metric=np.array("L1"), **labels, **found)
+    _savez(run / SAMPLE, y=embedded["y"].numpy().astype(np.float32))
+
+
+def _one_of_each(labels: np.ndarray | None, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `count` images, going through the classes in turn."""
+    order = rng.permutation(count if labels is None else len(labels))
+    if labels is None or labels.ndim > 1:
+        return np.sort(order[:count])
+    rounds = np.zeros(len(labels), dtype=np.int64)
+    seen: dict[int, int] = {}
+    for i in order:
+        rounds[i] = seen.get(int(labels[i]), 0)
+        seen[int(labels[i])] = int(rounds[i]) + 1
+    return order[np.lexsort((labels[order], rounds[order]))][:count]
+
+
+def _without_self(found: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Drop the query from its own neighbours; identical twins of it stay."""
+    rows = []
+    for row, own in zip(found, query, strict=True):
+        kept = row[row != own]
+        rows.append(kept[: found.shape[1] - 1])
+    return np.stack(rows)
+
+
+def _small(images: np.ndarray, side: int = 64) -> np.ndarray:
+    """At most `side` pixels a side, by whole steps: thumbnails for a page, not data."""
+    step = max(1, -(-max(images.shape[2:]) // side))
+    return images[:, :, ::step, ::step]
+
+
+def _savez(path: Path, **arrays: np.ndarray) -> None:
+    partial = path.with_name(f".{path.stem}.partial.npz")
+    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)

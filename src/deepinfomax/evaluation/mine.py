@@ -1,0 +1,154 @@
+"""MINE: how much y tells of the image, as a network estimates it (paper §4.1 and Table 4; Belghazi et al. 2018).
+
+The critic reads images and representations, T(x, y): convolutions bring an image to 256 units, which stand beside y in
+front of 512, 128 and 1 units, the network of the authors' framework (`ali.py` of cortex; the paper does not describe
+its own). It is trained by DV with the bias-corrected gradient and a learning rate that falls to zero, stopped by
+images of its own, and read out on test images that nothing has seen.
+
+What the number means. y is a function of x, so I(x; y) is the entropy of y: infinite for a continuous y, or log N when
+only N images exist. What is measured is how much of it a critic of this size can show; it compares encoders under one
+protocol and says nothing alone. DV's value on a sample can exceed log n, as the paper's own figures do (up to 101.65
+nats); no sample of n images supports such a number (McAllester & Stratos 2020), and the warning says so.
+"""
+
+import dataclasses
+import math
+import time
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.errors import UserError
+from deepinfomax.estimation import ESTIMATORS, read_critic, summarise, train_critic
+from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
+from deepinfomax.vector_critics import JointCritic
+
+# The paper gives no schedule for MINE; "paper" is the size of its other measures.
+SETTINGS: dict[Scale, dict[str, Any]] = {
+    "smoke": {"images": 500, "test_images": 200, "width": 8, "steps": 20, "batch_size": 32, "lr": 5e-4, "repeats": 2},
+    "cpu": {
+        "images": 10_000,
+        "test_images": 1000,
+        "width": 32,
+        "steps": 600,
+        "batch_size": 64,
+        "lr": 5e-4,
+        "repeats": 2,
+    },
+    "paper": {
+        "images": None,
+        "test_images": None,
+        "width": 64,
+        "steps": 50_000,
+        "batch_size": 64,
+        "lr": 1e-4,
+        "repeats": 5,
+    },
+}
+_CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class ImageCritic(nn.Module):
+    """Images and representations -> the scores of all pairs.
+
+    No BatchNorm, which cortex has: with it the score of a pair would depend on the rest of the batch, and a bound
+    needs a function of the pair.
+    """
+
+    def __init__(self, image_shape: tuple[int, ...], y_units: int, width: int = 64) -> None:
+        """image_shape (C, *S): strided convolutions, three at most, halve the sides while they are 8 or longer."""
+        super().__init__()
+        channels, *sides = image_shape
+        halvings = min(3, max(0, int(math.log2(min(sides))) - 2))
+        widths = [channels, *(width * 2**i for i in range(halvings))]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [_CONVOLUTION[len(sides)](inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+        flat = widths[-1] * math.prod(side // 2**halvings for side in sides)
+        self.image = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU())
+        self.joint = JointCritic(256, y_units, hidden=(512, 128))
+
+    def forward(self, images: Tensor, y: Tensor) -> Tensor:
+        """images uint8 (N, C, *S), y (M, D) -> scores (N, M)"""
+        return self.joint(self.image(normalise(images)), y)
+
+
+def measure(
+    encoder: nn.Module,
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    scale: Scale = "cpu",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """I(x; y) of an encoder by DV, in nats.
+
+    The critic is trained on `train` but for a tenth, which stops it, and read out on `test`.
+
+    Returns:
+        nats (DV on test images, the paper's figure), standard_error, lower_bound_nats (DV with its log by the tangent
+        laid at the stopping images: at most nats, and a lower bound in expectation), train_nats, cap (log of the test
+        images in a block), warning, n_train, n_test, seeds, seconds, protocol.
+
+    Raises:
+        UserError: too few images.
+    """
+    started = time.monotonic()
+    settings = choose(SETTINGS, scale)
+    if len(train) < 100 or len(test) < 50:
+        raise UserError(f"mine needs 100 training and 50 test images or more, not {len(train)} and {len(test)}")
+    rng = np.random.default_rng(seed)
+    images, held_out = (
+        data.take(np.sort(rng.permutation(len(data))[: settings[limit]]))
+        for data, limit in ((train, "images"), (test, "test_images"))
+    )
+    y = embed(encoder, images, levels=("y",), device=device)["y"]
+    standardise = Standardiser.of(y)
+    y_test = standardise(embed(encoder, held_out, levels=("y",), device=device)["y"])
+    pairs = [torch.from_numpy(np.array(images.images)).to(device), standardise(y).to(device)]
+    test_pairs = [torch.from_numpy(np.array(held_out.images)).to(device), y_test.to(device)]
+    results, seeds = [], tuple(range(seed, seed + settings["repeats"]))
+    for one_seed in seeds:
+        generator = torch.Generator().manual_seed(one_seed)
+        order = torch.randperm(len(images), generator=generator).to(device)
+        stop, rest = order.tensor_split([min(1000, len(order) // 10)])
+        with seeded(one_seed):
+            critic = ImageCritic(images.shape, y.shape[1], settings["width"]).to(device)
+        fit = train_critic(
+            critic,
+            ESTIMATORS["mine"],
+            *(side[rest] for side in pairs),
+            *(side[stop][:256] for side in pairs),
+            steps=settings["steps"],
+            batch_size=settings["batch_size"],
+            lr=settings["lr"],
+            patience=10,
+            generator=generator,
+            evaluations=20,
+        )
+        parts = [test_pairs, [side[stop] for side in pairs], [side[rest[: len(held_out)]] for side in pairs]]
+        results.append((fit, read_critic(critic, ESTIMATORS["mine"], *parts)))
+    # The paper's figure is the plain DV value, so that is what is summed up and warned about.
+    plain = [(fit, dataclasses.replace(r, nats=r.plain, standard_error=r.plain_error)) for fit, r in results]
+    dv = dataclasses.replace(ESTIMATORS["mine"], touch=None, lower_bound=False)
+    estimate = summarise("mine", "image", dv, plain, seeds, len(rest), started)
+    return {
+        "nats": estimate.nats,
+        "standard_error": estimate.standard_error,
+        "lower_bound_nats": float(np.mean([reading.nats for _, reading in results])),
+        "train_nats": estimate.train_nats,
+        "cap": estimate.cap,
+        "warning": estimate.warning,
+        "n_train": estimate.n_train,
+        "n_test": estimate.n_test,
+        "seeds": list(seeds),
+        "seconds": estimate.seconds,
+        "protocol": f"DV of test images, MINE's gradient, {settings['steps']} steps of {settings['batch_size']} images "
+        f"at most, scale {scale}",
+    }

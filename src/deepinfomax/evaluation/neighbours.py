@@ -1,0 +1,47 @@
+"""Nearest neighbours: which images a representation holds to be alike (paper A.4)."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from deepinfomax.errors import UserError
+
+METRICS = ("l1", "cosine")
+BLOCK_BYTES = 128 * 2**20  #: of the distances held at once
+
+
+def neighbours(query: Tensor, bank: Tensor, k: int, metric: str = "l1") -> tuple[Tensor, Tensor]:
+    """The k rows of the bank nearest to each query, nearest first; exact.
+
+    L1 is what the paper searches y with: it goes with a prior that is uniform on a cube. A query that is itself in the
+    bank finds itself first, at distance 0.
+
+    Args:
+        query: (Q, units).
+        bank: (N, units).
+        k: at most N.
+        metric: "l1", the sum of absolute differences, or "cosine", one minus the cosine similarity.
+
+    Returns:
+        index (Q, k) int64, distance (Q, k). Memory: `BLOCK_BYTES` of distances at once.
+
+    Raises:
+        UserError: another metric, k outside 1 to N, or vectors of different length.
+    """
+    if metric not in METRICS:
+        raise UserError(f"unknown metric {metric!r}; choose {' or '.join(METRICS)}")
+    if not 1 <= k <= len(bank):
+        raise UserError(f"{k} neighbours cannot be found among {len(bank)} images; ask for 1 to {len(bank)}")
+    if query.shape[1] != bank.shape[1]:
+        raise UserError(
+            f"queries have {query.shape[1]} units and the bank {bank.shape[1]}; embed both at the same level"
+        )
+    if metric == "cosine":
+        query, bank = normalize(query), normalize(bank)
+    index, distance = [], []
+    for part in query.split(max(1, BLOCK_BYTES // (4 * len(bank)))):
+        far = torch.cdist(part, bank, p=1.0) if metric == "l1" else 1 - part @ bank.T
+        nearest = far.topk(k, largest=False)
+        index.append(nearest.indices)
+        distance.append(nearest.values)
+    return torch.cat(index), torch.cat(distance)

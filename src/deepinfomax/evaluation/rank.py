@@ -1,0 +1,104 @@
+"""Is it learning? What y itself says, without labels: how many directions it uses, and whether it has collapsed."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_scale, seeded
+from deepinfomax.features import effective_rank
+
+__all__ = ["alignment", "describe", "effective_rank", "measure", "uniformity"]
+
+#: Images that the figures rest on. Pairs grow with their square, and the effective rank is at most one less.
+IMAGES: dict[Scale, int] = {"smoke": 500, "cpu": 2000, "paper": 5000}
+LEAST_RANK, MOST_COSINE = 2.0, 0.999  #: beyond either, y has collapsed
+
+
+def uniformity(x: Tensor) -> Tensor:
+    """log of the mean over pairs of exp(-2 ‖u - v‖²), u and v on the unit sphere; (N, D) -> scalar, at most 0.
+
+    Wang & Isola 2020 (arXiv 2005.10242). 0: all vectors point the same way; about -4 for directions uniform in many
+    dimensions.
+    """
+    squared = torch.pdist(normalize(x)).square()
+    return (-2 * squared).logsumexp(0) - torch.tensor(float(len(squared))).log()
+
+
+def alignment(x: Tensor, y: Tensor) -> Tensor:
+    """Mean of ‖u - v‖² over two views of each image, on the unit sphere (ibid.); (N, D), (N, D) -> scalar in [0, 4]."""
+    return (normalize(x) - normalize(y)).square().sum(1).mean()
+
+
+def describe(vectors: Tensor) -> dict[str, Any]:
+    """Figures of vectors (N, D), N at least 3.
+
+    Returns:
+        effective_rank: RankMe (Garrido et al. 2023), of at most min(N - 1, D).
+        uniformity: see there.
+        mean_cosine: over pairs; 1 where all vectors point the same way.
+        dead_units: that are the same for every image.
+        units: D.
+        collapsed: whether the effective rank is below 2 or the mean cosine above 0.999.
+    """
+    if len(vectors) < 3:
+        raise UserError(f"rank needs 3 images or more, not {len(vectors)}")
+    unit = normalize(vectors.double())
+    count = len(unit)
+    # Σ over pairs of u·v is what the squared length of the sum holds beyond the N squares.
+    cosine = float((unit.sum(0).square().sum() - unit.square().sum()) / (count * (count - 1)))
+    rank = float(effective_rank(vectors))
+    return {
+        "effective_rank": rank,
+        "uniformity": float(uniformity(vectors)),
+        "mean_cosine": cosine,
+        "dead_units": Standardiser.of(vectors).constant_units,
+        "units": vectors.shape[1],
+        "collapsed": rank < LEAST_RANK or cosine > MOST_COSINE,
+    }
+
+
+def measure(
+    encoder: nn.Module,
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    scale: Scale = "cpu",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """`describe` of y on test images, and the alignment of y under augmentation; the training images play no part.
+
+    Alignment is between two views by flip and by crop after a padding of an eighth of the side: the paper's only
+    augmentation.
+
+    Returns:
+        the figures of `describe`, alignment, n_test, protocol, seconds.
+    """
+    began = time.perf_counter()
+    rng = np.random.default_rng(seed)
+    part = test.take(np.sort(rng.permutation(len(test))[: IMAGES[check_scale(scale)]]))
+    y = embed(encoder, part, levels=("y",), device=device)["y"]
+    found = describe(y)
+    sides = part.images.shape[2:]
+    if len(sides) == 2:
+        size = min(sides)
+        views = Augmentation(flip=True, crop=size, padding=size // 8)
+        pixels = torch.from_numpy(np.array(part.images))
+        with seeded(seed):
+            pair = [views(pixels).numpy() for _ in range(2)]
+        if pair[0].shape == part.images.shape:  # an encoder for images that are not square takes no square crops
+            a, b = (embed(encoder, v, levels=("y",), device=device)["y"] for v in pair)
+            found["alignment"] = float(alignment(a, b))
+    return found | {
+        "n_test": len(part),
+        "protocol": f"y of {len(part)} test images; alignment under flip and crop",
+        "seconds": time.perf_counter() - began,
+    }

@@ -1,0 +1,418 @@
+"""`evaluate`: every measure asked for, at every level, beside its controls -> evaluation.json."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.status import Status
+from torch import Tensor, nn
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import controls as controlling
+from deepinfomax.evaluation.embeddings import Embeddings, embed, read_embeddings
+from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
+from deepinfomax.evaluation.probes import few_labels
+from deepinfomax.evaluation.protocol import Scale, check_scale, few_in_name, few_per_class, seeded
+from deepinfomax.evaluation.record import Record, describe
+from deepinfomax.features import LEVELS
+
+#: Measures of features (N, units) with labels, at each level and of pixels: name -> module and function.
+PROBES = {
+    "mlp": "probes.mlp",
+    "linear": "probes.linear",
+    "knn": "knn.knn",
+    "svm": "svm.svm",
+    "attributes": "attributes.attributes",
+}
+#: Those that can be taken with N labels of each class, as NAME_N_per_class. The MLP's schedule is in epochs, which a
+#: few labels make too short to mean anything.
+FEW = ("linear", "knn", "svm", "semi_supervised")
+#: Measures of an encoder as a whole: name -> module, with a function `measure`.
+WHOLES = {
+    "semi_supervised": "semi_supervised",
+    "reconstruction": "reconstruction",
+    "rank": "rank",
+    "mine": "mine",
+    "ndm": "ndm",
+}
+NEED_LABELS = (*PROBES, "semi_supervised")
+MEASURES = (*PROBES, *WHOLES)
+
+
+def evaluate(
+    encoder: nn.Module,
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    measures: Sequence[str] = ("mlp", "linear", "knn"),
+    levels: Sequence[str] = LEVELS,
+    controls: Sequence[str] = ("pixels", "pixels_pca", "random_encoder"),
+    scale: Scale = "cpu",
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    out: Path | None = None,
+    make_encoder: Callable[[], nn.Module] | None = None,
+    supervised_steps: int | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Measure a frozen encoder, each figure beside its controls, obtained by the same probe.
+
+    The file at `out` is written after every figure and continued where it has the same data, encoder, scale and seed,
+    so that a killed evaluation keeps what it finished. Images labelled -1 have no label and are left out. Memory: the
+    embeddings of one encoder at the levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy
+    of one level.
+
+    Args:
+        measures: of `MEASURES`, or linear_10_per_class and the like (linear, knn, svm, semi_supervised; any number).
+        levels: of conv, fc, y; for the measures of features.
+        controls: of pixels, pixels_pca, random_encoder, supervised. The first three go with measures of features;
+            random_encoder with every measure.
+        scale: "smoke", "cpu" or "paper": how long the probes are trained.
+        out: evaluation.json; None: nothing is written.
+        make_encoder: builds a fresh encoder of the same architecture, for the controls random_encoder and supervised.
+        supervised_steps: of the supervised control; None: by scale.
+
+    Returns:
+        the contents of evaluation.json: schema, data, encoder, scale, seed, measures, controls, notes. Measures of
+        features are {level: {"accuracy": fraction, "std": ..., ...}}, those of pixels without the level.
+
+    Raises:
+        UserError: unknown names, no labels where they are needed, labels of the wrong number or of one class only,
+            features that are not finite, a control that cannot be had.
+        EncoderChanged: a measure has altered the encoder it should only look at.
+    """
+    check_scale(scale)
+    _check_names(measures, levels, controls, make_encoder)
+    _check_sets(train, test, measures, controls)
+    head = {
+        "data": {"train": describe(train), "test": describe(test)},
+        "encoder": {"fingerprint": fingerprint(encoder)[:16]},
+        "scale": scale,
+        "seed": seed,
+    }
+    record = Record(head, out)
+    console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+    if record.set_aside is not None:
+        console.print(f"{out} was of other data, encoder, scale or seed: kept as {record.set_aside.name}", markup=False)
+    train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
+    work = _Work(record, console, scale, seed, device or "cpu")
+
+    of_features = [m for m in measures if few_in_name(m)[0] in PROBES]
+    of_wholes = [m for m in measures if few_in_name(m)[0] in WHOLES]
+    _subject(work, ("measures",), encoder, train, test, of_features, of_wholes, levels, out and out.parent)
+    paths = [("controls", kind, m) for kind in controls if kind.startswith("pixels") for m in of_features]
+    if any(not record.has(path) for path in paths):
+        with work.doing("pixels"):
+            raw = controlling.pixels(train), controlling.pixels(test)
+        if "pixels" in controls:
+            _probes(work, ("controls", "pixels"), *raw, train, test, of_features)
+        if "pixels_pca" in controls and any(not record.has(("controls", "pixels_pca", m)) for m in of_features):
+            units = embed(encoder, train.take(slice(0, 1)), levels=("y",), device=device)["y"].shape[1]
+            with work.doing(f"{units} principal components of pixels"):
+                reduced = controlling.pixels_pca(*raw, units, seed)
+            _probes(
+                work, ("controls", "pixels_pca"), *reduced, train, test, of_features, components=reduced[0].shape[1]
+            )
+        del raw
+    if "random_encoder" in controls:
+        assert make_encoder is not None
+        with work.doing("random encoder"):
+            fresh = controlling.random_encoder(make_encoder, train, seed=seed, device=device or "cpu")
+        _subject(work, ("controls", "random_encoder"), fresh, train, test, of_features, of_wholes, levels, None)
+    if "supervised" in controls:
+        assert make_encoder is not None
+        counts = [few for m in measures if (few := few_in_name(m)[1]) is not None]
+        _supervised(work, make_encoder, train, test, counts, supervised_steps)
+    record.write()
+    return record.contents
+
+
+def evaluate_embeddings(
+    source: str | Path | Embeddings,
+    *,
+    measures: Sequence[str] = ("mlp", "linear", "knn"),
+    scale: Scale = "cpu",
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    out: Path | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """The measures of features, of any embeddings: a file (.npz, .npy, .parquet) or arrays, whoever made them.
+
+    Where `split` does not say which rows are for training and which for testing, a fifth of each class, drawn by
+    `seed`, is for testing.
+
+    Returns:
+        as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
+
+    Raises:
+        UserError: no labels, unknown measures, or those that need images.
+    """
+    check_scale(scale)
+    known = [m for m in measures if few_in_name(m)[0] in PROBES or m == "rank"]
+    if len(known) < len(measures):
+        odd = next(m for m in measures if m not in known)
+        raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
+    found = source if isinstance(source, Embeddings) else read_embeddings(source)
+    name = "embeddings" if isinstance(source, Embeddings) else str(source)
+    vectors = torch.from_numpy(np.ascontiguousarray(found.vectors, dtype=np.float32))
+    labels = found.labels
+    if labels is None and any(m != "rank" for m in measures):
+        raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
+    train_rows, test_rows, how = _split(found, seed)
+    if len(train_rows) == 0 or len(test_rows) == 0:
+        raise UserError(f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing")
+    data = {"name": name, "units": vectors.shape[1], "split": how}
+    data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}}
+    # Any encoder may have made these; what identifies them is their bytes.
+    identity = fingerprint(nn.ParameterList([nn.Parameter(vectors, requires_grad=False)]))[:16]
+    record = Record({"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed}, out)
+    work = _Work(record, Console(stderr=True, quiet=quiet, highlight=False), scale, seed, device or "cpu")
+    x, x_test = vectors[train_rows], vectors[test_rows]
+    if labels is not None:
+        sets = (_bare(labels[train_rows], name), _bare(labels[test_rows], name))
+        _probes(work, ("measures",), x, x_test, *sets, [m for m in measures if m != "rank"])
+    if "rank" in measures and not record.has(("measures", "rank")):
+        describe_rank = _function("rank.describe")
+        with work.doing("rank"):
+            record.put(("measures", "rank"), describe_rank(x_test))
+    record.write()
+    return record.contents
+
+
+class _Work:
+    """What every step of one evaluation needs: where figures go, what a person sees, how long to train."""
+
+    def __init__(self, record: Record, console: Console, scale: Scale, seed: int, device: torch.device | str) -> None:
+        self.record, self.console, self.scale, self.seed, self.device = record, console, scale, seed, device
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[Status]:
+        """A spinner in a terminal while it runs; a line when it is done."""
+        began = time.perf_counter()
+        with self.console.status(what) as status:
+            yield status
+        self.console.print(f"{what}: {time.perf_counter() - began:.1f} s", markup=False)
+
+    def measure(self, path: tuple[str, ...], compute: Callable[[], dict[str, Any]], **more: Any) -> None:
+        """Compute one figure and write it, unless it is there already."""
+        if self.record.has(path):
+            return
+        what = " ".join(path[1:])
+        with self.console.status(what):
+            found = compute() | more
+        if constant := found.get("constant_units"):
+            self.record.note(f"{what}: {constant} units are the same for every training image and were set to 0")
+        self.record.put(path, found)
+        self.console.print(f"{what}: {_headline(found)}", markup=False)
+
+
+def _subject(
+    work: _Work,
+    path: tuple[str, ...],
+    encoder: nn.Module,
+    train: ImageSet,
+    test: ImageSet,
+    of_features: Sequence[str],
+    of_wholes: Sequence[str],
+    levels: Sequence[str],
+    folder: Path | None,
+) -> None:
+    """All measures of one encoder; a level is embedded only when a figure of it is missing."""
+    missing = [v for v in levels if any(not work.record.has((*path, m, v)) for m in of_features)]
+    if missing:
+        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
+            x, x_test = (embed(encoder, s, levels=missing, device=work.device) for s in (train, test))
+        for level in missing:
+            _probes(work, path, x.pop(level), x_test.pop(level), train, test, of_features, level=level)
+    for name in of_wholes:
+        base, few = few_in_name(name)
+        measure = _function(f"{WHOLES[base]}.measure")
+        settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
+        if base == "reconstruction":
+            settings["folder"] = folder
+        if few is not None:
+            settings["labels_per_class"] = few
+
+        def compute(measure: Any = measure, settings: dict[str, Any] = settings) -> dict[str, Any]:
+            with on_device(encoder, work.device), unchanged(encoder):
+                return measure(encoder, train, test, **settings)
+
+        work.measure((*path, name), compute)
+
+
+def _probes(
+    work: _Work,
+    path: tuple[str, ...],
+    x: Tensor,
+    x_test: Tensor,
+    train: ImageSet,
+    test: ImageSet,
+    names: Sequence[str],
+    level: str | None = None,
+    **more: Any,
+) -> None:
+    for name in names:
+        base, few = few_in_name(name)
+        probe = _function(PROBES[base])
+        arguments = (x, train.labels, x_test, test.labels)
+        settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
+
+        def compute(
+            probe: Any = probe, few: int | None = few, arguments: Any = arguments, settings: Any = settings
+        ) -> dict[str, Any]:
+            if few is None:
+                return probe(*arguments, **settings)
+            return few_labels(probe, *arguments, labels_per_class=few, **settings)
+
+        work.measure((*path, name, *([] if level is None else [level])), compute, **more)
+
+
+def _supervised(
+    work: _Work,
+    make_encoder: Callable[[], nn.Module],
+    train: ImageSet,
+    test: ImageSet,
+    counts: Sequence[int],
+    steps: int | None,
+) -> None:
+    """The same architecture trained on all labels, and on as few as the measures with few labels have."""
+    path = ("controls", "supervised")
+    here = work.record.contents["controls"].get("supervised", {})
+
+    def trained(part: ImageSet, steps: int | None, what: str) -> dict[str, Any]:
+        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what) as status:
+            return controlling.train_supervised(
+                fresh,
+                part,
+                test,
+                steps=steps,
+                scale=work.scale,
+                seed=work.seed,
+                device=work.device,
+                progress=lambda text: status.update(f"{what}: {text}"),
+            )
+
+    if "accuracy" not in here:
+        found = trained(train, steps, "supervised")
+        work.record.put(path, here | found)
+        work.console.print(f"supervised: {_headline(found)}", markup=False)
+    for count in counts:
+        name = f"{count}_per_class"
+        if work.record.has((*path, name)):
+            continue
+        assert train.labels is not None
+        part = train.take(few_per_class(train.labels, count, work.seed * 1000).numpy())
+        # So few images are learnt by heart long before the full number of steps.
+        limit = min(controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps, 100)
+        work.record.put((*path, name), trained(part, limit, f"supervised, {count} labels a class"))
+
+
+@contextmanager
+def seeded_encoder(make_encoder: Callable[[], nn.Module], seed: int) -> Iterator[nn.Module]:
+    """A fresh encoder whose initialisation follows `seed`."""
+    with seeded(seed):
+        encoder = make_encoder()
+    yield encoder
+
+
+def _function(name: str) -> Any:
+    """A measure, imported when it is asked for: each brings its own libraries."""
+    module, function = name.split(".")
+    return getattr(importlib.import_module(f"deepinfomax.evaluation.{module}"), function)
+
+
+def _headline(found: dict[str, Any]) -> str:
+    """The figure of a measure and its seconds, for a person."""
+    names = ("accuracy", "mean_average_precision", "ms_ssim", "ssim", "nats", "effective_rank")
+    figures = [f"{n.replace('_', ' ')} {found[n]:.3f}" for n in names if isinstance(found.get(n), int | float)]
+    spread = found.get("std")
+    spread = "" if spread is None else f" ± {spread:.3f}"
+    return f"{figures[0] if figures else 'done'}{spread} ({found.get('seconds', 0):.1f} s)"
+
+
+def _check_names(
+    measures: Sequence[str], levels: Sequence[str], controls: Sequence[str], make_encoder: Callable | None
+) -> None:
+    for name in measures:
+        base, few = few_in_name(name)
+        if name not in MEASURES and (few is None or base not in FEW):
+            raise UserError(f"unknown measure {name!r}; choose of {', '.join(MEASURES)}, linear_10_per_class")
+    for kind, given, known in (("level", levels, LEVELS), ("control", controls, controlling.CONTROLS)):
+        for name in given:
+            if name not in known:
+                raise UserError(f"unknown {kind} {name!r}; choose of {', '.join(known)}")
+    needed = [c for c in controls if c in ("random_encoder", "supervised")]
+    if needed and make_encoder is None:
+        raise UserError(
+            f"the control {needed[0]} needs an encoder of the same shape, which cannot be built for a wrapped module: "
+            "leave it out of the controls, or pass make_encoder in Python"
+        )
+
+
+def _check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], controls: Sequence[str]) -> None:
+    wanting = [m for m in measures if few_in_name(m)[0] in NEED_LABELS]
+    wanting += [c for c in controls if c == "supervised"]
+    for which, images in (("training", train), ("test", test)):
+        name = images.name or "the data"
+        if len(images) == 0:
+            raise UserError(f"{name} has no {which} images to measure on")
+        if images.labels is not None and len(images.labels) != len(images):
+            raise UserError(
+                f"{name} has {len(images.labels):,} labels for {len(images):,} {which} images; give one for each"
+            )
+        if wanting and (images.labels is None or (images.labels == -1).all()):
+            free = [m for m in MEASURES if m not in NEED_LABELS]
+            raise UserError(
+                f"{name} has no {which} labels, which {', '.join(wanting)} need; without labels: "
+                f"--measures {','.join(free)}"
+            )
+    if train.images.shape[1:] != test.images.shape[1:]:
+        shapes = ["x".join(map(str, s.images.shape[1:])) for s in (train, test)]
+        raise UserError(f"training images are {shapes[0]} and test images {shapes[1]}; resize one to the other")
+    if wanting and train.labels is not None and test.labels is not None:
+        multi = train.labels.ndim > 1
+        single = [m for m in wanting if m != "attributes"]
+        if multi and single:
+            raise UserError(
+                f"labels are {train.labels.shape[1]} attributes an image, which {', '.join(single)} cannot use; "
+                "use --measures attributes"
+            )
+        if not multi and "attributes" in wanting:
+            raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
+
+
+def _labelled(images: ImageSet, which: str, record: Record) -> ImageSet:
+    """The set without the images labelled -1, said in a note; a set without any label as it is."""
+    if images.labels is None or images.labels.ndim > 1 or (images.labels == -1).all():
+        return images
+    has = images.labels != -1
+    if has.all():
+        return images
+    record.note(f"{int((~has).sum()):,} {which} images have no label (-1) and were left out")
+    return images.take(np.flatnonzero(has))
+
+
+def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+    if found.split is not None:
+        split = np.asarray(found.split).astype(str)
+        return np.flatnonzero(split == "train"), np.flatnonzero(split == "test"), "the file's"
+    rng = np.random.default_rng(seed)
+    labels = found.labels if found.labels is not None and found.labels.ndim == 1 else np.zeros(len(found.vectors))
+    groups = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    test = np.sort(np.concatenate([g[: -(-len(g) // 5) if len(g) > 1 else 0] for g in groups]))
+    train = np.setdiff1d(np.arange(len(found.vectors)), test)
+    return train, test, f"a fifth of each class for testing, drawn by seed {seed}"
+
+
+def _bare(labels: np.ndarray, name: str) -> ImageSet:
+    """Labels as an image set without pixels, for the probes, which look at nothing else."""
+    return replace(ImageSet(np.empty((len(labels), 0, 0, 0), np.uint8)), labels=labels, name=name)

@@ -1,0 +1,123 @@
+"""From images to a measured representation in about a minute, and a verdict in a few lines.
+
+`photos`: patches of photographs that come with the installation, to be told apart by photograph; training patches are
+from the left of each picture and test patches from the right, so that a match is of texture and scene, not of place.
+`cifar10`: the same with 20,000 training images and three minutes of training, where CIFAR-10 is at hand.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from deepinfomax import config as configuration
+from deepinfomax import encoders
+from deepinfomax.config import Config
+from deepinfomax.devices import choose_device
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import evaluate
+from deepinfomax.evaluation.gallery import write_gallery
+from deepinfomax.recipes import recipe
+from deepinfomax.report import write as write_report
+from deepinfomax.training.command import load_images
+from deepinfomax.training.loop import train
+
+#: data -> settings beyond those of the recipe `cpu`, and steps of the supervised control
+STAGES: dict[str, tuple[dict[str, Any], int]] = {
+    "photos": ({"training.steps": 200, "encoder.width": 48, "augmentation.flip": True}, 200),
+    "cifar10": ({"training.steps": 1000, "data.limit": 20_000, "augmentation.flip": True}, 400),
+}
+#: quick ones; `deepinfomax evaluate` has the rest, at every level
+MEASURES = ("knn", "linear_10_per_class")
+
+
+def stage(data: str, *, root: Path | None = None, seed: int = 0) -> tuple[Config, int]:
+    """The configuration of the quickstart on that data, and the steps of its supervised control."""
+    if data not in STAGES:
+        raise UserError(
+            f"quickstart has {' and '.join(STAGES)}, not {data!r}; for your own data: deepinfomax train DATA"
+        )
+    changes, supervised_steps = STAGES[data]
+    changes = changes | {"seed": seed, "data.source": data, "data.root": None if root is None else str(root)}
+    config = configuration.override(recipe("cpu"), changes)
+    return replace(config, recipe=f"quickstart on {data}"), supervised_steps
+
+
+def run(
+    data: str, out: str | Path, *, root: Path | None = None, seed: int = 0, device: str | None = None
+) -> dict[str, Any]:
+    """Train, measure, report; returns the figures and the verdict. Raises UserError as `train` does."""
+    began, out = time.perf_counter(), Path(out)
+    config, supervised_steps = stage(data, root=root, seed=seed)
+    say = Console(stderr=True, highlight=False).print
+    training, test = load_images(config, "train"), load_images(config, "test")
+    classes = len(training.classes)
+    shape = "x".join(map(str, training.shape))
+    say(f"{data}: {len(training)} + {len(test)} images of {shape}, {classes} classes, not trained on")
+    encoder = train(config, training, out, device=device)
+    arguments = {k: v for k, v in config.encoder.items() if k != "name"}
+    result = evaluate(
+        encoder,
+        training,
+        test,
+        measures=MEASURES,
+        levels=("y",),
+        controls=("pixels", "random_encoder", "supervised"),
+        scale="cpu",
+        seed=seed,
+        device=choose_device(device),
+        out=out / "evaluation.json",
+        make_encoder=lambda: encoders.build(config.encoder["name"], training.shape, **arguments),
+        supervised_steps=supervised_steps,
+    )
+    write_gallery(encoder, test, out, seed=seed, device=choose_device(device))
+    report = write_report(out)
+    seconds = time.perf_counter() - began
+    return {
+        "run": str(out),
+        "report": str(report),
+        "seconds": round(seconds, 1),
+        "evaluation": result,
+        "text": f"{verdict(result)}\n\n{seconds:.0f} s in all. Report: {report}. More: deepinfomax evaluate {out}",
+    }
+
+
+def verdict(evaluation: dict[str, Any]) -> str:
+    """The table a newcomer should see: DIM beside what costs nothing, and beside what needs labels."""
+    measured, controls = evaluation["measures"], evaluation["controls"]
+
+    def cell(tree: dict[str, Any], *path: str) -> str:
+        found: Any = tree
+        for key in path:
+            found = found.get(key, {}) if isinstance(found, dict) else {}
+        return f"{found['accuracy']:.3f}" if isinstance(found, dict) and "accuracy" in found else "-"
+
+    rows = [
+        ("", "kNN, all labels", "linear, 10 labels per class"),
+        ("DIM, y", *(cell(measured, m, "y") for m in MEASURES)),
+        ("random encoder, y", *(cell(controls, "random_encoder", m, "y") for m in MEASURES)),
+        ("raw pixels", *(cell(controls, "pixels", m) for m in MEASURES)),
+        ("supervised network", cell(controls, "supervised"), cell(controls, "supervised", "10_per_class")),
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = [
+        [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(r, widths, strict=True))]
+        for r in rows
+    ]
+    table = "\n".join("  ".join(line) for line in lines)
+    return f"{table}\n\n{judgement(evaluation)}"
+
+
+def judgement(evaluation: dict[str, Any]) -> str:
+    """One sentence, whichever way it went."""
+    dim = evaluation["measures"]["knn"]["y"]["accuracy"]
+    pixels = evaluation["controls"]["pixels"]["knn"]["accuracy"]
+    random = evaluation["controls"]["random_encoder"]["knn"]["y"]["accuracy"]
+    gain, other = dim - max(pixels, random), f"raw pixels ({pixels:.3f}) and a random encoder ({random:.3f})"
+    if gain > 0:
+        return f"Verdict: by nearest neighbours y ({dim:.3f}) beats {other}, by {gain * 100:.0f} points or more."
+    return (
+        f"Verdict: by nearest neighbours y ({dim:.3f}) does not beat both {other}; it lacks {-gain * 100:.0f} points."
+    )

@@ -1,0 +1,98 @@
+"""A trained encoder for use elsewhere: ONNX, a folder of safetensors, or the Hugging Face hub."""
+
+import logging
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+
+
+class _Outputs(nn.Module):
+    """The encoder with a plain tuple in place of `Features`; images still come in [-1, 1]."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.encoder(images)
+        return features.y, features.fc, features.conv
+
+
+def export(run: str | Path, format: str, *, out: Path | None = None, repo: str | None = None) -> dict[str, Any]:
+    """Write the encoder of a run as "onnx", "safetensors" or to the "hub".
+
+    Args:
+        run: a run folder.
+        out: the file (onnx) or folder (safetensors); inside the run folder by default.
+        repo: OWNER/NAME, for the hub; you need to be logged in (`hf auth login`).
+
+    Returns:
+        where it is.
+
+    Raises:
+        UserError: an unknown format, packages missing, no encoder, no repo.
+    """
+    run = Path(run)
+    if format == "onnx":
+        return {"onnx": str(_onnx(run, out or run / "encoder.onnx"))}
+    if format == "safetensors":
+        folder = out or run / "export"
+        storage.load(run)  # copies of a damaged encoder help nobody
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (storage.WEIGHTS, storage.DESCRIPTION):
+            shutil.copyfile(run / name, folder / name)
+        return {"folder": str(folder), "load": f"deepinfomax.load({str(folder)!r})"}
+    if format == "hub":
+        if repo is None or "/" not in repo:
+            raise UserError("--format hub needs --repo OWNER/NAME")
+        return {"hub": _hub(run, repo)}
+    raise UserError(f"unknown format {format!r}; choose onnx, safetensors or hub")
+
+
+def _onnx(run: Path, file: Path) -> Path:
+    encoder = storage.load(run)
+    shape = tuple(storage.describe(run)["image_shape"])
+    try:
+        import onnxscript  # noqa: F401 - torch.onnx needs it and says so less plainly
+    except ImportError:
+        raise UserError("ONNX export needs two more packages: pip install 'deepinfomax[onnx]'") from None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    batch = torch.export.Dim("batch", min=1)
+    # The exporter warns of its own use of torch, and logs that torchvision is missing, which no one needs here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Outputs(encoder).eval(),
+            (torch.zeros(2, *shape),),
+            str(file),
+            input_names=["images"],
+            output_names=["y", "fc", "conv"],
+            dynamic_shapes={"images": {0: batch}},
+            external_data=False,
+            verbose=False,
+        )
+    return file
+
+
+def _hub(run: Path, repo: str) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    storage.load(run)
+    api = HfApi()
+    try:
+        api.create_repo(repo, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo, folder_path=run, allow_patterns=[storage.WEIGHTS, storage.DESCRIPTION, "config.toml"]
+        )
+    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+        raise UserError(f"the hub did not take {repo}: {str(error).splitlines()[0]}") from None
+    return str(commit)

@@ -1,0 +1,54 @@
+"""Features: what every encoder returns."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LEVELS = ("conv", "fc", "y")
+
+
+class Features(NamedTuple):
+    """One batch of representations, from the most local to the most global (paper §3, Figure 1).
+
+    N images, C channels, S any number of spatial axes, H hidden units, D units, M globals.
+    """
+
+    local: Tensor  #: (N, C, *S) map whose places are the local features, C_psi(x)
+    conv: Tensor  #: (N, C', *S') the last convolutional map, input of the global critic and of `conv` probes
+    fc: Tensor  #: (N, H) last hidden fully connected layer
+    y: Tensor  #: (N, D), or (N, D, M) for M globals: E_psi(x), the representation
+
+    def detach(self) -> "Features":
+        return Features(*(t.detach() for t in self))
+
+
+class Shapes(NamedTuple):
+    """Shapes, without the batch axis, of the images and of an encoder's `Features`."""
+
+    image: tuple[int, ...]
+    local: tuple[int, ...]
+    conv: tuple[int, ...]
+    fc: tuple[int, ...]
+    y: tuple[int, ...]
+
+    @property
+    def globals(self) -> tuple[int, int]:
+        """(D, M): units of y, and how many globals it holds."""
+        return (self.y[0], self.y[1]) if len(self.y) > 1 else (self.y[0], 1)
+
+
+def places(feature_map: Tensor) -> Tensor:
+    """The places of a map as rows: (N, C, *S) -> (N, L, C) with L the product of S (1 where there is no S)."""
+    return feature_map.flatten(2).transpose(1, 2) if feature_map.ndim > 2 else feature_map.unsqueeze(1)
+
+
+def effective_rank(x: Tensor) -> Tensor:
+    """How many directions a batch of vectors uses: exp of the entropy of its normalised singular values.
+
+    RankMe (Garrido et al. 2023), on centred features, so that a representation collapsed to one vector has rank 1 (0
+    singular values) rather than 1 by its mean. x (N, D) -> scalar in [1, min(N - 1, D)].
+    """
+    singular = torch.linalg.svdvals((x - x.mean(0)).double())
+    p = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny)
+    return torch.exp(-(p * p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum())

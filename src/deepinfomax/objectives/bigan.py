@@ -1,0 +1,102 @@
+"""BiGAN: an encoder and a generator against one critic of pairs (x, z) (Donahue et al. 2016; a baseline of §4.1)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from deepinfomax.decoders import Decoder, decode
+from deepinfomax.features import Features
+from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
+from deepinfomax.objectives.protocol import Batch, Shapes
+
+
+class BiGAN(nn.Module):
+    """min over E and G, max over D of  E_x log D(x, E(x)) + E_z log(1 - D(G(z), z)),  z ~ N(0, I).
+
+    Where D cannot tell the two kinds of pairs apart, E inverts G and y is distributed as the prior. The encoder is
+    deterministic, E(x) = y. Player one is the encoder *and* the generator; player two is D.
+
+    Args:
+        shapes: of the encoder's features.
+        penalty: weight of the gradient penalty on D, ½ (|∂D|² at encoder's pairs + |∂D|² at generator's pairs), the
+            mean over all samples of both and the slope over x and z together; 0: none.
+        spectral_norm: divide D's weights by their largest singular value.
+        width: channels of D's first convolution, and the least of the generator's maps.
+    """
+
+    def __init__(self, shapes: Shapes, *, penalty: float = 1.0, spectral_norm: bool = False, width: int = 64) -> None:
+        super().__init__()
+        self.penalty = penalty
+        self.units = torch.Size(shapes.y).numel()
+        self.generator = Decoder(self.units, shapes.image, width=width)
+        self.critic = PairCritic(shapes.image, self.units, width=width)
+        if spectral_norm:
+            normalise_spectrally(self.critic)
+        self.measured: dict[str, Tensor] = {}
+
+    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Player one's loss: -log(1 - D(x, E(x))) - log D(G(z), z), D's with the labels exchanged (Donahue et al.).
+
+        The authors' framework has the minimax loss itself, whose gradient vanishes where D wins.
+        """
+        y = features.y.flatten(1)
+        z = torch.randn_like(y)
+        encoded, generated = read(self.critic, batch.images, y), read(self.critic, self.generator(z), z)
+        told = torch.cat([encoded.detach() > 0, generated.detach() < 0])
+        self.measured = {"critic_accuracy": told.float().mean()}
+        return {"bigan": softplus(encoded).mean() + softplus(-generated).mean()}
+
+    def players(self) -> list[nn.Module]:
+        return [self.critic]
+
+    def adversary(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """D's loss: -log D(x, E(x)) - log(1 - D(G(z), z)) + penalty."""
+        y = features.y.flatten(1).detach()
+        z = torch.randn_like(y)
+        with torch.no_grad():
+            images = read(self.generator, z)
+        encoded = [t.detach().requires_grad_(self.penalty > 0) for t in (batch.images, y)]
+        generated = [t.detach().requires_grad_(self.penalty > 0) for t in (images, z)]
+        score_encoded, score_generated = self.critic(*encoded), self.critic(*generated)
+        losses = {"bigan_critic": softplus(-score_encoded).mean() + softplus(score_generated).mean()}
+        if self.penalty > 0:
+            slopes = (squared_slope(score_encoded, *encoded), squared_slope(score_generated, *generated))
+            losses["bigan_penalty"] = self.penalty * 0.5 * (slopes[0].mean() + slopes[1].mean())
+        return losses
+
+    def reconstruct(self, features: Features) -> Tensor:
+        """Images (N, C, H, W) in (-1, 1): G(E(x)). No pixel was ever compared: they resemble x only in kind."""
+        return decode(self.generator, features.y.flatten(1))
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """`count` images (count, C, H, W) in (-1, 1): G(z)."""
+        z = torch.randn(count, self.units, generator=generator)  # on the CPU: the same images on any device
+        return decode(self.generator, z.to(next(self.generator.parameters())))
+
+
+class PairCritic(nn.Module):
+    """x through strided convolutions to 256 units, beside z, then 512, 128, 1 (sizes of the authors' framework).
+
+    Leaky ReLU and no BatchNorm: it would mix samples, and the gradient penalty is one of single samples.
+    """
+
+    def __init__(self, image_shape: tuple[int, ...], units: int, *, width: int = 64) -> None:
+        super().__init__()
+        channels, *sides = image_shape
+        layers: list[nn.Module] = []
+        for i in range(int(math.log2(min(sides) / 4))):
+            layers += [nn.Conv2d(channels, width * 2**i, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            channels = width * 2**i
+            sides = [s // 2 for s in sides]
+        self.image = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(channels * math.prod(sides), 256), nn.LeakyReLU(0.2)
+        )
+        self.pair = nn.Sequential(
+            nn.Linear(256 + units, 512), nn.LeakyReLU(0.2), nn.Linear(512, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1)
+        )
+
+    def forward(self, images: Tensor, z: Tensor) -> Tensor:
+        """images (N, C, H, W), z (N, D) -> logits (N,), positive for pairs of the encoder"""
+        return self.pair(torch.cat([self.image(images), z], dim=1)).squeeze(1)

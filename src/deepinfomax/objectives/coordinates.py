@@ -1,0 +1,150 @@
+"""Coordinates: where in the map a local feature is, told from it and the representation (paper §4.3, A.7)."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features, places
+from deepinfomax.objectives.protocol import Batch, Shapes
+
+Kind = Literal["absolute", "relative", "both"]
+
+
+class Coordinates(nn.Module):
+    """max E[log p((i, j) | y, c_ij)]  and  max E[log p((i - i', j - j') | y, c_ij, c_i'j')].
+
+    One categorical an axis, independent of each other, so the loss is the sum of an axis's cross-entropies, averaged
+    over places; maps of any number and length of axes. For the relative task each place is given a partner, any other
+    place of the same image with equal chance (the paper says no more than "two random positions"), and an axis of
+    length s has the 2s - 1 offsets from 1 - s to s - 1.
+
+    The authors' code has the absolute task only, and a LayerNorm on the logits that keeps the predictor from ever
+    being certain; here the logits are as they come.
+
+    Of several globals, y (N, D, M), the predictor sees all at once: they are laid end to end to D·M units, since which
+    block of places a global is of says something about coordinates that their mean does not.
+
+    `measured`, with `absolute` or `relative` in front: `accuracy` (fraction with every axis right), `accuracy_0`, ...
+    (one axis each), `bound`, nats that (y, c) are shown to tell of the coordinates: entropy of the coordinates less
+    the cross-entropy, a lower bound on the mutual information, and `cap`, that entropy, which it cannot exceed.
+
+    Args:
+        shapes: of the encoder's features.
+        kind: "absolute", "relative", or "both", as in the paper's Table 5.
+        units: of each of the predictor's two hidden layers (paper 512).
+        places: use so many of the L places of each image, drawn anew each step; None, or more than there are: all.
+
+    Raises:
+        UserError: a map of one place, or fewer than one of `places`.
+    """
+
+    def __init__(self, shapes: Shapes, *, kind: Kind = "both", units: int = 512, places: int | None = None) -> None:
+        super().__init__()
+        channels, *sizes = shapes.local
+        count = math.prod(sizes)
+        if count < 2:
+            raise UserError("coordinates need a local map of several places; this encoder's has one")
+        if places is not None and places < 1:
+            raise UserError(f"coordinates.places must be at least 1, or none for all, not {places}")
+        self.sizes, self.places = tuple(sizes), places
+        global_units = math.prod(shapes.y)
+        self.predictors = nn.ModuleDict()
+        if kind in ("absolute", "both"):
+            self.predictors["absolute"] = Predictor(channels, global_units, self.sizes, units)
+        if kind in ("relative", "both"):
+            offsets = tuple(2 * size - 1 for size in self.sizes)
+            self.predictors["relative"] = Predictor(2 * channels, global_units, offsets, units)
+        self.caps = {
+            "absolute": sum(math.log(size) for size in self.sizes),
+            "relative": sum(offset_entropy(size, count) for size in self.sizes),
+        }
+        self.measured: dict[str, Tensor] = {}
+
+    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        local, y = places(features.local), features.y.flatten(1)
+        position, partner = draw_positions(len(local), local.shape[1], self.places, local.device)
+        here, there = take(local, position), take(local, partner)
+        i, i_partner = self.coordinates(position), self.coordinates(partner)
+        self.measured = {}
+        losses = {}
+        if "absolute" in self.predictors:
+            losses["coordinates_absolute"] = self.loss("absolute", y, here, i)
+        if "relative" in self.predictors:
+            offset = [a - b + size - 1 for a, b, size in zip(i, i_partner, self.sizes, strict=True)]
+            losses["coordinates_relative"] = self.loss("relative", y, torch.cat([here, there], dim=2), offset)
+        return losses
+
+    def coordinates(self, position: Tensor) -> tuple[Tensor, ...]:
+        """Places by number, (N, K) -> their coordinate along each axis of the map, (N·K,) each."""
+        return torch.unravel_index(position.flatten(), self.sizes)
+
+    def loss(self, kind: str, y: Tensor, local: Tensor, target: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
+        """y (N, H), local (N, K, C), target (N·K,) an axis -> cross-entropy summed over axes; fills `measured`."""
+        logits = self.predictors[kind](y, local)
+        loss = torch.stack([cross_entropy(u, t) for u, t in zip(logits, target, strict=True)]).sum()
+        right = torch.stack([u.detach().argmax(1) == t for u, t in zip(logits, target, strict=True)])
+        cap = torch.tensor(self.caps[kind])
+        self.measured |= {
+            f"{kind}_accuracy": right.all(0).float().mean(),
+            **{f"{kind}_accuracy_{axis}": r.float().mean() for axis, r in enumerate(right)},
+            f"{kind}_bound": cap.to(loss.device) - loss.detach(),
+            f"{kind}_cap": cap,
+        }
+        return loss
+
+
+class Predictor(nn.Module):
+    """(y, local) -> logits of each axis, by two hidden layers with BatchNorm and ReLU (A.7).
+
+    The first layer of a concatenation is a sum of two layers, so y passes through its half once for all its places.
+    """
+
+    def __init__(self, local_units: int, global_units: int, classes: tuple[int, ...], units: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.local = nn.Linear(local_units, units, bias=False)
+        self.glob = nn.Linear(global_units, units, bias=False)
+        self.logits = nn.Sequential(
+            nn.BatchNorm1d(units),
+            nn.ReLU(),
+            nn.Linear(units, units, bias=False),
+            nn.BatchNorm1d(units),
+            nn.ReLU(),
+            nn.Linear(units, sum(classes)),
+        )
+
+    def forward(self, y: Tensor, local: Tensor) -> tuple[Tensor, ...]:
+        """y (N, H), local (N, K, C) -> logits (N·K, classes) of each axis"""
+        hidden = self.glob(y).unsqueeze(1) + self.local(local)
+        return self.logits(hidden.flatten(0, 1)).split(self.classes, dim=1)
+
+
+def draw_positions(images: int, count: int, places: int | None, device: torch.device) -> tuple[Tensor, Tensor]:
+    """`places` different places of each image (None, or `count` and more: all, in order), and another as partner.
+
+    Returns (N, K), (N, K) int64 numbers of places, from torch's global random state.
+    """
+    if places is None or places >= count:
+        position = torch.arange(count, device=device).expand(images, -1)
+    else:
+        position = torch.rand(images, count, device=device).topk(places, dim=1).indices
+    # One of the other count - 1 places: a step of 1 to count - 1, around the end to the beginning.
+    step = torch.randint(1, count, position.shape, device=device)
+    return position, (position + step) % count
+
+
+def take(local: Tensor, position: Tensor) -> Tensor:
+    """(N, L, C) at places (N, K) -> (N, K, C)"""
+    return local.gather(1, position.unsqueeze(2).expand(-1, -1, local.shape[2]))
+
+
+def offset_entropy(size: int, count: int) -> float:
+    """Entropy, in nats, of the offset along an axis of `size` between two different places of `count` in all."""
+    lines = (count // size) ** 2  # pairs of lines across the axis, for each pair of coordinates along it
+    pairs = [lines * (size - abs(offset)) - (count if offset == 0 else 0) for offset in range(1 - size, size)]
+    total = count * (count - 1)
+    return -sum(n / total * math.log(n / total) for n in pairs if n > 0)

@@ -1,0 +1,156 @@
+"""CPC: contrastive predictive coding over the rows of the local map (Oord et al. 2018; Table 3).
+
+The paper understands CPC as ordered autoregression: summaries of the rows so far predict the local features of rows to
+come, by whatever bound. An encoder of strided crops, whose local features see nothing of each other, makes that a
+prediction; with an ordinary encoder receptive fields overlap and much of the answer is given away.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax import bounds
+from deepinfomax.critics import EncodeAndDot
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features, places
+from deepinfomax.objectives.local import sample_places
+from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.pairs import NegativesFrom, Pairing, count_negatives, local_infomax
+
+
+class ContrastivePredictiveCoding(nn.Module):
+    """Mean over offsets k and places (i, j) of I(summary of rows up to i at column j; local feature at (i + k, j)).
+
+    Each offset has its own encode-and-dot critic. A pair's negatives are the local features that offset k predicts, at
+    all places, of every other image. The summaries are a `RowGRU`'s states.
+
+    The layers behind the local map (conv where that is another map, fc, y) are on no path of CPC's. What the paper's
+    Table 3 probed is not known. With `summary` they are trained by one more term, I(last summaries; y), whose gradient
+    stops at the local map and at the summaries: it trains the head, and the rest of the encoder and the autoregression
+    are CPC's alone. Without it they stay as they were initialised, and so do probes of them.
+
+    Args:
+        shapes: of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.
+        bound: a name in `bounds.BOUNDS`.
+        offsets: rows ahead, each 1, 2, ..., `offsets` (paper: three).
+        units: D of encode-and-dot (1024 in the authors' comparison with CPC).
+        scale: of encode-and-dot's scores; None: 1 as in the paper.
+        places: use so many of each offset's places of each image, drawn anew each step, before the critic; None: all.
+            A deviation from the paper that saves most of the step's time on a CPU.
+        summary: train the head, see above.
+        negatives: "all", or how many per anchor.
+        pairing: whether a summary ("global") or a local feature ("local") is the anchor.
+        negatives_from: under several processes, "all" of them or this one's "own".
+        tau: the clip of `smile`.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        *,
+        bound: str = "infonce",
+        offsets: int = 3,
+        units: int = 1024,
+        scale: float | None = None,
+        places: int | None = None,
+        summary: bool = True,
+        negatives: int | Literal["all"] = "all",
+        pairing: Pairing = "global",
+        negatives_from: NegativesFrom = "all",
+        tau: float = 5.0,
+    ) -> None:
+        super().__init__()
+        channels, *sides = shapes.local
+        if len(sides) not in (1, 2):
+            raise UserError(
+                f"cpc needs a local map of rows and columns, or a sequence, not one of shape {shapes.local}"
+            )
+        if not 1 <= offsets < sides[0]:
+            raise UserError(f"cpc.offsets must be from 1 to {sides[0] - 1}: the local map has {sides[0]} rows")
+        self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
+        if places is not None and places < 1:
+            raise UserError(f"cpc.places must be at least 1, not {places}")
+        self.places = places
+        self.pairs: dict[str, Any] = {"negatives": negatives, "pairing": pairing, "negatives_from": negatives_from}
+        scale = 1.0 if scale is None else scale
+        self.autoregression = RowGRU(channels)
+        self.critics = nn.ModuleList(EncodeAndDot(channels, channels, units, scale) for _ in range(offsets))
+        self.summary = EncodeAndDot(channels, shapes.globals[0], units, scale) if summary else None
+        self.measured: dict[str, Tensor] = {}
+
+    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        local = features.local if features.local.ndim == 4 else features.local.unsqueeze(3)
+        summaries = self.autoregression(local)
+        values, maximised, caps = [], [], []
+        for k, critic in enumerate(self.critics, start=1):
+            pairs = torch.cat([places(local[:, :, k:]), places(summaries[:, :, :-k])], dim=2)
+            if self.places is not None:
+                pairs = sample_places(pairs, min(self.places, pairs.shape[1]))
+            future, past = critic(*pairs.chunk(2, dim=2))
+            value, instead = self.estimate(future, past, "same")
+            values.append(value)
+            maximised.append(instead)
+            caps.append(self.bound.cap(count_negatives(future, past, **self.pairs)))
+        self.measured = {
+            "bound": torch.stack(values).detach().mean(),
+            "cap": torch.tensor(caps).mean(),
+            **{f"bound_{k}": value.detach() for k, value in enumerate(values, start=1)},
+        }
+        terms = {"cpc": -torch.stack(maximised).mean()}
+        if self.summary is not None:
+            last, glob = self.summary(places(summaries[:, :, -1]).detach(), places(features.y))
+            value, instead = self.estimate(last, glob, "all")
+            self.measured["bound_summary"] = value.detach()
+            terms["cpc_summary"] = without_gradient_at(features.local, -instead)
+        return terms
+
+    def estimate(self, local: Tensor, glob: Tensor, positives: Literal["all", "same"]) -> tuple[Tensor, Tensor]:
+        """Embedded (N, L, D) and (N, M, D) -> the bound in nats, and what is maximised: itself, but for `smile`."""
+        value = local_infomax(local, glob, self.bound, positives=positives, **self.pairs)
+        if self.bound.trained_as is None:
+            return value, value
+        return value, local_infomax(local, glob, self.bound.trained_as, positives=positives, **self.pairs)
+
+
+class RowGRU(nn.Module):
+    """One gated recurrent layer from row to row, convolutional along a row with kernel 3 (a Row LSTM made GRU).
+
+    As many units as the map has channels. The state at (i, j) has seen the whole of row i within one column of j, row
+    i - 1 within two, and so on up; nothing below. Equations are those of `torch.nn.GRU`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.from_row = nn.Conv1d(channels, 3 * channels, 3, padding=1)
+        self.from_state = nn.Conv1d(channels, 3 * channels, 3, padding=1)
+
+    def forward(self, local: Tensor) -> Tensor:
+        """local (N, C, H, W) -> states (N, C, H, W)"""
+        rows = local.transpose(1, 2)
+        inputs = self.from_row(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])  # all rows at once
+        state = torch.zeros_like(local[:, :, 0])
+        states = []
+        for row in inputs.unbind(1):
+            reset_in, update_in, new_in = row.chunk(3, dim=1)
+            reset_state, update_state, new_state = self.from_state(state).chunk(3, dim=1)
+            update = torch.sigmoid(update_in + update_state)
+            new = torch.tanh(new_in + torch.sigmoid(reset_in + reset_state) * new_state)
+            state = (1 - update) * new + update * state
+            states.append(state)
+        return torch.stack(states, dim=2)
+
+
+def without_gradient_at(x: Tensor, loss: Tensor) -> Tensor:
+    """`loss`, of the same value, whose gradient does not pass `x` or anything that `x` was computed from.
+
+    What lies between x and the loss is trained, what lies before x is not: x's own gradient g is found, and g·x taken
+    from the loss. Paths from before x that go around it are not stopped.
+    """
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return loss
+    (g,) = torch.autograd.grad(loss, x, retain_graph=True, allow_unused=True)
+    if g is None:
+        return loss
+    passed = (g.detach() * x).sum()
+    return loss - (passed - passed.detach())

@@ -1,0 +1,66 @@
+"""NAT: noise as targets (Bojanowski & Joulin 2017; a baseline of §4.1)."""
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.pairs import at_least_float32, gather_with_gradient
+
+
+class NoiseAsTargets(nn.Module):
+    """|y/|y| - t|², t one of as many points fixed on the unit sphere as there are images, one for each.
+
+    Which image has which point is a permutation that is kept for good. In every batch of training the points of its
+    images are handed out anew among them, so that the sum of squared distances is the least possible (the Hungarian
+    assignment); then y takes a step towards them. Under several processes that is the batch of all of them.
+
+    Args:
+        shapes: of the encoder's features.
+        images: how many the data set has; the engine fills it in.
+        seed: of the points; the same on every process.
+    """
+
+    targets: Tensor  #: (images, D) points on the sphere
+    assignment: Tensor  #: (images,) int64: image i has the point targets[assignment[i]]
+
+    def __init__(self, shapes: Shapes, *, images: int | None = None, seed: int = 0) -> None:
+        super().__init__()
+        if images is None:
+            raise UserError("nat needs to know how many images the data set has: give images=COUNT")
+        noise = torch.randn(images, torch.Size(shapes.y).numel(), generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("targets", normalize(noise, dim=1))
+        self.register_buffer("assignment", torch.arange(images))
+        self.measured: dict[str, Tensor] = {}
+
+    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        if int(batch.index.max()) >= len(self.targets):
+            raise UserError(
+                f"nat has targets for {len(self.targets)} images but met image {int(batch.index.max())}: "
+                "train on the data set it was made for"
+            )
+        y = normalize(at_least_float32(features.y.flatten(1)), dim=1)
+        before = self.assignment[batch.index]
+        if self.training:
+            self.reassign(y.detach(), batch.index)
+        after = self.assignment[batch.index]
+        self.measured = {"moved": (before != after).float().mean()}
+        return {"nat": (y - self.targets[after]).square().sum(1).mean()}
+
+    def reassign(self, y: Tensor, index: Tensor) -> None:
+        """Hand out the points of the images `index` (N,) among them, by their y (N, D) on the sphere."""
+        y, index = gather_with_gradient(y), gather_with_gradient(index)
+        if not bool(y.isfinite().all()):
+            return  # the loss is no number either, and the engine says so
+        # An image may come twice, in a last batch filled up for several processes: its first y speaks for it.
+        image, first = np.unique(index.cpu().numpy(), return_index=True)
+        images = torch.from_numpy(image).to(index.device)
+        points = self.assignment[images]
+        # |y - t|² = 2 - 2 y·t on the sphere. The assignment is solved on the CPU: a synchronisation each step.
+        likeness = y[torch.from_numpy(first).to(y.device)] @ self.targets[points].T
+        _, chosen = linear_sum_assignment(likeness.cpu().numpy(), maximize=True)
+        self.assignment[images] = points[torch.from_numpy(chosen).to(points.device)]

@@ -1,0 +1,45 @@
+"""What the engine and an objective tell each other."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from deepinfomax.features import Features, Shapes
+
+__all__ = ["Batch", "Objective", "Shapes", "TwoPlayer"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as an objective sees it. N images of shape (C, *S)."""
+
+    images: Tensor  #: (N, C, *S) float in [-1, 1]
+    labels: Tensor | None  #: (N,) int64, or None: only `supervised` asks for them
+    index: Tensor  #: (N,) int64, positions in the data set
+
+
+class Objective(Protocol):
+    """One term (or a few) of the loss; an `nn.Module` that owns its critic.
+
+    The keyword arguments of its constructor, after `shapes`, are the fields of its section in a configuration.
+    """
+
+    measured: dict[str, Tensor]  #: detached numbers worth logging, of the last forward: bound in nats, cap, accuracy
+
+    def __call__(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Scalar losses by name, to be minimised, each times the objective's weight."""
+        ...
+
+
+@runtime_checkable
+class TwoPlayer(Protocol):
+    """An objective with an opponent: min over the encoder, max over the players' own networks (paper eq. 7)."""
+
+    def players(self) -> list[nn.Module]:
+        """The sub-modules that the second optimizer trains, and the first never touches."""
+        ...
+
+    def adversary(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Scalar losses that the second player minimises; `features` carry no gradient."""
+        ...

@@ -1,0 +1,73 @@
+"""Supervised: the control of the paper's tables, the same encoder trained through to the labels (Tables 1 and 2)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.pairs import at_least_float32, gather_with_gradient
+
+
+class Supervised(nn.Module):
+    """Cross-entropy of a linear head, in nats. Images labelled -1 have no label and take no part.
+
+    The head stands on y, so that every layer a probe may look at is trained. y is linear in fc: with more classes than
+    y has units the head is that much narrower than one on fc, which `level` = "fc" gives (y then stays untrained).
+
+    Args:
+        shapes: of the encoder's features.
+        classes: how many; the engine fills it in from the data set.
+        level: what the head stands on.
+        multi_label: labels are (N, classes) of 0 and 1, as CelebA's attributes, and each is its own yes or no.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        *,
+        classes: int | None = None,
+        level: Literal["y", "fc"] = "y",
+        multi_label: bool = False,
+    ) -> None:
+        super().__init__()
+        if classes is None or classes < 2 - multi_label:
+            raise UserError("supervised needs labels: use a data set with two classes or more, or another objective")
+        self.classes, self.level, self.multi_label = classes, level, multi_label
+        self.head = nn.Linear(torch.Size(getattr(shapes, level)).numel(), classes)
+        self.measured: dict[str, Tensor] = {}
+
+    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        labels = self.checked(batch.labels)
+        logits = self.head(getattr(features, self.level).flatten(1))
+        logits = at_least_float32(logits)
+        if self.multi_label:
+            right = (logits > 0) == (labels > 0)
+            self.measured = {"accuracy": right.float().mean()}
+            return {"supervised": binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))}
+        # Mean over the labelled images of all processes; a batch without any has a loss of 0, not 0/0.
+        counts = gather_with_gradient((labels >= 0).sum().view(1))
+        labelled = counts.sum().clamp(min=1) / len(counts)
+        self.measured = {"accuracy": (logits.argmax(1) == labels).sum() / (labels >= 0).sum().clamp(min=1)}
+        return {"supervised": cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / labelled}
+
+    def checked(self, labels: Tensor | None) -> Tensor:
+        """The labels, if they are what `multi_label` says; raises UserError otherwise."""
+        if labels is None:
+            raise UserError("supervised needs labels and this data set has none: use another objective")
+        if self.multi_label and (labels.ndim != 2 or labels.shape[1] != self.classes):
+            raise UserError(
+                f"supervised.multi_label needs labels of shape (N, {self.classes}), not {tuple(labels.shape)}: "
+                "set multi_label to false"
+            )
+        if not self.multi_label and labels.ndim != 1:
+            raise UserError(f"labels of shape {tuple(labels.shape)} are multi-hot: set supervised.multi_label to true")
+        if not self.multi_label and not -1 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            raise UserError(
+                f"labels run from {int(labels.min())} to {int(labels.max())} but supervised.classes is {self.classes}: "
+                "labels are 0 to classes - 1, and -1 for none"
+            )
+        return labels

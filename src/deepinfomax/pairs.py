@@ -1,0 +1,383 @@
+"""All pairs of a batch: local features against global features, through a bound, without ever keeping (N·L)² scores.
+
+N images, L places, M globals, D units of the critic. The global of image i with each local of image i is a positive;
+with the locals of every other image a negative; the other L - 1 locals of the same image are neither.
+
+Two pairings (§3.1): with ``pairing="global"`` an anchor is a global and its negatives are the locals of other images,
+with ``pairing="local"`` an anchor is a local and its negatives are the globals of other images. For bounds that only
+average over negatives the two are the same number; for infoNCE they are not.
+
+A bound needs one statistic of each anchor's negatives, shared by all its positives (`bounds.Bound.statistic`). So a
+step is three matrix products: the scores, and the two gradients. Scores take N·M·N·L floats; when that is more than
+`SCORES_KEPT` they are computed in chunks of anchors and once more on the way back, and memory stays bounded.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
+
+from deepinfomax import bounds
+from deepinfomax.errors import UserError
+
+SCORES_KEPT = 2**24  #: scores kept for the backward pass (64 MiB in float32); beyond, chunks and recomputation
+
+Pairing = Literal["global", "local"]
+NegativesFrom = Literal["all", "own"]
+
+
+def local_infomax(
+    local: Tensor,
+    glob: Tensor,
+    bound: str | bounds.Bound = "infonce",
+    *,
+    negatives: int | Literal["all"] = "all",
+    pairing: Pairing = "global",
+    chunk_size: int | None = None,
+    negatives_from: NegativesFrom = "all",
+    positives: Literal["all", "same"] = "all",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Mean bound on the mutual information of local and global features (paper eq. 6), in nats, to be maximised.
+
+    Args:
+        local: (N, L, D) local features, already embedded by the critic.
+        glob: (N, M, D) global features, already embedded by the critic; a score is their dot product.
+        bound: a name in `bounds.BOUNDS`.
+        negatives: "all" pairs of other images, or so many drawn per anchor without replacement (shared by the
+            anchor's positives). A count changes the estimate and its cap, not the cost.
+        pairing: what the anchor is, see above.
+        chunk_size: images whose anchors are scored at once; None decides by `SCORES_KEPT`.
+        negatives_from: under torch.distributed, "all" processes' images or this process's "own". With "all" the value
+            is that of the whole batch on every process, and gradients averaged over processes (as
+            DistributedDataParallel does) equal those of one process that holds the whole batch.
+        positives: "all" N·L·M pairs of one image, or only the N·L of a place with the global of the "same" number
+            (needs M = L); the other pairs of the image are then neither positive nor negative.
+        generator: draws the negatives when they are counted; None uses torch's global state.
+
+    Returns:
+        scalar, at least float32 even under autocast: mean over the positives. First derivatives only.
+
+    Raises:
+        UserError: shapes that do not fit, fewer than two images, or more negatives than there are.
+    """
+    _check(local, glob)
+    if positives == "same" and local.shape[1] != glob.shape[1]:
+        raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
+    chosen = bounds.get(bound)
+    gather = negatives_from == "all" and _processes() > 1
+    with torch.autocast(local.device.type, enabled=False):
+        # Scores of D = 2048 products reach the hundreds: half precision would round them to whole nats.
+        local, glob = at_least_float32(local), at_least_float32(glob)
+        anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
+        offset = 0
+        if gather:
+            offset = dist.get_rank() * len(anchors)
+            candidates = gather_with_gradient(candidates)
+        count = _negatives_per_anchor(negatives, len(candidates), candidates.shape[1])
+        drawn = None
+        if negatives != "all":
+            drawn = draw_negatives(anchors.shape[:2], candidates.shape[:2], offset, count, generator, anchors.device)
+        positive, statistic = _Scores.apply(anchors, candidates, chosen, offset, drawn, chunk_size)
+        if positives == "same":
+            positive = positive.diagonal(dim1=1, dim2=2).unsqueeze(-1)
+        if gather:  # a log of a mean over all negatives is no mean over processes: pool the statistics themselves
+            positive, statistic = gather_with_gradient(positive), gather_with_gradient(statistic)
+        return chosen.from_statistic(positive, statistic, count)
+
+
+def count_negatives(
+    local: Tensor,
+    glob: Tensor,
+    negatives: int | Literal["all"] = "all",
+    pairing: Pairing = "global",
+    negatives_from: NegativesFrom = "all",
+) -> int:
+    """How many negatives each anchor has; a bound's cap follows from it (`bounds.Bound.cap`)."""
+    images = len(local) * (_processes() if negatives_from == "all" else 1)
+    return _negatives_per_anchor(negatives, images, (local if pairing == "global" else glob).shape[1])
+
+
+class _Scores(torch.autograd.Function):
+    """anchors (n, A, D), candidates (N, B, D) -> positives (n, A, B) and the statistic of the negatives (n, A).
+
+    Anchor image i is candidate image offset + i. With W = d statistic / d scores, which the forward pass finds on the
+    way, the backward pass is two matrix products with one and the same (n·A, N·B) matrix, the gradient of the scores.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        anchors: Tensor,
+        candidates: Tensor,
+        bound: bounds.Bound,
+        offset: int,
+        drawn: Tensor | None,
+        chunk_size: int | None,
+    ) -> tuple[Tensor, Tensor]:
+        n, anchors_each = anchors.shape[:2]
+        total, candidates_each = candidates.shape[:2]
+        scores_per_image = anchors_each * total * candidates_each
+        if chunk_size is None:
+            chunk_size = n if n * scores_per_image <= SCORES_KEPT else max(1, SCORES_KEPT // scores_per_image)
+        positive = anchors.new_empty(n, anchors_each, candidates_each)
+        statistic = anchors.new_empty(n, anchors_each)
+        weights: Tensor | None = None
+        needs_gradient = any(ctx.needs_input_grad)
+        for start in range(0, n, chunk_size):
+            rows = slice(start, min(start + chunk_size, n))
+            scores = _chunk_scores(anchors, candidates, rows)
+            own = partial(_own_pairs, first=offset + start, anchors_each=anchors_each, candidates_each=candidates_each)
+            positive[rows] = own(scores).permute(2, 0, 1)
+            pooled, weights = _pool(scores, own, bound, None if drawn is None else drawn[rows], needs_gradient)
+            statistic[rows] = pooled.view(-1, anchors_each)
+        ctx.save_for_backward(anchors, candidates, drawn, weights if chunk_size >= n else None)
+        ctx.bound, ctx.offset, ctx.chunk_size = bound, offset, chunk_size
+        return positive, statistic
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_positive: Tensor, d_statistic: Tensor) -> tuple:  # type: ignore[override]
+        anchors, candidates, drawn, kept = ctx.saved_tensors
+        n, anchors_each = anchors.shape[:2]
+        candidates_each = candidates.shape[1]
+        d_anchors = torch.empty_like(anchors)
+        d_candidates = torch.empty_like(candidates) if ctx.chunk_size >= n else torch.zeros_like(candidates)
+        columns = candidates.flatten(0, 1)
+        for start in range(0, n, ctx.chunk_size):
+            rows = slice(start, min(start + ctx.chunk_size, n))
+            own = partial(
+                _own_pairs,
+                first=ctx.offset + start,
+                anchors_each=anchors_each,
+                candidates_each=candidates_each,
+            )
+            weights = kept
+            if weights is None:
+                scores = _chunk_scores(anchors, candidates, rows)
+                _, weights = _pool(scores, own, ctx.bound, None if drawn is None else drawn[rows], True)
+            d_scores = weights * d_statistic[rows].reshape(-1, 1)
+            own(d_scores).copy_(d_positive[rows].permute(1, 2, 0))
+            d_anchors[rows] = (d_scores @ columns).view_as(anchors[rows])
+            if ctx.chunk_size >= n:
+                torch.mm(d_scores.T, anchors.flatten(0, 1), out=d_candidates.view_as(columns))
+            else:
+                d_candidates.view_as(columns).addmm_(d_scores.T, anchors[rows].flatten(0, 1))
+        return d_anchors, d_candidates, None, None, None, None
+
+
+def _chunk_scores(anchors: Tensor, candidates: Tensor, rows: slice) -> Tensor:
+    """(n, A, D), (N, B, D) -> (chunk·A, N·B)"""
+    return anchors[rows].flatten(0, 1) @ candidates.flatten(0, 1).T
+
+
+def _own_pairs(scores: Tensor, first: int, anchors_each: int, candidates_each: int) -> Tensor:
+    """A view (A, B, chunk) of the scores between an image's anchors and its own candidates, `first` the first image."""
+    blocks = scores.view(-1, anchors_each, scores.shape[1] // candidates_each, candidates_each)
+    return blocks[:, :, first : first + len(blocks)].diagonal(dim1=0, dim2=2)
+
+
+def _pool(
+    scores: Tensor,
+    own: Callable[[Tensor], Tensor],
+    bound: bounds.Bound,
+    drawn: Tensor | None,
+    with_weights: bool,
+) -> tuple[Tensor, Tensor]:
+    """Statistic of each row's negatives, and its derivative by each score (0 where a score is no negative).
+
+    `own` views the entries that are no negatives; `scores` is overwritten.
+    """
+    if drawn is None:
+        return _pool_all(scores, own, bound, with_weights)
+    columns = drawn.flatten(0, 1)
+    statistic, derivative = _pool_all(scores.gather(1, columns), None, bound, with_weights)
+    weights = torch.zeros_like(scores).scatter_(1, columns, derivative) if with_weights else scores
+    return statistic, weights
+
+
+def _pool_all(
+    scores: Tensor, own: Callable[[Tensor], Tensor] | None, bound: bounds.Bound, with_weights: bool
+) -> tuple[Tensor, Tensor]:
+    slope = None
+    if bound.negative is not None:
+        if own is not None:
+            own(scores).zero_()  # a huge positive must not overflow in a term that is thrown away below
+        with torch.set_grad_enabled(with_weights):
+            leaf = scores.detach().requires_grad_(with_weights)
+            terms = bound.negative(leaf)
+            if with_weights:
+                (slope,) = torch.autograd.grad(terms.sum(), leaf)
+                slope = slope.contiguous()  # a constant slope comes expanded, one element written everywhere
+        scores = terms.detach()
+    if bound.pool == "sum":
+        if own is not None:
+            own(scores).zero_()
+            if slope is not None:
+                own(slope).zero_()
+        return scores.sum(1), scores if slope is None else slope
+    if own is not None:
+        own(scores).fill_(-math.inf)  # excluded exactly: no score of any size lets a positive back in
+    top = scores.amax(1, keepdim=True)
+    scores = scores.sub_(top).exp_()
+    partition = scores.sum(1, keepdim=True)
+    if with_weights:
+        scores = scores.div_(partition)
+        if slope is not None:
+            scores = scores.mul_(slope)
+    return (partition.log() + top).squeeze(1), scores
+
+
+def scored_infomax(
+    score: Callable[[Tensor, Tensor], Tensor],
+    local: Tensor,
+    glob: Tensor,
+    bound: str | bounds.Bound = "infonce",
+    *,
+    negatives: int | Literal["all"] = "all",
+    pairing: Pairing = "global",
+    chunk_size: int | None = None,
+    negatives_from: NegativesFrom = "all",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """As `local_infomax`, for a critic whose score is no dot product (concat-and-convolve, the global critic).
+
+    `score(local rows (R, D_l), global rows (R, D_g)) -> (R,)`; local (N, L, D_l), glob (N, M, D_g). All pairs cost
+    N²·L·M rows through the critic; they are scored `chunk_size` anchor images at a time (None: so that a chunk has at
+    most 2^16 rows) and recomputed on the way back, so memory stays bounded. A count of negatives costs N·M·(L + count)
+    rows only.
+    """
+    _check(local, glob, same_units=False)
+    chosen_bound = bounds.get(bound)
+    gather = negatives_from == "all" and _processes() > 1
+    anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
+    n, offset = len(anchors), 0
+    if gather:
+        offset = dist.get_rank() * n
+        candidates = gather_with_gradient(candidates)
+    total, each = candidates.shape[:2]
+    count = _negatives_per_anchor(negatives, total, each)
+
+    def score_pairs(anchor_rows: Tensor, candidate_rows: Tensor) -> Tensor:
+        """(n, A, D_a), (n, A, K, D_c) -> (n, A, K)"""
+        shape = candidate_rows.shape[:3]
+        anchor_rows = anchor_rows.unsqueeze(2).expand(*shape, -1).flatten(0, 2)
+        pair = (candidate_rows.flatten(0, 2), anchor_rows)
+        return at_least_float32(score(*(pair if pairing == "global" else pair[::-1]))).view(shape)
+
+    def statistics(anchor_rows: Tensor, index: Tensor, all_candidates: Tensor) -> Tensor:
+        """The statistic of the negatives `index` (n, A, K) of these anchors."""
+        rows = all_candidates.flatten(0, 1)[index.flatten()].view(*index.shape, -1)
+        return chosen_bound.statistic(score_pairs(anchor_rows, rows))
+
+    own = candidates[offset : offset + n].unsqueeze(1).expand(-1, anchors.shape[1], -1, -1)
+    positive = score_pairs(anchors, own)
+    step = chunk_size or max(1, 2**16 // (anchors.shape[1] * count))
+    pooled = []
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        here = (rows.stop - rows.start, anchors.shape[1])
+        if negatives == "all":
+            index = _other_images(here, (total, each), offset + start, anchors.device)
+        else:
+            index = draw_negatives(here, (total, each), offset + start, count, generator, anchors.device)
+        pooled.append(checkpoint(statistics, anchors[rows], index, candidates, use_reentrant=False))
+    statistic = torch.cat(pooled)
+    if gather:
+        positive, statistic = gather_with_gradient(positive), gather_with_gradient(statistic)
+    return chosen_bound.from_statistic(positive, statistic, count)
+
+
+def _other_images(anchors: tuple[int, int], candidates: tuple[int, int], first: int, device: torch.device) -> Tensor:
+    """(n, A, (N - 1)·B) positions of all candidates that belong to another image than the anchor."""
+    (n, anchors_each), (total, each) = anchors, candidates
+    image = torch.arange(total - 1, device=device).expand(n, -1)
+    image = image + (image >= first + torch.arange(n, device=device).unsqueeze(1))  # step over the own image
+    position = image.unsqueeze(2) * each + torch.arange(each, device=device)
+    return position.flatten(1).unsqueeze(1).expand(-1, anchors_each, -1)
+
+
+def draw_negatives(
+    anchors: tuple[int, ...],
+    candidates: tuple[int, ...],
+    first: int,
+    count: int,
+    generator: torch.Generator | None,
+    device: torch.device,
+) -> Tensor:
+    """(n, A, count) positions among N·B candidates, uniform without replacement, none of the anchor's own image."""
+    (n, anchors_each), (total, each) = anchors, candidates
+    drawn = torch.empty(n, anchors_each, count, dtype=torch.long, device=device)
+    for i in range(n):  # one image at a time: keys for all at once would be as large as all scores
+        keys = torch.rand(anchors_each, (total - 1) * each, generator=generator, device=device)
+        position = keys.topk(count, dim=1).indices
+        drawn[i] = position + each * (position >= (first + i) * each)  # step over the own image
+    return drawn
+
+
+class _Gather(torch.autograd.Function):
+    """Concatenate over processes; the gradient of a slice is the sum of what every process has for it.
+
+    Without that sum gradients are off by a factor that no loss curve shows.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_all: Tensor) -> Tensor:  # type: ignore[override]
+        d_all = d_all.contiguous()
+        dist.all_reduce(d_all)
+        return d_all.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def gather_with_gradient(x: Tensor) -> Tensor:
+    """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself where alone."""
+    return _Gather.apply(x) if _processes() > 1 else x
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """x, or x in float32 where autocast made it shorter."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _check(local: Tensor, glob: Tensor, same_units: bool = True) -> None:
+    if local.ndim != 3 or glob.ndim != 3:
+        raise UserError(
+            f"local {tuple(local.shape)} and glob {tuple(glob.shape)} must be (N, L, D) and (N, M, D); "
+            "flatten a map with features.places, and give a single global an axis with unsqueeze(1)"
+        )
+    if len(local) != len(glob):
+        raise UserError(f"{len(local)} images have local features but {len(glob)} have globals: use the same batch")
+    if same_units and local.shape[2] != glob.shape[2]:
+        raise UserError(
+            f"local features have {local.shape[2]} units, globals {glob.shape[2]}: a critic must embed both alike"
+        )
+
+
+def _negatives_per_anchor(negatives: int | str, images: int, each: int) -> int:
+    if images < 2:
+        raise UserError("a batch of one image has no negatives; use a batch size of at least 2")
+    available = (images - 1) * each
+    if negatives == "all":
+        return available
+    if not isinstance(negatives, int) or not 1 <= negatives <= available:
+        raise UserError(
+            f'negatives must be "all" or a count from 1 to {available} in this batch, not {negatives!r}; '
+            "a larger batch has more"
+        )
+    return negatives

@@ -1,0 +1,76 @@
+"""The comparisons as pictures: one bar for each contestant and level, on the same scale in every picture."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from deepinfomax.report import figures
+from deepinfomax.report.figures import ACCENT, CONTROL, FAINT, INK, MUTED, RULE
+from deepinfomax.report.findings import WHOLE, Cell, Comparison
+
+_COLOURS = {"trained": ACCENT, "random_encoder": CONTROL}
+_ROW, _GAP, _NAMES = 17, 7, 130  #: CSS pixels: of a bar, between levels, for the names at the left
+
+
+def scale_of(found: list[Comparison]) -> float:
+    """Where the bars of all pictures end: the first quarter of the way from 0 to 1 that holds every figure."""
+    cells = [cell for comparison in found for row in comparison.rows for cell in row.cells.values() if cell is not None]
+    highest = max((cell.value + (cell.std or 0) for cell in cells), default=1.0)
+    return next((end for end in (0.25, 0.5, 0.75) if highest <= end), 1.0)
+
+
+def bars(comparison: Comparison, end: float = 1.0, guessing: float | None = None) -> Markup:
+    """Horizontal bars from 0 to `end`, grouped by level; a figure that is missing says so in its place.
+
+    guessing: the fraction had without looking, drawn as a dotted line.
+    """
+    groups = _groups(comparison)
+    count = sum(len(rows) for _, rows in groups)
+    height = count * _ROW + (len(groups) - 1) * _GAP + 26
+    with figures.drawing(height) as figure:
+        ax = figures.axes(figure, left=_NAMES, right=34, top=2, bottom=24)
+
+        def say(x: float, y: float, text: str, offset: float, **style: Any) -> None:
+            ax.annotate(text, (x, y), (offset, 0), textcoords="offset points", va="center", **style)
+
+        y = 0.0
+        for level, rows in groups:
+            say(0, y, level, -_NAMES, fontweight="bold")
+            for kind, name, cell in rows:
+                own = kind == "trained"
+                say(0, y, name, -5, color=INK if own else MUTED, ha="right")
+                if cell is None:
+                    say(0, y, "not run", 3, color=MUTED, fontstyle="italic")
+                else:
+                    ax.barh(y, cell.value, height=11, color=_COLOURS.get(kind, FAINT), xerr=cell.std, ecolor=INK)
+                    beyond = min(cell.value + (cell.std or 0), end)
+                    say(beyond, y, f"{cell.value:.2f}", 4, fontweight="bold" if own else "normal")
+                y += _ROW
+            y += _GAP
+        if guessing is not None:
+            ax.axvline(guessing, color=INK, linewidth=1, linestyle=(0, (1, 2)))
+        ticks = (0, end / 2, end)
+        ax.set(xlim=(0, end), ylim=(y - _GAP - _ROW / 2, -_ROW / 2), xticks=ticks, yticks=())
+        ax.set_xticklabels([f"{tick:g}" for tick in ticks])
+        ax.spines["left"].set_color(RULE)
+        return figures.svg(figure, alt_text(comparison))
+
+
+def _groups(comparison: Comparison) -> list[tuple[str, list[tuple[str, str, Cell | None]]]]:
+    """(level, [(kind, name, cell)]): the encoder and its equals by level, then what has no level."""
+    groups = []
+    for level in comparison.levels:
+        rows = [(row.kind, row.name, row.cells[level]) for row in comparison.rows if level in row.cells]
+        groups.append(("" if level == WHOLE else level, rows))
+    if comparison.levels != (WHOLE,):
+        groups.append(("", [(row.kind, row.name, row.cells[WHOLE]) for row in comparison.rows if WHOLE in row.cells]))
+    return [(level, rows) for level, rows in groups if rows]
+
+
+def alt_text(comparison: Comparison) -> str:
+    """The bars in words."""
+    said = []
+    for level, rows in _groups(comparison):
+        figures_said = ", ".join(f"{name} {'not run' if c is None else format(c.value, '.2f')}" for _, name, c in rows)
+        said.append(f"{level}: {figures_said}" if level else figures_said)
+    return f"{comparison.title}, {comparison.score} as a fraction. {'; '.join(said)}."

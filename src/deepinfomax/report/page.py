@@ -1,0 +1,245 @@
+"""The page: what was read and worked out, put into the template, written as one file."""
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from deepinfomax.report import curves, findings, measures
+from deepinfomax.report.curves import value
+from deepinfomax.report.distribution import distribution
+from deepinfomax.report.reading import Run, at, number, read, table
+from deepinfomax.report.sheet import pairs, sheet
+
+REPORT = "report.html"
+
+
+def write(run: Path) -> Path:
+    """Write `report.html` into a run folder: one file that needs nothing beside it, and no network.
+
+    Returns:
+        the path of the file.
+
+    Raises:
+        UserError: no such folder, or no run in it.
+    """
+    run = Path(run)
+    text = render(read(run))
+    partial = run / f".{REPORT}.partial"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(run / REPORT)
+    return run / REPORT
+
+
+def render(run: Run) -> str:
+    """The page as text. Everything that comes from the run is escaped."""
+    loader = jinja2.PackageLoader("deepinfomax.report")
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = value
+    environment.filters["fraction"] = "{:.2f}".format
+    script = loader.get_source(environment, "page.js")[0]
+    found = findings.comparisons(run)
+    panels = curves.panels(run)
+    return environment.get_template("page.html").render(
+        title=f"{findings.method(run)} on {data_name(run)}",
+        run=run,
+        folder=shlex.quote(str(run.folder)),
+        lead=lead(run),
+        verdict=findings.verdict(run, found),
+        facts=list(facts(run)),
+        panels=[(panel, curves.draw(panel)) for panel in panels],
+        epochs=number(run.metrics.steps[-1].get("epoch")) if run.metrics.steps else None,
+        comparisons=list(pictured(run, found)),
+        measured_on=measured_on(run),
+        notes=notes(run),
+        quantities=findings.quantities(run),
+        sheet=sheet(run),
+        distribution=distribution(run),
+        pairs=pairs(run),
+        config=list(sections(run.config)),
+        missing=findings.not_run(run, found),
+        whole=findings.WHOLE,
+        script=script,
+        # The one script that may run is ours, whatever a class name or a setting holds.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def data_name(run: Run) -> str:
+    """What the run calls its data."""
+    for name in (
+        at(run.metrics.start, "data", "name"),
+        at(run.config, "data", "name"),
+        at(run.config, "data", "source"),
+    ):
+        if isinstance(name, str) and name:
+            return name
+    return "unnamed data"
+
+
+def lead(run: Run) -> str:
+    """What was trained on what, in one sentence."""
+    data = at(run.metrics.start, "data")
+    count, shape, classes = number(at(data, "count")), at(data, "shape"), at(data, "classes")
+    images = "images" if count is None else f"{count:,.0f} images"
+    if isinstance(shape, list) and shape:
+        images += f" of {'×'.join(str(side) for side in shape)}"
+    encoder = at(run.config, "encoder", "name") or at(run.metrics.start, "encoder")
+    said = f"{_article(str(encoder))} encoder trained" if encoder else "Trained"
+    said += f" on {images}"
+    if isinstance(classes, list) and classes:
+        supervised = "supervised" in table(run.config, "objective")
+        said += f" of {len(classes)} classes, " + ("labels in use" if supervised else "without their labels")
+    seconds = number(run.metrics.end.get("seconds"))
+    if seconds is not None:
+        said += f", in {duration(seconds)}"
+    return said + "."
+
+
+def _article(name: str) -> str:
+    return f"{'An' if name[:1].lower() in 'aeiou' else 'A'} {name}"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the headline's table."""
+
+    name: str
+    value: str
+
+
+def facts(run: Run) -> Iterator[Fact]:
+    """What one wants to know of a run before its figures."""
+    start, end, config = run.metrics.start, run.metrics.end, run.config
+    last = curves.last(run, ("step", "epoch", "seconds", "rank", "peak_memory_mb", "images_per_second"))
+    rank, units = last.get("rank"), number(at(config, "encoder", "y"))
+    speed = number(end.get("images_per_second")) or last.get("images_per_second")
+    steps = number(end.get("step")) or last.get("step")
+    seconds = number(end.get("seconds")) or last.get("seconds")
+    candidates = [
+        ("recipe", _text(at(start, "recipe") or at(config, "recipe"))),
+        ("loss", " + ".join(_objectives(config))),
+        ("parameters", _counted(at(start, "parameters"))),
+        ("steps", _counted(steps) + (f" ({value(last['epoch'])} epochs)" if "epoch" in last else "") if steps else ""),
+        ("time", duration(seconds) if seconds is not None else ""),
+        ("speed", f"{value(speed)} images/s" if speed is not None else ""),
+        ("hardware", _text(at(start, "device"))),
+        ("peak memory", f"{last['peak_memory_mb']:,.0f} MB" if "peak_memory_mb" in last else ""),
+        ("rank of y", (value(rank) + (f" of {units:.0f}" if units is not None else "")) if rank is not None else ""),
+        ("seed", _text(at(config, "seed"))),
+        ("processes", _text(at(start, "processes"))),
+        ("torch", _text(at(start, "torch"))),
+    ]
+    for name, text in candidates:
+        if text:
+            yield Fact(name, text)
+
+
+def _objectives(config: dict[str, Any]) -> Iterator[str]:
+    for name, section in table(config, "objective").items():
+        weight, bound = number(at(section, "weight")), at(section, "bound")
+        yield (f"{weight:g} " if weight is not None else "") + name + (f" ({bound})" if isinstance(bound, str) else "")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _counted(value: Any) -> str:
+    count = number(value)
+    return "" if count is None else f"{count:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """42 s, 5 min 20 s, 3 h 12 min; the spaces do not break."""
+    whole = round(seconds)
+    if whole < 100:
+        said = f"{whole} s"
+    elif whole < 3600:
+        said = f"{whole // 60} min {whole % 60} s"
+    else:
+        said = f"{whole // 3600} h {whole % 3600 // 60} min"
+    return said.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+@dataclass(frozen=True)
+class Guessing:
+    """What can be had without looking at an image."""
+
+    fraction: float
+    says: str
+
+
+def guessing(run: Run, comparison: findings.Comparison) -> Guessing | None:
+    """For the scores of which it is known."""
+    if comparison.score == "balanced accuracy":
+        return Guessing(0.5, "guessing")
+    if comparison.score != "accuracy":
+        return None
+    majority = number(at(run.evaluation, "data", "test", "majority"))
+    if majority is not None:
+        return Guessing(majority, "always saying the commonest class")
+    classes = at(run.metrics.start, "data", "classes")
+    if isinstance(classes, list) and len(classes) > 1:
+        return Guessing(1 / len(classes), "guessing among equally frequent classes")
+    return None
+
+
+def pictured(
+    run: Run, found: list[findings.Comparison]
+) -> Iterator[tuple[findings.Comparison, Markup, Guessing | None]]:
+    """Every comparison with its bars, on one scale, and what guessing gives."""
+    end = measures.scale_of(found)
+    for comparison in found:
+        guess = guessing(run, comparison)
+        yield comparison, measures.bars(comparison, end, None if guess is None else guess.fraction), guess
+
+
+def measured_on(run: Run) -> str:
+    """On how many images, and how thoroughly."""
+    counts = [(number(at(run.evaluation, "data", part, "count")), part) for part in ("train", "test")]
+    said = " and ".join(f"{count:,.0f} {'training' if part == 'train' else 'test'}" for count, part in counts if count)
+    scale = at(run.evaluation, "scale")
+    on = f"Measured on {said} images" if said else ""
+    return f"{on or 'Measured'} at scale “{scale}”." if isinstance(scale, str) else f"{on}." if on else ""
+
+
+def notes(run: Run) -> list[str]:
+    """What the evaluation noted on the way."""
+    found = at(run.evaluation, "notes")
+    return [note for note in found if isinstance(note, str)] if isinstance(found, list) else []
+
+
+def sections(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A nested configuration -> (section, [(field, value)]), in the order of the file."""
+    own = [(str(key), toml(item)) for key, item in tree.items() if not isinstance(item, dict)]
+    if own:
+        yield path, own
+    for key, item in tree.items():
+        if isinstance(item, dict):
+            yield from sections(item, f"{path}.{key}" if path else str(key))
+
+
+def toml(item: Any) -> str:
+    """A value much as TOML has it."""
+    if isinstance(item, bool):
+        return str(item).lower()
+    if isinstance(item, str):
+        return f'"{item}"'
+    if isinstance(item, list):
+        return f"[{', '.join(toml(part) for part in item)}]"
+    if isinstance(item, dict):
+        return f"{{ {', '.join(f'{key} = {toml(part)}' for key, part in item.items())} }}"
+    return str(item)

@@ -1,0 +1,109 @@
+"""DeepInfoMax as a scikit-learn transformer: arrays of images in, embeddings out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from deepinfomax import config as configuration
+from deepinfomax.data.images import ImageSet
+from deepinfomax.devices import choose_device
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.recipes import recipe
+from deepinfomax.training.loop import train
+
+
+class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Learn an encoder of images without labels; transform images to its representation.
+
+    X is an array of images, (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3, uint8 or floats in [0, 1]; or
+    (N, H·W·C) rows, with `image_shape` saying how to fold them.
+
+    Args:
+        recipe: what to train, see `deepinfomax.recipes`.
+        scale: "smoke", "cpu" or "paper"; None: the recipe's own.
+        steps: training steps; None: the recipe's.
+        batch_size: images a step; None: the recipe's, or all of X where that is fewer.
+        level: what `transform` returns: "y", "fc" or "conv" (flattened).
+        image_shape: (H, W) or (H, W, C) of the images in rows.
+        settings: further settings, {"training.lr": 3e-4, "local.bound": "jsd"}.
+        device: "cpu", "cuda", ...; None: the best there is.
+        random_state: seed, a whole number.
+        verbose: show progress on stderr.
+
+    Attributes:
+        encoder_: the trained `nn.Module`.
+        n_features_in_: values of one image.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> model = make_pipeline(DeepInfoMax(steps=200), LogisticRegression(max_iter=500))
+    """
+
+    def __init__(
+        self,
+        *,
+        recipe: str = "cpu",
+        scale: str | None = None,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        level: Literal["y", "fc", "conv"] = "y",
+        image_shape: tuple[int, ...] | None = None,
+        settings: dict[str, Any] | None = None,
+        device: str | None = None,
+        random_state: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.scale = scale
+        self.steps = steps
+        self.batch_size = batch_size
+        self.level = level
+        self.image_shape = image_shape
+        self.settings = settings
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
+        images = self._images(X, y)
+        config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
+        changes: dict[str, Any] = {"seed": int(self.random_state), "training.trackers": []}
+        if self.steps is not None:
+            changes |= {"training.steps": self.steps, "training.epochs": 1_000_000}
+        changes["training.batch_size"] = self.batch_size or min(config.training.batch_size, len(images))
+        config = configuration.override(config, changes | (self.settings or {}))
+        with tempfile.TemporaryDirectory() as folder:
+            self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
+        self.image_shape_ = images.shape
+        self.n_features_in_ = int(np.prod(images.shape))
+        self._n_features_out = self.transform(X[:2]).shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """(N, units) float32."""
+        check_is_fitted(self)
+        images = self._images(X, None)
+        if images.shape != self.image_shape_:
+            raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
+        if self.level not in ("y", "fc", "conv"):
+            raise UserError(f"unknown level {self.level!r}; choose y, fc or conv")
+        device = choose_device(self.device)
+        return embed(self.encoder_, images, levels=(self.level,), device=device)[self.level].numpy()
+
+    def _images(self, X: Any, y: Any) -> ImageSet:
+        from deepinfomax.data import from_array
+
+        array = np.asarray(X)
+        if array.ndim == 2:
+            if self.image_shape is None:
+                raise UserError(f"X has rows of {array.shape[1]} values: say image_shape=(H, W) or (H, W, C)")
+            if np.prod(self.image_shape) != array.shape[1]:
+                raise UserError(f"image_shape {self.image_shape} does not hold the {array.shape[1]} values of a row")
+            array = array.reshape(len(array), *self.image_shape)
+        return from_array(array, labels=None if y is None else np.asarray(y), name="array")

@@ -1,0 +1,68 @@
+"""The resume state: one safetensors file, replaced atomically. Not the encoder for use, which `encoders.storage` saves.
+
+Nested dictionaries and lists of tensors and plain values; tensors are stored as such, the rest as JSON beside them.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from deepinfomax.errors import UserError
+
+FILE = "state.safetensors"
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` to folder/state.safetensors; a kill at any moment leaves the old file or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    skeleton = _split(state, tensors)
+    partial = folder / f".{FILE}.{os.getpid()}"
+    with partial.open("wb") as f:
+        f.write(to_bytes(tensors, metadata={"skeleton": json.dumps(skeleton)}))
+        f.flush()
+        os.fsync(f.fileno())  # else a power cut may leave the new name on an empty file
+    partial.replace(folder / FILE)
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """What `save` wrote, on the CPU; None where there is no checkpoint yet. Raises UserError where it is damaged."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as f:
+            skeleton = json.loads(f.metadata()["skeleton"])
+            return _join(skeleton, f)
+    except (SafetensorError, KeyError, json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"checkpoint {path} is damaged ({error}); remove the folder to start the run anew") from None
+
+
+def _split(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        name = str(len(tensors))
+        # A copy: safetensors refuses tensors that share memory.
+        tensors[name] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(tree, dict):  # pairs, since the keys of an optimizer's state are integers
+        return {"pairs": [[key, _split(value, tensors)] for key, value in tree.items()]}
+    if isinstance(tree, list | tuple):
+        return {"list": [_split(value, tensors) for value in tree]}
+    return {"value": tree}
+
+
+def _join(skeleton: dict[str, Any], tensors: Any) -> Any:
+    ((kind, content),) = skeleton.items()
+    if kind == "tensor":
+        return tensors.get_tensor(content)
+    if kind == "pairs":
+        return {key: _join(value, tensors) for key, value in content}
+    if kind == "list":
+        return [_join(value, tensors) for value in content]
+    return content

@@ -1,0 +1,91 @@
+"""`deepinfomax train`: words -> configuration -> images -> run folder."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from deepinfomax import config as configuration
+from deepinfomax import data as data_room
+from deepinfomax.config import Config
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.recipes import recipe as named_recipe
+from deepinfomax.training import run_folder
+from deepinfomax.training.loop import train
+
+
+def train_command(
+    data: str,
+    *,
+    recipe: str | None,
+    config_file: Path | None,
+    scale: Any,
+    epochs: int | None,
+    out: Path | None,
+    resume: bool,
+    data_root: Path | None,
+    seed: int | None,
+    device: str | None,
+    overrides: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Train one run and write its report; returns where it is and how it went."""
+    if resume and out is None:
+        raise UserError("--resume needs --out RUN, the run folder to continue")
+    if recipe is not None and config_file is not None:
+        raise UserError("give --recipe or --config, not both")
+    plain = recipe is None and config_file is None and scale is None
+    if resume and out is not None and plain:
+        config = run_folder.read_config(out)
+    elif config_file is not None:
+        config = configuration.load(config_file)
+    else:
+        config = named_recipe(recipe or "cpu", scale)
+    changes: dict[str, Any] = dict(overrides)
+    changes["data.source"] = data
+    if data_root is not None:
+        changes["data.root"] = str(data_root)
+    if seed is not None:
+        changes["seed"] = seed
+    if epochs is not None:
+        changes |= {"training.epochs": epochs, "training.steps": None}
+    config = configuration.override(config, changes)
+    out = out or _free_folder(Path("runs"), config)
+    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists; continue it with --resume, or choose another --out")
+
+    images = load_images(config)
+    began = time.perf_counter()
+    encoder = train(config, images, out, resume=resume, device=device)
+    seconds = time.perf_counter() - began
+    processes = PartialState()
+    processes.wait_for_everyone()
+    processes.destroy_process_group()
+    if processes.is_main_process:
+        from deepinfomax.evaluation.gallery import write_gallery
+        from deepinfomax.report import write
+
+        write_gallery(encoder, images, out, seed=config.seed, device=device)
+        write(out)
+    result = {"run": str(out), "images": len(images), "seconds": round(seconds, 1), "report": str(out / "report.html")}
+    result["text"] = f"trained {out} in {seconds:.0f} s; next: deepinfomax evaluate {out}"
+    return result
+
+
+def load_images(config: Config, split: str | None = None) -> ImageSet:
+    """The images a configuration names, by default the part to train on; `data.limit` applies to that part only."""
+    fields = dataclasses.asdict(config.data)
+    source, own, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
+    return data_room.load(source, split=split or own, limit=None if split == "test" else limit, **fields)
+
+
+def _free_folder(parent: Path, config: Config) -> Path:
+    """parent/DATA-RECIPE, with a number behind it where that is taken."""
+    base = f"{Path(config.data.source).stem or 'data'}-{config.recipe or 'config'}".replace("/", "-")
+    candidate, number = parent / base, 2
+    while candidate.exists():
+        candidate, number = parent / f"{base}-{number}", number + 1
+    return candidate

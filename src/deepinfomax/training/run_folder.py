@@ -1,0 +1,87 @@
+"""The run folder: config.toml, metrics.jsonl, checkpoint/, the encoder, and later evaluation.json and report.html."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Self
+
+from torch import Tensor
+
+from deepinfomax import config as configuration
+from deepinfomax.config import Config
+from deepinfomax.errors import UserError
+
+CONFIG, METRICS, CHECKPOINT = "config.toml", "metrics.jsonl", "checkpoint"
+
+#: fields that may differ between a run and its continuation: they say how long and how loudly, not what is computed
+FREE_ON_RESUME = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every")
+
+
+def create(folder: Path, config: Config) -> None:
+    """Make the folder of a new run. Raises UserError where there is something in it already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, config)
+
+
+def write_config(folder: Path, config: Config) -> None:
+    partial = folder / f".{CONFIG}.partial"
+    partial.write_text(configuration.dumps(config), encoding="utf-8")
+    partial.replace(folder / CONFIG)
+
+
+def read_config(folder: Path) -> Config:
+    """The configuration of an existing run. Raises UserError where there is none."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"{folder} is no run folder: it has no {CONFIG}; `deepinfomax train DATA --out {folder}` makes one"
+        )
+    return configuration.load(folder / CONFIG)
+
+
+def check_resumable(folder: Path, config: Config) -> None:
+    """Raises UserError where a run with another configuration lies in the folder."""
+    differing = configuration.difference(read_config(folder), config)
+    fixed = [path for path in differing if path not in FREE_ON_RESUME and not path.startswith("training.trackers")]
+    if fixed:
+        raise UserError(f"cannot resume {folder}: {', '.join(fixed)} differ from its {CONFIG}; choose another --out")
+
+
+class Metrics:
+    """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped."""
+
+    def __init__(self, folder: Path, *, resume_from: int = 0) -> None:
+        path = folder / METRICS
+        kept: list[str] = []
+        if resume_from > 0 and path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:
+                    break  # the line that was being written when the run was killed
+                if entry.get("event") != "end" and entry.get("step", 0) <= resume_from:
+                    kept.append(line + "\n")
+        self._file = path.open("w", encoding="utf-8")
+        self._file.writelines(kept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, event: str, values: dict[str, Any]) -> None:
+        self._file.write(json.dumps({"event": event, **jsonable(values)}, allow_nan=False) + "\n")
+        self._file.flush()
+
+
+def jsonable(values: dict[str, Any]) -> dict[str, Any]:
+    """Tensors as numbers; infinite and undefined numbers as null, since JSON has none."""
+    result = {}
+    for name, value in values.items():
+        number = value.item() if isinstance(value, Tensor) else value
+        if isinstance(number, float):
+            number = None if not math.isfinite(number) else float(f"{number:.6g}")
+        result[name] = number
+    return result

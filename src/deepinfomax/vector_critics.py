@@ -1,0 +1,49 @@
+"""Critics of vectors: x and y of any dimension -> the scores of all pairs, for estimating mutual information.
+
+N and M samples, D units of x, E units of y. Both critics are those of Poole et al. 2019 (arXiv 1905.06922), which
+every benchmark of estimators uses. When N = M, a pair drawn together scores on the diagonal.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.critics import Mlp
+
+
+class SeparableCritic(nn.Module):
+    """f(x) · g(y): cheap, since N + M rows pass through a network; its rank, `embedding`, limits what it can tell."""
+
+    def __init__(self, x_units: int, y_units: int, hidden: tuple[int, ...] = (256, 256), embedding: int = 32) -> None:
+        super().__init__()
+        self.f = Mlp(x_units, hidden, embedding)
+        self.g = Mlp(y_units, hidden, embedding)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (N, D), y (M, E) -> scores (N, M)"""
+        return self.f(x) @ self.g(y).T
+
+
+class JointCritic(nn.Module):
+    """An MLP of x beside y: N·M rows pass through it, so it is slow, and it can tell any dependence.
+
+    The first layer of a concatenation is a sum of two layers, so each side passes through its half once.
+    """
+
+    def __init__(self, x_units: int, y_units: int, hidden: tuple[int, ...] = (256, 256)) -> None:
+        super().__init__()
+        first, *rest = hidden
+        self.x = nn.Linear(x_units, first)
+        self.y = nn.Linear(y_units, first, bias=False)
+        self.score = nn.Sequential(nn.ReLU(), Mlp(first, tuple(rest), 1))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (N, D), y (M, E) -> scores (N, M)"""
+        return self.score(self.x(x).unsqueeze(1) + self.y(y)).squeeze(-1)
+
+
+@torch.no_grad()
+def score_all_pairs(critic: nn.Module, x: Tensor, y: Tensor, pairs: int = 2**16) -> Tensor:
+    """The scores (N, M) of all combinations, about `pairs` at a time where a critic holds a network's row for each."""
+    if isinstance(critic, SeparableCritic):
+        return critic(x, y)
+    return torch.cat([critic(rows, y) for rows in x.split(max(1, pairs // len(y)))])

@@ -1,0 +1,156 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepinfomax.data import from_array, load
+from deepinfomax.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (5, 3, 6, 7), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (PIXELS, PIXELS),
+        (PIXELS.transpose(0, 2, 3, 1), PIXELS),
+        (PIXELS[:, 0], PIXELS[:, :1]),
+        (PIXELS[:, :1], PIXELS[:, :1]),
+        (PIXELS.astype(np.float32) / 255, PIXELS),
+        (PIXELS.astype(np.float64) / 255, PIXELS),
+        (PIXELS[:, 0] > 127, np.where(PIXELS[:, :1] > 127, 255, 0)),
+    ],
+    ids=["nchw", "nhwc", "grey", "grey channel", "float32", "float64", "bool"],
+)
+def test_npy(tmp_path: Path, array: np.ndarray, expected: np.ndarray):
+    np.save(tmp_path / "x.npy", array)
+    images = load(tmp_path / "x.npy")
+    assert images.images.dtype == np.uint8
+    np.testing.assert_array_equal(images.images, expected)
+    assert images.labels is None
+
+
+def test_uint8_npy_is_memory_mapped_and_nothing_is_cached(tmp_path: Path):
+    np.save(tmp_path / "x.npy", PIXELS)
+    images = load(tmp_path / "x.npy", cache_dir=tmp_path / "cache")
+    assert isinstance(images.images, np.memmap)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_rgba_arrays_are_composited_on_white():
+    rgba = np.random.default_rng(1).integers(0, 256, (2, 4, 5, 4), dtype=np.uint8)
+    images = from_array(rgba)
+    for n, row, column, channel in np.ndindex(2, 4, 5, 3):
+        alpha = rgba[n, row, column, 3] / 255
+        expected = alpha * rgba[n, row, column, channel] + (1 - alpha) * 255
+        assert abs(images.images[n, channel, row, column] - expected) <= 0.51
+    assert images.notes == ("2 images have an alpha channel: composited on white",)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((5, 6), np.uint8), r"has shape \(5, 6\); images must be \(N, H, W\)"),
+        (np.zeros((5, 6, 7, 8), np.uint8), r"has shape \(5, 6, 7, 8\)"),
+        (np.zeros((0, 6, 6), np.uint8), "holds no images"),
+        (np.zeros((5, 6, 6), np.int32), "holds int32; images must be uint8 in 0..255 or floats"),
+        (np.full((5, 6, 6), 2.0), r"floats from 2 to 2; floats must lie in \[0, 1\]"),
+        (np.full((5, 6, 6), np.nan), "floats from nan to nan"),
+        (np.zeros((5, 6, 6), complex), "holds complex128"),
+    ],
+)
+def test_arrays_that_are_no_images(tmp_path: Path, array: np.ndarray, message: str):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(UserError, match=message) as error:
+        load(tmp_path / "x.npy")
+    assert "\n" not in str(error.value)
+
+
+def test_a_pickle_is_never_loaded(tmp_path: Path):
+    class Opened:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "opened",))
+
+    np.save(tmp_path / "x.npy", np.array([Opened()], dtype=object), allow_pickle=True)
+    (tmp_path / "y.npy").write_bytes(pickle.dumps(Opened()))
+    np.savez(tmp_path / "z.npz", images=np.array([Opened()], dtype=object))
+    for name in ("x.npy", "y.npy", "z.npz"):
+        with pytest.raises(UserError, match="cannot be read"):
+            load(tmp_path / name)
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_a_file_that_is_no_array(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("words")
+    with pytest.raises(UserError, match="cannot be read as a NumPy array"):
+        load(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be read as a NumPy array"):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize("keys", [("images", "labels"), ("x", "y"), ("X", "Y")])
+def test_npz(tmp_path: Path, keys: tuple[str, str]):
+    np.savez(tmp_path / "x.npz", **{keys[0]: PIXELS, keys[1]: np.arange(5)[:, None]})
+    images = load(tmp_path / "x.npz")
+    np.testing.assert_array_equal(images.images, PIXELS)
+    np.testing.assert_array_equal(images.labels, np.arange(5))
+
+
+@pytest.mark.parametrize("style", ["x_{}/y_{}", "{}_images/{}_labels", "images_{}/labels_{}"])
+@pytest.mark.parametrize("test_name", ["test", "val"])
+def test_npz_with_parts(tmp_path: Path, style: str, test_name: str):
+    image, label = style.split("/")
+    content = {
+        image.format("train"): PIXELS[:3],
+        label.format("train"): np.array(["b", "a", "c"]),
+        image.format(test_name): PIXELS[3:],
+        label.format(test_name): np.array(["c", "c"]),
+    }
+    np.savez(tmp_path / "x.npz", **content)
+    train, test = load(tmp_path / "x.npz"), load(tmp_path / "x.npz", "test")
+    np.testing.assert_array_equal(train.images, PIXELS[:3])
+    np.testing.assert_array_equal(test.images, PIXELS[3:])
+    np.testing.assert_array_equal(train.labels, [1, 0, 2])
+    np.testing.assert_array_equal(test.labels, [2, 2])
+    assert train.classes == ("a", "b", "c")
+
+
+def test_npz_with_class_names(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", images=PIXELS, labels=[0, 1, 1, 0, 2], classes=["cat", "dog", "fox"])
+    assert load(tmp_path / "x.npz").classes == ("cat", "dog", "fox")
+
+
+def test_labels_of_the_wrong_length(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", images=PIXELS, labels=np.arange(4))
+    with pytest.raises(UserError, match="holds 5 images but 4 labels"):
+        load(tmp_path / "x.npz")
+
+
+def test_npz_without_images(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", pictures=PIXELS)
+    with pytest.raises(UserError, match="holds the arrays pictures; one must be called images or x"):
+        load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(("size", "channels", "shape"), [(4, None, (3, 4, 4)), (None, 1, (1, 6, 7)), (9, 1, (1, 9, 9))])
+def test_size_and_channels_of_arrays(tmp_path: Path, size: int | None, channels: int | None, shape: tuple[int, ...]):
+    np.save(tmp_path / "x.npy", PIXELS)
+    assert load(tmp_path / "x.npy", size=size, channels=channels).shape == shape
+
+
+def test_arrays_in_memory_with_words_as_labels():
+    images = from_array(PIXELS, labels=["b", "a", "b", "a", ""], name="mine")
+    np.testing.assert_array_equal(images.labels, [1, 0, 1, 0, -1])
+    assert (images.classes, images.name) == (("a", "b"), "mine")
+
+
+def test_digits():
+    train, test = load("digits"), load("digits", "test")
+    assert train.images.shape == (1500, 1, 8, 8)
+    assert test.images.shape == (297, 1, 8, 8)
+    assert train.images.max() == 255
+    assert train.classes == tuple("0123456789")
+    assert load("digits", size=16).shape == (1, 16, 16)

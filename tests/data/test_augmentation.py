@@ -1,0 +1,202 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from deepinfomax.data import Augmentation
+from deepinfomax.data.augmentation import random_area, random_crop, random_flip, random_grey
+from deepinfomax.errors import UserError
+
+TYPES = pytest.mark.parametrize("images", ["float", "uint8"], indirect=True)
+
+
+@pytest.fixture
+def images(request: pytest.FixtureRequest) -> Tensor:
+    raw = torch.randint(0, 256, (40, 3, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return raw if request.param == "uint8" else raw.float() / 127.5 - 1
+
+
+def reflected(image: np.ndarray, padding: int) -> np.ndarray:
+    return np.pad(image, ((0, 0), (padding, padding), (padding, padding)), mode="reflect")
+
+
+@TYPES
+def test_flip_mirrors_each_image_or_leaves_it(images: Tensor):
+    torch.manual_seed(0)
+    out = random_flip(images)
+    flipped = 0
+    for before, after in zip(images, out, strict=True):
+        mirrored = torch.stack([before[:, :, 8 - column] for column in range(9)], -1)
+        assert torch.equal(after, before) or torch.equal(after, mirrored)
+        flipped += int(torch.equal(after, mirrored))
+    assert 8 < flipped < 32  # of 40; outside with probability 1e-4
+
+
+@TYPES
+@pytest.mark.parametrize(("size", "padding"), [(9, 2), (5, 0), (12, 3)])
+def test_crop_is_a_window_of_the_reflected_image(images: Tensor, size: int, padding: int):
+    torch.manual_seed(0)
+    out = random_crop(images, size, padding)
+    assert out.shape == (40, 3, size, size)
+    assert out.dtype == images.dtype
+    places = 9 + 2 * padding - size + 1
+    seen = set()
+    for before, after in zip(images, out, strict=True):
+        whole = reflected(before.numpy(), padding)
+        found = [
+            (top, left)
+            for top in range(places)
+            for left in range(places)
+            if np.array_equal(whole[:, top : top + size, left : left + size], after.numpy())
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert {top for top, _ in seen} == {left for _, left in seen} == set(range(places))
+
+
+@TYPES
+def test_random_area_samples_where_a_loop_does(images: Tensor):
+    torch.manual_seed(3)
+    out = random_area(images[:6], 5, (0.3, 0.9))
+    torch.manual_seed(3)
+    draw = torch.rand(4, 6).double().numpy()
+    for n in range(6):
+        area = 0.3 + 0.6 * draw[0, n]
+        aspect = (3 / 4) ** (1 - draw[1, n]) * (4 / 3) ** draw[1, n]
+        share_x, share_y = min(1, (area * aspect) ** 0.5), min(1, (area / aspect) ** 0.5)
+        x0, y0 = (1 - share_x) * draw[2, n] * 9, (1 - share_y) * draw[3, n] * 9
+        for row in range(5):
+            for column in range(5):
+                x, y = x0 + (column + 0.5) / 5 * share_x * 9 - 0.5, y0 + (row + 0.5) / 5 * share_y * 9 - 0.5
+                value = bilinear(images[n].double().numpy(), x, y)
+                tolerance = 0.51 if images.dtype == torch.uint8 else 1e-4
+                assert np.abs(out[n, :, row, column].double().numpy() - value).max() < tolerance
+
+
+def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The value at (x, y), pixel centres at whole numbers, mirrored at the edge of the outermost pixels."""
+    value = np.zeros(3)
+    for j in (int(np.floor(y)), int(np.floor(y)) + 1):
+        for i in (int(np.floor(x)), int(np.floor(x)) + 1):
+            inside_j, inside_i = min(max(j, 0), 8), min(max(i, 0), 8)
+            value += max(0, 1 - abs(x - i)) * max(0, 1 - abs(y - j)) * image[:, inside_j, inside_i]
+    return value
+
+
+@TYPES
+def test_grey_has_the_luma_in_every_channel(images: Tensor):
+    torch.manual_seed(0)
+    out = random_grey(images, 0.5)
+    changed = 0
+    for before, after in zip(images, out, strict=True):
+        if not torch.equal(before, after):
+            changed += 1
+            luma = 0.299 * before[0].float() + 0.587 * before[1].float() + 0.114 * before[2].float()
+            for channel in after:
+                assert (channel.float() - luma).abs().max() < (0.51 if images.dtype == torch.uint8 else 1e-5)
+    assert 8 < changed < 32
+    assert random_grey(images[:, :1], 1.0) is not None  # grey already
+    assert torch.equal(random_grey(images[:, :1], 1.0), images[:, :1])
+
+
+@TYPES
+def test_jitter_changes_every_image_within_range(images: Tensor):
+    torch.manual_seed(0)
+    out = Augmentation(jitter=0.4)(images)
+    assert out.dtype == images.dtype
+    assert out.shape == images.shape
+    low, high = (0, 255) if images.dtype == torch.uint8 else (-1, 1)
+    assert out.min() >= low
+    assert out.max() <= high
+    assert all(not torch.equal(before, after) for before, after in zip(images, out, strict=True))
+
+
+def test_jitter_of_grey_images_keeps_one_channel():
+    images = torch.rand(8, 1, 6, 6) * 2 - 1
+    out = Augmentation(jitter=0.3)(images)
+    assert out.shape == images.shape
+    assert not torch.allclose(out, images)
+
+
+EVERYTHING = {"flip": True, "crop": 8, "padding": 2, "jitter": 0.2, "grayscale": 0.3}
+
+
+@TYPES
+@pytest.mark.parametrize("settings", [EVERYTHING, {"random_resized_crop": 7, "flip": True}])
+def test_the_global_seed_decides(images: Tensor, settings: dict):
+    augment = Augmentation(**settings)
+    outputs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outputs.append(augment(images))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+    assert outputs[0].shape[1:] == augment.output_shape((3, 9, 9))
+
+
+@TYPES
+def test_nothing_asked_nothing_done(images: Tensor):
+    assert Augmentation()(images) is images
+
+
+@TYPES
+def test_evaluation_is_the_centre_without_chance(images: Tensor):
+    augment = Augmentation(**(EVERYTHING | {"crop": 5, "padding": 0})).eval()
+    assert torch.equal(augment(images), images[..., 2:7, 2:7])
+    augment = Augmentation(crop=9, padding=4).eval()
+    assert torch.equal(augment(images), images)
+    wider = Augmentation(crop=11, padding=4).eval()(images)
+    np.testing.assert_array_equal(wider[0].numpy(), reflected(images[0].numpy(), 1))
+    augment = Augmentation(random_resized_crop=3).eval()
+    assert augment(images).shape == (40, 3, 3, 3)
+    assert torch.equal(augment(images), augment(images))
+    assert augment(images).dtype == images.dtype
+
+
+def test_stl10_as_in_the_paper():
+    augment = Augmentation(crop=64, flip=True)
+    assert augment.output_shape((3, 96, 96)) == (3, 64, 64)
+    images = torch.rand(2, 3, 96, 96)
+    assert torch.equal(augment.eval()(images), images[..., 16:80, 16:80])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop": 8, "random_resized_crop": 8}, "exclude each other"),
+        ({"padding": 4}, "padding needs augmentation.crop"),
+        ({"crop": 0}, "crop must be at least 1"),
+        ({"crop": 4, "padding": -1}, "padding must be at least 0"),
+        ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "ascending shares"),
+        ({"jitter": 1.5}, r"must lie in \[0, 1\]"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        Augmentation(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "message"),
+    [
+        ({"crop": 40, "padding": 2}, (3, 32, 32), "crop 40 is larger than the images, 32x32"),
+        ({"crop": 8, "padding": 8}, (3, 8, 8), "padding 8 must be below"),
+        ({"crop": 8}, (3, 100), r"of shape \(C, H, W\), not \(3, 100\)"),
+    ],
+)
+def test_images_that_do_not_fit_the_settings(settings: dict, shape: tuple[int, ...], message: str):
+    with pytest.raises(UserError, match=message):
+        Augmentation(**settings).output_shape(shape)
+
+
+def test_flip_and_padded_crop_are_cheap():
+    images = torch.rand(128, 3, 32, 32)
+    augment = Augmentation(flip=True, crop=32, padding=4)
+    seconds = []
+    for _ in range(20):
+        began = time.perf_counter()
+        augment(images)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.010  # two steps of 5 ms; measured 2 ms on one thread

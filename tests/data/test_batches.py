@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepinfomax.data import Batches, ImageSet, normalise
+from deepinfomax.data.batches import RESIDENT_SHARE, fits
+from deepinfomax.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (50, 3, 4, 5), dtype=np.uint8)
+IMAGES = ImageSet(PIXELS, np.arange(50) % 7)
+
+RESIDENT = pytest.mark.parametrize("resident", [True, False])
+
+
+@RESIDENT
+def test_a_batch_holds_the_images_labels_and_index_of_the_set(resident: bool):
+    batches = Batches(IMAGES, 8, seed=3, resident=resident)
+    assert len(batches) == 6
+    steps = list(batches(0))
+    assert len(steps) == 6
+    for images, labels, index in steps:
+        assert images.shape == (8, 3, 4, 5)
+        assert images.dtype == torch.float32
+        assert index.dtype == torch.int64
+        for image, label, i in zip(images, labels, index, strict=True):
+            assert torch.equal(image, normalise(PIXELS[i]))
+            assert label == i % 7
+
+
+@RESIDENT
+def test_an_epoch_shows_each_image_once_at_most_and_epochs_differ(resident: bool):
+    batches = Batches(IMAGES, 8, seed=3, resident=resident)
+    epochs = [torch.cat([index for _, _, index in batches(epoch)]) for epoch in range(3)]
+    for seen in epochs:
+        assert len(seen.unique()) == len(seen) == 48
+    assert not torch.equal(epochs[0], epochs[1])
+    assert len(torch.cat(epochs).unique()) == 50  # those left out change from epoch to epoch
+
+
+def test_seed_and_epoch_alone_decide_the_order():
+    torch.manual_seed(1)
+    first = Batches(IMAGES, 8, seed=3).order(5)
+    torch.manual_seed(2)
+    again = Batches(IMAGES, 8, seed=3)
+    list(again(4))
+    np.testing.assert_array_equal(first, again.order(5))
+    assert not np.array_equal(first, Batches(IMAGES, 8, seed=4).order(5))
+
+
+@RESIDENT
+@pytest.mark.parametrize("start", [0, 1, 4, 6])
+def test_an_epoch_continues_at_any_step(resident: bool, start: int):
+    whole = list(Batches(IMAGES, 8, seed=3, resident=resident)(2))
+    rest = list(Batches(IMAGES, 8, seed=3, resident=resident)(2, start=start))
+    assert len(rest) == 6 - start
+    for (images, labels, index), (images_again, labels_again, index_again) in zip(whole[start:], rest, strict=True):
+        assert torch.equal(images, images_again)
+        assert torch.equal(labels, labels_again)
+        assert torch.equal(index, index_again)
+
+
+def test_resident_and_streamed_batches_are_the_same():
+    for resident, streamed in zip(
+        Batches(IMAGES, 8, resident=True)(1), Batches(IMAGES, 8, resident=False)(1), strict=True
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(resident, streamed, strict=True))
+
+
+def test_processes_share_each_batch_of_one_process_without_overlap():
+    alone = Batches(IMAGES, 12, seed=3)
+    three = [Batches(IMAGES, 4, seed=3, rank=rank, world_size=3) for rank in range(3)]
+    assert {len(part) for part in three} == {len(alone)} == {4}
+    for step in range(4):
+        together = np.concatenate([part.order(1)[step] for part in three])
+        np.testing.assert_array_equal(together, alone.order(1)[step])
+        assert len(set(together)) == 12
+
+
+def test_a_set_without_labels_gives_none():
+    assert next(iter(Batches(ImageSet(PIXELS), 8)(0)))[1] is None
+
+
+def test_attributes_come_whole():
+    attributes = np.random.default_rng(1).integers(0, 2, (50, 40))
+    _, labels, index = next(iter(Batches(ImageSet(PIXELS, attributes), 8)(0)))
+    np.testing.assert_array_equal(labels.numpy(), attributes[index.numpy()])
+
+
+@RESIDENT
+def test_a_read_only_memory_map(tmp_path: Path, resident: bool):
+    np.save(tmp_path / "x.npy", PIXELS)
+    images = ImageSet(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    pixels, _, index = next(iter(Batches(images, 8, resident=resident)(0)))
+    assert torch.equal(pixels, normalise(PIXELS[index.numpy()]))
+
+
+def test_an_array_in_another_order_of_axes():
+    images = ImageSet(PIXELS.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2))  # a view, as of an (N, H, W, C) file
+    pixels, _, index = next(iter(Batches(images, 8)(0)))
+    assert torch.equal(pixels, normalise(PIXELS[index.numpy()]))
+
+
+@RESIDENT
+def test_floats_come_as_they_are(resident: bool):
+    array = np.random.default_rng(0).normal(size=(50, 2, 30))
+    values, _, index = next(iter(Batches(ImageSet(array), 8, resident=resident)(0)))
+    np.testing.assert_array_equal(values.numpy(), array[index.numpy()].astype(np.float32))
+
+
+def test_sequences_and_volumes():
+    for shape in ((50, 2, 30), (50, 1, 3, 4, 5)):
+        array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        assert next(iter(Batches(ImageSet(array), 8)(0)))[0].shape == (8, *shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "world_size", "message"),
+    [
+        (64, 1, "cats has 50 images, fewer than a batch of 64; pass a batch_size of at most 50, or more images"),
+        (20, 4, "fewer than a batch of 20 in each of 4 processes; pass a batch_size of at most 12"),
+        (1, 60, "use fewer processes"),
+    ],
+)
+def test_a_set_smaller_than_a_batch(batch_size: int, world_size: int, message: str):
+    with pytest.raises(UserError, match=message):
+        Batches(ImageSet(PIXELS, name="cats"), batch_size, world_size=world_size)
+
+
+def test_what_fits_is_a_share_of_the_free_memory(monkeypatch: pytest.MonkeyPatch):
+    class Memory:
+        available = 1000
+
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    assert RESIDENT_SHARE == 0.5
+    assert fits(500, torch.device("cpu"))
+    assert not fits(501, torch.device("cpu"))
+    assert not fits(300, torch.device("cpu"), processes=2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2000, 9000))
+    assert fits(1000, torch.device("cuda"), processes=8)  # each process has a device of its own
+    assert not fits(1001, torch.device("cuda"))

@@ -1,0 +1,160 @@
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepinfomax.data import cache, decoding, load
+from deepinfomax.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    for seed in range(4):
+        draw(tmp_path / "images" / "ab"[seed % 2] / f"{seed}.png", seed)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the sources that were decoded."""
+    names: list[str] = []
+    decode = decoding.decode
+
+    def counted(source, *arguments):
+        names.append(source.name)
+        return decode(source, *arguments)
+
+    monkeypatch.setattr(cache, "decode", counted)
+    return names
+
+
+def entries(base: Path) -> list[str]:
+    return sorted(entry.name for entry in base.iterdir())
+
+
+def test_decoded_once_then_memory_mapped(folder: Path, tmp_path: Path, decodes: list[str]):
+    first = load(folder, cache_dir=tmp_path / "cache")
+    again = load(folder, cache_dir=tmp_path / "cache")
+    assert len(decodes) == 1
+    assert isinstance(again.images, np.memmap)
+    assert not again.images.flags.writeable
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(again.labels, [0, 0, 1, 1])
+    assert (again.classes, again.name) == (("a", "b"), str(folder))
+    (entry,) = entries(tmp_path / "cache")
+    assert entries(tmp_path / "cache" / entry) == ["images.npy", "labels.npy", "meta.json"]
+    assert json.loads((tmp_path / "cache" / entry / "meta.json").read_text())["version"] == cache.VERSION
+
+
+def test_every_setting_that_changes_the_pixels_has_its_own_entry(folder: Path, tmp_path: Path, decodes: list[str]):
+    settings = [{}, {"size": 4}, {"channels": 1}, {"skip_bad": True}, {"limit": 2}, {"holdout": 0.5}]
+    for given in settings * 2:
+        load(folder, cache_dir=tmp_path / "cache", **given)
+    assert len(decodes) == len(settings)
+
+
+def test_a_changed_added_or_removed_file_is_decoded_again(folder: Path, tmp_path: Path, decodes: list[str], draw):
+    where = tmp_path / "cache"
+    load(folder, cache_dir=where)
+    changed = draw(folder / "a" / "0.png", 77)
+    np.testing.assert_array_equal(load(folder, cache_dir=where).images[0], changed.transpose(2, 0, 1))
+    draw(folder / "a" / "9.png", 9)
+    assert len(load(folder, cache_dir=where)) == 5
+    (folder / "a" / "9.png").unlink()
+    os.utime(folder / "a" / "2.png", ns=(0, 0))  # as after an edit that keeps the length
+    assert len(load(folder, cache_dir=where)) == 4
+    assert len(decodes) == 4
+
+
+def test_labels_of_a_csv_are_part_of_the_key(tmp_path: Path, draw, decodes: list[str]):
+    for seed in range(2):
+        draw(tmp_path / f"{seed}.png", seed)
+    for labels in ("01", "10"):
+        (tmp_path / "list.csv").write_text(f"path,label\n0.png,{labels[0]}\n1.png,{labels[1]}\n")
+        np.testing.assert_array_equal(load(tmp_path / "list.csv").labels, [int(label) for label in labels])
+    assert len(decodes) == 2
+
+
+def test_place_of_the_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DEEPINFOMAX_CACHE", str(tmp_path / "environment"))
+    assert cache.cache_folder() == tmp_path / "environment"
+    assert cache.cache_folder(tmp_path / "argument") == tmp_path / "argument"
+    monkeypatch.delenv("DEEPINFOMAX_CACHE")
+    assert cache.cache_folder() == Path.home() / ".cache" / "deepinfomax"
+
+
+def test_a_stop_in_the_middle_leaves_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "decode", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load(folder, cache_dir=tmp_path / "cache")
+    assert entries(tmp_path / "cache") == []
+    assert len(load(folder, cache_dir=tmp_path / "cache")) == 4
+
+
+def test_bad_images_leave_nothing(folder: Path, tmp_path: Path):
+    (folder / "a" / "x.png").write_text("no")
+    with pytest.raises(UserError):
+        load(folder, cache_dir=tmp_path / "cache")
+    assert entries(tmp_path / "cache") == []
+
+
+def test_the_second_of_two_at_once_takes_the_first_one_s_entry(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    together = threading.Barrier(2)
+    decode = decoding.decode
+
+    def at_once(*arguments):
+        together.wait(10)  # both have seen an empty cache
+        return decode(*arguments)
+
+    monkeypatch.setattr(cache, "decode", at_once)
+    results: list[np.ndarray] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(load(folder, cache_dir=tmp_path / "cache").images))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(*results)
+    assert len(entries(tmp_path / "cache")) == 1
+
+
+def test_a_place_that_cannot_be_written(folder: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot be kept in .*: set DEEPINFOMAX_CACHE"):
+        load(folder, cache_dir=tmp_path / "file" / "cache")
+
+
+def test_a_disk_that_is_too_small(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
+    with pytest.raises(UserError, match=r"decoded images take 0\.0 GB, .* has 0\.0 GB free: set DEEPINFOMAX_CACHE"):
+        load(folder, cache_dir=tmp_path / "cache")
+    assert entries(tmp_path / "cache") == []
+
+
+def test_what_killed_processes_left_is_removed_a_day_later(folder: Path, tmp_path: Path):
+    for name, age in ((".writing-old", 25 * 3600), (".writing-new", 3600)):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        then = time.time() - age
+        os.utime(tmp_path / "cache" / name, (then, then))
+    load(folder, cache_dir=tmp_path / "cache")
+    assert [name for name in entries(tmp_path / "cache") if name.startswith(".")] == [".writing-new"]
+
+
+def test_real_cifar10_twice(real_data: Path, decodes: list[str]):
+    for _ in range(2):
+        images = load("cifar10", "test", root=real_data, limit=500)
+    assert len(decodes) <= 1
+    assert images.images.shape == (500, 3, 32, 32)
+    assert images.classes[:2] == ("airplane", "automobile")

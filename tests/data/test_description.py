@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+
+import numpy as np
+
+from deepinfomax.data import describe, render_description
+
+
+def test_labelled_parts(tmp_path: Path, draw):
+    for seed in range(6):
+        draw(tmp_path / "train" / "ab"[seed % 2] / f"{seed}.png", seed)
+    draw(tmp_path / "test" / "a" / "x.png", 9)
+    found = describe(tmp_path)
+    assert json.loads(json.dumps(found)) == found
+    assert found["labels"] is True
+    assert found["classes"] == ["a", "b"]
+    assert found["problems"] == []
+    train = found["parts"]["train"]
+    assert train["images"] == train["labelled"] == 6
+    assert train["shape"] == [3, 8, 8]
+    assert train["bytes"] == 6 * 3 * 8 * 8
+    assert train["per_class"] == {"a": 3, "b": 3}
+    assert found["parts"]["test"]["per_class"] == {"a": 1, "b": 0}
+    text = render_description(found)
+    assert "6 images, 8x8 RGB (shape 3x8x8), 0.0 MB decoded, 2 classes, 3 images each" in text
+    assert "2 classes, 0 to 1 images each" in text
+    assert "classes    a, b" in text
+
+
+def test_a_flat_folder_has_no_labels_and_no_test_part_and_that_is_no_problem(tmp_path: Path, draw):
+    draw(tmp_path / "a.png", mode="L")
+    found = describe(tmp_path)
+    assert (found["labels"], found["problems"]) == (False, [])
+    assert found["parts"]["test"]["images"] == 0
+    text = render_description(found)
+    assert "1 images, 8x8 grey" in text
+    assert "no labels" in text
+    assert "probes are off" in text
+    assert "pass holdout=0.1" in text
+    for seed in range(9):
+        draw(tmp_path / f"{seed}.png", seed, mode="L")
+    parts = describe(tmp_path, holdout=0.5)["parts"]
+    assert parts["train"]["images"] + parts["test"]["images"] == 10
+
+
+def test_problems_are_listed_and_the_rest_described(tmp_path: Path, draw):
+    for seed, size in enumerate([(40, 40), (40, 40), (30, 40)]):
+        draw(tmp_path / "train" / f"{seed}.png", seed, size)
+    (tmp_path / "train" / "bad.png").write_text("no")
+    draw(tmp_path / "test" / "x.png", size=(40, 40))
+    found = describe(tmp_path)
+    assert len(found["problems"]) == 2
+    assert "1 of 4 images cannot be read, first: train/bad.png" in found["problems"][0]
+    assert "images of 2 sizes" in found["problems"][1]
+    assert found["parts"]["train"]["images"] == 4
+    assert "shape" not in found["parts"]["train"]
+    assert found["parts"]["test"]["shape"] == [3, 40, 40]
+    assert render_description(found).count("  problem ") == 2
+    mended = describe(tmp_path, size=32, skip_bad=True)
+    assert mended["problems"] == []
+    assert mended["parts"]["train"]["images"] == 3
+    assert "left out" in mended["parts"]["train"]["notes"][0]
+
+
+def test_unreadable_images_are_left_out_of_the_count(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    (tmp_path / "bad.png").write_text("no")
+    found = describe(tmp_path)
+    assert found["parts"]["train"]["images"] == 1
+    assert len(found["problems"]) == 1
+
+
+def test_nothing_there(tmp_path: Path):
+    found = describe(tmp_path / "nowhere")
+    assert found["parts"] == {}
+    assert "there is no" in found["problems"][0]
+    assert "problem    there is no" in render_description(found)
+
+
+def test_arrays_and_attributes(tmp_path: Path):
+    pixels = np.zeros((4, 6, 6), np.uint8)
+    np.savez(tmp_path / "x.npz", images=pixels, labels=[0, 1, -1, 1])
+    train = describe(tmp_path / "x.npz")["parts"]["train"]
+    assert (train["labelled"], train["per_class"]) == (3, {"0": 1, "1": 2})
+    assert "1 images without label" in render_description(describe(tmp_path / "x.npz"))
+
+
+def test_the_embedded_sets():
+    assert "19 classes, 400 images each" in render_description(describe("photos"))
+    assert describe("digits")["parts"]["test"]["images"] == 297

@@ -1,0 +1,200 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepinfomax.data import load
+from deepinfomax.errors import UserError
+
+
+def test_flat_folder_has_no_labels(tmp_path: Path, draw):
+    pixels = [draw(tmp_path / f"{name}.png", seed) for seed, name in enumerate("abc")]
+    images = load(tmp_path)
+    assert images.images.shape == (3, 3, 8, 8)
+    assert images.images.dtype == np.uint8
+    assert (images.labels, images.classes) == (None, ())
+    np.testing.assert_array_equal(images.images, np.stack(pixels).transpose(0, 3, 1, 2))
+
+
+def test_extensions_in_any_case_and_hidden_and_other_files_ignored(tmp_path: Path, draw):
+    draw(tmp_path / "a.PNG", format="PNG")
+    draw(tmp_path / "b.JPeG", format="JPEG")
+    draw(tmp_path / "c.webp")
+    draw(tmp_path / ".hidden.png")
+    draw(tmp_path / ".thumbnails" / "a.png")
+    (tmp_path / "notes.txt").write_text("not an image and not called one")
+    assert len(load(tmp_path)) == 3
+
+
+def test_class_folders_give_labels_in_sorted_order(tmp_path: Path, draw):
+    for seed, name in enumerate(["zebra", "ant", "ant", "bear"]):
+        draw(tmp_path / name / f"{seed}.png", seed)
+    images = load(tmp_path)
+    assert images.classes == ("ant", "bear", "zebra")
+    np.testing.assert_array_equal(images.labels, [0, 0, 1, 2])
+
+
+def test_an_empty_folder_shifts_no_label(tmp_path: Path, draw):
+    first = draw(tmp_path / "cat" / "x.png", 1)
+    draw(tmp_path / "dog" / "y.png", 2)
+    (tmp_path / "bird").mkdir()
+    (tmp_path / "cow").mkdir()
+    (tmp_path / "cow" / "readme.txt").write_text("no image here")
+    images = load(tmp_path)
+    assert images.classes == ("cat", "dog")
+    np.testing.assert_array_equal(images.labels, [0, 1])
+    np.testing.assert_array_equal(images.images[0], first.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("test_name", ["test", "val", "valid", "Validation"])
+def test_parts_inside_share_their_classes(tmp_path: Path, draw, test_name: str):
+    for seed, name in enumerate(["a", "b", "c"]):
+        draw(tmp_path / "train" / name / f"{seed}.png", seed)
+    expected = draw(tmp_path / test_name / "c" / "x.png", 9)
+    train, test = load(tmp_path), load(tmp_path, "test")
+    assert train.classes == test.classes == ("a", "b", "c")
+    np.testing.assert_array_equal(test.labels, [2])  # not 0: the absent classes keep their numbers
+    np.testing.assert_array_equal(test.images[0], expected.transpose(2, 0, 1))
+
+
+def test_a_class_only_in_the_test_part_is_a_class(tmp_path: Path, draw):
+    draw(tmp_path / "train" / "b" / "0.png")
+    draw(tmp_path / "train" / "c" / "0.png")
+    draw(tmp_path / "test" / "a" / "0.png")
+    assert load(tmp_path).classes == ("a", "b", "c")
+    np.testing.assert_array_equal(load(tmp_path).labels, [1, 2])
+
+
+def test_a_class_called_train_among_others_is_a_class(tmp_path: Path, draw):
+    for seed, name in enumerate(["plane", "train", "car"]):
+        draw(tmp_path / name / "0.png", seed)
+    assert load(tmp_path).classes == ("car", "plane", "train")
+
+
+def test_other_folders_beside_train_and_test_are_not_read(tmp_path: Path, draw):
+    for seed, name in enumerate(["train", "test", "extra"]):
+        draw(tmp_path / name / "0.png", seed)
+    assert (len(load(tmp_path)), len(load(tmp_path, "test"))) == (1, 1)
+
+
+def test_flat_parts_inside(tmp_path: Path, draw):
+    draw(tmp_path / "train" / "0.png")
+    draw(tmp_path / "train" / "1.png")
+    draw(tmp_path / "test" / "0.png")
+    assert (len(load(tmp_path)), len(load(tmp_path, "test"))) == (2, 1)
+    assert load(tmp_path).labels is None
+
+
+def test_a_single_sub_folder_is_no_label(tmp_path: Path, draw):
+    draw(tmp_path / "images" / "a.png")
+    draw(tmp_path / "images" / "b.png")
+    assert load(tmp_path).labels is None
+
+
+def test_images_beside_and_inside_folders_are_read_without_labels_and_with_a_note(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    draw(tmp_path / "b" / "b.png")
+    images = load(tmp_path)
+    assert (len(images), images.labels) == (2, None)
+    assert images.notes == ("images lie both beside and inside sub-folders: read without labels",)
+
+
+def test_holdout_of_a_class_folder(tmp_path: Path, draw):
+    for seed in range(60):
+        draw(tmp_path / "ab"[seed % 2] / f"{seed}.png", seed)
+    train, test = load(tmp_path, holdout=0.3), load(tmp_path, "test", holdout=0.3)
+    assert len(train) + len(test) == 60
+    everything = {image.tobytes() for image in load(tmp_path).images}
+    assert {i.tobytes() for i in train.images} | {i.tobytes() for i in test.images} == everything
+    assert train.classes == test.classes == ("a", "b")
+    with pytest.raises(UserError, match="has no test part"):
+        load(tmp_path, "test")
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path):
+    with pytest.raises(UserError, match="holds no images"):
+        load(tmp_path)
+
+
+def test_csv_of_paths(tmp_path: Path, draw):
+    first = draw(tmp_path / "deep" / "a.png", 1)
+    draw(tmp_path / "b.png", 2)
+    (tmp_path / "list.csv").write_text("label,path\n10,b.png\n9,deep/a.png\n")
+    images = load(tmp_path / "list.csv")
+    assert images.classes == ("9", "10")  # as numbers, not as words
+    np.testing.assert_array_equal(images.labels, [1, 0])
+    np.testing.assert_array_equal(images.images[1], first.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("column", ["image", "File", "path"])
+def test_csv_columns_without_labels(tmp_path: Path, draw, column: str):
+    draw(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text(f"{column}\na.png\n")
+    assert load(tmp_path / "list.csv").labels is None
+
+
+def test_csv_with_a_split_column_numbers_labels_over_all_rows(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("path,label,split\na.png,cat,train\na.png,dog,train\na.png,dog,test\n")
+    assert len(load(tmp_path / "list.csv")) == 2
+    np.testing.assert_array_equal(load(tmp_path / "list.csv", "test").labels, [1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path\na.png\nb.png\nc.png\n", r"lists 2 of 3 files that do not exist, first: .*b\.png"),
+        ("name,label\na.png,1\n", "has the columns name, label; one must be called path, image or file"),
+        ("path\n", "lists no images"),
+        ("path,split\na.png,half\n", "split is 'half' in some rows"),
+    ],
+)
+def test_bad_csv(tmp_path: Path, draw, content: str, message: str):
+    draw(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        load(tmp_path / "list.csv")
+    assert "\n" not in str(error.value)
+
+
+def test_csv_that_is_not_text(tmp_path: Path):
+    (tmp_path / "list.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="no CSV file in UTF-8"):
+        load(tmp_path / "list.csv")
+
+
+@pytest.fixture
+def tiny_imagenet(tmp_path: Path, draw) -> Path:
+    """Two classes as the authors of Tiny ImageNet pack theirs."""
+    root = tmp_path / "tiny-imagenet-200"
+    for seed, wnid in enumerate(["n02", "n01"]):
+        draw(root / "train" / wnid / "images" / f"{wnid}_0.JPEG", seed)
+    for seed in range(3):
+        draw(root / "val" / "images" / f"val_{seed}.JPEG", 10 + seed)
+    draw(root / "test" / "images" / "test_0.JPEG", 20)
+    rows = [("val_0.JPEG", "n02"), ("val_1.JPEG", "n01"), ("val_2.JPEG", "n02")]
+    (root / "val" / "val_annotations.txt").write_text("".join(f"{name}\t{wnid}\t0\t0\t8\t8\n" for name, wnid in rows))
+    (root / "wnids.txt").write_text("n02\nn01\n")
+    (root / "words.txt").write_text("n01\tgoldfish, Carassius auratus\nn02\tbullfrog\nn03\tnot used\n")
+    return root
+
+
+def test_tiny_imagenet_as_published_takes_the_validation_set_for_testing(tiny_imagenet: Path):
+    train, test = load(tiny_imagenet), load(tiny_imagenet, "test")
+    assert train.classes == test.classes == ("goldfish", "bullfrog")
+    np.testing.assert_array_equal(train.labels, [0, 1])
+    np.testing.assert_array_equal(test.labels, [1, 0, 1])
+    assert test.notes == ("the official validation set is the test part",)
+
+
+def test_a_name_finds_the_published_folder_and_says_when_classes_are_missing(tiny_imagenet: Path):
+    images = load("tiny-imagenet", root=tiny_imagenet.parent)
+    assert images.notes == ("2 of 200 classes: not comparable with figures for all of them",)
+
+
+def test_the_order_does_not_depend_on_the_file_system(tmp_path: Path, draw):
+    for seed in (3, 1, 2):
+        draw(tmp_path / "one" / f"{seed}.png", seed)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    np.testing.assert_array_equal(load(tmp_path / "one").images, load(tmp_path / "two").images)

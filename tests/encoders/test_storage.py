@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from deepinfomax import encoders
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+
+IMAGE = (3, 16, 16)
+
+
+def encoder(**arguments: int) -> nn.Module:
+    torch.manual_seed(0)
+    built = encoders.build("dcgan", IMAGE, **({"width": 4, "fc": 8, "y": 6} | arguments))
+    built.train()
+    built(torch.randn(8, *IMAGE))  # BatchNorm statistics worth saving
+    return built
+
+
+def saved(folder: Path) -> nn.Module:
+    built = encoder()
+    storage.save(built, folder, name="dcgan", image_shape=IMAGE, width=4, fc=8, y=6)
+    return built
+
+
+def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+    built = saved(tmp_path)
+    loaded = storage.load(tmp_path)
+    assert not loaded.training
+    images = torch.randn(5, *IMAGE)
+    for a, b in zip(built.eval()(images), loaded(images), strict=True):
+        assert torch.equal(a, b)
+    assert {p.name for p in tmp_path.iterdir()} == {"encoder.safetensors", "encoder.json"}
+
+
+def test_saving_leaves_the_encoder_alone(tmp_path: Path) -> None:
+    built = encoder()
+    before = {k: v.clone() for k, v in built.state_dict().items()}
+    storage.save(built, tmp_path, name="dcgan", image_shape=IMAGE, width=4, fc=8, y=6)
+    assert built.training
+    assert all(torch.equal(v, before[k]) for k, v in built.state_dict().items())
+
+
+def test_a_wrapped_network_needs_its_module(tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        layers = [nn.Conv2d(3, 4, 4, 2), nn.ReLU(), nn.Conv2d(4, 8, 4, 2), nn.Flatten(), nn.Linear(32, 8)]
+        return encoders.wrap(nn.Sequential(*layers, nn.Linear(8, 4)), local="1", conv="2", fc="4", y="5")
+
+    torch.manual_seed(0)
+    storage.save(net(), tmp_path, name="wrapped", image_shape=IMAGE)
+    with pytest.raises(UserError, match=r"pass load\(\.\.\., module=wrap"):
+        storage.load(tmp_path)
+    other = net()
+    images = torch.randn(2, *IMAGE)
+    before = other(images).y
+    assert not torch.equal(storage.load(tmp_path, module=other)(images).y, before)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no encoder\.json"):
+        storage.load(tmp_path)
+    saved(tmp_path)
+    description = json.loads((tmp_path / storage.DESCRIPTION).read_text())
+
+    def rewrite(**changes: object) -> None:
+        (tmp_path / storage.DESCRIPTION).write_text(json.dumps(description | changes))
+
+    rewrite(arguments={"width": 8, "fc": 8, "y": 6})
+    with pytest.raises(UserError, match="does not fit dcgan"):
+        storage.load(tmp_path)
+    rewrite(fingerprint=description["fingerprint"] | {"sha256": "0"})
+    with pytest.raises(UserError, match="is not the file that"):
+        storage.load(tmp_path)
+    rewrite(fingerprint=description["fingerprint"] | {"y": [9.0] * 6})
+    with pytest.raises(UserError, match="embeds a test image otherwise"):
+        storage.load(tmp_path)
+    rewrite()
+    (tmp_path / storage.WEIGHTS).write_bytes(b"no safetensors")
+    with pytest.raises(UserError, match="cannot read"):
+        storage.load(tmp_path)

@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch import nn
+
+from deepinfomax import encoders
+from deepinfomax.encoders import wrap
+from deepinfomax.errors import UserError
+from deepinfomax.objectives import Batch, GlobalInfoMax, LocalInfoMax
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 4, 2), nn.ReLU())
+        self.stage = nn.Conv2d(4, 8, 3)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(8, 5)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.pool(self.stage(self.stem(x))).flatten(1))
+
+
+def test_levels_are_the_layers_named() -> None:
+    net = Net()
+    encoder = wrap(net, local="stem.0", conv="stage", fc="pool", y="head")
+    images = torch.randn(3, 1, 12, 12)
+    features = encoder(images)
+    assert torch.equal(features.local, net.stem[0](images))
+    assert torch.equal(features.conv, net.stage(net.stem(images)))
+    assert torch.equal(features.fc, features.conv.mean((2, 3)))
+    assert torch.equal(features.y, net(images))
+    assert not any(m._forward_hooks for m in encoder.modules())
+
+
+def test_objectives_train_it() -> None:
+    encoder = wrap(Net(), local="stem", conv="stage", fc="pool", y="head")
+    shapes = encoders.shapes_of(encoder, (1, 12, 12))
+    features = encoder(torch.randn(4, 1, 12, 12))
+    batch = Batch(torch.zeros(4, 1, 12, 12), None, torch.arange(4))
+    losses = LocalInfoMax(shapes, units=8)(features, batch) | GlobalInfoMax(shapes, units=8)(features, batch)
+    sum(losses.values()).backward()
+    for name in ("stem.0.weight", "stage.weight", "head.weight"):
+        assert encoder.module.get_parameter(name).grad.abs().sum() > 0
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UserError, match=r"local='body' is no layer of Net; it has stem, "):
+        wrap(Net(), local="body", conv="stage", fc="pool", y="head")
+    encoder = wrap(Net(), local="unused", conv="stage", fc="pool", y="head")
+    with pytest.raises(UserError, match="'unused' did not run"):
+        encoder(torch.randn(2, 1, 12, 12))

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from planted import Flat, images, make_encoder
+from pyarrow import parquet
+
+from deepinfomax.data.images import normalise
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import embed, read_embeddings, write_embeddings
+
+
+def test_embeddings_are_the_encoders_one_image_at_a_time() -> None:
+    encoder, data = make_encoder()(), images(11)
+    found = embed(encoder, data, levels=("conv", "fc", "y", "local"), batch_size=4)
+    encoder.eval()
+    for i in range(len(data)):
+        features = encoder(normalise(data.images[i : i + 1]))
+        for level, vectors in found.items():
+            torch.testing.assert_close(vectors[i], getattr(features, level).detach().flatten(), atol=1e-5, rtol=1e-5)
+    assert {k: v.dtype for k, v in found.items()} == dict.fromkeys(found, torch.float32)
+
+
+def test_probes_can_train_on_embeddings() -> None:
+    y = embed(make_encoder()(), images(4), levels=("y",))["y"]
+    weight = torch.ones(6, 1, requires_grad=True)
+    (y @ weight).sum().backward()  # tensors of inference mode would refuse
+    assert weight.grad is not None
+
+
+def test_arrays_and_memory_maps_embed_alike(tmp_path: Path) -> None:
+    encoder, data = make_encoder()(), images(9)
+    np.save(tmp_path / "images.npy", data.images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    expected = embed(encoder, data)["y"]
+    assert torch.equal(embed(encoder, mapped)["y"], expected)
+    assert torch.equal(embed(encoder, torch.from_numpy(data.images))["y"], expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_named(value: float) -> None:
+    encoder = Flat()
+    torch.nn.init.constant_(encoder.weight, value)
+    with pytest.raises(UserError, match=r"level y of the encoder is not finite .* 5 of 5 rows"):
+        embed(encoder, images(5), levels=("y",))
+
+
+def test_unknown_levels_and_no_images() -> None:
+    with pytest.raises(UserError, match="unknown level 'top'; choose of conv, fc, y"):
+        embed(Flat(), images(5), levels=("top",))
+    with pytest.raises(UserError, match="no images"):
+        embed(Flat(), images(5).take(slice(0, 0)))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
+@pytest.mark.parametrize("kind", ["none", "classes", "attributes"])
+def test_files_give_back_what_was_written(tmp_path: Path, suffix: str, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(7, 3)).astype(np.float32)
+    labels = {"none": None, "classes": rng.integers(0, 3, 7), "attributes": rng.integers(0, 2, (7, 4))}[kind]
+    path = tmp_path / "deep" / f"y{suffix}"
+    write_embeddings(path, vectors, labels)
+    found = read_embeddings(path)
+    np.testing.assert_array_equal(found.vectors, vectors)
+    if labels is None:
+        assert found.labels is None
+    else:
+        np.testing.assert_array_equal(found.labels, labels)
+    assert found.split is None
+    assert [p.name for p in path.parent.iterdir() if "partial" in p.name] == []
+
+
+def test_files_of_others(tmp_path: Path) -> None:
+    vectors = np.arange(12.0).reshape(4, 3)
+    parquet.write_table(
+        pa.table({"unit_0": vectors[:, 0], "unit_1": vectors[:, 1], "unit_2": vectors[:, 2], "label": list("abca")}),
+        tmp_path / "columns.parquet",
+    )
+    found = read_embeddings(tmp_path / "columns.parquet")
+    np.testing.assert_array_equal(found.vectors, vectors)
+    assert found.labels is not None
+    assert found.labels.tolist() == list("abca")
+    parquet.write_table(
+        pa.table({"vector": pa.array(vectors.tolist()), "split": ["train", "train", "test", "test"]}),
+        tmp_path / "lists.parquet",
+    )
+    found = read_embeddings(tmp_path / "lists.parquet")
+    np.testing.assert_array_equal(found.vectors, vectors)
+    assert found.split is not None
+    assert found.split.tolist() == ["train", "train", "test", "test"]
+    np.savez(tmp_path / "other.npz", features=vectors, labels=np.arange(4))
+    assert read_embeddings(tmp_path / "other.npz").vectors.shape == (4, 3)
+
+
+def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
+    vectors = np.zeros((4, 3), np.float32)
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "flat.npy", np.zeros(4))
+    np.savez(tmp_path / "short.npz", embedding=vectors, label=np.zeros(3))
+    np.savez(tmp_path / "two.npz", a=vectors, b=vectors)
+    np.save(tmp_path / "nan.npy", vectors + np.nan)
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 no")
+    parquet.write_table(pa.table({"embedding": [[1.0], [1.0, 2.0], [3.0]]}), tmp_path / "ragged.parquet")
+    parquet.write_table(pa.table({"word": ["a"]}), tmp_path / "words.parquet")
+    for name, says in {
+        "missing.npy": "does not exist",
+        "objects.npy": "cannot read",  # a pickle is never loaded
+        "flat.npy": r"embeddings are numbers \(N, units\)",
+        "short.npz": "3 values of label for 4 embeddings",
+        "two.npz": "call the array of vectors `embedding`",
+        "nan.npy": "not finite",
+        "damaged.parquet": "cannot read",
+        "ragged.parquet": "not vectors of one length|cannot read",
+        "words.parquet": "call the list column `embedding`",
+    }.items():
+        with pytest.raises(UserError, match=says) as raised:
+            read_embeddings(tmp_path / name)
+        assert "\n" not in str(raised.value)
+    (tmp_path / "text.txt").write_text("1")
+    with pytest.raises(UserError, match="must end in"):
+        read_embeddings(tmp_path / "text.txt")
+    with pytest.raises(UserError, match="must end in"):
+        write_embeddings(tmp_path / "y.csv", vectors)
+    with pytest.raises(UserError, match="3 labels for 4"):
+        write_embeddings(tmp_path / "y.npy", vectors, np.zeros(3))

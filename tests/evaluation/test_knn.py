@@ -1,0 +1,55 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from planted import gaussians
+
+from deepinfomax.evaluation import knn as module
+from deepinfomax.evaluation.knn import knn, vote
+
+
+def slow_vote(bank, labels, queries, classes, k, temperature):
+    """One query and one neighbour at a time."""
+    weighted, plain = [], []
+    for q in queries.tolist():
+        similarities = []
+        for row, label in zip(bank.tolist(), labels.tolist(), strict=True):
+            dot = sum(a * b for a, b in zip(q, row, strict=True))
+            norms = math.sqrt(sum(a * a for a in q)) * math.sqrt(sum(b * b for b in row))
+            similarities.append((dot / norms, label))
+        nearest = sorted(similarities, reverse=True)[:k]
+        weights, counts = [0.0] * classes, [0] * classes
+        for similarity, label in nearest:
+            weights[label] += math.exp(similarity / temperature)
+            counts[label] += 1
+        weighted.append(max(range(classes), key=lambda c: weights[c]))
+        plain.append(max(range(classes), key=lambda c: counts[c]))
+    return weighted, plain
+
+
+@pytest.mark.parametrize("k", [1, 4, 30])
+def test_votes_are_those_of_a_slow_loop(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bank, labels), (queries, _) = gaussians(60, distance=0.5, seed=0), gaussians(25, distance=0.5, seed=1)
+    y = torch.from_numpy(labels)
+    expected = slow_vote(bank, y, queries, 3, k, 0.07)
+    for block in (module.BLOCK_BYTES, 4 * 60 * 7, 1):  # all at once, seven queries, one query
+        monkeypatch.setattr(module, "BLOCK_BYTES", block)
+        weighted, plain = vote(bank, y, queries, 3, k=k, temperature=0.07)
+        assert (weighted.tolist(), plain.tolist()) == expected
+
+
+def test_a_low_temperature_follows_the_nearest() -> None:
+    bank = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.8, -0.6]])
+    labels, query = torch.tensor([1, 0, 0]), torch.tensor([[1.0, 0.0]])
+    weighted, plain = vote(bank, labels, query, 2, k=3, temperature=0.01)
+    assert (weighted.item(), plain.item()) == (1, 0)
+    weighted, _ = vote(bank, labels, query, 2, k=3, temperature=100.0)
+    assert weighted.item() == 0
+
+
+def test_more_neighbours_than_images() -> None:
+    x, y = gaussians(8, classes=2)
+    found = knn(x, y, x, y, k=50)
+    assert found["settings"]["k"] == 8
+    assert found["plain_accuracy"] == pytest.approx(np.bincount(y).max() / 8)  # all vote, the larger class wins

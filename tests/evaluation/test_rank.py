@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from planted import Flat, images, make_encoder
+from torch import nn
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.rank import alignment, describe, effective_rank, measure, uniformity
+
+
+def with_spectrum(singular: list[float], count: int = 50) -> torch.Tensor:
+    """Centred vectors of exactly these singular values."""
+    rng = np.random.default_rng(0)
+    left = rng.normal(size=(count, len(singular)))
+    left = np.linalg.qr(left - left.mean(0))[0]
+    left -= left.mean(0)
+    right = np.linalg.qr(rng.normal(size=(len(singular), len(singular))))[0]
+    return torch.from_numpy(left * singular @ right)
+
+
+@pytest.mark.parametrize(
+    ("singular", "rank"),
+    [([1, 1, 1, 1], 4), ([5, 0, 0, 0], 1), ([3, 3, 0, 0], 2), ([2, 1, 1, 0], math.exp(1.5 * math.log(2)))],
+)
+def test_effective_rank_of_known_spectra(singular: list[float], rank: float) -> None:
+    x = with_spectrum(singular)
+    assert float(effective_rank(x)) == pytest.approx(rank, rel=1e-6)
+    assert float(effective_rank(x * 1000 + 7)) == pytest.approx(rank, rel=1e-6)  # neither scale nor mean counts
+
+
+def test_uniformity_and_alignment_are_those_of_slow_loops() -> None:
+    x, y = torch.randn(12, 5), torch.randn(12, 5)
+    u, v = ([row / row.norm() for row in t] for t in (x, y))
+    pairs = [math.exp(-2 * float((u[i] - u[j]).square().sum())) for i in range(12) for j in range(i)]
+    assert float(uniformity(x)) == pytest.approx(math.log(sum(pairs) / len(pairs)), abs=1e-5)
+    squares = [float((a - b).square().sum()) for a, b in zip(u, v, strict=True)]
+    assert float(alignment(x, y)) == pytest.approx(sum(squares) / 12, abs=1e-5)
+    assert float(alignment(x, 3 * x)) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_healthy_representation() -> None:
+    found = describe(torch.randn(1000, 16, generator=torch.Generator().manual_seed(0)))
+    assert not found["collapsed"]
+    assert found["effective_rank"] > 15.5
+    assert found["mean_cosine"] == pytest.approx(0, abs=0.02)
+    assert found["dead_units"] == 0
+    assert found["uniformity"] < -3
+
+
+@pytest.mark.parametrize("kind", ["one point", "one direction", "one line"])
+def test_collapse_is_seen(kind: str) -> None:
+    noise = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+    x = {
+        "one point": torch.ones(200, 8),
+        "one direction": 1000 + noise,
+        "one line": noise[:, :1] * torch.arange(1.0, 9.0),
+    }[kind]
+    assert describe(x)["collapsed"]
+
+
+def test_mean_cosine_is_over_pairs_and_dead_units_are_counted() -> None:
+    x = torch.randn(9, 4)
+    x[:, 1] = 3.0
+    found = describe(x)
+    u = x / x.norm(dim=1, keepdim=True)
+    cosines = [float(u[i] @ u[j]) for i in range(9) for j in range(9) if i != j]
+    assert found["mean_cosine"] == pytest.approx(sum(cosines) / 72, abs=1e-6)
+    assert (found["dead_units"], found["units"]) == (1, 4)
+
+
+def test_of_an_encoder_without_labels() -> None:
+    encoder, data = make_encoder()(), images(80, labels=False)
+    found = measure(encoder, data, data, scale="smoke", seed=1)
+    assert found["n_test"] == 80
+    assert 1 <= found["effective_rank"] <= 6
+    assert found["alignment"] > 0
+    again = measure(encoder, data, data, scale="smoke", seed=1)
+    assert found | {"seconds": 0} == again | {"seconds": 0}
+
+
+def test_an_encoder_that_ignores_the_image_has_collapsed_and_aligns() -> None:
+    encoder = Flat()
+    nn.init.zeros_(encoder.weight)
+    rng = np.random.default_rng(0)
+    data = ImageSet(rng.integers(0, 255, (20, 3, 8, 8)).astype(np.uint8))
+    found = measure(encoder, data, data, scale="smoke")
+    assert found["collapsed"]
+    assert found["alignment"] == 0
+    assert found["dead_units"] == 6
+
+
+def test_too_few_images() -> None:
+    with pytest.raises(UserError, match="3 images or more, not 2"):
+        describe(torch.randn(2, 4))

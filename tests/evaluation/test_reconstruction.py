@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planted import images, make_encoder
+from skimage.metrics import structural_similarity
+
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import reconstruction
+from deepinfomax.evaluation.frozen import fingerprint
+from deepinfomax.evaluation.reconstruction import BETAS, measure, scales, similarity
+
+
+def pictures(count: int = 4, side: int = 32, seed: int = 0) -> torch.Tensor:
+    """Smooth pictures in [0, 1]."""
+    coarse = torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1)
+
+
+@pytest.mark.parametrize("side", [16, 28, 32, 64, 96, 180])
+def test_identical_images_are_wholly_alike(side: int) -> None:
+    x = pictures(side=side)
+    found = similarity(x, x.clone())
+    assert found["ms_ssim"] == pytest.approx(1, abs=1e-5)
+    assert found["ssim"] == pytest.approx(1, abs=1e-5)
+    assert found["mse"] == 0
+
+
+def test_the_more_noise_the_less_alike() -> None:
+    x = pictures()
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    found = [similarity(x, (x + s * noise).clamp(0, 1)) for s in (0.02, 0.1, 0.5)]
+    for name in ("ms_ssim", "ssim"):
+        values = [f[name] for f in found]
+        assert 1 > values[0] > values[1] > values[2]
+    assert found[0]["mse"] == pytest.approx(0.02**2, rel=0.2)
+
+
+def test_ssim_is_scikit_images() -> None:
+    a, b = pictures(1, seed=0), pictures(1, seed=1)
+    _, everywhere = structural_similarity(
+        a[0].numpy(),
+        b[0].numpy(),
+        channel_axis=0,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    assert similarity(a, b)["ssim"] == pytest.approx(
+        everywhere.mean(), abs=5e-4
+    )  # the borders are mirrored differently
+
+
+@pytest.mark.parametrize(
+    ("side", "count"), [(16, 1), (22, 1), (24, 2), (28, 2), (32, 2), (64, 3), (96, 3), (100, 4), (175, 4), (192, 5)]
+)
+def test_scales_an_image_has_room_for(side: int, count: int) -> None:
+    found = scales(side)
+    assert len(found) == count
+    assert sum(found) == pytest.approx(1)
+    assert found[-1] / found[0] == pytest.approx(BETAS[count - 1] / BETAS[0])
+    assert side // 2 ** (count - 1) > 11
+
+
+def test_a_mean_over_images_not_over_blocks() -> None:
+    a, b = pictures(3), pictures(3, seed=1)
+    single = [similarity(a[i : i + 1], b[i : i + 1])["ms_ssim"] for i in range(3)]
+    assert similarity(a, b)["ms_ssim"] == pytest.approx(sum(single) / 3, abs=1e-4)
+
+
+def test_a_decoder_finds_the_brightness_that_y_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = reconstruction.RECONSTRUCTION["smoke"] | {"most_steps": 80, "first": 16, "batch_size": 32, "lr": 3e-3}
+    monkeypatch.setitem(reconstruction.RECONSTRUCTION, "smoke", short)
+    encoder, train, test = make_encoder()(), images(200), images(40, seed=1)
+    before = fingerprint(encoder)
+    found = measure(encoder, train, test, scale="smoke", folder=tmp_path)
+    assert fingerprint(encoder) == before
+    assert found["mse"] < 0.4 * found["mean_image_mse"]
+    json.dumps(found, allow_nan=False)
+    with np.load(tmp_path / "reconstructions.npz", allow_pickle=False) as file:
+        originals, made = file["images"], file["reconstructions"]
+    assert originals.shape == made.shape == (16, 3, 16, 16)
+    assert originals.dtype == made.dtype == np.uint8
+    chosen = test.images[np.random.default_rng(0).permutation(40)[:16]]
+    np.testing.assert_array_equal(originals, chosen)
+    difference = originals.mean((1, 2, 3)) - made.mean((1, 2, 3))
+    assert np.abs(difference).mean() < 30  # of brightness that is 30, 125 or 220
+
+
+def test_nothing_is_written_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    measure(make_encoder()(), images(64), images(20), scale="smoke")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_too_small() -> None:
+    with pytest.raises(UserError, match="sides above 11 pixels, not 3x8x8"):
+        measure(make_encoder()(), images(20, side=8), images(20, side=8), scale="smoke")
+    with pytest.raises(UserError, match="sides above 11 pixels, not 8"):
+        similarity(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))

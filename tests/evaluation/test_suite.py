@@ -1,0 +1,286 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from planted import gaussians, images, make_encoder
+from torch import nn
+
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import evaluate, evaluate_embeddings, rank, suite
+from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
+from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
+from deepinfomax.evaluation.knn import knn
+from deepinfomax.evaluation.probes import few_labels, linear
+
+TRAIN, TEST = images(90), images(60, seed=1)
+
+
+def run(encoder: nn.Module | None = None, train=TRAIN, test=TEST, **changes: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"measures": ("linear", "knn"), "scale": "smoke", "make_encoder": make_encoder()}
+    return evaluate(fixed() if encoder is None else encoder, train, test, **(settings | {"quiet": True} | changes))
+
+
+def fixed() -> nn.Module:
+    torch.manual_seed(0)
+    return make_encoder()()
+
+
+def test_the_file_has_every_measure_beside_its_controls(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    controls = ("pixels", "pixels_pca", "random_encoder", "supervised")
+    measures = ("linear", "knn", "linear_3_per_class", "rank")
+    encoder = fixed().train()
+    before = fingerprint(encoder)
+    result = run(encoder, measures=measures, controls=controls, out=out)
+    assert fingerprint(encoder) == before
+    assert encoder.training
+    assert json.loads(out.read_text()) == result
+    assert result["schema"] == 1
+    assert result["measures"].keys() == set(measures)
+    of_features = measures[:3]
+    for measure in of_features:
+        assert result["measures"][measure].keys() == {"conv", "fc", "y"}
+        assert result["controls"]["random_encoder"][measure].keys() == {"conv", "fc", "y"}
+        for kind in ("pixels", "pixels_pca"):
+            assert 0 <= result["controls"][kind][measure]["accuracy"] <= 1
+    assert result["controls"]["pixels_pca"]["knn"]["components"] == 6  # the units of y
+    assert "effective_rank" in result["controls"]["random_encoder"]["rank"]
+    assert 0 <= result["controls"]["supervised"]["accuracy"] <= 1
+    assert result["controls"]["supervised"]["3_per_class"]["n_train"] == 9
+    assert result["data"]["test"]["count"] == 60
+    assert result["data"]["train"]["classes"] == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["evaluation.json"]
+
+
+def test_figures_are_those_of_the_probes() -> None:
+    encoder = fixed()
+    result = run(encoder, measures=("linear", "knn", "linear_3_per_class"), levels=("fc",), controls=("pixels",))
+    x, x_test = (embed(encoder, s, levels=("fc",))["fc"] for s in (TRAIN, TEST))
+    data = (x, TRAIN.labels, x_test, TEST.labels)
+    expected = {
+        "linear": linear(*data, scale="smoke"),
+        "knn": knn(*data),
+        "linear_3_per_class": few_labels(linear, *data, labels_per_class=3, scale="smoke"),
+    }
+    for name, found in expected.items():
+        assert result["measures"][name]["fc"]["accuracy"] == found["accuracy"]
+    pixels = [torch.from_numpy(s.images.reshape(len(s), -1)) / 127.5 - 1 for s in (TRAIN, TEST)]
+    assert (
+        result["controls"]["pixels"]["knn"]["accuracy"]
+        == knn(pixels[0], TRAIN.labels, pixels[1], TEST.labels)["accuracy"]
+    )
+
+
+def test_a_killed_evaluation_keeps_what_it_finished_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "evaluation.json"
+    calls: list[str] = []
+    real = suite._function
+
+    def counted(deadly: str | None) -> Callable[[str], Any]:
+        def function(name: str) -> Any:
+            def probe(*arguments: Any, **settings: Any) -> dict[str, Any]:
+                calls.append(name)
+                if name == deadly and calls.count(name) == 2:
+                    raise KeyboardInterrupt
+                return real(name)(*arguments, **settings)
+
+            return probe
+
+        return function
+
+    monkeypatch.setattr(suite, "_function", counted("knn.knn"))
+    with pytest.raises(KeyboardInterrupt):
+        run(out=out, controls=("pixels",))
+    kept = json.loads(out.read_text())
+    assert kept["measures"] == {"linear": kept["measures"]["linear"], "knn": kept["measures"]["knn"]}
+    assert kept["measures"]["linear"].keys() == {"conv", "fc"}
+    assert kept["measures"]["knn"].keys() == {"conv"}
+
+    calls.clear()
+    monkeypatch.setattr(suite, "_function", counted(None))
+    result = run(out=out, controls=("pixels",))
+    assert sorted(calls) == sorted(["knn.knn"] * 3 + ["probes.linear"] * 2)  # fc and y; y; pixels twice
+    assert result["measures"]["linear"]["fc"] == kept["measures"]["linear"]["fc"]
+    assert result["measures"]["knn"].keys() == {"conv", "fc", "y"}
+
+    calls.clear()
+    monkeypatch.setattr(suite, "embed", None)  # nothing is missing, so nothing may be embedded
+    assert run(out=out, controls=("pixels",)) == result
+    assert calls == []
+
+
+def test_a_new_measure_joins_the_file(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    first = run(out=out, measures=("knn",), controls=())
+    second = run(out=out, measures=("linear",), controls=("pixels",))
+    assert second["measures"]["knn"] == first["measures"]["knn"]
+    assert second["measures"].keys() == {"knn", "linear"}
+
+
+@pytest.mark.parametrize("other", ["seed", "scale", "encoder", "data", "damaged"])
+def test_figures_of_another_evaluation_are_set_aside_never_mixed_or_lost(tmp_path: Path, other: str) -> None:
+    out = tmp_path / "evaluation.json"
+    run(out=out, measures=("knn",), levels=("y",), controls=())
+    if other == "damaged":
+        out.write_text('{"schema": 1, "measures')
+    before = out.read_text()
+    torch.manual_seed(9)
+    changes = {
+        "seed": {"seed": 1},
+        "scale": {"scale": "cpu"},
+        "encoder": {"encoder": make_encoder()()},
+        "data": {"test": images(60, seed=2)},
+        "damaged": {},
+    }[other]
+    run(**{"out": out, "measures": ("rank",), "controls": ()} | changes)
+    assert "knn" not in json.loads(out.read_text())["measures"]
+    assert (tmp_path / "evaluation.1.json").read_text() == before
+
+
+def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cheat(encoder: nn.Module, *_: Any, **__: Any) -> dict[str, Any]:
+        encoder.train()
+        encoder(torch.randn(8, 3, 16, 16))  # moves BatchNorm statistics
+        return {"effective_rank": 6.0}
+
+    monkeypatch.setattr(rank, "measure", cheat)
+    with pytest.raises(EncoderChanged, match="running_mean"):
+        run(measures=("rank",), controls=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"measures": ("accuracy",)}, "unknown measure 'accuracy'; choose of mlp, linear, knn"),
+        ({"measures": ("mlp_5_per_class",)}, "unknown measure"),
+        ({"levels": ("top",)}, "unknown level 'top'"),
+        ({"controls": ("noise",)}, "unknown control 'noise'"),
+        ({"scale": "big"}, "unknown scale 'big'"),
+        ({"controls": ("random_encoder",), "make_encoder": None}, "control random_encoder needs an encoder"),
+        ({"train": images(30, labels=False)}, r"planted has no training labels, which linear, knn need; without"),
+        ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,ndm"),
+        ({"train": replace(TRAIN, labels=TRAIN.labels[:-1])}, "89 labels for 90 training images"),
+        ({"train": replace(TRAIN, labels=TRAIN.labels * 0)}, "all 90 training labels are 0"),
+        ({"train": replace(TRAIN, labels=TRAIN.labels * 0 - 1)}, "no training labels"),
+        ({"test": TEST.take(slice(0, 0))}, "no test images"),
+        ({"test": images(30, side=32)}, "training images are 3x16x16 and test images 3x32x32"),
+        ({"train": replace(TRAIN, labels=np.zeros((90, 4), np.int64))}, "labels are 4 attributes an image"),
+        ({"measures": ("attributes",)}, r"attributes needs labels \(N, K\)"),
+    ],
+)
+def test_mistakes_are_one_line(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says) as raised:
+        run(**({"controls": ()} | changes))
+    assert "\n" not in str(raised.value)
+
+
+def test_features_that_are_not_finite_lose_nothing_already_computed(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    run(out=out, measures=("knn",), levels=("conv",), controls=())
+    broken = fixed()
+    torch.nn.init.constant_(broken.y.bias, float("nan"))
+    with pytest.raises(UserError, match="level y of the encoder is not finite"):
+        run(broken, controls=(), levels=("y",))
+    assert "conv" in json.loads(out.read_text())["measures"]["knn"]
+
+
+def test_labels_are_not_needed_where_none_are_used() -> None:
+    result = run(train=images(30, labels=False), test=images(30, labels=False), measures=("rank",), controls=())
+    assert result["measures"]["rank"]["n_test"] == 30
+
+
+def test_unlabelled_images_are_left_out_and_said() -> None:
+    labels = TRAIN.labels.copy()
+    labels[:40] = -1
+    result = run(train=replace(TRAIN, labels=labels), measures=("knn",), levels=("y",), controls=())
+    assert result["measures"]["knn"]["y"]["n_train"] == 50
+    assert result["notes"] == ["40 training images have no label (-1) and were left out"]
+
+
+def test_constant_units_are_said() -> None:
+    encoder = fixed()
+    with torch.no_grad():
+        encoder.y.weight[2:4] = 0
+    result = run(encoder, measures=("knn",), levels=("y",), controls=())
+    assert result["measures"]["knn"]["y"]["constant_units"] == 2
+    assert result["notes"] == ["knn y: 2 units are the same for every training image and were set to 0"]
+
+
+def test_attributes_at_every_level_and_of_pixels() -> None:
+    def tagged(data):
+        return replace(data, labels=np.stack([data.labels == 0, data.labels == 2], 1).astype(np.int64))
+
+    result = run(train=tagged(TRAIN), test=tagged(TEST), measures=("attributes",), controls=("pixels",))
+    assert result["measures"]["attributes"].keys() == {"conv", "fc", "y"}
+    assert result["controls"]["pixels"]["attributes"]["balanced_accuracy"] > 0.9
+    assert result["data"]["train"]["attributes"] == 2
+
+
+def test_same_seed_same_figures() -> None:
+    def once(seed: int) -> dict[str, Any]:
+        result = run(measures=("mlp", "linear"), levels=("y",), seed=seed)
+
+        def figures(tree: Any) -> Any:
+            return {k: figures(v) for k, v in tree.items() if k != "seconds"} if isinstance(tree, dict) else tree
+
+        return figures(result)
+
+    assert once(3) == once(3)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
+def test_any_file_of_embeddings(tmp_path: Path, suffix: str) -> None:
+    x, y = gaussians(200)
+    write_embeddings(tmp_path / f"x{suffix}", x.numpy(), y)
+    out = tmp_path / "evaluation.json"
+    result = evaluate_embeddings(
+        tmp_path / f"x{suffix}",
+        measures=("linear", "knn", "linear_5_per_class", "rank"),
+        scale="smoke",
+        out=out,
+        quiet=True,
+    )
+    assert json.loads(out.read_text()) == result
+    assert result["measures"]["linear"]["accuracy"] > 0.95
+    assert result["measures"]["knn"]["n_train"] + result["measures"]["knn"]["n_test"] == 200
+    assert result["data"]["test"]["count"] == pytest.approx(40, abs=2)
+    assert result["measures"]["rank"]["units"] == 10
+
+
+def test_the_split_of_embeddings() -> None:
+    x, y = gaussians(100)
+    split = np.array(["train"] * 70 + ["test"] * 30)
+    found = Embeddings(x.numpy(), y, split)
+    result = evaluate_embeddings(found, measures=("knn",), scale="smoke", quiet=True)
+    expected = knn(x[:70], y[:70], x[70:], y[70:])
+    assert result["measures"]["knn"]["accuracy"] == expected["accuracy"]
+    train, test, _ = suite._split(Embeddings(x.numpy(), y), seed=0)
+    assert sorted([*train, *test]) == list(range(100))
+    for label in range(3):
+        assert (y[test] == label).sum() == -(-(y == label).sum() // 5)
+    with pytest.raises(UserError, match="leaves 100 rows for training and 0 for testing"):
+        evaluate_embeddings(Embeddings(x.numpy(), y, np.array(["train"] * 100)), measures=("knn",), quiet=True)
+
+
+def test_mistakes_with_embeddings() -> None:
+    x, y = gaussians(30)
+    with pytest.raises(UserError, match="no labels, so only rank can be measured"):
+        evaluate_embeddings(Embeddings(x.numpy()), quiet=True)
+    with pytest.raises(UserError, match="'mine' cannot be measured on embeddings"):
+        evaluate_embeddings(Embeddings(x.numpy(), y), measures=("mine",), quiet=True)
+    assert "rank" in evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), quiet=True)["measures"]
+
+
+def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture) -> None:
+    run(measures=("knn",), levels=("y",), controls=("pixels",), quiet=False)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "knn y: accuracy" in captured.err
+    assert "pixels knn: accuracy" in captured.err

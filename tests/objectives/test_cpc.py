@@ -1,0 +1,199 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import oracles
+from deepinfomax import encoders
+from deepinfomax.bounds import BOUNDS
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features, Shapes
+from deepinfomax.objectives import Batch
+from deepinfomax.objectives.cpc import ContrastivePredictiveCoding, RowGRU, without_gradient_at
+from play import blobs
+
+SHAPES = Shapes(image=(1, 8, 8), local=(4, 5, 3), conv=(4, 2, 2), fc=(6,), y=(3,))
+
+
+def features(n: int = 4, shapes: Shapes = SHAPES) -> Features:
+    torch.manual_seed(1)
+    return Features(*(torch.randn(n, *shape, requires_grad=True) for shape in shapes[1:]))
+
+
+def batch(n: int = 4) -> Batch:
+    return Batch(torch.zeros(n, 1, 8, 8), None, torch.arange(n))
+
+
+def test_rows_are_read_as_by_a_gru():
+    """With a kernel that looks straight up only, every column is a sequence of its own for torch's GRU."""
+    torch.manual_seed(0)
+    ours, theirs = RowGRU(4), nn.GRU(4, 4, batch_first=True)
+    with torch.no_grad():
+        for convolution, weight, bias in (
+            (ours.from_row, theirs.weight_ih_l0, theirs.bias_ih_l0),
+            (ours.from_state, theirs.weight_hh_l0, theirs.bias_hh_l0),
+        ):
+            convolution.weight.zero_()
+            convolution.weight[:, :, 1] = weight
+            convolution.bias.copy_(bias)
+    local = torch.randn(2, 4, 5, 3)
+    states = ours(local)
+    for column in range(3):
+        expected, _ = theirs(local[:, :, :, column].transpose(1, 2))
+        torch.testing.assert_close(states[:, :, :, column].transpose(1, 2), expected)
+
+
+def test_a_summary_has_seen_its_cone_and_nothing_below():
+    torch.manual_seed(0)
+    local = torch.randn(1, 4, 6, 7, requires_grad=True)
+    states = RowGRU(4)(local)
+    states[0, :, 3, 1].sum().backward()
+    seen = local.grad[0].abs().sum(0) > 0
+    expected = [[row <= 3 and abs(column - 1) <= 4 - row for column in range(7)] for row in range(6)]
+    assert seen.tolist() == expected
+
+
+@pytest.mark.parametrize("bound", list(BOUNDS))
+def test_bound_by_a_loop_over_offsets_rows_and_columns(bound):
+    torch.manual_seed(0)
+    objective, f = ContrastivePredictiveCoding(SHAPES, bound=bound, offsets=3, units=8, scale=0.1), features()
+    losses = objective(f, batch())
+    summaries = objective.autoregression(f.local)
+    values = []
+    for k, critic in enumerate(objective.critics, start=1):
+        cells = [(i, j) for i in range(5 - k) for j in range(3)]
+        past = torch.stack([summaries[:, :, i, j] for i, j in cells], 1)
+        future = torch.stack([f.local[:, :, i + k, j] for i, j in cells], 1)
+        future, past = critic(future, past)
+        anchors = []
+        for n in range(4):
+            for cell in range(len(cells)):
+                negatives = [
+                    past[n, cell].dot(future[m, other]) for m in range(4) if m != n for other in range(len(cells))
+                ]
+                anchors.append(([past[n, cell].dot(future[n, cell])], negatives))
+        values.append(oracles.bound(bound, anchors))
+    expected = sum(values) / 3
+    torch.testing.assert_close(objective.measured["bound"], expected.detach(), rtol=1e-4, atol=1e-5)
+    for k in (1, 2, 3):
+        torch.testing.assert_close(objective.measured[f"bound_{k}"], values[k - 1].detach(), rtol=1e-4, atol=1e-5)
+    if bound != "smile":  # which is trained as jsd
+        torch.testing.assert_close(-losses["cpc"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_smile_is_read_out_but_jsd_is_trained():
+    f, losses = features(), {}
+    for bound in ("smile", "jsd"):
+        torch.manual_seed(0)
+        losses[bound] = ContrastivePredictiveCoding(SHAPES, bound=bound, units=8)(f, batch())
+    torch.testing.assert_close(losses["smile"], losses["jsd"])
+
+
+def trained(bound: str, local: torch.Tensor, shapes: Shapes) -> ContrastivePredictiveCoding:
+    torch.manual_seed(0)
+    objective = ContrastivePredictiveCoding(shapes, bound=bound, units=16, offsets=2, scale=0.25, summary=False)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
+    for _ in range(80):
+        index = torch.randperm(len(local))[:32]
+        f = Features(local[index], local[index], local[index], local[index])
+        optimizer.zero_grad()
+        objective(f, batch(32))["cpc"].backward()
+        optimizer.step()
+    return objective
+
+
+def test_rows_that_repeat_are_predicted_up_to_the_cap_and_noise_is_not():
+    shapes = Shapes(image=(1, 8, 8), local=(8, 4, 2), conv=(8, 4, 2), fc=(6,), y=(3,))
+    torch.manual_seed(0)
+    same = torch.randn(512, 8, 1, 1).expand(-1, -1, 4, 2) + 0.05 * torch.randn(512, 8, 4, 2)
+    found = trained("infonce", same, shapes).measured
+    caps = [math.log1p(31 * (4 - k) * 2) for k in (1, 2)]
+    assert found["cap"].item() == pytest.approx(sum(caps) / 2)
+    assert 0.6 * found["cap"] < found["bound"] <= found["cap"]
+    for k in (1, 2):
+        assert found[f"bound_{k}"] <= caps[k - 1]
+    noise = trained("infonce", torch.randn(512, 8, 4, 2), shapes).measured
+    assert noise["bound"] < 0.1 * found["bound"]
+
+
+def test_every_parameter_gets_a_gradient():
+    torch.manual_seed(0)
+    objective, f = ContrastivePredictiveCoding(SHAPES, units=8), features()
+    sum(objective(f, batch()).values()).backward()
+    assert all(p.grad is not None for p in objective.parameters())
+    assert f.local.grad.abs().sum() > 0
+    assert f.y.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["dcgan", "strided"])
+def test_the_summary_trains_the_head_and_nothing_below_the_local_map(name):
+    torch.manual_seed(0)
+    if name not in encoders.ARCHITECTURES:
+        name = next((n for n in encoders.ARCHITECTURES if "strided" in n), "dcgan")
+    encoder = encoders.build(name, (1, 32, 32)).eval()
+    shapes = encoders.shapes_of(encoder, (1, 32, 32))
+    gradients = {}
+    for summary in (True, False):
+        torch.manual_seed(0)
+        objective = ContrastivePredictiveCoding(shapes, units=8, offsets=2, scale=0.1, summary=summary).eval()
+        encoder.zero_grad()
+        torch.manual_seed(0)
+        losses = objective(encoder(blobs(4, side=32)), batch())
+        sum(losses.values()).backward()
+        gradients[summary] = {k: None if p.grad is None else p.grad.clone() for k, p in encoder.named_parameters()}
+    assert all(g is not None and g.abs().sum() > 0 for g in gradients[True].values())
+    below = [k for k, g in gradients[False].items() if g is not None]
+    assert 0 < len(below) < len(gradients[True])
+    for k in below:
+        torch.testing.assert_close(gradients[True][k], gradients[False][k], rtol=1e-3, atol=1e-6)
+    assert any(k.startswith("y.") for k in gradients[True].keys() - set(below))
+
+
+def test_without_gradient_at_keeps_the_value():
+    x = torch.randn(3, requires_grad=True)
+    middle, weight = 2 * x, torch.randn(3, requires_grad=True)
+    loss = (middle * weight).sum()
+    stopped = without_gradient_at(middle, loss)
+    assert stopped.item() == pytest.approx(loss.item())
+    stopped.backward()
+    torch.testing.assert_close(x.grad, torch.zeros(3))
+    torch.testing.assert_close(weight.grad, middle.detach())
+    with torch.no_grad():
+        assert without_gradient_at(middle, loss) is loss
+
+
+def test_drawn_places_estimate_the_same_with_fewer_negatives():
+    torch.manual_seed(0)
+    objective = ContrastivePredictiveCoding(SHAPES, bound="jsd", units=8, scale=0.1, offsets=1, summary=False).eval()
+    f = features()
+    full = objective(f, batch())["cpc"].item()
+    objective.places = 5
+    drawn = torch.tensor([objective(f, batch())["cpc"].item() for _ in range(400)])
+    assert abs(drawn.mean() - full) < 5 * drawn.std() / 20
+    objective.bound = BOUNDS["infonce"]
+    objective(f, batch())
+    assert objective.measured["cap"].item() == pytest.approx(math.log1p(3 * 5))
+
+
+def test_a_sequence_has_steps_for_rows():
+    shapes = SHAPES._replace(image=(1, 50), local=(4, 7), conv=(4, 7))
+    torch.manual_seed(0)
+    objective, f = ContrastivePredictiveCoding(shapes, units=8), features(shapes=shapes)
+    sum(objective(f, batch()).values()).backward()
+    assert f.local.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("local", "settings", "message"),
+    [
+        ((4, 3, 3), {"offsets": 3}, "from 1 to 2: the local map has 3 rows"),
+        ((4,), {}, "rows and columns"),
+        ((4, 5, 5, 5), {}, "rows and columns"),
+        ((4, 5, 5), {"places": 0}, "at least 1"),
+        ((4, 5, 5), {"bound": "no"}, "unknown bound"),
+    ],
+)
+def test_maps_and_settings_that_do_not_fit(local, settings, message):
+    with pytest.raises(UserError, match=message):
+        ContrastivePredictiveCoding(SHAPES._replace(local=local), **settings)

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+import oracles
+from deepinfomax import bounds
+from deepinfomax.critics import ConcatAndConvolve
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features, Shapes, places
+from deepinfomax.objectives import Batch, LocalInfoMax
+from deepinfomax.objectives.local import sample_places
+
+SHAPES = Shapes(image=(3, 8, 8), local=(4, 2, 3), conv=(5, 2, 2), fc=(7,), y=(6,))
+
+
+def features(n: int = 4, shapes: Shapes = SHAPES) -> tuple[Features, Batch]:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.randn(n, *shape, generator=generator)
+
+    made = Features(*(random(s).requires_grad_() for s in (shapes.local, shapes.conv, shapes.fc, shapes.y)))
+    return made, Batch(random(shapes.image).clamp(-1, 1), None, torch.arange(n))
+
+
+@pytest.mark.parametrize("name", bounds.BOUNDS)
+def test_the_loss_is_minus_the_bound_of_embedded_features(name: str) -> None:
+    torch.manual_seed(0)
+    objective = LocalInfoMax(SHAPES, bound=name, units=8, scale=0.1).eval()
+    made, batch = features()
+    loss = objective(made, batch)["local"]
+    local, glob = objective.critic(places(made.local), made.y.unsqueeze(1))
+    pairs = oracles.pairs_of(local, glob, "global")
+    torch.testing.assert_close(objective.measured["bound"], oracles.bound(name, pairs).detach())
+    trained_as = "jsd" if name == "smile" else name
+    torch.testing.assert_close(loss, -oracles.bound(trained_as, pairs))
+
+
+def test_concat_and_convolve_scores_a_concatenation() -> None:
+    """Two halves of a first layer added are one layer on the concatenation."""
+    torch.manual_seed(0)
+    critic = ConcatAndConvolve(4, 6, 10)
+    local, y = torch.randn(5, 1, 4), torch.randn(5, 1, 6)
+    a, b = critic(local, y)
+    joint = torch.nn.Linear(10, 10)
+    with torch.no_grad():
+        joint.weight.copy_(torch.cat([critic.local.weight, critic.glob.weight], 1))
+        joint.bias.copy_(critic.local.bias)
+    expected = critic.score(joint(torch.cat([local, y], 2))).flatten()
+    torch.testing.assert_close(critic.pair(a.flatten(0, 1), b.flatten(0, 1)), expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{"critic": "concat", "units": 8}, {"units": 8, "negatives": 3, "pairing": "local"}]
+)
+def test_gradients_reach_encoder_and_critic(options: dict) -> None:
+    torch.manual_seed(0)
+    objective = LocalInfoMax(SHAPES, bound="jsd", **options)
+    made, batch = features()
+    objective(made, batch)["local"].backward()
+    for tensor in (made.local, made.y, *objective.parameters()):
+        assert tensor.grad is not None
+        assert tensor.grad.isfinite().all()
+    assert made.fc.grad is None
+    assert objective.measured["cap"] == pytest.approx(1.3863, abs=1e-3)
+
+
+def test_several_globals() -> None:
+    shapes = SHAPES._replace(y=(6, 3))
+    torch.manual_seed(0)
+    objective = LocalInfoMax(shapes, units=8).eval()
+    made, batch = features(shapes=shapes)
+    local, glob = objective.critic(places(made.local), made.y.transpose(1, 2))
+    assert glob.shape == (4, 3, 8)
+    expected = -oracles.bound("infonce", oracles.pairs_of(local, glob, "global"))
+    torch.testing.assert_close(objective(made, batch)["local"], expected)
+
+
+def test_sampled_places_are_places_without_repetition() -> None:
+    torch.manual_seed(0)
+    local = torch.arange(2 * 10).view(2, 10, 1).float()
+    drawn = sample_places(local, 4)
+    assert drawn.shape == (2, 4, 1)
+    for i in range(2):
+        values = drawn[i].flatten().tolist()
+        assert len(set(values)) == 4
+        assert set(values) <= set(local[i].flatten().tolist())
+    assert not torch.equal(drawn[0] + 10, drawn[1])
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        LocalInfoMax(SHAPES, places=0)
+    with pytest.raises(UserError, match="unknown bound"):
+        LocalInfoMax(SHAPES, bound="infonec")
+    one, batch = features(1)
+    with pytest.raises(UserError, match="batch of one image"):
+        LocalInfoMax(SHAPES, units=4).eval()(one, batch)

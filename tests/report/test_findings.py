@@ -1,0 +1,274 @@
+"""What the figures say: in words that hold for wins, losses and ties alike."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import fake_run
+import pytest
+
+from deepinfomax.report.findings import (
+    WHOLE,
+    Cell,
+    against,
+    comparisons,
+    method,
+    not_run,
+    quantities,
+    verdict,
+)
+from deepinfomax.report.reading import Metrics, Run
+
+
+def measured(measures: dict[str, Any], controls: dict[str, Any] | None = None, **more: Any) -> Run:
+    evaluation = {"schema": 1, "measures": measures, "controls": controls or {}}
+    return Run(Path("runs/a"), config={"objective": {"local": {}}}, evaluation=evaluation, **more)
+
+
+def said_of(run: Run) -> str:
+    return verdict(run, comparisons(run)).sentence
+
+
+def test_the_sentence_of_a_win() -> None:
+    run = measured(
+        {"knn": {"conv": {"accuracy": 0.6}, "y": {"accuracy": 0.57}}},
+        {"pixels": {"knn": {"accuracy": 0.2}}, "random_encoder": {"knn": {"y": {"accuracy": 0.28}}}},
+    )
+    assert said_of(run) == "kNN on y: DIM 0.57, above raw pixels 0.20 and a random encoder 0.28."
+    assert verdict(run, comparisons(run)).standing == "above"
+
+
+def test_the_sentence_of_a_loss() -> None:
+    run = measured(
+        {"knn": {"y": {"accuracy": 0.25}}},
+        {"pixels": {"knn": {"accuracy": 0.41}}, "random_encoder": {"knn": {"y": {"accuracy": 0.30}}}},
+    )
+    sentence = "kNN on y: DIM 0.25, below raw pixels 0.41 and a random encoder 0.30. Here training has not paid."
+    assert said_of(run) == sentence
+    assert verdict(run, comparisons(run)).standing == "below"
+
+
+def test_the_sentence_of_a_mixed_result() -> None:
+    run = measured(
+        {"knn": {"y": {"accuracy": 0.35}}},
+        {
+            "pixels": {"knn": {"accuracy": 0.41}},
+            "pixels_pca": {"knn": {"accuracy": 0.35}},
+            "random_encoder": {"knn": {"y": {"accuracy": 0.28}}},
+        },
+    )
+    expected = "kNN on y: DIM 0.35, above a random encoder 0.28, level with PCA of pixels 0.35, below raw pixels 0.41."
+    assert said_of(run) == expected
+    del run.evaluation["controls"]["pixels_pca"]
+    assert said_of(run) == "kNN on y: DIM 0.35, above a random encoder 0.28, but below raw pixels 0.41."
+
+
+def test_a_supervised_network_is_no_control_to_lose_against() -> None:
+    run = measured(
+        {"linear": {"y": {"accuracy": 0.6}}},
+        {"pixels": {"linear": {"accuracy": 0.4}}, "supervised": {"accuracy": 0.9}},
+    )
+    (comparison,) = comparisons(run)
+    assert comparison.standing("y") == "above"
+    assert {row.kind: row.cells for row in comparison.controls}["supervised"] == {WHOLE: Cell(0.9)}
+    assert "0.90" not in said_of(run)
+
+
+def test_without_controls_or_measures_it_says_so() -> None:
+    assert said_of(measured({"knn": {"y": {"accuracy": 0.5}}})).endswith("the figure says little.")
+    assert "No control" in said_of(measured({"knn": {"y": {"accuracy": 0.5}}}))
+    assert said_of(Run(Path("a"))).startswith("Not measured yet")
+
+
+def test_a_figure_with_controls_is_preferred_to_one_without() -> None:
+    run = measured(
+        {"knn": {"y": {"accuracy": 0.5}}, "mlp": {"fc": {"accuracy": 0.6}, "y": {"accuracy": 0.7}}},
+        {"random_encoder": {"mlp": {"fc": {"accuracy": 0.4}}}},
+    )
+    assert said_of(run) == "MLP probe on fc: DIM 0.60, above a random encoder 0.40."
+
+
+@pytest.mark.parametrize("count", [50, 1000, 100000])
+@pytest.mark.parametrize(("own", "other"), [(0.5, 0.52), (0.62, 0.58), (0.9, 0.3), (0.501, 0.5), (1.0, 0.99)])
+def test_standing_is_two_standard_errors(own: float, other: float, count: int) -> None:
+    error = math.sqrt(own * (1 - own) / count + other * (1 - other) / count)
+    apart = abs(own - other) >= 2 * error and abs(own - other) >= 0.005
+    expected = "level" if not apart else "above" if own > other else "below"
+    assert against(Cell(own), Cell(other), count) == expected
+
+
+def test_standing_takes_the_spread_over_fits_into_account() -> None:
+    assert against(Cell(0.60), Cell(0.55), None) == "above"
+    assert against(Cell(0.60, std=0.03), Cell(0.55), None) == "level"
+    assert against(Cell(0.60, std=0.001), Cell(0.55), 50) == "level"
+
+
+def test_the_tally_counts_every_level_once() -> None:
+    run = measured(
+        {"knn": {"conv": {"accuracy": 0.6}, "fc": {"accuracy": 0.4}, "y": {"accuracy": 0.2}}},
+        {"pixels": {"knn": {"accuracy": 0.4}}},
+    )
+    tally = verdict(run, comparisons(run)).tally
+    assert tally.startswith("Over all 3 figures")
+    assert tally.endswith("above every control in 1, level with the best in 1, below the best in 1.")
+
+
+def test_every_level_has_a_cell_and_missing_ones_are_none() -> None:
+    run = measured({"knn": {"y": {"accuracy": 0.5}}}, {"random_encoder": {"knn": {"conv": {"accuracy": 0.4}}}})
+    (comparison,) = comparisons(run)
+    assert comparison.levels == ("conv", "fc", "y")
+    assert comparison.trained.cells == {"conv": None, "fc": None, "y": Cell(0.5)}
+    by_kind = {row.kind: row.cells for row in comparison.controls}
+    assert by_kind["random_encoder"] == {"conv": Cell(0.4), "fc": None, "y": None}
+    assert by_kind["pixels"] == {WHOLE: None}
+
+
+def test_shapes_of_entries_that_evaluations_may_write() -> None:
+    run = measured(
+        {
+            "semi_supervised": {"accuracy": 0.7, "std": 0.02},
+            "knn": {"local": {"accuracy": 0.3}, "y": {"accuracy": 0.5, "std": None, "n_test": 500}},
+            "attributes": {"y": {"mean_average_precision": 0.41}},
+            "svm": {"y": {"error": "did not converge"}},
+            "brand_new": {"y": {"accuracy": 0.1}},
+            "note": "text",
+        },
+        {"pixels": {"knn": {"pixels": {"accuracy": 0.2}}}, "random_encoder": {"semi_supervised": {"accuracy": 0.6}}},
+    )
+    found = {c.measure: c for c in comparisons(run)}
+    assert set(found) == {"semi_supervised", "knn", "attributes", "brand_new"}
+    assert found["semi_supervised"].levels == (WHOLE,)
+    assert found["semi_supervised"].trained.cells == {WHOLE: Cell(0.7, 0.02)}
+    assert found["semi_supervised"].rivals(WHOLE) == {"random_encoder": Cell(0.6)}
+    assert found["knn"].levels == ("conv", "fc", "y", "local")
+    assert found["knn"].count == 500
+    assert found["knn"].rivals("local") == {"pixels": Cell(0.2)}
+    assert found["attributes"].score == "mean average precision"
+    assert found["brand_new"].title == "brand new"
+
+
+def test_titles_and_protocols() -> None:
+    run = measured(
+        {
+            "linear_10_per_class": {
+                "y": {"accuracy": 0.3, "protocol": "L-BFGS"},
+                "fc": {"accuracy": 0.3, "protocol": "L-BFGS"},
+            },
+            "svm_5_per_class": {"y": {"accuracy": 0.3}},
+            "brand_new_5_per_class": {"y": {"accuracy": 0.3}},
+        }
+    )
+    few, svm, new = comparisons(run)
+    assert few.title == "Linear probe, 10 a class"
+    assert few.protocol == "L-BFGS"
+    assert svm.title == "Linear SVM, 5 a class"
+    assert svm.protocol.endswith("on frozen features, from 5 labels of each class")
+    assert (new.title, new.protocol) == ("brand new, 5 a class", "")
+
+
+@pytest.mark.parametrize(
+    ("objectives", "name"),
+    [
+        (["prior", "local"], "DIM"),
+        (["vae"], "VAE"),
+        (["prior", "autoencoder"], "autoencoder"),
+        (["mine"], "this encoder"),
+    ],
+)
+def test_method(objectives: list[str], name: str) -> None:
+    assert method(Run(Path("a"), config={"objective": {key: {} for key in objectives}})) == name
+
+
+def test_quantities_beside_the_random_encoder() -> None:
+    run = measured(
+        {
+            "ndm": {"nats": 0.7, "std": 0.1, "seconds": 30.0},
+            "reconstruction": {"y": {"ms_ssim": 0.5, "settings": {"lr": 1e-4}}},
+            "knn": {"y": {"accuracy": 0.5}},
+            "future": {"deep": {"figure_of_merit": 3, "n_test": 10}},
+        },
+        {"random_encoder": {"ndm": {"nats": 3.0}}},
+    )
+    found = {(q.measure, q.name): q for q in quantities(run)}
+    assert set(found) == {
+        ("NDM", "Dependence of units"),
+        ("Reconstruction", "y · MS-SSIM"),
+        ("future", "deep · figure of merit"),
+    }
+    ndm = found["NDM", "Dependence of units"]
+    assert (ndm.trained, ndm.random_encoder, ndm.unit, ndm.better) == (Cell(0.7), Cell(3.0), "nats", "lower")
+    assert found["Reconstruction", "y · MS-SSIM"].random_encoder is None
+
+
+def test_quantities_come_with_their_error_and_their_warning() -> None:
+    run = measured(
+        {
+            "mine": {"nats": 4.0, "standard_error": 0.3, "train_nats": 5.0, "warning": "give more images"},
+            "rank": {"effective_rank": 1.2, "units": 64, "collapsed": True},
+        },
+        {"random_encoder": {"mine": {"nats": 2.0, "standard_error": 0.1}, "rank": {"effective_rank": 30.0}}},
+    )
+    mine, rank = quantities(run)
+    assert (mine.trained, mine.random_encoder, mine.warning) == (Cell(4.0, 0.3), Cell(2.0, 0.1), "give more images")
+    assert (rank.trained, rank.random_encoder) == (Cell(1.2), Cell(30.0))
+    assert "collapsed" in rank.warning
+
+
+def test_few_labels_stand_beside_a_network_trained_with_as_few() -> None:
+    figures = {"y": {"accuracy": 0.5}}
+    run = measured(
+        {"linear_10_per_class": figures, "linear_5_per_class": figures, "linear": figures},
+        {"supervised": {"accuracy": 0.9, "10_per_class": {"accuracy": 0.4}}},
+    )
+    supervised = {c.measure: row.cells for c in comparisons(run) for row in c.controls if row.kind == "supervised"}
+    assert supervised == {
+        "linear_10_per_class": {WHOLE: Cell(0.4)},
+        "linear_5_per_class": {WHOLE: None},
+        "linear": {WHOLE: Cell(0.9)},
+    }
+
+
+def test_pixels_have_no_row_where_a_whole_network_is_measured() -> None:
+    run = measured({"semi_supervised": {"accuracy": 0.7}}, {"pixels": {}, "pixels_pca": {}, "supervised": {}})
+    (comparison,) = comparisons(run)
+    assert [row.kind for row in comparison.controls] == ["random_encoder", "supervised"]
+
+
+def test_what_was_not_run_comes_with_its_command() -> None:
+    run = measured(
+        {"knn": {"y": {"accuracy": 0.5}}},
+        {"random_encoder": {"knn": {"conv": {"accuracy": 0.4}}}},
+        metrics=Metrics(steps=({"step": 1400},)),
+    )
+    missing = {item.command: item.what for item in not_run(run, comparisons(run))}
+    assert "step 1,400" in missing["deepinfomax train DATA --out runs/a --resume"]
+    left = "mlp,linear,svm,semi_supervised,reconstruction,mine,ndm,rank"
+    assert f"deepinfomax evaluate runs/a --measures {left}" in missing
+    assert "deepinfomax evaluate runs/a --measures knn --controls pixels,pixels_pca,supervised" in missing
+    gaps = missing["deepinfomax evaluate runs/a --measures knn"]
+    assert "DIM on conv (kNN); DIM on fc (kNN)" in gaps
+    assert "random encoder on y (kNN)" in gaps
+    assert "deepinfomax neighbours runs/a" in missing
+
+
+def test_commands_can_be_pasted_whatever_the_folder_is_called() -> None:
+    run = Run(Path("my runs/$a"))
+    assert all("'my runs/$a'" in item.command for item in not_run(run, []))
+
+
+def test_nothing_is_missing_in_a_run_that_has_everything(tmp_path: Path) -> None:
+    from deepinfomax.report.reading import read
+
+    evaluation = fake_run.evaluation()
+    evaluation["measures"]["mlp"]["y"] = {"accuracy": 0.6}
+    evaluation["measures"] |= {
+        "svm": {"accuracy": 0.6},
+        "semi_supervised": {"accuracy": 0.7},
+        "rank": {"effective_rank": 40},
+    }
+    evaluation["controls"]["supervised"]["10_per_class"] = {"accuracy": 0.3}
+    of_all = {key: {"accuracy": 0.3} for key in evaluation["measures"]}
+    for control in ("pixels", "pixels_pca", "random_encoder"):
+        evaluation["controls"][control] = of_all | evaluation["controls"][control]
+    run = read(fake_run.write_run(tmp_path / "run", measured=evaluation))
+    assert not_run(run, comparisons(run)) == []

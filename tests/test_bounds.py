@@ -1,0 +1,77 @@
+import math
+
+import pytest
+import torch
+
+import oracles
+from deepinfomax import bounds
+from deepinfomax.errors import UserError
+
+
+@pytest.mark.parametrize("name", bounds.BOUNDS)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_value_and_gradient_equal_the_formula(name: str, scale: float) -> None:
+    if scale > 1 and name in ("kl", "nwj", "reverse_kl", "squared_hellinger"):
+        scale = 5.0  # e^30 · e^30 leaves no digits to compare
+    generator = torch.Generator().manual_seed(0)
+    positive = (torch.randn(4, 3, dtype=torch.double, generator=generator) * scale).requires_grad_()
+    negative = (torch.randn(4, 7, dtype=torch.double, generator=generator) * scale).requires_grad_()
+    value = bounds.get(name)(positive, negative)
+    expected = oracles.bound(name, [(list(p), list(n)) for p, n in zip(positive, negative, strict=True)])
+    torch.testing.assert_close(value, expected)
+    gradients = torch.autograd.grad(value, (positive, negative))
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, (positive, negative)))
+
+
+@pytest.mark.parametrize("name", bounds.BOUNDS)
+def test_gradcheck(name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    positive = torch.randn(3, 2, dtype=torch.double, generator=generator).requires_grad_()
+    negative = torch.randn(3, 5, dtype=torch.double, generator=generator).requires_grad_()
+    assert torch.autograd.gradcheck(bounds.get(name), (positive, negative))
+
+
+def test_zero_scores_say_nothing() -> None:
+    zeros = torch.zeros(2, 3), torch.zeros(2, 5)
+    for name in ("infonce", "jsd", "dv", "smile", "squared_hellinger", "chi2"):
+        torch.testing.assert_close(bounds.get(name)(*zeros), torch.tensor(0.0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(bounds.gan(*zeros), torch.tensor(-2 * math.log(2)))
+
+
+def test_perfect_scores_reach_the_caps() -> None:
+    positive, negative = torch.full((2, 3), 200.0), torch.full((2, 9), -200.0)
+    for name in ("infonce", "jsd", "gan", "squared_hellinger"):
+        bound = bounds.get(name)
+        torch.testing.assert_close(bound(positive, negative), torch.tensor(bound.cap(9)))
+
+
+@pytest.mark.parametrize(("name", "best_critic", "divergence"), [
+    ("dv", lambda p, q: (p / q).log(), lambda p, q: (p * (p / q).log()).sum()),
+    ("nwj", lambda p, q: 1 + (p / q).log(), lambda p, q: (p * (p / q).log()).sum()),
+    ("reverse_kl", lambda p, q: (p / q).log(), lambda p, q: (q * (q / p).log()).sum()),
+    ("squared_hellinger", lambda p, q: 0.5 * (p / q).log(), lambda p, q: ((p.sqrt() - q.sqrt()) ** 2).sum()),
+    ("chi2", lambda p, q: 2 * (p / q - 1), lambda p, q: ((p - q) ** 2 / q).sum()),
+    ("jsd", lambda p, q: (p / q).log(), lambda p, q: (p * (2 * p / (p + q)).log() + q * (2 * q / (p + q)).log()).sum()),
+])  # fmt: skip
+def test_the_best_critic_attains_the_divergence(name, best_critic, divergence) -> None:
+    """With scores of the optimal critic repeated as often as each outcome occurs, the bound is its divergence."""
+    p, q = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.2, 0.2, 0.6]).double()
+    scores = best_critic(p, q)
+    positive = scores.repeat_interleave((10 * p).round().long()).unsqueeze(0)
+    negative = scores.repeat_interleave((10 * q).round().long()).unsqueeze(0)
+    torch.testing.assert_close(bounds.get(name)(positive, negative), divergence(p, q))
+
+
+def test_large_scores_stay_finite_in_float32() -> None:
+    positive, negative = torch.full((2, 3), 1000.0), torch.full((2, 5), 1000.0)
+    for name in ("infonce", "dv", "jsd", "smile"):
+        assert bounds.get(name)(positive, negative).isfinite()
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UserError, match="unknown bound 'infonec'"):
+        bounds.get("infonec")
+    with pytest.raises(UserError, match="leading axes"):
+        bounds.jsd(torch.zeros(2, 1), torch.zeros(3, 1))
+    with pytest.raises(UserError, match="at least two samples"):
+        bounds.jsd(torch.zeros(2, 1), torch.zeros(2, 0))

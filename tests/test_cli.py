@@ -1,0 +1,220 @@
+"""Every command as a person types it: figures on stdout, a mistake in one line with exit code 2."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepinfomax import cli
+
+SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "training.trackers", "[]"]
+
+
+def run(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["deepinfomax", *words])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def mistake(capsys: pytest.CaptureFixture, *words: str) -> str:
+    code, out, err = run(capsys, *words)
+    assert code == 2, (out, err)
+    assert out == ""
+    assert "Traceback" not in err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("deepinfomax: ")
+    return last
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of JPEGs, train and test, one folder per class: light and dark noise."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 12)):
+        for name, level in (("dark", 60), ("light", 190)):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = (rng.normal(level, 30, (16, 16, 3))).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{i}.jpg")
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        words = [
+            "train",
+            str(folder),
+            "--scale",
+            "smoke",
+            "--recipe",
+            "dim-local",
+            "--device",
+            "cpu",
+            "--out",
+            str(out),
+        ]
+        patch.setattr(sys, "argv", ["deepinfomax", *words, *SMALL])
+        cli.main()
+    return out
+
+
+def test_help_of_every_command(capsys: pytest.CaptureFixture) -> None:
+    for command in (
+        "quickstart",
+        "train",
+        "evaluate",
+        "embed",
+        "neighbours",
+        "estimate-mi",
+        "report",
+        "export",
+        "reproduce",
+        "data",
+    ):
+        code, out, _ = run(capsys, command, "--help")
+        assert code == 0
+        assert "Usage: deepinfomax" in out
+        assert "--device" in out
+        assert "--seed" in out
+        assert "--json" in out
+
+
+def test_a_folder_of_jpegs_from_data_to_neighbours(
+    capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    code, out, _ = run(capsys, "data", str(folder), "--json")
+    assert code == 0
+    assert "48" in out
+    assert (trained / "report.html").stat().st_size > 10_000
+    code, out, _ = run(capsys, "evaluate", str(trained), "--measures", "linear,knn", "--scale", "smoke", "--json")
+    assert code == 0
+    evaluation = json.loads(out)
+    assert evaluation == json.loads((trained / "evaluation.json").read_text())
+    assert evaluation["schema"] == 1
+    assert evaluation["measures"]["linear"]["y"]["accuracy"] > 0.8
+    assert evaluation["controls"]["pixels"]["knn"]["accuracy"] > 0.8
+    for suffix in (".parquet", ".npy", ".npz"):
+        out_file = tmp_path / f"y{suffix}"
+        assert run(capsys, "embed", str(trained), str(folder), "--out", str(out_file))[0] == 0
+        assert out_file.stat().st_size > 48 * 8
+    assert np.load(tmp_path / "y.npy", allow_pickle=False).shape == (48, 8)
+    code, out, _ = run(capsys, "evaluate", str(tmp_path / "y.parquet"), "--measures", "knn", "--json")
+    assert code == 0
+    code, out, _ = run(capsys, "neighbours", str(trained), "--query", "3", "--count", "2", "--json")
+    assert code == 0
+    assert json.loads(out)["queries"][0]["y"]["index"][0] == 3
+    code, out, _ = run(capsys, "report", str(trained), "--json")
+    assert json.loads(out)["report"].endswith("report.html")
+
+
+def test_export_to_onnx_gives_the_same_embedding(capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path) -> None:
+    import torch
+    from onnx.reference import ReferenceEvaluator
+
+    from deepinfomax import load
+
+    out = tmp_path / "encoder.onnx"
+    assert run(capsys, "export", str(trained), "--format", "onnx", "--out", str(out))[0] == 0
+    images = torch.randn(3, 3, 16, 16)
+    y = ReferenceEvaluator(str(out)).run(["y"], {"images": images.numpy()})[0]
+    np.testing.assert_allclose(y, load(trained)(images).y.detach().numpy(), atol=1e-4)
+    copied = tmp_path / "copy"
+    assert run(capsys, "export", str(trained), "--format", "safetensors", "--out", str(copied))[0] == 0
+    assert torch.equal(load(copied)(images).y, load(trained)(images).y)
+
+
+def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path) -> None:
+    words = ["train", str(folder), "--device", "cpu"]
+    assert "continue it with --resume" in mistake(capsys, *words, "--scale", "smoke", "--out", str(trained))
+    assert "--resume needs --out" in mistake(capsys, *words, "--resume")
+    assert "is no run folder" in mistake(capsys, *words, "--resume", "--out", str(tmp_path / "none"))
+    error = mistake(capsys, *words, "--resume", "--out", str(trained), "encoder.width", "8")
+    assert "encoder.width differ" in error
+    code, _, _ = run(capsys, *words, "--resume", "--out", str(trained), "training.steps", "6")
+    assert code == 0
+    steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert steps[-1] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["foo"], "No such command 'foo'"),
+        (["train"], "Missing argument"),
+        (["train", "DATA", "--recipe", "dim"], "unknown recipe 'dim'"),
+        (["train", "DATA", "--recipee", "cpu"], "unknown option '--recipee'"),
+        (["train", "DATA", "--scale", "huge"], "unknown scale 'huge'"),
+        (["train", "DATA", "--config", "none.toml"], "no configuration at none.toml"),
+        (["train", "DATA", "training.lrr", "1"], "training.lrr is no setting; did you mean 'lr'?"),
+        (["train", "DATA", "training.lr"], "training.lr needs a value"),
+        (["train", "DATA", "training.batch_size", "1"], "training.batch_size must be at least 2"),
+        (["train", "DATA", "--recipe", "cpu", "encoder.name", "resnext"], "encoder.name 'resnext' is unknown"),
+        (["train", "DATA", "--scale", "smoke", "--device", "abacus"], "there is no device 'abacus' here"),
+        (["train", "nowhere/at-all"], "nowhere"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["embed", "nowhere", "DATA", "--out", "y.npy"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["export", "nowhere"], "nowhere"),
+        (["quickstart", "--data", "imagenet"], "quickstart has photos and cifar10"),
+        (["reproduce", "table9"], "table9"),
+        (["estimate-mi", "x.npy", "y.npy"], "x.npy"),
+    ],
+)
+def test_mistakes_are_one_line(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in mistake(capsys, *[str(folder) if w == "DATA" else w for w in words])
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_bad_images(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    smoke = ["--scale", "smoke", "--device", "cpu", *SMALL]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "empty" in mistake(capsys, "train", str(empty), *smoke)
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for i, file in enumerate(sorted((folder / "train/dark").iterdir())):
+        (bad / f"{i}.jpg").write_bytes(file.read_bytes())
+    (bad / "text.png").write_text("no image")
+    (bad / "cut.jpg").write_bytes((bad / "0.jpg").read_bytes()[:200])
+    error = mistake(capsys, "train", str(bad), *smoke)
+    assert "2 of 26" in error
+    assert run(capsys, "train", str(bad), *smoke, "--out", "skipped", "data.skip_bad", "true")[0] == 0
+    (bad / "text.png").unlink()
+    (bad / "cut.jpg").unlink()
+    Image.new("RGB", (40, 30)).save(bad / "large.png")
+    assert "data.size" in mistake(capsys, "train", str(bad), *smoke)
+    assert run(capsys, "train", str(bad), *smoke, "--out", "resized", "data.size", "16")[0] == 0
+    one = tmp_path / "one"
+    one.mkdir()
+    Image.new("RGB", (16, 16)).save(one / "one.png")
+    assert "1 image" in mistake(capsys, "train", str(one), *smoke)
+
+
+def test_no_labels(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, (40, 16, 16), dtype=np.uint8))
+    out = tmp_path / "run"
+    words = ["train", str(tmp_path / "images.npy"), "--scale", "smoke", "--device", "cpu"]
+    assert run(capsys, *words, "--out", str(out), *SMALL)[0] == 0
+    assert "label" in mistake(capsys, *words, "--recipe", "supervised", "--out", str(tmp_path / "supervised"))
+    assert "test" in mistake(capsys, "evaluate", str(out))
+    np.savez(tmp_path / "both.npz", x_train=np.load(tmp_path / "images.npy"), x_test=np.load(tmp_path / "images.npy"))
+    assert "label" in mistake(capsys, "evaluate", str(out), "--data", str(tmp_path / "both.npz"))

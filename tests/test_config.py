@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from deepinfomax import config, recipes
+from deepinfomax.errors import UserError
+
+
+@pytest.mark.parametrize("scale", recipes.SCALES)
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_survives_its_file(name: str, scale, tmp_path: Path) -> None:
+    made = recipes.recipe(name, scale)
+    (tmp_path / "config.toml").write_text(config.dumps(made))
+    assert config.load(tmp_path / "config.toml") == made
+
+
+def test_the_papers_settings() -> None:
+    made = recipes.recipe("dim-local")
+    assert made.training.lr == 1e-4
+    assert made.training.betas == (0.5, 0.999)
+    assert (made.training.epochs, made.training.batch_size) == (1000, 64)
+    assert made.objective["local"]["weight"] == 1.0
+    assert made.objective["local"]["units"] == 2048
+    assert made.objective["local"]["places"] is None
+    assert made.objective["prior"]["weight"] == 0.1
+    assert {k: v["weight"] for k, v in recipes.recipe("dim-global").objective.items()} == {"global": 1, "prior": 1}
+    both = {k: v["weight"] for k, v in recipes.recipe("dim-local-global").objective.items()}
+    assert (both["global"], both["local"]) == (0.5, 0.1)
+
+
+def test_overrides_as_typed() -> None:
+    made = recipes.recipe("cpu")
+    changed = config.override(
+        made,
+        {
+            "training.lr": "3e-4",
+            "local.bound": "jsd",
+            "objective.local.places": "none",
+            "training.betas": "[0.9, 0.99]",
+            "augmentation.flip": "true",
+            "coordinates.weight": "0.5",
+            "encoder.width": "32",
+            "occlusion.fill": "0.5",
+        },
+    )
+    assert changed.training.lr == 3e-4
+    assert changed.objective["local"]["bound"] == "jsd"
+    assert changed.objective["local"]["places"] is None
+    assert changed.training.betas == (0.9, 0.99)
+    assert changed.augmentation["flip"] is True
+    assert changed.objective["coordinates"]["weight"] == 0.5
+    assert changed.encoder["width"] == 32
+    assert changed.occlusion["fill"] == 0.5
+    assert "training.lr" in config.difference(made, changed)
+    assert config.difference(made, made) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training.lrr": "1"}, r"training\.lrr is no setting; did you mean 'lr'\?"),
+        ({"trainin.lr": "1"}, r"trainin is no section .* did you mean 'training'\?"),
+        ({"local.unit": "3"}, r"objective\.local\.unit is no setting; did you mean 'units'\?"),
+        ({"local.units": "many"}, r"objective\.local\.units: .*integer.*'many'"),
+        ({"local.weight": "heavy"}, r"objective\.local\.weight must be a number"),
+        ({"local.critic": "dott"}, r"objective\.local\.critic: .*'dot'"),
+        ({"encoder.name": "dcgam"}, r"encoder\.name 'dcgam' is unknown; did you mean 'dcgan'\?"),
+        ({"encoder.widht": "3"}, r"encoder\.widht is no setting; did you mean 'width'\?"),
+        ({"objective.locl.weight": "3"}, r"objective\.locl"),
+        ({"training.batch_size": "1"}, r"training\.batch_size must be at least 2"),
+        ({"training.lr": "-1"}, r"training\.lr must be above 0"),
+        ({"training": "3"}, r"training is a section"),
+    ],
+)
+def test_misspelt_or_wrong_is_one_line(change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        config.override(recipes.recipe("cpu"), change)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no configuration at"):
+        config.load(tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text("not = = toml")
+    with pytest.raises(UserError, match="is not TOML"):
+        config.load(tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text("[training]\nepochs = 3\n")
+    with pytest.raises(UserError, match="no objective"):
+        config.load(tmp_path / "config.toml")
+    with pytest.raises(UserError, match="unknown recipe 'dim'"):
+        recipes.recipe("dim")
+    with pytest.raises(UserError, match="unknown scale"):
+        recipes.recipe("cpu", "huge")  # type: ignore[arg-type]

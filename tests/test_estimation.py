@@ -1,0 +1,397 @@
+"""Estimates against known truths, readouts against loops, standard errors against repetition."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
+
+from deepinfomax import ksg, readouts
+from deepinfomax.errors import UserError
+from deepinfomax.estimation import (
+    ESTIMATORS,
+    NAMES,
+    MovingAverage,
+    _value_and_error,
+    estimate_mi,
+    estimate_mi_files,
+    off_diagonal,
+)
+from deepinfomax.readouts import Scores
+from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
+
+FAST = {"steps": 300, "batch_size": 64, "hidden": (64, 64), "lr": 2e-3}
+
+
+def gaussians(nats: float, units: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """n pairs in R^units with so much mutual information."""
+    rng = np.random.default_rng(seed)
+    rho = math.sqrt(1 - math.exp(-2 * nats / units))
+    x = rng.standard_normal((n, units))
+    return x, rho * x + math.sqrt(1 - rho**2) * rng.standard_normal((n, units))
+
+
+def log_ratio(x: np.ndarray, y: np.ndarray, nats: float) -> torch.Tensor:
+    """log p(x, y) / p(x) p(y) of all combinations of 1-d Gaussian pairs: the best critic there is."""
+    rho2 = 1 - math.exp(-2 * nats)
+    a, b = torch.from_numpy(x), torch.from_numpy(y).T
+    return nats - (rho2 * (a**2 + b**2) - 2 * math.sqrt(rho2) * a * b) / (2 * (1 - rho2))
+
+
+# ------------------------------------------------------------------------------------------------------- readouts
+
+
+def softplus(u: float) -> float:
+    return max(u, 0.0) + math.log1p(math.exp(-abs(u)))
+
+
+def by_loops(name: str, u: list[list[float]], tau: float = 2.0) -> float:
+    n = len(u)
+    pairs = [u[i][i] for i in range(n)]
+    others = [u[i][j] for i in range(n) for j in range(n) if i != j]
+
+    def mean(values):
+        return sum(values) / len(values)
+
+    if name == "infonce":
+        rows = [sum(math.exp(u[i][j]) for j in range(n)) for i in range(n)]
+        return mean([math.log(n * math.exp(u[i][i]) / rows[i]) for i in range(n)])
+    if name == "dv":
+        return mean(pairs) - math.log(mean([math.exp(v) for v in others]))
+    if name == "nwj":
+        return mean(pairs) - mean([math.exp(v - 1) for v in others])
+    if name == "jsd_nwj":
+        return mean([v + 1 for v in pairs]) - mean([math.exp(v) for v in others])
+    if name == "smile":
+        return mean(pairs) - math.log(mean([min(max(math.exp(v), math.exp(-tau)), math.exp(tau)) for v in others]))
+    assert name == "cross_entropy"
+    return 0.5 * mean([softplus(-v) for v in pairs]) + 0.5 * mean([softplus(v) for v in others])
+
+
+@pytest.mark.parametrize("name", ["infonce", "dv", "nwj", "jsd_nwj", "smile", "cross_entropy"])
+def test_readouts_are_their_formulas(name):
+    u = 2 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    readout = (lambda s: readouts.smile(s, 2.0)) if name == "smile" else getattr(readouts, name)
+    assert float(readout(Scores(u))) == pytest.approx(by_loops(name, u.tolist()), abs=1e-12)
+
+
+def test_scores_of_a_thousand_stay_finite_and_pairs_never_enter_the_negatives():
+    u = torch.randn(8, 8, generator=torch.Generator().manual_seed(1))
+    large = 1000 * u + torch.diag(torch.full((8,), 1e4))
+    assert math.isfinite(readouts.dv(Scores(large)))
+    assert math.isfinite(readouts.infonce(Scores(large)))
+    assert float(readouts.log_normaliser(Scores(large))) == float(readouts.log_normaliser(Scores(1000 * u)))
+    assert float(readouts.infonce(Scores(large))) == pytest.approx(math.log(8))  # its cap, and not a bit more
+
+
+def test_tangents_touch_at_the_sample_and_lie_below_elsewhere():
+    u = torch.randn(9, 9, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    scores = Scores(u + 3 * torch.eye(9))
+    for readout, touch in ((readouts.dv, readouts.log_normaliser), (readouts.jsd_lb, readouts.cross_entropy)):
+        plain, at = float(readout(scores)), float(touch(scores))
+        assert float(readout(scores, at=at)) == pytest.approx(plain, abs=1e-9)
+        for shift in (-0.3, 0.05, 0.4):
+            assert float(readout(scores, at=at + shift)) < plain
+
+
+def test_least_kl_is_a_bound_for_any_two_distributions_and_attained():
+    rng = np.random.default_rng(0)
+    gaps = []
+    for _ in range(500):
+        size = rng.integers(2, 8)
+        p, q = (np.maximum(rng.dirichlet(np.full(size, 10 ** rng.uniform(-1, 1))), 1e-12) for _ in range(2))
+        p, q = p / p.sum(), q / q.sum()
+        mixture = (p + q) / 2
+        jsd = 0.5 * np.sum(p * np.log(p / mixture)) + 0.5 * np.sum(q * np.log(q / mixture))
+        gaps.append(np.sum(p * np.log(p / q)) - readouts.least_kl(math.log(2) - jsd))
+    assert min(gaps) > -1e-7
+    for s in (0.9, 0.3, 1e-2, 1e-9):  # p = (1, 0), q = (s, 1 - s)
+        jsd = 0.5 * math.log(2 / (1 + s)) + 0.5 * (s * math.log(2 * s / (1 + s)) + (1 - s) * math.log(2))
+        assert readouts.least_kl(math.log(2) - jsd) == pytest.approx(-math.log(s), rel=1e-6)
+
+
+@pytest.mark.parametrize("entropy", [1e-6, 0.01, 0.3, 0.69, 0.8])
+def test_slope_of_least_kl(entropy):
+    step = 1e-4 * entropy
+    difference = (readouts.least_kl(entropy + step) - readouts.least_kl(entropy - step)) / (2 * step)
+    assert readouts.least_kl_slope(entropy) == pytest.approx(difference, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["infonce", "nwj", "dv", "jsd-lb", "smile"])
+def test_standard_error_is_the_spread_over_repetitions(name):
+    """The best critic on many samples: the mean of the reported errors is the standard deviation of the values."""
+    nats, estimator = 0.5, ESTIMATORS[name]
+    at = None
+    if estimator.touch is not None:
+        at = float(estimator.touch(Scores(log_ratio(*gaussians(nats, 1, 1000, seed=999), nats))))
+    values, errors = [], []
+    for seed in range(300):
+        scores = Scores(log_ratio(*gaussians(nats, 1, 150, seed), nats) + (name == "nwj"))
+        value, error = _value_and_error(estimator, scores, at)
+        values.append(value)
+        errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
+    if estimator.lower_bound:
+        assert np.mean(values) < nats + 2 * np.std(values) / math.sqrt(len(values))
+
+
+# --------------------------------------------------------------------------------------- critics and their training
+
+
+@pytest.mark.parametrize("kind", [SeparableCritic, JointCritic])
+def test_critics_score_every_combination(kind):
+    torch.manual_seed(0)
+    critic = kind(3, 2, hidden=(8, 8))
+    x, y = torch.randn(5, 3), torch.randn(4, 2)
+    scores = critic(x, y).detach()
+    assert scores.shape == (5, 4)
+    for i in range(5):
+        for j in range(4):
+            torch.testing.assert_close(scores[i, j], critic(x[i : i + 1], y[j : j + 1]).detach().squeeze())
+    torch.testing.assert_close(score_all_pairs(critic, x, y, pairs=8), scores)
+
+
+def test_off_diagonal_keeps_rows():
+    scores = torch.arange(16.0).view(4, 4)
+    for i in range(4):
+        assert off_diagonal(scores)[i].tolist() == [float(scores[i, j]) for j in range(4) if j != i]
+
+
+def test_moving_average_gives_the_gradient_of_mine_in_log_space():
+    average, decay, mean = MovingAverage(decay=0.9), 0.9, None
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        positive = torch.randn(3, 1, generator=generator, dtype=torch.float64, requires_grad=True)
+        negative = torch.randn(3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
+        average.loss(positive, negative).backward()
+        batch_mean = float(negative.detach().exp().mean())
+        mean = batch_mean if mean is None else decay * mean + (1 - decay) * batch_mean
+        torch.testing.assert_close(positive.grad, torch.full_like(positive, -1 / 3))
+        torch.testing.assert_close(negative.grad, negative.detach().exp() / 6 / mean)
+
+
+def test_moving_average_cannot_overflow():
+    average = MovingAverage(decay=0.99)
+    for size in (1.0, 1000.0, -1000.0, 3000.0):
+        negative = torch.full((4, 3), size, requires_grad=True)
+        loss = average.loss(torch.zeros(4, 1), negative)
+        loss.backward()
+        assert math.isfinite(loss.detach())
+        assert float(negative.grad.sum()) <= 100.1  # 1 / (1 - decay), in fp32
+
+
+# ------------------------------------------------------------------------------------------------------ known truths
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_nat_between_gaussians(name):
+    x, y = gaussians(1.0, 2, 4000)
+    result = estimate_mi(x, y, name, **FAST)
+    # The JSD-trained critics know less of the tails that NWJ and DV rest on, and jsd-lb is what its JSD allows.
+    shortfall = {"jsd-lb": 0.4, "jsd-nwj": 0.4, "jsd-dv": 0.3}.get(name, 0.15)
+    assert 1 - shortfall < result.nats < 1 + max(0.1, 2 * result.standard_error)
+    if result.lower_bound:
+        assert result.nats <= 1 + 2 * result.standard_error
+    assert 0 < result.standard_error < 0.3
+    assert result.n_test == (4000 if name == "ksg" else 800)
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_joint_critic_tells_what_the_other_does():
+    x, y = gaussians(1.0, 2, 1500)
+    result = estimate_mi(x, y, critic="joint", **{**FAST, "batch_size": 32})
+    assert 0.75 < result.nats < 1 + 2 * result.standard_error
+    assert result.critic == "joint"
+
+
+@pytest.mark.parametrize("name", ["infonce", "nwj", "mine", "jsd-lb", "ksg"])
+def test_independent_arrays_have_none(name):
+    rng = np.random.default_rng(0)
+    result = estimate_mi(rng.standard_normal((1000, 3)), rng.standard_normal((1000, 2)), name, **FAST)
+    assert abs(result.nats) < 0.08
+    assert result.nats < 3 * result.standard_error
+
+
+def test_a_critic_that_could_learn_noise_by_heart_does_not_report_it():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((200, 30)), rng.standard_normal((200, 30))
+    result = estimate_mi(x, y, "dv", steps=300, batch_size=64)
+    assert result.nats < 2 * result.standard_error
+    assert result.nats < 0.2
+
+
+@pytest.mark.parametrize("name", ["infonce", "dv", "ksg"])
+def test_label_that_the_other_side_determines(name):
+    """I = log K; strings, so that no order of the labels is used."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 4, 2000)
+    x = 4.0 * np.eye(4)[label] + 0.1 * rng.standard_normal((2000, 4))
+    result = estimate_mi(x, np.array(["ash", "oak", "elm", "fir"])[label], name, **FAST)
+    assert result.nats == pytest.approx(math.log(4), abs=0.06)
+
+
+def test_two_sets_of_labels():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 3, 1500)
+    b = np.where(rng.random(1500) < 0.8, a, rng.integers(0, 3, 1500))
+    agree = 0.8 + 0.2 / 3
+    truth = math.log(3) + agree * math.log(agree) + (1 - agree) * math.log((1 - agree) / 2)
+    assert estimate_mi(a, b, **FAST).nats == pytest.approx(truth, abs=0.08)
+    assert estimate_mi(a, torch.from_numpy(b), "ksg").nats == pytest.approx(truth, abs=0.08)
+
+
+def test_ksg_is_that_of_scikit_learn_in_one_dimension():
+    x, y = gaussians(0.7, 1, 500)
+    theirs = mutual_info_regression(x, y.ravel(), n_neighbors=3, random_state=0)[0]
+    assert estimate_mi(x, y, "ksg").nats == pytest.approx(theirs, abs=1e-6)
+
+
+def test_ksg_of_labels_is_that_of_scikit_learn_in_one_dimension():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, 400)
+    label[0] = 3  # a label of one sample
+    x = label[:, None] + rng.standard_normal((400, 1))
+    theirs = mutual_info_classif(x, label, n_neighbors=3, random_state=0)[0]
+    assert max(0, ksg.ksg_labels(x / x.std(0), label, 3)) == pytest.approx(theirs, abs=1e-6)
+
+
+@pytest.mark.parametrize("nats", [0.0, 0.5, 2.0])
+def test_ksg_on_gaussians_in_the_plane(nats):
+    result = estimate_mi(*gaussians(nats, 1, 3000), "ksg")
+    assert abs(result.nats - nats) < max(0.05, 3 * result.standard_error)
+    assert not result.lower_bound
+    assert result.warning is None
+
+
+# ------------------------------------------------------------------------------------------------------- invariances
+
+
+def test_units_of_measurement_do_not_matter():
+    x, y = gaussians(1.0, 2, 1000)
+    plain = estimate_mi(x, y, **FAST)
+    rescaled = estimate_mi(1000 * x - 7, y / 1000 + 3, **FAST)
+    assert rescaled.nats == pytest.approx(plain.nats, abs=0.02)
+
+
+def test_rank_transform_undoes_monotone_maps():
+    x, y = gaussians(1.0, 2, 1500)
+    plain = estimate_mi(x, y, transform="rank", **FAST)
+    bent = estimate_mi(np.exp(3 * x), y**3, transform="rank", **FAST)
+    assert bent.nats == pytest.approx(plain.nats, abs=0.02)
+
+
+def test_asinh_transform_tames_long_tails():
+    x, y = gaussians(1.0, 1, 2000)
+    long_tails = np.sinh(4 * x), np.sinh(4 * y)
+    tamed = estimate_mi(*long_tails, transform="asinh", **FAST)
+    as_they_are = estimate_mi(*long_tails, **FAST)
+    assert tamed.nats > as_they_are.nats
+    assert "long tails" in as_they_are.warning
+    assert "long tails" not in (tamed.warning or "")
+    assert tamed.nats == pytest.approx(1.0, abs=0.2)
+
+
+def test_what_is_read_out_was_never_trained_on():
+    """Statistics of held-out pairs never reach the transform: an outlier among them changes training not at all."""
+    x, y = gaussians(0.5, 1, 200)
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(0))  # the split of seed 0
+    changed = x.copy()
+    changed[order[40]] = 1e3  # first of the test part: behind the 40 stopping pairs
+    first, second = (estimate_mi(v, y, steps=30) for v in (x, changed))
+    assert first.train_nats == second.train_nats
+    assert first.nats != second.nats
+
+
+def test_seeds_and_repeats():
+    x, y = gaussians(1.0, 1, 400)
+    settings = {**FAST, "steps": 60}
+    before = torch.random.get_rng_state()
+    first, again, other = (estimate_mi(x, y, seed=seed, **settings) for seed in (0, 0, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert first.nats == again.nats != other.nats
+    both = estimate_mi(x, y, repeats=2, **settings)
+    assert both.seeds == (0, 1)
+    assert both.nats == pytest.approx((first.nats + other.nats) / 2)
+    within = (first.standard_error**2 + other.standard_error**2) / 2
+    between = (first.nats - other.nats) ** 2 / 4  # variance of two values, over two
+    assert both.standard_error == pytest.approx(math.sqrt(within + between))
+
+
+# ---------------------------------------------------------------------------------------- warnings and user mistakes
+
+
+def test_near_its_cap_an_estimate_says_so():
+    x, _ = gaussians(0.0, 5, 500)
+    result = estimate_mi(x, x + 1e-3, **FAST)
+    assert result.nats <= result.cap == pytest.approx(math.log(100))
+    assert "cap" in result.warning
+    assert "cap" in estimate_mi(x[:, :1], x[:, :1], "ksg").warning
+
+
+def test_ksg_warns_in_many_dimensions():
+    assert "20 dimensions" in estimate_mi(*gaussians(4.0, 10, 500), "ksg").warning
+
+
+def test_overflow_ends_in_a_warning():
+    x, y = gaussians(1.0, 2, 200)
+    result = estimate_mi(1e18 * x, 1e18 * y, "nwj", transform="none", steps=20)
+    assert "overflowed" in result.warning
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_nwj_warns_where_its_variance_is_large():
+    result = estimate_mi(*gaussians(12.0, 10, 1000), "jsd-nwj", **FAST)
+    assert result.warning is not None
+    assert result.nats <= 12 + 2 * result.standard_error
+
+
+GOOD = np.random.default_rng(0).standard_normal((100, 2))
+MISTAKES = {
+    "100 rows but y has 90": (GOOD, GOOD[:90], {}),
+    "missing or infinite values, the first in row 3, column 1": (
+        np.where(np.indices(GOOD.shape).sum(0) == 4, np.nan, GOOD),
+        GOOD,
+        {},
+    ),
+    "20 pairs are too few": (GOOD[:20], GOOD[:20], {}),
+    "unknown estimator 'clubb'": (GOOD, GOOD, {"estimator": "clubb"}),
+    "unknown critic 'bilinear'": (GOOD, GOOD, {"critic": "bilinear"}),
+    "unknown transform 'log'": (GOOD, GOOD, {"transform": "log"}),
+    "column 1 of y is constant": (GOOD, GOOD * [1, 0], {}),
+    "x has one label only": (np.zeros(100, int), GOOD, {}),
+    "give \\(n, dim\\)": (GOOD.reshape(100, 1, 2), GOOD, {}),
+    "holds complex128": (GOOD + 1j, GOOD, {}),
+    "holds object": (np.array([None] * 100), GOOD, {}),
+    "x is no array": ([[1.0], [1.0, 2.0]], GOOD, {}),
+    "batch_size must be at least 2": (GOOD, GOOD, {"batch_size": 1}),
+    "steps \\(0\\)": (GOOD, GOOD, {"steps": 0}),
+    "leave 5% to train on": (GOOD, GOOD, {"test": 0.9}),
+    "50 neighbours": (GOOD, GOOD, {"estimator": "ksg", "neighbours": 50}),
+    "x has no columns": (GOOD[:, :0], GOOD, {}),
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_mistakes_are_told_in_one_line(message):
+    x, y, settings = MISTAKES[message]
+    with pytest.raises(UserError, match=message) as error:
+        estimate_mi(x, y, **settings)
+    assert "\n" not in str(error.value)
+
+
+def test_files(tmp_path):
+    x, y = gaussians(1.0, 1, 300)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    result = estimate_mi_files(tmp_path / "x.npy", tmp_path / "y.npy", estimator="jsd", steps=20)
+    assert result["estimator"] == "jsd-nwj"
+    with pytest.raises(UserError, match="does not exist"):
+        estimate_mi_files(tmp_path / "x.npy", tmp_path / "z.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "several.npz", a=x, b=y)
+    (tmp_path / "empty.npy").touch()
+    for name, message in (("objects.npy", "no array"), ("several.npz", "several arrays"), ("empty.npy", "no array")):
+        with pytest.raises(UserError, match=message):
+            estimate_mi_files(tmp_path / name, tmp_path / "y.npy")

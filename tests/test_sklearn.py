@@ -1,0 +1,91 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from deepinfomax.errors import UserError
+from deepinfomax.sklearn import DeepInfoMax
+
+SETTINGS = {"encoder.width": 4, "encoder.fc": 16, "encoder.y": 8}
+
+
+def data(count: int = 60, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Light and dark noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    pixels = rng.normal(80 + 90 * labels[:, None, None, None], 25, (count, 16, 16, channels)).clip(0, 255)
+    return pixels.astype(np.uint8), labels
+
+
+def model(**changes: object) -> DeepInfoMax:
+    return DeepInfoMax(**({"scale": "smoke", "steps": 5, "device": "cpu", "settings": SETTINGS} | changes))
+
+
+def test_fit_and_transform() -> None:
+    images, labels = data()
+    fitted = model()
+    y = fitted.fit_transform(images)
+    assert y.shape == (60, 8)
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, fitted.transform(images))
+    np.testing.assert_array_equal(y, model().fit(images, labels).transform(images))
+    assert not np.array_equal(y, model(random_state=1).fit_transform(images))
+    assert fitted.n_features_in_ == 16 * 16 * 3
+    assert list(fitted.get_feature_names_out()) == [f"deepinfomax{i}" for i in range(8)]
+    assert model(level="fc").fit_transform(images).shape == (60, 16)
+
+
+def test_in_a_pipeline() -> None:
+    images, labels = data()
+    pipeline = make_pipeline(model(steps=30), LogisticRegression())
+    assert pipeline.fit(images[:40], labels[:40]).score(images[40:], labels[40:]) > 0.9
+
+
+def test_parameters_and_clones() -> None:
+    original = model(level="fc", random_state=3)
+    copy = clone(original)
+    assert copy is not original
+    assert copy.get_params() == original.get_params()
+    copy.set_params(level="y", steps=2)
+    assert copy.level == "y"
+    assert original.level == "fc"
+    fitted = original.fit(data()[0])
+    assert not hasattr(clone(fitted), "encoder_")
+
+
+def test_a_fitted_transformer_can_be_pickled_by_its_owner() -> None:
+    images, _ = data()
+    fitted = model().fit(images)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(images), fitted.transform(images))
+
+
+def test_every_shape_of_x() -> None:
+    images, _ = data(channels=1)
+    grey = images[..., 0]
+    first = model().fit_transform(grey)
+    np.testing.assert_array_equal(first, model().fit_transform(images))
+    np.testing.assert_array_equal(first, model().fit_transform(images.transpose(0, 3, 1, 2)))
+    np.testing.assert_array_equal(first, model(image_shape=(16, 16)).fit_transform(grey.reshape(60, -1)))
+    np.testing.assert_allclose(first, model().fit_transform(grey / 255), atol=1e-5)
+
+
+def test_mistakes() -> None:
+    images, _ = data()
+    with pytest.raises(UserError, match="say image_shape"):
+        model().fit(images.reshape(60, -1))
+    with pytest.raises(UserError, match="does not hold"):
+        model(image_shape=(8, 8)).fit(images.reshape(60, -1))
+    with pytest.raises(UserError, match="unknown level"):
+        model(level="z").fit(images)
+    fitted = model().fit(images)
+    with pytest.raises(UserError, match="was fitted on"):
+        fitted.transform(images[:, :8])
+    with pytest.raises(UserError, match="unknown recipe"):
+        model(recipe="dim").fit(images)
+    with pytest.raises(UserError, match="needs labels"):
+        model(recipe="supervised").fit(images)
+    with pytest.raises(Exception, match="not fitted"):
+        model().transform(images)

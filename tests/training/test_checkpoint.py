@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepinfomax.errors import UserError
+from deepinfomax.training import checkpoint
+
+
+def test_anything_an_optimizer_holds_comes_back(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.LazyLinear(2))
+    model(torch.randn(2, 3, 5, 5)).sum().backward()
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.5, 0.999))
+    optimizer.step()
+    shared = torch.ones(3)
+    state = {
+        "step": 7,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "nested": [1.5, None, "x", {"a": shared, 3: [shared[:2]]}],
+        "strided": torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last),
+    }
+    checkpoint.save(tmp_path / "checkpoint", state)
+    loaded = checkpoint.load(tmp_path / "checkpoint")
+    assert loaded is not None
+    assert loaded["step"] == 7
+    assert loaded["nested"][:3] == [1.5, None, "x"]
+    assert torch.equal(loaded["nested"][3][3][0], shared[:2])
+    assert torch.equal(loaded["strided"], state["strided"])
+    assert all(torch.equal(v, loaded["model"][k]) for k, v in model.state_dict().items())
+    other = torch.optim.Adam(model.parameters())
+    other.load_state_dict(loaded["optimizer"])
+    assert other.param_groups[0]["betas"] == [0.5, 0.999]
+    for a, b in zip(optimizer.state.values(), other.state.values(), strict=True):
+        assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_none_and_damaged(tmp_path: Path) -> None:
+    assert checkpoint.load(tmp_path) is None
+    (tmp_path / checkpoint.FILE).write_bytes(b"half a fi")
+    with pytest.raises(UserError, match="is damaged"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_failed_write_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoint, "to_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(tmp_path, {"step": 2})
+    assert checkpoint.load(tmp_path) == {"step": 1}

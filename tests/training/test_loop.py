@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import deepinfomax
+from deepinfomax import config as configuration
+from deepinfomax import recipes
+from deepinfomax.config import Config
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.objectives import LocalInfoMax
+from deepinfomax.training import checkpoint
+from deepinfomax.training.loop import Diverged, train
+
+
+def images(count: int = 64, seed: int = 0) -> ImageSet:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
+    return ImageSet(pixels, labels=rng.integers(0, 3, count), classes=("a", "b", "c"), name="noise")
+
+
+def config(**changes: object) -> Config:
+    settings = {"training.trackers": [], "training.log_every": 1, "encoder.fc": 16, "encoder.y": 8} | changes
+    return configuration.override(recipes.recipe("cpu", "smoke"), settings)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "encoder.safetensors")
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def lines(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    encoder = train(config(**{"training.trackers": ["tensorboard"]}), images(), run, device="cpu", quiet=True)
+    names = {p.name for p in run.iterdir()}
+    assert names >= {"config.toml", "metrics.jsonl", "checkpoint", "encoder.safetensors", "encoder.json", "tensorboard"}
+    assert list((run / "tensorboard").glob("**/events*"))
+    start, *steps, end = lines(run)
+    assert start["event"] == "start"
+    assert start["data"]["count"] == 64
+    assert [s["step"] for s in steps] == [1, 2, 3, 4]
+    assert end["event"] == "end"
+    for step in steps:
+        assert step["local/cap"] >= step["local/bound"]
+        assert step["local"] == pytest.approx(-step["local/bound"], abs=1e-4)
+        assert 1 <= step["rank"] <= 8
+        assert {"prior", "prior_critic", "images_per_second", "peak_memory_mb", "epoch"} <= step.keys()
+    loaded = deepinfomax.load(run)
+    sample = torch.randn(3, 3, 16, 16)
+    assert torch.equal(loaded(sample).y, encoder(sample).y)
+    assert configuration.load(run / "config.toml") == config(**{"training.trackers": ["tensorboard"]})
+
+
+def test_training_is_a_function_of_its_seed(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(config(seed=seed), images(), tmp_path / name, device="cpu", quiet=True)
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not equal(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_resume_is_bit_exact_at_any_step(tmp_path: Path) -> None:
+    """Across an epoch's end (4 batches), with augmentation, sampled places and both players in the state."""
+    settings = config(**{"training.steps": 6, "augmentation.flip": True, "training.schedule": "cosine"})
+    train(settings, images(), tmp_path / "whole", device="cpu", quiet=True)
+    part = tmp_path / "part"
+    _interrupted_in(3, settings, part)
+    train(settings, images(), part, resume=True, device="cpu", quiet=True)
+    assert equal(weights(tmp_path / "whole"), weights(part))
+    whole, resumed = lines(tmp_path / "whole"), lines(part)
+    timeless = {"seconds", "images_per_second", "peak_memory_mb"}
+    assert [{k: v for k, v in a.items() if k not in timeless} for a in whole] == [
+        {k: v for k, v in b.items() if k not in timeless} for b in resumed
+    ]
+
+
+def _interrupted_in(step: int, settings: Config, run: Path) -> None:
+    """Ctrl-C in the middle of a step: the step is finished and saved first."""
+    calls = 0
+    original = LocalInfoMax.forward
+
+    def forward(self, features, batch):
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, features, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalInfoMax, "forward", forward)
+        with pytest.raises(KeyboardInterrupt, match=f"stopped after step {step}; continue with --resume"):
+            train(settings, images(), run, device="cpu", quiet=True)
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] == step
+    assert calls == step
+
+
+KILLED = """
+import sys
+sys.path[:0] = {path!r}
+import torch
+from test_loop import config, images
+from deepinfomax.training.loop import train
+torch.set_num_threads(1)
+settings = config(**{{"training.steps": 60, "training.checkpoint_every": 0.0}})
+train(settings, images(), {run!r}, resume={resume}, device="cpu", quiet=True)
+"""
+
+
+def test_sigkill_at_a_random_step_loses_nothing(tmp_path: Path) -> None:
+    """Killed twice without a chance to clean up, the continued run ends where an undisturbed one does."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(name: str, resume: bool) -> subprocess.Popen:
+        code = KILLED.format(path=[str(Path(__file__).parent)], run=str(tmp_path / name), resume=resume)
+        return subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+    undisturbed = start("whole", False)
+    rng = np.random.default_rng()
+    victim = start("killed", False)
+    for _ in range(2):
+        state = tmp_path / "killed/checkpoint/state.safetensors"
+        before = state.stat().st_mtime_ns if state.exists() else None
+        deadline = time.monotonic() + 60
+        while not state.exists() or state.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, "no checkpoint in a minute"
+            assert victim.poll() is None, "ended before it could be killed"
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.1))
+        victim.send_signal(signal.SIGKILL)
+        assert victim.wait() in (-signal.SIGKILL, 0)
+        victim = start("killed", True)
+    assert victim.wait(timeout=120) == 0
+    assert undisturbed.wait(timeout=120) == 0
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    steps = [entry["step"] for entry in lines(tmp_path / "killed") if entry["event"] == "step"]
+    assert steps == list(range(1, 61))
+
+
+def test_a_loss_that_is_not_finite_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, calls = tmp_path / "run", 0
+    original = LocalInfoMax.forward
+
+    def forward(self, features, batch):
+        nonlocal calls
+        calls += 1
+        losses = original(self, features, batch)
+        return {name: loss * (float("nan") if calls == 3 else 1) for name, loss in losses.items()}
+
+    monkeypatch.setattr(LocalInfoMax, "forward", forward)
+    with pytest.raises(Diverged, match=r"no longer finite \(local nan, prior .*last checkpoint is kept"):
+        train(config(**{"training.checkpoint_every": 0.0}), images(), run, device="cpu", quiet=True)
+    assert calls == 3
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] == 2
+    assert all(v.isfinite().all() for v in saved["learner"].values())
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(config(), images(), run, device="cpu", quiet=True)
+    with pytest.raises(UserError, match="exists; continue it with --resume"):
+        train(config(), images(), run, device="cpu", quiet=True)
+    with pytest.raises(UserError, match=r"encoder\.width differ from its config\.toml"):
+        train(config(**{"encoder.width": 12}), images(), run, resume=True, device="cpu", quiet=True)
+    with pytest.raises(UserError, match="is no run folder"):
+        train(config(), images(), tmp_path / "none", resume=True, device="cpu", quiet=True)
+    with pytest.raises(UserError, match="fewer than a batch of 16"):
+        train(config(), images(8), tmp_path / "few", device="cpu", quiet=True)
+    # A checkpoint that is of another network than config.toml says.
+    other = tmp_path / "other"
+    train(config(**{"encoder.width": 12}), images(), other, device="cpu", quiet=True)
+    (run / "checkpoint/state.safetensors").write_bytes((other / "checkpoint/state.safetensors").read_bytes())
+    with pytest.raises(UserError, match="the checkpoint is of another architecture"):
+        train(config(**{"training.steps": 8}), images(), run, resume=True, device="cpu", quiet=True)
+
+
+def test_wrapped_networks_train(tmp_path: Path) -> None:
+    layers = [torch.nn.Conv2d(3, 8, 4, 4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(128, 16)]
+    wrapped = deepinfomax.encoders.wrap(
+        torch.nn.Sequential(*layers, torch.nn.Linear(16, 8)), local="1", conv="1", fc="3", y="4"
+    )
+    trained = train(config(), images(), tmp_path / "run", device="cpu", quiet=True, encoder=wrapped)
+    loaded = deepinfomax.load(tmp_path / "run", module=wrapped)
+    assert loaded is wrapped
+    assert trained is wrapped
