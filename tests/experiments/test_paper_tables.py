@@ -6,7 +6,7 @@ import pytest
 from deepinfomax import experiments, recipes
 from deepinfomax.errors import UserError
 from deepinfomax.experiments import tables
-from deepinfomax.experiments.tables import TABLES, Row, Table
+from deepinfomax.experiments.published import TABLES, Row, Table
 
 
 def test_every_row_is_a_configuration() -> None:
@@ -15,7 +15,7 @@ def test_every_row_is_a_configuration() -> None:
         assert len(set(names)) == len(names), name
         for row in table.rows:
             for scale in recipes.SCALES:
-                made = tables.table_config(table, row, scale, 3, None)
+                made = tables.row_config(table, row, scale, 3)
                 assert made.seed == 3
                 assert made.data.source == table.data
             assert all(0 < v < 1 for v in row.published.values())

@@ -23,7 +23,8 @@ def reproduce(
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
     from deepinfomax.experiments import jsd_and_mi, sequences
-    from deepinfomax.experiments.tables import TABLES, run_table
+    from deepinfomax.experiments.published import TABLES
+    from deepinfomax.experiments.tables import run_table
 
     if scale not in SCALES:
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")

@@ -1,232 +1,145 @@
-"""The paper's tables as recipes: rows of recipes, the measures of the table, and what was published.
+"""Runs a table of `published.TABLES`: trains each row, measures it, and sets it beside what the paper prints.
 
-A table is run at a scale: `smoke` shows that it runs, `cpu` has 20,000 training images and some hundred steps a row,
-`paper` is the paper's setting. Every row has the same data, steps and probe. What is printed beside a row is what the
-paper has there, at its own scale: the order of rows can be compared, the figures only at `paper`.
+A table is run at a scale: `smoke` shows that it runs, `cpu` has 20,000 training images and the same two minutes of two
+cores for every row, `paper` is the paper's setting. Data and measures are those of the table in every row. What is
+printed in parentheses is what the paper has there, at its own scale: the order of rows can be compared, the figures
+only at `paper`.
 """
 
+import dataclasses
+import hashlib
 import json
+import math
 import os
 import platform
 import statistics
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from rich.console import Console
+from torch import nn
 
 from deepinfomax import __version__, encoders
 from deepinfomax import config as configuration
 from deepinfomax.config import Config
+from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
+from deepinfomax.encoders import storage
 from deepinfomax.evaluation import evaluate
-from deepinfomax.features import LEVELS
+from deepinfomax.experiments import drawings
+from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.training.command import load_images
 from deepinfomax.training.loop import train
-from deepinfomax.training.run_folder import CONFIG
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method of a table."""
-
-    name: str
-    recipe: str
-    published: Mapping[str, float] = field(default_factory=dict)  #: level (or measure) -> fraction, as the paper prints
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows, data and measures; `published` figures are of `measure` at each level."""
-
-    title: str
-    data: str
-    rows: tuple[Row, ...]
-    measures: tuple[str, ...] = ("mlp",)
-    levels: tuple[str, ...] = LEVELS
-    note: str = ""
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _published(conv: float, fc: float, y: float) -> dict[str, float]:
-    return {"conv": round(conv / 100, 4), "fc": round(fc / 100, 4), "y": round(y / 100, 4)}
-
-
-def _table_1(data: str, figures: Mapping[str, tuple[float, float, float]]) -> Table:
-    rows = {
-        "VAE": "vae",
-        "AE": "ae",
-        "β-VAE": "beta-vae",
-        "AAE": "aae",
-        "BiGAN": "bigan",
-        "NAT": "nat",
-        "DIM(G)": "dim-global",
-        "DIM(L) DV": "dim-local-dv",
-        "DIM(L) JSD": "dim-local-jsd",
-        "DIM(L) infoNCE": "dim-local",
-    }
-    return Table(
-        f"Table 1: {data}, MLP probe",
-        data,
-        (
-            *(Row(name, key, _published(*figures[name])) for name, key in rows.items()),
-            Row("fully supervised", "supervised"),
-        ),
-        note="published AE, β-VAE and DV rows are recalled, not verified",
-    )
-
-
-TABLES: dict[str, Table] = {
-    "table1": _table_1(
-        "cifar10",
-        {
-            "VAE": (60.71, 60.54, 54.61),
-            "AE": (62.19, 55.78, 54.47),
-            "β-VAE": (62.4, 57.89, 55.43),
-            "AAE": (59.44, 57.19, 52.81),
-            "BiGAN": (62.57, 62.74, 52.54),
-            "NAT": (56.19, 51.29, 31.16),
-            "DIM(G)": (52.2, 52.84, 43.17),
-            "DIM(L) DV": (72.66, 70.60, 64.71),
-            "DIM(L) JSD": (73.25, 73.62, 66.96),
-            "DIM(L) infoNCE": (75.21, 75.57, 69.13),
-        },
-    ),
-    "table1-cifar100": _table_1(
-        "cifar100",
-        {
-            "VAE": (37.21, 34.05, 24.22),
-            "AE": (31.50, 23.89, 27.44),
-            "β-VAE": (32.28, 26.89, 28.96),
-            "AAE": (36.22, 33.38, 23.25),
-            "BiGAN": (37.59, 33.34, 21.49),
-            "NAT": (29.18, 24.57, 9.72),
-            "DIM(G)": (27.68, 24.35, 19.98),
-            "DIM(L) DV": (48.52, 44.44, 39.27),
-            "DIM(L) JSD": (48.13, 45.92, 39.60),
-            "DIM(L) infoNCE": (49.74, 47.72, 41.61),
-        },
-    ),
-    "table3": Table(
-        "Table 3: DIM and CPC with strided crops, CIFAR-10",
-        "cifar10",
-        (
-            Row("DIM(L), single global", "dim-strided", {"conv": 0.8095}),
-            Row("CPC", "cpc-strided", {"conv": 0.7745}),
-            Row("DIM(L), multiple globals", "dim-strided-multiple", {"conv": 0.7751}),
-        ),
-        note="the paper gives one figure a row, of which level it does not say; conv is likeliest",
-    ),
-    "table5": Table(
-        "Table 5: coordinates and occlusion, CIFAR-10",
-        "cifar10",
-        (
-            Row("DIM", "dim-local", _published(77.46, 73.33, 70.65)),
-            Row("DIM + coordinates", "dim-coordinates", _published(77.28, 73.89, 71.56)),
-            Row("DIM + occlusion", "dim-occlusion", _published(76.77, 74.45, 72.87)),
-            Row("DIM + both", "dim-coordinates-occlusion", _published(77.27, 75.15, 73.99)),
-        ),
-    ),
-    "dim": Table(
-        "DIM and its variants, CIFAR-10, MLP probe",
-        "cifar10",
-        (
-            Row("DIM(L) infoNCE", "dim-local", _published(75.21, 75.57, 69.13)),
-            Row("DIM(L) JSD", "dim-local-jsd", _published(73.25, 73.62, 66.96)),
-            Row("DIM(L) DV", "dim-local-dv", _published(72.66, 70.60, 64.71)),
-            Row("DIM(G)", "dim-global", _published(52.2, 52.84, 43.17)),
-            Row("DIM(L+G)", "dim-local-global"),
-            Row("DIM(L) + coordinates", "dim-coordinates"),
-            Row("DIM(L) + occlusion", "dim-occlusion"),
-            Row("DIM(L) + both", "dim-coordinates-occlusion"),
-            Row("strided crops, single global", "dim-strided", {"conv": 0.8095}),
-            Row("strided crops, multiple globals", "dim-strided-multiple", {"conv": 0.7751}),
-        ),
-        note="the first rows of Tables 1, 3 and 5 in one run, each at the same steps",
-    ),
-    "priors": Table(
-        "The prior: DIM(L), γ 0.1, four priors and none, CIFAR-10",
-        "cifar10",
-        (
-            *(
-                Row(name, "dim-local", changes={"prior.prior": name})
-                for name in ("uniform", "gaussian", "ball", "sphere")
-            ),
-            Row("none", "dim-local", changes={"prior.weight": 0.0}),
-        ),
-        note="the paper: uniform is better than the others; no figures given",
-    ),
-}
-#: A.3: accuracy against log2 of the number of negatives per anchor
-NEGATIVES = (1, 4, 16, 64, 256, 1008)
-TABLES["negatives"] = Table(
-    "Negatives per anchor: infoNCE, DV and JSD, CIFAR-10",
-    "cifar10",
-    tuple(
-        Row(f"{bound}, {count}", name, changes={"local.negatives": count})
-        for bound, name in (("infoNCE", "dim-local"), ("DV", "dim-local-dv"), ("JSD", "dim-local-jsd"))
-        for count in NEGATIVES
-    ),
-    levels=("conv", "y"),
-    note="the paper (a figure): infoNCE and DV lose much with few negatives, JSD little",
-)
+from deepinfomax.training.run_folder import CONFIG, METRICS
 
 #: what a scale changes for every row
 SCALES: dict[Scale, dict[str, Any]] = {
     "smoke": {"data.limit": 400},
-    "cpu": {"data.limit": 20_000, "training.steps": 400, "augmentation.flip": True},
+    "cpu": {"data.limit": 20_000, "augmentation.flip": True},
     "paper": {},
 }
+SMOKE_TEST_IMAGES = 400
+#: the figures of measures that are not taken level by level
+FIGURES = {
+    "semi_supervised": ("accuracy",),
+    "reconstruction": ("ms_ssim", "ssim", "mse"),
+    "mine": ("nats",),
+    "ndm": ("nats", "nats_sigmoid"),
+}
+PAIRS = (
+    ("reconstruction.ms_ssim", "mine.nats"),
+    ("svm.y", "reconstruction.ms_ssim"),
+    ("mlp.y", "reconstruction.ms_ssim"),
+)
 
 
-def table_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | None) -> Config:
+def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | None = None) -> Config:
     """What one row trains."""
-    changes = {"data.source": table.data, "seed": seed, **SCALES[scale], **table.changes, **row.changes}
+    changes: dict[str, Any] = {"data.source": table.data, "seed": seed, "training.trackers": []}
+    changes |= SCALES[scale] | dict(table.at.get(scale, {}))
+    if scale == "cpu":
+        # A step takes in proportion to the pixels.
+        pace = (32 / changes.get("data.size", 32)) ** 2 * table.minutes / 2
+        changes["training.steps"] = round(STEPS[row.recipe] * pace)
     if root is not None:
         changes["data.root"] = str(root)
-    return configuration.override(recipe(row.recipe, scale), {"training.trackers": [], **changes})
+    return configuration.override(recipe(row.recipe, scale), changes | dict(row.changes))
 
 
 def run_table(
     name: str, *, scale: Scale, out: Path, seeds: Sequence[int], root: Path | None = None, device: str | None = None
 ) -> dict[str, Any]:
-    """Train and measure every row with every seed; finished runs in `out` are not repeated.
+    """Train and measure every row with every seed, one seed after the other, so that a run cut short has whole tables.
+
+    What out/NAME-SCALE.json holds of the same configurations is not done again, nor what lies finished in out/runs;
+    tables that share a configuration share its run.
 
     Returns:
-        what is also written to out/NAME-SCALE.json: rows with mean and sd over seeds at each level, published figures
-        beside, seconds, hardware, the command.
+        what is also written to out/NAME-SCALE.json after every row: rows with mean and sd over seeds of each column,
+        published figures beside, seconds, hardware, the command; and a drawing in out/NAME-SCALE.png where there is one.
     """
-    table = TABLES[name]
+    table, path = TABLES[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
-    began = time.perf_counter()
-    rows: list[dict[str, Any]] = []
-    for row in table.rows:
-        per_seed = []
-        for seed in seeds:
-            folder = out / f"{name}-{scale}" / f"{row.recipe}{_suffix(row)}-seed{seed}"
-            say(f"{table.title}: {row.name}, seed {seed}")
-            per_seed.append(_one(table, row, scale, seed, folder, root, device))
-        rows.append(_summary(table, row, per_seed))
-        _write(out / f"{name}-{scale}.json", _result(name, table, scale, seeds, rows, began, device))
-    result = _result(name, table, scale, seeds, rows, began, device)
-    result["text"] = render(result)
-    return result
+    done = _read(path)
+    runs: dict[str, dict[int, dict[str, Any]]] = {row.name: {} for row in table.rows}
+    result: dict[str, Any] = {}
+    for seed in seeds:
+        for row in table.rows:
+            config = row_config(table, row, scale, seed, root)
+            known = done.get((row.name, seed))
+            if known is None or known["config"] != digest(config) or not _has(known["measures"], table):
+                say(f"{table.title}: {row.name}, seed {seed}")
+                folder = out / "runs" / _folder_name(table, row, scale, seed, config)
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(folder.with_name(f".{folder.name}.lock")):  # another table may be at the same run
+                    known = _one(table, config, scale, folder, device)
+            runs[row.name][seed] = known
+            result = _result(name, table, scale, seeds, runs, device)
+            _write(path, result)
+    drawing = drawings.of(name, result)
+    if drawing is not None:
+        drawing.savefig(path.with_suffix(".png"), dpi=150)
+    return result | {"text": render(result)}
 
 
-def _one(
-    table: Table, row: Row, scale: Scale, seed: int, folder: Path, root: Path | None, device: str | None
-) -> dict[str, Any]:
-    config = table_config(table, row, scale, seed, root)
-    training, test = load_images(config, "train"), load_images(config, "test")
+def digest(config: Config) -> str:
+    """What identifies a configuration, wherever its data lie."""
+    data = dataclasses.replace(config.data, root=None)
+    return hashlib.sha256(configuration.dumps(dataclasses.replace(config, data=data)).encode()).hexdigest()[:12]
+
+
+def columns(table: Table) -> list[str]:
+    """ "measure.column" of every figure that a row has."""
+    return [f"{m}.{c}" for m in table.measures for c in FIGURES.get(m, table.levels)]
+
+
+def _figure(measures: Mapping[str, Any], column: str) -> float | None:
+    """The figure of a column in the measures of evaluation.json; None where it is not finite."""
+    measure, name = column.split(".")
+    found = measures[measure][name]
+    return found["accuracy"] if isinstance(found, dict) else found
+
+
+def _has(measures: Mapping[str, Any], table: Table) -> bool:
+    return all(c.split(".")[1] in measures.get(c.split(".")[0], {}) for c in columns(table))
+
+
+def _folder_name(table: Table, row: Row, scale: Scale, seed: int, config: Config) -> str:
+    changes = "".join(f"-{key.split('.')[0]}-{key.split('.')[-1]}-{value}" for key, value in row.changes.items())
+    return f"{table.data}-{scale}-{row.recipe}{changes}-steps-{config.training.steps}-seed{seed}"
+
+
+def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> dict[str, Any]:
+    """Train (or find trained) and measure (or find measured) one row with one seed."""
+    encoder = trained(config, folder, device)
+    training = labelled_part(config)
+    test = load_images(config, "test")
     if scale == "smoke":
-        test = test.take(slice(0, 400))
-    resume = (folder / CONFIG).is_file()
-    encoder = train(config, training, folder, resume=resume, device=device)
+        test = test.take(slice(0, SMOKE_TEST_IMAGES))
     arguments = {k: v for k, v in config.encoder.items() if k != "name"}
     evaluation = evaluate(
         encoder,
@@ -236,34 +149,46 @@ def _one(
         levels=table.levels,
         controls=(),
         scale=scale,
-        seed=seed,
+        seed=config.seed,
         device=choose_device(device),
         out=folder / "evaluation.json",
         make_encoder=lambda: encoders.build(config.encoder["name"], training.shape, **arguments),
     )
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return {"measures": evaluation["measures"], "training_seconds": json.loads(lines[-1])["seconds"]}
-
-
-def _summary(table: Table, row: Row, per_seed: list[dict[str, Any]]) -> dict[str, Any]:
-    measured: dict[str, Any] = {}
-    for measure in table.measures:
-        for level in table.levels:
-            values = [p["measures"][measure][level]["accuracy"] for p in per_seed]
-            measured.setdefault(measure, {})[level] = {
-                "mean": round(statistics.mean(values), 4),
-                "sd": round(statistics.stdev(values), 4) if len(values) > 1 else None,
-                "seeds": [round(v, 4) for v in values],
-            }
-    seconds = [p["training_seconds"] for p in per_seed]
+    end = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+    measures = {m: evaluation["measures"][m] for m in table.measures}
     return {
-        "name": row.name,
-        "recipe": row.recipe,
-        "changes": dict(row.changes),
-        "measured": measured,
-        "published": dict(row.published) or None,
-        "training_seconds": round(statistics.mean(seconds), 1),
+        "config": digest(config),
+        "steps": end["step"],
+        "training_seconds": round(end["seconds"], 1),
+        "measures": {m: _without_settings(found) for m, found in measures.items()},
     }
+
+
+def trained(config: Config, folder: Path, device: str | None = None) -> nn.Module:
+    """The encoder of this configuration: as it lies finished in `folder`, or trained there now."""
+    resume = (folder / CONFIG).is_file()
+    if resume and digest(configuration.load(folder / CONFIG)) == digest(config):
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines() if (folder / METRICS).is_file() else []
+        if lines and json.loads(lines[-1]).get("event") == "end":
+            return storage.load(folder)
+    return train(config, load_images(config), folder, resume=resume, device=device)
+
+
+def labelled_part(config: Config) -> ImageSet:
+    """The training images without the unlabeled ones that some sets add for training."""
+    return load_images(config, "train")
+
+
+def _without_settings(found: dict[str, Any]) -> dict[str, Any]:
+    """A measure without what is the same for every row; numbers to five digits."""
+    kept: dict[str, Any] = {}
+    for key, value in found.items():
+        if key in ("settings", "protocol", "n_train", "n_test", "seeds"):
+            continue
+        if isinstance(value, float):
+            value = float(f"{value:.5g}") if math.isfinite(value) else None
+        kept[key] = _without_settings(value) if isinstance(value, dict) else value
+    return kept
 
 
 def _result(
@@ -271,11 +196,12 @@ def _result(
     table: Table,
     scale: Scale,
     seeds: Sequence[int],
-    rows: list[dict[str, Any]],
-    began: float,
+    runs: Mapping[str, Mapping[int, dict[str, Any]]],
     device: str | None,
 ) -> dict[str, Any]:
-    first = table_config(table, table.rows[0], scale, seeds[0], None)
+    first = row_config(table, table.rows[0], scale, seeds[0])
+    rows = [_summary(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
+    seconds = sum(run["training_seconds"] for of_row in runs.values() for run in of_row.values())
     return {
         "schema": 1,
         "table": name,
@@ -285,38 +211,79 @@ def _result(
         "command": f"deepinfomax reproduce {name} --scale {scale} --seeds {len(seeds)} --seed {seeds[0]}",
         "seeds": list(seeds),
         "data": {"name": table.data, "train": first.data.limit or "all", "test": "all"},
-        "steps": first.training.steps,
         "batch_size": first.training.batch_size,
+        "measures": list(table.measures),
         "hardware": {"device": str(choose_device(device)), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "software": {"deepinfomax": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "minutes": round((time.perf_counter() - began) / 60, 1),
-        "not_run": [row.name for row in table.rows[len(rows) :]],
+        "training_minutes": round(seconds / 60, 1),
+        "not_run": [f"{row.name}, seed {s}" for row in table.rows for s in seeds if s not in runs[row.name]],
+        "correlations": correlations(rows),
         "rows": rows,
     }
 
 
+def _summary(table: Table, row: Row, runs: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    measured: dict[str, Any] = {}
+    for column in columns(table):
+        values = [v for v in (_figure(run["measures"], column) for run in runs.values()) if v is not None]
+        measured[column] = {
+            "mean": round(statistics.mean(values), 4) if values else None,
+            "sd": round(statistics.stdev(values), 4) if len(values) > 1 else None,
+            "seeds": [round(v, 4) for v in values],
+        }
+    return {
+        "name": row.name,
+        "recipe": row.recipe,
+        "changes": dict(row.changes),
+        "measured": measured,
+        "published": dict(row.published) or None,
+        "runs": {str(seed): run for seed, run in runs.items()},
+    }
+
+
+def correlations(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Pearson's over rows, of the pairs of columns the paper speaks of (§4.2): MS-SSIM with MINE, and with classes."""
+    found = {}
+    for a, b in PAIRS:
+        pairs = [(r["measured"][a]["mean"], r["measured"][b]["mean"]) for r in rows if {a, b} <= r["measured"].keys()]
+        pairs = [(x, y) for x, y in pairs if x is not None and y is not None]
+        if len(pairs) > 2 and all(len(set(values)) > 1 for values in zip(*pairs, strict=True)):
+            found[f"{a}, {b}"] = round(statistics.correlation(*zip(*pairs, strict=True)), 3)
+    return found
+
+
 def render(result: Mapping[str, Any]) -> str:
-    """A table for a terminal: measured mean ± sd in per cent, and the published figure behind it."""
+    """A table for a terminal: mean ± sd, accuracies in per cent, and the published figure behind it."""
     lines = [
         result["title"],
         f"scale {result['scale']}, {len(result['seeds'])} seeds; in parentheses: the paper, at its own",
     ]
-    for measure in result["rows"][0]["measured"]:
-        levels = list(result["rows"][0]["measured"][measure])
-        lines.append(f"{measure:32s}" + "".join(f"{level:>22s}" for level in levels))
-        for row in result["rows"]:
-            cells = []
-            for level in levels:
-                found = row["measured"][measure][level]
-                spread = "" if found["sd"] is None else f" ± {found['sd'] * 100:.1f}"
-                there = (row["published"] or {}).get(level)
-                cells.append(f"{found['mean'] * 100:.1f}{spread}" + ("" if there is None else f" ({there * 100:.1f})"))
-            lines.append(f"{row['name']:32s}" + "".join(f"{cell:>22s}" for cell in cells))
+    names = list(result["rows"][0]["measured"])
+    lines.append(f"{'':32s}" + "".join(f"{name:>24s}" for name in names))
+    for row in result["rows"]:
+        cells = [_cell(name, found, (row["published"] or {}).get(name)) for name, found in row["measured"].items()]
+        lines.append(f"{row['name']:32s}" + "".join(f"{cell:>24s}" for cell in cells))
+    lines += [f"correlation of {pair}: {value:.2f}" for pair, value in result["correlations"].items()]
     return "\n".join(lines)
 
 
-def _suffix(row: Row) -> str:
-    return "".join(f"-{key.split('.')[-1]}-{value}" for key, value in row.changes.items())
+def _cell(column: str, found: Mapping[str, Any], published: float | None) -> str:
+    measure, name = column.split(".")
+    is_accuracy = name == "accuracy" or measure not in FIGURES
+    factor, digits = (100, 1) if is_accuracy else (1, 3 if measure == "reconstruction" else 2)
+    if found["mean"] is None:
+        return "-"
+    spread = "" if found["sd"] is None else f" ± {found['sd'] * factor:.{digits}f}"
+    there = "" if published is None else f" ({published * factor:.{digits}f})"
+    return f"{found['mean'] * factor:.{digits}f}{spread}{there}"
+
+
+def _read(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """(row, seed) -> its run, of an earlier result."""
+    if not path.is_file():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8")).get("rows", [])
+    return {(row["name"], int(seed)): run for row in rows for seed, run in row.get("runs", {}).items()}
 
 
 def _write(path: Path, result: Mapping[str, Any]) -> None:

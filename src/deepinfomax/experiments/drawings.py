@@ -1,0 +1,89 @@
+"""The paper's figures, drawn from the result of a table: negatives (A.3), weights (A.5), NDM and β (A.6)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Result = Mapping[str, Any]
+
+
+def of(name: str, result: Result) -> Figure | None:
+    """The drawing of the table of that name; None where it has none."""
+    draw = DRAWINGS.get(name)
+    return None if draw is None else draw(result)
+
+
+def negatives(result: Result) -> Figure:
+    """Accuracy against log2 of the number of negatives, a line a bound, a panel a level."""
+    names = list(result["rows"][0]["measured"])
+    figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(names), sharey=False))
+    for axes, column in zip(panels, names, strict=True):
+        lines: dict[str, list[tuple[float, float, float]]] = {}
+        for row in result["rows"]:
+            found = row["measured"][column]
+            point = (np.log2(row["changes"]["local.negatives"]), found["mean"], found["sd"] or 0.0)
+            lines.setdefault(row["name"].split(",")[0], []).append(point)
+        for bound, points in lines.items():
+            x, y, sd = zip(*points, strict=True)
+            axes.errorbar(x, y, sd, marker="o", markersize=3, capsize=2, label=bound)
+        axes.set_xlabel("log2 of negatives per anchor")
+        axes.set_ylabel(f"accuracy, {column.split('.')[1]}")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def weights(result: Result) -> Figure:
+    """Heat maps over α and β: a row of panels for each γ, a column for each measure."""
+    columns = [c for c in result["rows"][0]["measured"] if c.split(".")[1] in ("y", "ms_ssim", "nats")]
+    of_weights = {
+        tuple(row["changes"][f"{name}.weight"] for name in ("prior", "global", "local")): row for row in result["rows"]
+    }
+    gammas, alphas, betas = (sorted({w[i] for w in of_weights}) for i in range(3))
+    figure = Figure(figsize=(2.7 * len(columns), 2.4 * len(gammas)), layout="constrained")
+    panels = figure.subplots(len(gammas), len(columns), squeeze=False)
+    for j, column in enumerate(columns):
+        values = np.full((len(gammas), len(alphas), len(betas)), np.nan)
+        for (gamma, alpha, beta), row in of_weights.items():
+            mean = row["measured"][column]["mean"]
+            values[gammas.index(gamma), alphas.index(alpha), betas.index(beta)] = np.nan if mean is None else mean
+        for i, gamma in enumerate(gammas):
+            _heat_map(panels[i][j], values[i], alphas, betas, float(np.nanmin(values)), float(np.nanmax(values)))
+            if i == 0:
+                panels[i][j].set_title(column.replace(".", ", "), fontsize=9)
+            panels[i][j].set_ylabel(f"γ {gamma:g}\nα" if j == 0 else "α")
+    return figure
+
+
+def _heat_map(axes: Axes, values: np.ndarray, alphas: list[float], betas: list[float], low: float, high: float) -> None:
+    """Values (alphas, betas) as colours, each with its number; a combination that was not run stays white."""
+    axes.imshow(values, vmin=low, vmax=high, origin="lower", cmap="viridis", aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            dark = high > low and (value - low) / (high - low) < 0.6
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes.set_xticks(range(len(betas)), [f"{b:g}" for b in betas])
+    axes.set_yticks(range(len(alphas)), [f"{a:g}" for a in alphas])
+    axes.set_xlabel("β")
+
+
+def ndm_and_beta(result: Result) -> Figure:
+    """NDM of y against the β of a β-VAE, with the spread over seeds."""
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    beta = [row["changes"]["vae.beta"] for row in result["rows"]]
+    found = [row["measured"]["ndm.nats"] for row in result["rows"]]
+    axes.errorbar(beta, [f["mean"] for f in found], [f["sd"] or 0.0 for f in found], marker="o", capsize=3)
+    axes.set_xlabel("β")
+    axes.set_ylabel("NDM of y (nats)")
+    return figure
+
+
+DRAWINGS: dict[str, Callable[[Result], Figure]] = {
+    "negatives": negatives,
+    "weights": weights,
+    "ndm-and-beta": ndm_and_beta,
+}
