@@ -1,12 +1,15 @@
+"""Tables: the paper's figures stand where they should, rows are runnable, and a run resumes by row and seed."""
+
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from deepinfomax import experiments, recipes
 from deepinfomax.errors import UserError
-from deepinfomax.experiments import tables
-from deepinfomax.experiments.published import TABLES, Row, Table
+from deepinfomax.experiments import drawings, tables
+from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 
 
 def test_every_row_is_a_configuration() -> None:
@@ -18,43 +21,128 @@ def test_every_row_is_a_configuration() -> None:
                 made = tables.row_config(table, row, scale, 3)
                 assert made.seed == 3
                 assert made.data.source == table.data
-            assert all(0 < v < 1 for v in row.published.values())
+            assert set(row.published) <= set(tables.columns(table)), (name, row.name)
+            accuracies = [v for c, v in row.published.items() if c.split(".")[0] in ("mlp", "svm", "semi_supervised")]
+            assert all(0 < v < 1 for v in accuracies)
 
 
 def test_the_papers_figures_are_fractions_of_the_right_cells() -> None:
     published = {row.name: row.published for row in TABLES["table1"].rows}
-    assert published["DIM(L) infoNCE"] == {"conv": 0.7521, "fc": 0.7557, "y": 0.6913}
-    assert published["DIM(G)"] == {"conv": 0.522, "fc": 0.5284, "y": 0.4317}
-    assert {row.name: row.published for row in TABLES["table5"].rows}["DIM"]["y"] == 0.7065
+    assert published["DIM(L) infoNCE"] == {"mlp.conv": 0.7521, "mlp.fc": 0.7557, "mlp.y": 0.6913}
+    assert published["DIM(G)"] == {"mlp.conv": 0.522, "mlp.fc": 0.5284, "mlp.y": 0.4317}
+    assert {row.name: row.published for row in TABLES["table5"].rows}["DIM"]["mlp.y"] == 0.7065
+    table_4 = {row.name: row.published for row in TABLES["table4"].rows}
+    assert table_4["VAE"]["mine.nats"] == 93.02
+    assert table_4["DIM(L+G)"]["ndm.nats_sigmoid"] == 0.5
+    assert table_4["DIM(L), concat-and-convolve"]["svm.conv"] == 0.6325
+
+
+def test_at_the_scale_cpu_rows_have_equal_time_and_so_different_steps() -> None:
+    table = TABLES["table1"]
+    steps = {row.recipe: tables.row_config(table, row, "cpu", 0).training.steps for row in table.rows}
+    assert steps == {recipe: STEPS[recipe] for recipe in steps}
+    at_64 = {r.recipe: tables.row_config(TABLES["table2"], r, "cpu", 0).training.steps for r in TABLES["table2"].rows}
+    assert at_64["dim-local"] == round(STEPS["dim-local"] / 4)
+    half = tables.row_config(TABLES["negatives"], TABLES["negatives"].rows[0], "cpu", 0)
+    assert half.training.steps == STEPS["dim-local"] / 2
+
+
+def test_a_configuration_is_the_same_wherever_its_data_lie_and_no_other() -> None:
+    table, row = TABLES["table1"], TABLES["table1"].rows[0]
+    here, there = (tables.row_config(table, row, "smoke", 0, Path(p)) for p in ("here", "there"))
+    assert tables.digest(here) == tables.digest(there)
+    assert tables.digest(here) != tables.digest(tables.row_config(table, row, "smoke", 1, Path("here")))
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Table:
-    table = Table("a small table", "photos", (Row("DIM", "dim-local", {"y": 0.5}), Row("NAT", "nat")), levels=("y",))
+    rows = (Row("DIM", "dim-local", {"mlp.y": 0.5}), Row("NAT", "nat"))
+    table = Table("a small table", "photos", rows, levels=("y",), measures=("mlp", "ndm"))
     monkeypatch.setitem(TABLES, "small", table)
     monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 200})
     return table
 
 
+def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(tables, "train", refuse)
+
+
 def test_a_table_from_training_to_figures(small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")
     written = json.loads((tmp_path / "small-smoke.json").read_text())
-    assert {k: v for k, v in result.items() if k != "text"} | {"minutes": 0} == written | {"minutes": 0}
+    assert {k: v for k, v in result.items() if k != "text"} == written
     assert written["seeds"] == [0, 1]
     assert written["not_run"] == []
     dim, nat = written["rows"]
-    cell = dim["measured"]["mlp"]["y"]
+    cell = dim["measured"]["mlp.y"]
     assert cell["mean"] == pytest.approx(sum(cell["seeds"]) / 2, abs=1e-4)
-    assert dim["published"] == {"y": 0.5}
+    assert cell["sd"] == pytest.approx(abs(cell["seeds"][0] - cell["seeds"][1]) / math.sqrt(2), abs=1e-4)
+    assert cell["seeds"][1] == pytest.approx(dim["runs"]["1"]["measures"]["mlp"]["y"]["accuracy"], abs=1e-4)
+    assert dim["runs"]["0"]["steps"] == 4
+    assert math.isfinite(nat["measured"]["ndm.nats"]["mean"])
+    assert dim["published"] == {"mlp.y": 0.5}
     assert nat["published"] is None
-    assert "DIM" in result["text"]
     assert "(50.0)" in result["text"]
-    # What is finished is not trained again.
-    steps = []
-    monkeypatch.setattr("deepinfomax.training.loop._Step.__call__", lambda *a: steps.append(a))
-    again = experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")
-    assert again["rows"] == result["rows"]
-    assert not steps
+
+    # What the file holds is not done again, though its run is gone; a row whose run is there is not trained again.
+    forbid_training(monkeypatch)
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    assert experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")["rows"] == result["rows"]
+    (tmp_path / "moved").rename(tmp_path / "runs")
+    (tmp_path / "small-smoke.json").unlink()
+    assert experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")["rows"] == result["rows"]
+    # Another configuration is another run.
+    monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 180})
+    with pytest.raises(AssertionError, match="trained again"):
+        experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")
+
+
+def test_a_table_cut_short_says_what_is_missing(small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tables._one
+    monkeypatch.setattr(tables, "_one", lambda *a: whole(*a) if a[1].recipe == "dim-local" else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")
+    written = json.loads((tmp_path / "small-smoke.json").read_text())
+    assert written["not_run"] == ["DIM, seed 1", "NAT, seed 0", "NAT, seed 1"]
+    assert [row["name"] for row in written["rows"]] == ["DIM"]
+
+
+@pytest.mark.parametrize("name", sorted({row.recipe for table in TABLES.values() for row in table.rows}))
+def test_every_recipe_of_the_tables_trains_and_is_measured(name: str, small: Table, tmp_path: Path) -> None:
+    config = tables.row_config(small, Row(name, name), "smoke", 0)
+    run = tables._one(Table("", "photos", (), levels=("conv", "fc", "y")), config, "smoke", tmp_path / "run", "cpu")
+    assert all(0 < run["measures"]["mlp"][level]["accuracy"] < 1 for level in ("conv", "fc", "y"))
+
+
+def test_drawings_show_every_row() -> None:
+    for name, drawing in drawings.DRAWINGS.items():
+        table = TABLES[name]
+        rows = [
+            {
+                "name": row.name,
+                "changes": dict(row.changes),
+                "measured": {c: {"mean": i / 10, "sd": None, "seeds": []} for c in tables.columns(table)},
+            }
+            for i, row in enumerate(table.rows)
+        ]
+        panels = drawing({"rows": rows}).axes
+        lines = [x for axes in panels for line in axes.get_lines() for x in line.get_xdata() if len(line.get_xdata())]
+        texts = [text for axes in panels for text in axes.texts]
+        levels = len(tables.columns(table)) if name == "negatives" else 1
+        assert len(texts) + len(lines) >= len(rows) * levels
+        if name == "weights":
+            assert len(texts) == len(rows) * 4  # mlp at y, MS-SSIM, MINE, NDM
+    assert drawings.of("table1", {}) is None
+
+
+def test_correlations_are_pearsons_over_rows() -> None:
+    figures = [(0.1, 1.0), (0.2, 2.0), (0.4, 4.0)]
+    rows = [{"measured": {"reconstruction.ms_ssim": {"mean": a}, "mine.nats": {"mean": b}}} for a, b in figures]
+    assert tables.correlations(rows) == {"reconstruction.ms_ssim, mine.nats": 1.0}
+    assert tables.correlations(rows[:2]) == {}
 
 
 def test_mistakes(small: Table, tmp_path: Path) -> None:
@@ -64,4 +152,11 @@ def test_mistakes(small: Table, tmp_path: Path) -> None:
         experiments.reproduce("small", scale="huge", out=tmp_path)
     with pytest.raises(UserError, match="at least 1"):
         experiments.reproduce("small", seeds=0, out=tmp_path)
-    assert "table5" in experiments.reproduce("list")["known"]
+    assert {"table5", "generator", "sequences", "jsd-and-mi"} <= set(experiments.reproduce("list")["known"])
+
+
+def test_a_simulation_is_written_with_its_provenance(tmp_path: Path) -> None:
+    result = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=2, device="cpu")
+    assert json.loads((tmp_path / "jsd-and-mi-smoke.json").read_text()) == result
+    assert result["command"] == "deepinfomax reproduce jsd-and-mi --scale smoke --seeds 2 --seed 0"
+    assert set(result["runs"]) == {"0", "1"}

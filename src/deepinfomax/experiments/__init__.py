@@ -1,5 +1,6 @@
 """Experiments: the tables, figures and simulations of the paper, and what goes beyond its images."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ def reproduce(
     data_root: Path | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Rerun a table or simulation of the paper; returns its figures beside the published ones.
+    """Rerun a table, figure or simulation of the paper; returns its figures, beside the published ones where there are.
+
+    The same is written to out/NAME-SCALE.json, pictures beside it.
 
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
-    from deepinfomax.experiments import jsd_and_mi, sequences
+    from deepinfomax.experiments import generator, jsd_and_mi, sequences
+    from deepinfomax.experiments.provenance import command, hardware, software, write
     from deepinfomax.experiments.published import TABLES
     from deepinfomax.experiments.tables import run_table
 
@@ -30,14 +34,31 @@ def reproduce(
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
     if seeds < 1:
         raise UserError(f"--seeds must be at least 1, not {seeds}")
-    known = [*TABLES, "jsd-and-mi", "sequences"]
-    out = out or Path("reproduced")
+    single = {
+        "jsd-and-mi": lambda number, folder: jsd_and_mi.run(scale, number, folder),
+        "generator": lambda number, folder: generator.run(scale, number, folder, root=data_root, device=device),
+        "sequences": lambda number, folder: sequences.run(scale, number, folder),
+    }
+    known = [*TABLES, *single]
+    out, numbers = out or Path("reproduced"), range(seed, seed + seeds)
     if what == "list":
         return {"known": known, "text": "\n".join(known)}
-    if what == "jsd-and-mi":
-        return jsd_and_mi.run(scale, seed, out)
-    if what == "sequences":
-        return sequences.run(scale, seed, out)
-    if what not in TABLES:
+    if what in TABLES:
+        return run_table(what, scale=scale, out=out, seeds=numbers, root=data_root, device=device)
+    if what not in single:
         raise UserError(f"nothing to reproduce under {what!r}; choose one of {', '.join(known)}")
-    return run_table(what, scale=scale, out=out, seeds=range(seed, seed + seeds), root=data_root, device=device)
+    began = time.perf_counter()
+    runs = {str(number): single[what](number, out / f"{what}-{scale}-seed{number}") for number in numbers}
+    result = {
+        "schema": 1,
+        "experiment": what,
+        "scale": scale,
+        "command": command(what, scale, numbers),
+        "seeds": list(numbers),
+        "hardware": hardware(device),
+        "software": software(),
+        "minutes": round((time.perf_counter() - began) / 60, 1),
+        "runs": runs,
+    }
+    write(out / f"{what}-{scale}.json", result)
+    return result

@@ -33,6 +33,7 @@ from deepinfomax.critics import Mlp
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.decoders import Decoder, decode
+from deepinfomax.devices import choose_device
 from deepinfomax.encoders.layers import halvings, out_size
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.players import read, squared_slope
@@ -68,12 +69,23 @@ class Turn(NamedTuple):
     clip: float = math.inf  #: greatest norm of the gradient
 
 
-def run(data: str, scale: Scale, seed: int, out: str | Path) -> dict[str, Any]:
-    """Train both generators on `data`, measure them; see `compare`."""
-    return compare(datasets.load(data, split="train"), datasets.load(data, split="test"), scale, seed, out)
+def run(
+    scale: Scale,
+    seed: int,
+    out: str | Path,
+    *,
+    data: str = "cifar10",
+    root: str | Path | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Train both generators on `data` and measure them; see `compare`. The paper's images are of Tiny ImageNet."""
+    training, test = (datasets.load(data, split=split, root=root) for split in ("train", "test"))
+    return compare(training, test, scale, seed, out, device=device)
 
 
-def compare(training: ImageSet, test: ImageSet, scale: Scale, seed: int, out: str | Path) -> dict[str, Any]:
+def compare(
+    training: ImageSet, test: ImageSet, scale: Scale, seed: int, out: str | Path, *, device: str | None = None
+) -> dict[str, Any]:
     """Write `generator.json`, and 64 samples of each generator as `prior_matching.png` and `gan.png`, into `out`.
 
     Returns:
@@ -83,13 +95,13 @@ def compare(training: ImageSet, test: ImageSet, scale: Scale, seed: int, out: st
         training images of Gaussians fitted to the features, lower is better.
 
     Raises:
-        UserError: images without one class each, or too few of them.
+        UserError: images without one class each, too few of them, or no such device.
     """
     if training.labels is None or training.labels.ndim != 1:
         raise UserError("generators are measured by a classifier trained here: it needs images with one class each")
-    size, out = SIZES[scale], Path(out)
+    size, out, on = SIZES[scale], Path(out), choose_device(device)
     torch.manual_seed(seed)
-    classifier = train_classifier(training, size, seed)
+    classifier = train_classifier(training, size, seed, on)
     some, held_out = _some(training, size.samples, seed), _some(test, size.samples, seed)
     known, _ = describe(classifier, normalise(some.images))
     _, logits = describe(classifier, normalise(held_out.images))
@@ -106,8 +118,9 @@ def compare(training: ImageSet, test: ImageSet, scale: Scale, seed: int, out: st
     }
     for name, model in models.items():
         torch.manual_seed(seed)  # the same z for both
-        train(model, training, size.steps, seed)
-        samples = torch.cat([decode(model.generator, z) for z in torch.randn(size.samples, Z_UNITS).split(256)])
+        train(model, training, size.steps, seed, on)
+        codes = torch.randn(size.samples, Z_UNITS).split(256)
+        samples = torch.cat([decode(model.generator, z.to(on)).cpu() for z in codes])
         result[name] = measure(classifier, samples, known)
         save_grid(samples[:64], out / f"{name}.png")
     (out / "generator.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -205,14 +218,16 @@ def image_to_number(image_shape: tuple[int, ...], width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * math.prod(sides), 1))
 
 
-def train(model: PriorMatchingGenerator | Gan, images: ImageSet, steps: int, seed: int) -> None:
+def train(
+    model: PriorMatchingGenerator | Gan, images: ImageSet, steps: int, seed: int, device: torch.device | str = "cpu"
+) -> None:
     """So many steps of every player in turn, each by an Adam of its own."""
-    turns = model.turns()
+    turns = model.to(device).turns()
     optimizers = [torch.optim.Adam(turn.player.parameters(), lr=turn.lr, betas=(0.5, 0.999)) for turn in turns]
-    for batch, _ in islice(_endlessly(images, seed), steps):
+    for batch, _ in islice(_endlessly(images, seed, device), steps):
         for turn, optimizer in zip(turns, optimizers, strict=True):
             optimizer.zero_grad()
-            turn.loss(batch, torch.randn(len(batch), Z_UNITS)).backward()
+            turn.loss(batch, torch.randn(len(batch), Z_UNITS, device=device)).backward()
             nn.utils.clip_grad_norm_(turn.player.parameters(), turn.clip)
             optimizer.step()
 
@@ -231,12 +246,12 @@ class Classifier(nn.Module):
         return y, self.head(y)
 
 
-def train_classifier(images: ImageSet, size: Size, seed: int) -> Classifier:
+def train_classifier(images: ImageSet, size: Size, seed: int, device: torch.device | str = "cpu") -> Classifier:
     """Supervised, in eval mode."""
     assert images.labels is not None
-    classifier = Classifier(images.shape, int(images.labels.max()) + 1, 2 * size.width)
+    classifier = Classifier(images.shape, int(images.labels.max()) + 1, 2 * size.width).to(device)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-3)
-    for batch, labels in islice(_endlessly(images, seed), size.classifier_steps):
+    for batch, labels in islice(_endlessly(images, seed, device), size.classifier_steps):
         optimizer.zero_grad()
         cross_entropy(classifier(batch)[1], labels).backward()
         optimizer.step()
@@ -245,9 +260,10 @@ def train_classifier(images: ImageSet, size: Size, seed: int) -> Classifier:
 
 @torch.no_grad()
 def describe(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
-    """images (N, C, H, W) in [-1, 1] -> features (N, 64) and logits (N, classes), float64."""
-    parts = [classifier(part) for part in images.split(256)]
-    return torch.cat([p[0] for p in parts]).double(), torch.cat([p[1] for p in parts]).double()
+    """images (N, C, H, W) in [-1, 1] -> features (N, 64) and logits (N, classes), float64 on the CPU."""
+    device = classifier.head.weight.device
+    parts = [classifier(part.to(device)) for part in images.split(256)]
+    return torch.cat([p[0] for p in parts]).cpu().double(), torch.cat([p[1] for p in parts]).cpu().double()
 
 
 def measure(classifier: Classifier, images: Tensor, known: Tensor) -> dict[str, float]:
@@ -279,9 +295,9 @@ def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:
     Image.fromarray(grid if grid.shape[2] == 3 else grid[:, :, 0]).save(path)
 
 
-def _endlessly(images: ImageSet, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _endlessly(images: ImageSet, seed: int, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches of (images, labels), epoch after epoch."""
-    batches = Batches(images, BATCH, seed=seed)
+    batches = Batches(images, BATCH, seed=seed, device=device)
     for epoch in count():
         for batch, labels, _ in batches(epoch):
             assert labels is not None

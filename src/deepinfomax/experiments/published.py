@@ -277,8 +277,8 @@ TABLES: dict[str, Table] = {
             Row("strided crops, single global", "dim-strided", {"mlp.conv": 0.8095}),
             Row("strided crops, multiple globals", "dim-strided-multiple", {"mlp.conv": 0.7751}),
         ),
-        note="rows of Tables 1, 3 and 5 side by side; in Table 5 plain DIM has 77.5 / 73.3 / 70.7, from other runs than "
-        "Table 1's",
+        note="rows of Tables 1, 3 and 5 side by side; plain DIM has 77.5 / 73.3 / 70.7 in Table 5, whose runs are not "
+        "those of Table 1",
     ),
     "priors": Table(
         "The prior: DIM(L), γ 0.1, four priors and none, CIFAR-10",
@@ -341,5 +341,6 @@ TABLES["ndm-and-beta"] = Table(
     measures=("ndm",),
     levels=("y",),
     minutes=1.0,
-    note="the paper (a figure): NDM falls as β grows; its β weighs against twice our reconstruction, so its 1 is our 0.5",
+    note="the paper (a figure): NDM falls as β grows; its β weighs against twice our reconstruction, so that its 1 is "
+    "our 0.5",
 )

@@ -10,26 +10,24 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock
 from rich.console import Console
 from torch import nn
 
-from deepinfomax import __version__, encoders
 from deepinfomax import config as configuration
+from deepinfomax import encoders
 from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.evaluation import evaluate
 from deepinfomax.experiments import drawings
+from deepinfomax.experiments.provenance import command, hardware, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.training.command import load_images
@@ -50,6 +48,8 @@ FIGURES = {
     "mine": ("nats",),
     "ndm": ("nats", "nats_sigmoid"),
 }
+#: columns whose correlation over the methods says something (§4.2): what is kept of the image, by two measures, and
+#: whether keeping it helps to tell classes
 PAIRS = (
     ("reconstruction.ms_ssim", "mine.nats"),
     ("svm.y", "reconstruction.ms_ssim"),
@@ -80,7 +80,7 @@ def run_table(
 
     Returns:
         what is also written to out/NAME-SCALE.json after every row: rows with mean and sd over seeds of each column,
-        published figures beside, seconds, hardware, the command; and a drawing in out/NAME-SCALE.png where there is one.
+        published figures beside, seconds, hardware, the command; a drawing, where there is one, is out/NAME-SCALE.png.
     """
     table, path = TABLES[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
@@ -99,7 +99,7 @@ def run_table(
                     known = _one(table, config, scale, folder, device)
             runs[row.name][seed] = known
             result = _result(name, table, scale, seeds, runs, device)
-            _write(path, result)
+            write(path, result)
     drawing = drawings.of(name, result)
     if drawing is not None:
         drawing.savefig(path.with_suffix(".png"), dpi=150)
@@ -208,13 +208,13 @@ def _result(
         "title": table.title,
         "note": table.note,
         "scale": scale,
-        "command": f"deepinfomax reproduce {name} --scale {scale} --seeds {len(seeds)} --seed {seeds[0]}",
+        "command": command(name, scale, seeds),
         "seeds": list(seeds),
         "data": {"name": table.data, "train": first.data.limit or "all", "test": "all"},
         "batch_size": first.training.batch_size,
         "measures": list(table.measures),
-        "hardware": {"device": str(choose_device(device)), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
-        "software": {"deepinfomax": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "hardware": hardware(device),
+        "software": software(),
         "training_minutes": round(seconds / 60, 1),
         "not_run": [f"{row.name}, seed {s}" for row in table.rows for s in seeds if s not in runs[row.name]],
         "correlations": correlations(rows),
@@ -284,10 +284,3 @@ def _read(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
         return {}
     rows = json.loads(path.read_text(encoding="utf-8")).get("rows", [])
     return {(row["name"], int(seed)): run for row in rows for seed, run in row.get("runs", {}).items()}
-
-
-def _write(path: Path, result: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
