@@ -195,9 +195,9 @@ def write_run(
     if reconstructed:
         images = arrays["images"][:16]
         made = (images.astype(float).reshape(16, 3, side // 4, 4, side // 4, 4).mean((3, 5))).astype(np.uint8)
-        np.savez(
-            folder / "reconstructions.npz", images=images, reconstructions=made.repeat(4, axis=2).repeat(4, axis=3)
-        )
+        made = made.repeat(4, axis=2).repeat(4, axis=3)
+        np.savez(folder / "reconstructions.npz", images=images, reconstructions=made)
+        np.savez(folder / "generated.npz", images=images, reconstructions=made, samples=made)
     return folder
 
 
@@ -212,4 +212,5 @@ def write_small(folder: Path) -> Path:
     np.savez(folder / "gallery.npz", **arrays)
     np.savez(folder / "embeddings_sample.npz", y=sample(count=50, units=2))
     np.savez(folder / "reconstructions.npz", images=arrays["images"], reconstructions=arrays["images"])
+    np.savez(folder / "generated.npz", samples=arrays["images"])
     return folder

@@ -93,7 +93,7 @@ def test_headline(page: Page) -> None:
 
 def test_every_section_is_there_and_the_contents_lead_to_it(page: Page) -> None:
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    for section in ("measures", "curves", "neighbours", "prior", "reconstructions", "config", "missing"):
+    for section in ("measures", "curves", "neighbours", "prior", "generated", "reconstructions", "config", "missing"):
         assert section in ids
     targets = {a["href"].removeprefix("#") for tag in ("a", "use") for a in page.all(tag)}
     assert targets <= set(ids)
@@ -208,6 +208,7 @@ def test_what_comes_from_the_run_is_escaped(tmp_path: Path) -> None:
     quoted = json.dumps(EVIL)
     (folder / "config.toml").write_text(f"{quoted} = {quoted}\n[{quoted}]\n{quoted} = [{quoted}]\n", encoding="utf-8")
     (folder / "reconstructions.npz").write_text(EVIL)
+    (folder / "generated.npz").write_text(EVIL)
     text = write(folder).read_text(encoding="utf-8")
     page = Page(text)
     assert len(page.all("script")) == 1
@@ -234,7 +235,8 @@ def test_a_missing_file_leaves_one_quiet_line(tmp_path: Path, name: str) -> None
         assert expected[name] in page.text
         assert "deepinfomax" in page.text.partition(expected[name])[2][:60]
     else:
-        assert "Reconstructions" not in page.text
+        section = {"reconstructions.npz": "Reconstructions", "generated.npz": "Its own pictures"}[name]
+        assert section not in page.text
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -244,7 +246,7 @@ def test_any_single_file_makes_a_page(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     (whole / name).rename(folder / name)
     page = Page(write(folder).read_text(encoding="utf-8"))
-    assert page.text.count("writes it.") == 5 - (name != "reconstructions.npz")
+    assert page.text.count("writes it.") == 5 - (name not in ("reconstructions.npz", "generated.npz"))
 
 
 @pytest.mark.parametrize("name", FILES)

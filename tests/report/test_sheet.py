@@ -12,8 +12,8 @@ from PIL import Image
 
 from deepinfomax.report import sheet as sheet_module
 from deepinfomax.report.pictures import SIDE, data_uri
-from deepinfomax.report.reading import Gallery, Metrics, Reconstructions, Run
-from deepinfomax.report.sheet import pairs, sheet
+from deepinfomax.report.reading import Gallery, Generated, Metrics, Reconstructions, Run
+from deepinfomax.report.sheet import pairs, samples, sheet
 
 
 def decoded(uri: str) -> tuple[str, np.ndarray]:
@@ -106,6 +106,15 @@ def test_pairs_have_their_error() -> None:
     images = np.zeros((3, 1, 8, 8), np.uint8)
     made = images.copy()
     made[1] += 51  # a fifth of the range, everywhere
-    found = pairs(Run(Path("a"), reconstructions=Reconstructions(images, made)))
+    found = pairs(Reconstructions(images, made))
     assert [pair.error for pair in found] == pytest.approx([0, 0.2, 0])
-    assert pairs(Run(Path("a"))) == []
+    assert pairs(None) == []
+
+
+def test_samples_are_the_runs_own() -> None:
+    made = np.zeros((40, 3, 8, 8), np.uint8)
+    found = samples(Run(Path("a"), generated=Generated(samples=made)))
+    assert found is not None
+    assert len(found.images) == 32
+    assert found.exact
+    assert samples(Run(Path("a"))) is None

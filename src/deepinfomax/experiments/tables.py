@@ -22,10 +22,10 @@ from torch import nn
 from deepinfomax import config as configuration
 from deepinfomax import encoders
 from deepinfomax.config import Config
-from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.evaluation import evaluate
+from deepinfomax.evaluation.command import as_trained
 from deepinfomax.experiments import drawings
 from deepinfomax.experiments.provenance import command, hardware, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
@@ -63,8 +63,7 @@ def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | Non
     changes |= SCALES[scale] | dict(table.at.get(scale, {}))
     if scale == "cpu":
         # A step takes in proportion to the pixels.
-        pace = (32 / changes.get("data.size", 32)) ** 2 * table.minutes / 2
-        changes["training.steps"] = round(STEPS[row.recipe] * pace)
+        changes["training.steps"] = round(STEPS[row.recipe] * (32 / table.side) ** 2 * table.minutes / 2)
     if root is not None:
         changes["data.root"] = str(root)
     return configuration.override(recipe(row.recipe, scale), changes | dict(row.changes))
@@ -136,8 +135,8 @@ def _folder_name(table: Table, row: Row, scale: Scale, seed: int, config: Config
 def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> dict[str, Any]:
     """Train (or find trained) and measure (or find measured) one row with one seed."""
     encoder = trained(config, folder, device)
-    training = labelled_part(config)
-    test = load_images(config, "test")
+    # Of the training images those with labels; what was cropped at random is measured at its centre.
+    training, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
     if scale == "smoke":
         test = test.take(slice(0, SMOKE_TEST_IMAGES))
     arguments = {k: v for k, v in config.encoder.items() if k != "name"}
@@ -172,11 +171,6 @@ def trained(config: Config, folder: Path, device: str | None = None) -> nn.Modul
         if lines and json.loads(lines[-1]).get("event") == "end":
             return storage.load(folder)
     return train(config, load_images(config), folder, resume=resume, device=device)
-
-
-def labelled_part(config: Config) -> ImageSet:
-    """The training images without the unlabeled ones that some sets add for training."""
-    return load_images(config, "train")
 
 
 def _without_settings(found: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from deepinfomax.features import Features, Shapes
 
-__all__ = ["Batch", "Objective", "Shapes", "TwoPlayer"]
+__all__ = ["Batch", "Objective", "Reconstructs", "Samples", "Shapes", "TwoPlayer"]
 
 
 @dataclass(frozen=True)
@@ -42,4 +43,22 @@ class TwoPlayer(Protocol):
 
     def adversary(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """Scalar losses that the second player minimises; `features` carry no gradient."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """An objective that can turn y back into an image."""
+
+    def reconstruct(self, features: Features) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] from y."""
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """An objective that can draw images from its prior."""
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """`count` images (count, C, H, W) in [-1, 1]."""
         ...

@@ -15,7 +15,7 @@ from deepinfomax.report import curves, findings, measures
 from deepinfomax.report.curves import value
 from deepinfomax.report.distribution import distribution
 from deepinfomax.report.reading import Run, at, number, read, table
-from deepinfomax.report.sheet import pairs, sheet
+from deepinfomax.report.sheet import pairs, samples, sheet
 
 REPORT = "report.html"
 
@@ -67,7 +67,9 @@ def render(run: Run) -> str:
         quantities=findings.quantities(run),
         sheet=sheet(run),
         distribution=distribution(run),
-        pairs=pairs(run),
+        pairs=pairs(run.reconstructions),
+        own_pairs=pairs(run.generated.reconstructions),
+        samples=samples(run),
         config=list(sections(run.config)),
         missing=findings.not_run(run, found),
         whole=findings.WHOLE,

@@ -17,8 +17,9 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import LEVELS
 
 CONFIG, METRICS, EVALUATION = "config.toml", "metrics.jsonl", "evaluation.json"
-GALLERY, SAMPLE, RECONSTRUCTIONS = "gallery.npz", "embeddings_sample.npz", "reconstructions.npz"
-FILES = (CONFIG, METRICS, EVALUATION, GALLERY, SAMPLE, RECONSTRUCTIONS)
+GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
+RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
+FILES = (CONFIG, METRICS, EVALUATION, GALLERY, SAMPLE, RECONSTRUCTIONS, GENERATED)
 
 SCHEMA = 1  #: of evaluation.json
 
@@ -54,6 +55,14 @@ class Reconstructions:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """generated.npz: what the run's own decoder or generator makes."""
+
+    reconstructions: Reconstructions | None = None
+    samples: np.ndarray | None = None  #: (m, C, H, W) uint8
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything the report is made of."""
 
@@ -64,6 +73,7 @@ class Run:
     gallery: Gallery | None = None
     sample: np.ndarray | None = None  #: (n, D) float, y of n images
     reconstructions: Reconstructions | None = None
+    generated: Generated = field(default_factory=Generated)
     unreadable: dict[str, str] = field(default_factory=dict)  #: file -> why it could not be read
 
 
@@ -99,6 +109,7 @@ def read(folder: Path) -> Run:
         gallery=attempt(GALLERY, _gallery, None),
         sample=attempt(SAMPLE, _sample, None),
         reconstructions=attempt(RECONSTRUCTIONS, _reconstructions, None),
+        generated=attempt(GENERATED, _generated, Generated()),
         unreadable=unreadable,
     )
 
@@ -202,8 +213,20 @@ def _sample(path: Path) -> np.ndarray:
 
 def _reconstructions(path: Path) -> Reconstructions:
     with _arrays(path) as file:
-        images = _images(file["images"], "images")
-        reconstructions = _images(file["reconstructions"], "reconstructions")
+        return _pairs(file)
+
+
+def _generated(path: Path) -> Generated:
+    with _arrays(path) as file:
+        return Generated(
+            reconstructions=_pairs(file) if "reconstructions" in file else None,
+            samples=_images(file["samples"], "samples") if "samples" in file else None,
+        )
+
+
+def _pairs(file: np.lib.npyio.NpzFile) -> Reconstructions:
+    images = _images(file["images"], "images")
+    reconstructions = _images(file["reconstructions"], "reconstructions")
     if images.shape != reconstructions.shape:
         raise ValueError(f"images {images.shape} and reconstructions {reconstructions.shape} differ in shape")
     return Reconstructions(images, reconstructions)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.report.pictures import EXACT_UP_TO, data_uri
-from deepinfomax.report.reading import Gallery, Run, at
+from deepinfomax.report.reading import Gallery, Reconstructions, Run, at
 
 PICTURES = 300  #: different pictures at most, so that the file stays a file one can send
 COLUMNS = 8  #: neighbours shown of each query at most
@@ -109,13 +109,28 @@ class Pair:
     exact: bool  #: whether both are kept pixel by pixel
 
 
-def pairs(run: Run, count: int = 16) -> list[Pair]:
+def pairs(reconstructions: Reconstructions | None, count: int = 16) -> list[Pair]:
     """The first so many reconstructions; empty where there are none."""
-    if run.reconstructions is None:
+    if reconstructions is None:
         return []
     found = []
-    both = zip(run.reconstructions.images[:count], run.reconstructions.reconstructions[:count], strict=True)
-    for image, made in both:
+    for image, made in zip(reconstructions.images[:count], reconstructions.reconstructions[:count], strict=True):
         error = float(np.sqrt(np.mean((image.astype(float) - made.astype(float)) ** 2))) / 255
         found.append(Pair(data_uri(image), data_uri(made), error, max(image.shape[1:]) <= EXACT_UP_TO))
     return found
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images that no one photographed."""
+
+    images: list[str]
+    exact: bool  #: whether they are kept pixel by pixel
+
+
+def samples(run: Run, count: int = 32) -> Samples | None:
+    """The first so many images drawn from the prior; None where there are none."""
+    made = run.generated.samples
+    if made is None:
+        return None
+    return Samples([data_uri(image) for image in made[:count]], max(made.shape[2:]) <= EXACT_UP_TO)

@@ -29,6 +29,7 @@ from deepinfomax.objectives.protocol import Batch
 from deepinfomax.training import checkpoint, run_folder
 from deepinfomax.training.interruption import Interruption
 from deepinfomax.training.learner import Learner, Opponents, build
+from deepinfomax.training.pictures import write_pictures
 from deepinfomax.training.progress import Progress
 
 COLLAPSED = 2.0  #: effective rank of y below which a run says so, on every line
@@ -185,6 +186,7 @@ def train(
 
         if metrics is not None:
             write_encoder(learner.encoder, config, image_shape, out)
+            write_pictures(learner, images, augment, out, config.seed)
             run_folder.write_config(out, config)
             total = steps * settings.batch_size * processes
             metrics.write("end", {"step": steps, "seconds": seconds(), "images_per_second": total / seconds()})

@@ -1,0 +1,48 @@
+"""Pictures that a run's own decoder or generator makes, for the report: reconstructions and samples."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.objectives.protocol import Reconstructs, Samples
+from deepinfomax.training.learner import Learner
+
+FILE = "generated.npz"
+RECONSTRUCTIONS, SAMPLES = 16, 32
+
+
+@torch.no_grad()
+def write_pictures(learner: Learner, images: ImageSet, augment: torch.nn.Module, folder: Path, seed: int) -> None:
+    """Write generated.npz into a run folder, where an objective can decode y or draw images from its prior.
+
+    `images` and `reconstructions` (n, C, H, W) uint8 are training images as the encoder sees them without chance, and
+    what the objective makes of their y; `samples` (m, C, H, W) uint8. Of several such objectives the first speaks.
+    """
+    objectives = list(learner.objectives.values())
+    decoder = next((o for o in objectives if isinstance(o, Reconstructs)), None)
+    generator = next((o for o in objectives if isinstance(o, Samples)), None)
+    found: dict[str, np.ndarray] = {}
+    was_training = learner.training
+    learner.eval()
+    augment.eval()
+    if decoder is not None:
+        device = next(learner.encoder.parameters()).device
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS])
+        shown = augment(normalise(np.array(images.images[chosen])).to(device))
+        found["images"] = _pixels(shown)
+        found["reconstructions"] = _pixels(decoder.reconstruct(learner.encoder(shown)))
+    if generator is not None:
+        found["samples"] = _pixels(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
+    augment.train()
+    learner.train(was_training)
+    if found:
+        partial = folder / ".generated.partial.npz"
+        np.savez_compressed(partial, **found)  # type: ignore[arg-type]
+        partial.replace(folder / FILE)
+
+
+def _pixels(images: torch.Tensor) -> np.ndarray:
+    """float (N, C, H, W) in [-1, 1] -> uint8"""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
