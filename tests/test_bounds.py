@@ -75,3 +75,6 @@ def test_mistakes() -> None:
         bounds.jsd(torch.zeros(2, 1), torch.zeros(3, 1))
     with pytest.raises(UserError, match="at least two samples"):
         bounds.jsd(torch.zeros(2, 1), torch.zeros(2, 0))
+    for tau in (0.0, -1.0, math.nan):
+        with pytest.raises(UserError, match="tau must be above 0"):
+            bounds.smile_with(tau)

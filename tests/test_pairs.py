@@ -182,7 +182,12 @@ def test_mistakes() -> None:
         (local, glob, {"negatives": 10}, "from 1 to 9"),
         (local, glob, {"negatives": 0}, "from 1 to 9"),
         (local, glob, {"bound": "nope"}, "unknown bound"),
+        (local, glob, {"chunk_size": 0}, "chunk_size must be at least 1"),
+        (local, glob, {"chunk_size": -1}, "chunk_size must be at least 1"),
     ]
     for a, b, options, message in cases:
         with pytest.raises(UserError, match=message):
             local_infomax(a, b, **options)
+    for chunk_size in (0, -1):
+        with pytest.raises(UserError, match="chunk_size must be at least 1"):
+            scored_infomax(lambda a, b: (a * b).sum(-1), local, glob, chunk_size=chunk_size)

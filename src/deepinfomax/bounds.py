@@ -113,7 +113,11 @@ def smile_with(tau: float) -> Bound:
 
     Its own gradient pushes positives up without end once the negatives are clipped, so a critic for it is trained as
     its authors do, by `jsd`, and only read out by this formula (`Bound.trained_as`).
+
+    Raises UserError where tau is not above 0: the clip would leave nothing of a score.
     """
+    if not tau > 0:  # written so that nan is refused too
+        raise UserError(f"smile's tau must be above 0, not {tau}: 1 and 5 are usual, inf clips nothing")
     return Bound("smile", _identity, lambda u: u.clamp(-tau, tau), "logsumexp", trained_as="jsd")
 
 

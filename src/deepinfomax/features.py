@@ -46,8 +46,9 @@ def places(feature_map: Tensor) -> Tensor:
 def effective_rank(x: Tensor) -> Tensor:
     """How many directions a batch of vectors uses: exp of the entropy of its normalised singular values.
 
-    RankMe (Garrido et al. 2023), on centred features, so that a representation collapsed to one vector has rank 1 (0
-    singular values) rather than 1 by its mean. x (N, D) -> scalar in [1, min(N - 1, D)].
+    RankMe (Garrido et al. 2023), on centred features: otherwise a mean far from 0 is one large singular value, and
+    vectors that vary in many directions around it would count as one. Identical vectors, whose singular values are
+    then all 0, have rank 1, the least there is. x (N, D) -> scalar in [1, min(N - 1, D)].
     """
     singular = torch.linalg.svdvals((x - x.mean(0)).double())
     p = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny)

@@ -65,9 +65,10 @@ def local_infomax(
         scalar, at least float32 even under autocast: mean over the positives. First derivatives only.
 
     Raises:
-        UserError: shapes that do not fit, fewer than two images, or more negatives than there are.
+        UserError: shapes that do not fit, fewer than two images, more negatives than there are, or a `chunk_size`
+            below 1.
     """
-    _check(local, glob)
+    _check(local, glob, chunk_size)
     if positives == "same" and local.shape[1] != glob.shape[1]:
         raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
     chosen = bounds.get(bound)
@@ -253,7 +254,7 @@ def scored_infomax(
     most 2^16 rows) and recomputed on the way back, so memory stays bounded. A count of negatives costs N·M·(L + count)
     rows only.
     """
-    _check(local, glob, same_units=False)
+    _check(local, glob, chunk_size, same_units=False)
     chosen_bound = bounds.get(bound)
     gather = negatives_from == "all" and _processes() > 1
     anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
@@ -278,7 +279,7 @@ def scored_infomax(
 
     own = candidates[offset : offset + n].unsqueeze(1).expand(-1, anchors.shape[1], -1, -1)
     positive = score_pairs(anchors, own)
-    step = chunk_size or max(1, 2**16 // (anchors.shape[1] * count))
+    step = max(1, 2**16 // (anchors.shape[1] * count)) if chunk_size is None else chunk_size
     pooled = []
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
@@ -355,7 +356,9 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _check(local: Tensor, glob: Tensor, same_units: bool = True) -> None:
+def _check(local: Tensor, glob: Tensor, chunk_size: int | None, same_units: bool = True) -> None:
+    if chunk_size is not None and chunk_size < 1:
+        raise UserError(f"chunk_size must be at least 1 image, or None to let memory decide, not {chunk_size}")
     if local.ndim != 3 or glob.ndim != 3:
         raise UserError(
             f"local {tuple(local.shape)} and glob {tuple(glob.shape)} must be (N, L, D) and (N, M, D); "

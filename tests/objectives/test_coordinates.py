@@ -1,6 +1,7 @@
 """Coordinates against slow loops, and that a predictor learns what there is to learn and no more."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -114,19 +115,28 @@ def test_take():
     assert torch.equal(take(local, position), slow)
 
 
-@pytest.mark.parametrize("sizes", MAPS)
+@pytest.mark.parametrize("sizes", [*MAPS, (1, 5), (2,), (8, 8)])
 def test_offset_entropy_equals_that_of_all_pairs(sizes):
-    count = math.prod(sizes)
-    for axis, size in enumerate(sizes):
-        tally: dict[int, int] = {}
-        for p in range(count):
-            for q in range(count):
-                if p != q:
-                    offset = coordinates_of(p, sizes)[axis] - coordinates_of(q, sizes)[axis]
-                    tally[offset] = tally.get(offset, 0) + 1
-        total = sum(tally.values())
-        slow = -sum(n / total * math.log(n / total) for n in tally.values())
-        assert offset_entropy(size, count) == pytest.approx(slow)
+    """Of all axes together: the sum of the axes' own entropies is more, wherever there are two."""
+    everywhere = [coordinates_of(p, sizes) for p in range(math.prod(sizes))]
+    offsets = [tuple(a - b for a, b in zip(p, q, strict=True)) for p in everywhere for q in everywhere if p != q]
+
+    def entropy(values):
+        counts = Counter(values).values()
+        return -sum(n / len(values) * math.log(n / len(values)) for n in counts)
+
+    assert offset_entropy(sizes) == pytest.approx(entropy(offsets))
+    if min(sizes) > 1 and len(sizes) > 1:
+        assert offset_entropy(sizes) < sum(entropy(axis) for axis in zip(*offsets, strict=True))
+
+
+@pytest.mark.parametrize("sizes", MAPS)
+def test_caps_are_joint_entropies(sizes):
+    features = random_features(sizes)
+    objective = Coordinates(shapes_of(features))
+    objective(features, batch_of(features))
+    assert objective.measured["absolute_cap"].item() == pytest.approx(math.log(math.prod(sizes)))
+    assert objective.measured["relative_cap"].item() == pytest.approx(offset_entropy(sizes))
 
 
 def train(objective, draw, steps=150):

@@ -17,7 +17,7 @@ Kind = Literal["absolute", "relative", "both"]
 class Coordinates(nn.Module):
     """max E[log p((i, j) | y, c_ij)]  and  max E[log p((i - i', j - j') | y, c_ij, c_i'j')].
 
-    One categorical an axis, independent of each other, so the loss is the sum of an axis's cross-entropies, averaged
+    One categorical an axis, independent of each other, so the loss is the sum of the axes' cross-entropies, averaged
     over places; maps of any number and length of axes. For the relative task each place is given a partner, any other
     place of the same image with equal chance (the paper says no more than "two random positions"), and an axis of
     length s has the 2s - 1 offsets from 1 - s to s - 1.
@@ -30,7 +30,8 @@ class Coordinates(nn.Module):
 
     `measured`, with `absolute` or `relative` in front: `accuracy` (fraction with every axis right), `accuracy_0`, ...
     (one axis each), `bound`, nats that (y, c) are shown to tell of the coordinates: entropy of the coordinates less
-    the cross-entropy, a lower bound on the mutual information, and `cap`, that entropy, which it cannot exceed.
+    the cross-entropy, a lower bound on the mutual information, and `cap`, that entropy, which it cannot exceed. It is
+    the entropy of all axes together: offsets along two axes depend on each other, since a place is not its own partner.
 
     Args:
         shapes: of the encoder's features.
@@ -60,7 +61,7 @@ class Coordinates(nn.Module):
             self.predictors["relative"] = Predictor(2 * channels, global_units, offsets, units)
         self.caps = {
             "absolute": sum(math.log(size) for size in self.sizes),
-            "relative": sum(offset_entropy(size, count) for size in self.sizes),
+            "relative": offset_entropy(self.sizes),
         }
         self.measured: dict[str, Tensor] = {}
 
@@ -142,9 +143,17 @@ def take(local: Tensor, position: Tensor) -> Tensor:
     return local.gather(1, position.unsqueeze(2).expand(-1, -1, local.shape[2]))
 
 
-def offset_entropy(size: int, count: int) -> float:
-    """Entropy, in nats, of the offset along an axis of `size` between two different places of `count` in all."""
-    lines = (count // size) ** 2  # pairs of lines across the axis, for each pair of coordinates along it
-    pairs = [lines * (size - abs(offset)) - (count if offset == 0 else 0) for offset in range(1 - size, size)]
-    total = count * (count - 1)
-    return -sum(n / total * math.log(n / total) for n in pairs if n > 0)
+def offset_entropy(sizes: tuple[int, ...]) -> float:
+    """Entropy, in nats, of the offset (one number an axis) between two different places of a map of `sizes`.
+
+    An offset with s - |d| pairs of coordinates on each axis of length s is that of their product of pairs of places, so
+    the sum over offsets of n log n falls apart into one sum an axis. Offset 0, the places paired with themselves, is
+    left out of it at the end.
+    """
+    count = math.prod(sizes)
+    total = 0.0
+    for size in sizes:
+        pairs = [size - abs(offset) for offset in range(1 - size, size)]
+        total += (count // size) ** 2 * sum(n * math.log(n) for n in pairs)
+    different = count * (count - 1)
+    return math.log(different) - (total - count * math.log(count)) / different
