@@ -87,6 +87,12 @@ def test_a_table_from_training_to_figures(small: Table, tmp_path: Path, monkeypa
     assert nat["published"] is None
     assert "(50.0)" in result["text"]
 
+    controls = written["controls"]
+    figures = [run["measures"]["mlp"]["y"]["accuracy"] for run in controls["runs"].values()]
+    assert controls["random_encoder"]["mlp.y"]["mean"] == pytest.approx(sum(figures) / 2, abs=1e-4)
+    assert len(controls["pixels"]["mlp"]["seeds"]) == 2
+    assert "ndm" not in controls["pixels"]
+
     # What the file holds is not done again, though its run is gone; a row whose run is there is not trained again.
     forbid_training(monkeypatch)
     (tmp_path / "runs").rename(tmp_path / "moved")
@@ -94,6 +100,13 @@ def test_a_table_from_training_to_figures(small: Table, tmp_path: Path, monkeypa
     (tmp_path / "moved").rename(tmp_path / "runs")
     (tmp_path / "small-smoke.json").unlink()
     assert experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")["rows"] == result["rows"]
+    assert experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")["rows"] == result["rows"]
+    # An evaluation killed while it wrote a line of metrics is no obstacle.
+    (tmp_path / "small-smoke.json").unlink()
+    for metrics in (tmp_path / "runs").glob("*/metrics.jsonl"):
+        metrics.write_text(metrics.read_text()[:-30])
+    with pytest.raises(AssertionError, match="trained again"):
+        experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")
     # Another configuration is another run.
     monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 180})
     with pytest.raises(AssertionError, match="trained again"):
@@ -110,9 +123,16 @@ def test_a_table_cut_short_says_what_is_missing(small: Table, tmp_path: Path, mo
     assert [row["name"] for row in written["rows"]] == ["DIM"]
 
 
-@pytest.mark.parametrize("name", sorted({row.recipe for table in TABLES.values() for row in table.rows}))
-def test_every_recipe_of_the_tables_trains_and_is_measured(name: str, small: Table, tmp_path: Path) -> None:
-    config = tables.row_config(small, Row(name, name), "smoke", 0)
+CASES = sorted({row.recipe: {} for table in TABLES.values() for row in table.rows}.items())
+CASES += [(row.recipe, row.changes) for name in ("negatives", "priors") for row in TABLES[name].rows]
+CASES += [(row.recipe, row.changes) for name in ("weights", "ndm-and-beta") for row in TABLES[name].rows[::4]]
+
+
+@pytest.mark.parametrize(("name", "changes"), CASES)
+def test_every_recipe_of_the_tables_trains_and_is_measured(
+    name: str, changes: dict[str, object], small: Table, tmp_path: Path
+) -> None:
+    config = tables.row_config(small, Row(name, name, changes=changes), "smoke", 0)
     run = tables._one(Table("", "photos", (), levels=("conv", "fc", "y")), config, "smoke", tmp_path / "run", "cpu")
     assert all(0 < run["measures"]["mlp"][level]["accuracy"] < 1 for level in ("conv", "fc", "y"))
 
@@ -128,7 +148,7 @@ def test_drawings_show_every_row() -> None:
             }
             for i, row in enumerate(table.rows)
         ]
-        panels = drawing({"rows": rows}).axes
+        panels = drawing({"rows": rows, "scale": "cpu"}).axes
         lines = [x for axes in panels for line in axes.get_lines() for x in line.get_xdata() if len(line.get_xdata())]
         texts = [text for axes in panels for text in axes.texts]
         levels = len(tables.columns(table)) if name == "negatives" else 1

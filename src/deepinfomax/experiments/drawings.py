@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Result = Mapping[str, Any]
+MOST_NEGATIVES = {"smoke": 15 * 8, "cpu": 127 * 16, "paper": 63 * 64}  #: (images - 1) · places, at each scale
 
 
 def of(name: str, result: Result) -> Figure | None:
@@ -19,13 +20,15 @@ def of(name: str, result: Result) -> Figure | None:
 def negatives(result: Result) -> Figure:
     """Accuracy against log2 of the number of negatives, a line a bound, a panel a level."""
     names = list(result["rows"][0]["measured"])
+    most = MOST_NEGATIVES[result["scale"]]
     figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(names), sharey=False))
     for axes, column in zip(panels, names, strict=True):
         lines: dict[str, list[tuple[float, float, float]]] = {}
         for row in result["rows"]:
             found = row["measured"][column]
-            point = (np.log2(row["changes"]["local.negatives"]), found["mean"], found["sd"] or 0.0)
+            count = row["changes"]["local.negatives"]
+            point = (np.log2(most if count == "all" else count), found["mean"], found["sd"] or 0.0)
             lines.setdefault(row["name"].split(",")[0], []).append(point)
         for bound, points in lines.items():
             x, y, sd = zip(*points, strict=True)

@@ -22,15 +22,18 @@ from torch import nn
 from deepinfomax import config as configuration
 from deepinfomax import encoders
 from deepinfomax.config import Config
+from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate
-from deepinfomax.evaluation.command import as_trained
+from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments import drawings
 from deepinfomax.experiments.provenance import command, hardware, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
-from deepinfomax.training.command import load_images
+from deepinfomax.report.reading import read_metrics
+from deepinfomax.training.command import as_trained, load_images
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 
@@ -41,6 +44,7 @@ SCALES: dict[Scale, dict[str, Any]] = {
     "paper": {},
 }
 SMOKE_TEST_IMAGES = 400
+CONTROLS = "controls"  #: stands among the rows for a random encoder and raw pixels
 #: the figures of measures that are not taken level by level
 FIGURES = {
     "semi_supervised": ("accuracy",),
@@ -83,22 +87,23 @@ def run_table(
     """
     table, path = TABLES[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
-    done = _read(path)
-    runs: dict[str, dict[int, dict[str, Any]]] = {row.name: {} for row in table.rows}
-    result: dict[str, Any] = {}
+    runs = finished(table, scale, path)
     for seed in seeds:
         for row in table.rows:
-            config = row_config(table, row, scale, seed, root)
-            known = done.get((row.name, seed))
-            if known is None or known["config"] != digest(config) or not _has(known["measures"], table):
+            if seed not in runs[row.name]:
                 say(f"{table.title}: {row.name}, seed {seed}")
-                folder = out / "runs" / _folder_name(table, row, scale, seed, config)
+                config = row_config(table, row, scale, seed, root)
+                folder = out / "runs" / _folder_name(row, scale, config)
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(folder.with_name(f".{folder.name}.lock")):  # another table may be at the same run
-                    known = _one(table, config, scale, folder, device)
-            runs[row.name][seed] = known
-            result = _result(name, table, scale, seeds, runs, device)
-            write(path, result)
+                    runs[row.name][seed] = _one(table, config, scale, folder, device)
+                write(path, _result(name, table, scale, seeds, runs, device))
+        if seed not in runs[CONTROLS]:
+            say(f"{table.title}: controls, seed {seed}")
+            config = row_config(table, table.rows[0], scale, seed, root)
+            runs[CONTROLS][seed] = _controls(table, config, scale, out / "runs", device)
+    result = _result(name, table, scale, seeds, runs, device)
+    write(path, result)
     drawing = drawings.of(name, result)
     if drawing is not None:
         drawing.savefig(path.with_suffix(".png"), dpi=150)
@@ -127,23 +132,16 @@ def _has(measures: Mapping[str, Any], table: Table) -> bool:
     return all(c.split(".")[1] in measures.get(c.split(".")[0], {}) for c in columns(table))
 
 
-def _folder_name(table: Table, row: Row, scale: Scale, seed: int, config: Config) -> str:
-    changes = "".join(f"-{key.split('.')[0]}-{key.split('.')[-1]}-{value}" for key, value in row.changes.items())
-    return f"{table.data}-{scale}-{row.recipe}{changes}-steps-{config.training.steps}-seed{seed}"
+def _folder_name(row: Row, scale: Scale, config: Config) -> str:
+    return f"{config.data.source}-{row.recipe}-{scale}-seed{config.seed}-{digest(config)}"
 
 
 def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> dict[str, Any]:
     """Train (or find trained) and measure (or find measured) one row with one seed."""
     encoder = trained(config, folder, device)
-    # Of the training images those with labels; what was cropped at random is measured at its centre.
-    training, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
-    if scale == "smoke":
-        test = test.take(slice(0, SMOKE_TEST_IMAGES))
-    arguments = {k: v for k, v in config.encoder.items() if k != "name"}
     evaluation = evaluate(
         encoder,
-        training,
-        test,
+        *_images(config, scale),
         measures=table.measures,
         levels=table.levels,
         controls=(),
@@ -151,9 +149,8 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
         seed=config.seed,
         device=choose_device(device),
         out=folder / "evaluation.json",
-        make_encoder=lambda: encoders.build(config.encoder["name"], training.shape, **arguments),
     )
-    end = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+    end = read_metrics(folder / METRICS).end
     measures = {m: evaluation["measures"][m] for m in table.measures}
     return {
         "config": digest(config),
@@ -163,14 +160,45 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
     }
 
 
+def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: str | None) -> dict[str, Any]:
+    """The same measures of an encoder as it is initialised, and of raw pixels those that take features."""
+    training, test = _images(config, scale)
+    name, arguments = config.encoder["name"], {k: v for k, v in config.encoder.items() if k != "name"}
+    on = choose_device(device)
+    fresh = random_encoder(
+        lambda: encoders.build(name, training.shape, **arguments), training, seed=config.seed, device=on
+    )
+    folder = runs / f"{table.data}-controls-{name}-{scale}-seed{config.seed}"
+    evaluation = evaluate(
+        fresh,
+        training,
+        test,
+        measures=table.measures,
+        levels=table.levels,
+        controls=("pixels",),
+        scale=scale,
+        seed=config.seed,
+        device=on,
+        out=folder / "evaluation.json",
+    )
+    return {
+        "config": digest(config),
+        "measures": {m: _without_settings(evaluation["measures"][m]) for m in table.measures},
+        "pixels": _without_settings(evaluation["controls"].get("pixels", {})),
+    }
+
+
+def _images(config: Config, scale: Scale) -> tuple[ImageSet, ImageSet]:
+    """What a row is measured on: the labelled images, at their centre where training cropped them at random."""
+    training, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
+    return training, test.take(slice(0, SMOKE_TEST_IMAGES)) if scale == "smoke" else test
+
+
 def trained(config: Config, folder: Path, device: str | None = None) -> nn.Module:
     """The encoder of this configuration: as it lies finished in `folder`, or trained there now."""
-    resume = (folder / CONFIG).is_file()
-    if resume and digest(configuration.load(folder / CONFIG)) == digest(config):
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines() if (folder / METRICS).is_file() else []
-        if lines and json.loads(lines[-1]).get("event") == "end":
-            return storage.load(folder)
-    return train(config, load_images(config), folder, resume=resume, device=device)
+    if (folder / METRICS).is_file() and read_metrics(folder / METRICS).end:
+        return storage.load(folder)
+    return train(config, load_images(config), folder, resume=(folder / CONFIG).is_file(), device=device)
 
 
 def _without_settings(found: dict[str, Any]) -> dict[str, Any]:
@@ -194,8 +222,18 @@ def _result(
     device: str | None,
 ) -> dict[str, Any]:
     first = row_config(table, table.rows[0], scale, seeds[0])
+    held = sorted({seed for of_row in runs.values() for seed in of_row} | set(seeds))
     rows = [_summary(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
-    seconds = sum(run["training_seconds"] for of_row in runs.values() for run in of_row.values())
+    seconds = sum(run["training_seconds"] for row in table.rows for run in runs[row.name].values())
+    controls = {
+        "random_encoder": {c: _spread(_figures(runs[CONTROLS], c)) for c in columns(table)},
+        "pixels": {
+            m: _spread([run["pixels"][m]["accuracy"] for _, run in sorted(runs[CONTROLS].items())])
+            for m in table.measures
+            if all(m in run["pixels"] for run in runs[CONTROLS].values())
+        },
+        "runs": {str(seed): run for seed, run in sorted(runs[CONTROLS].items())},
+    }
     return {
         "schema": 1,
         "table": name,
@@ -203,35 +241,43 @@ def _result(
         "note": table.note,
         "scale": scale,
         "command": command(name, scale, seeds),
-        "seeds": list(seeds),
+        "seeds": held,
         "data": {"name": table.data, "train": first.data.limit or "all", "test": "all"},
         "batch_size": first.training.batch_size,
         "measures": list(table.measures),
         "hardware": hardware(device),
         "software": software(),
         "training_minutes": round(seconds / 60, 1),
-        "not_run": [f"{row.name}, seed {s}" for row in table.rows for s in seeds if s not in runs[row.name]],
+        "not_run": [f"{row.name}, seed {s}" for row in table.rows for s in held if s not in runs[row.name]],
         "correlations": correlations(rows),
+        "controls": controls if runs[CONTROLS] else None,
         "rows": rows,
     }
 
 
 def _summary(table: Table, row: Row, runs: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    measured: dict[str, Any] = {}
-    for column in columns(table):
-        values = [v for v in (_figure(run["measures"], column) for run in runs.values()) if v is not None]
-        measured[column] = {
-            "mean": round(statistics.mean(values), 4) if values else None,
-            "sd": round(statistics.stdev(values), 4) if len(values) > 1 else None,
-            "seeds": [round(v, 4) for v in values],
-        }
+    measured = {column: _spread(_figures(runs, column)) for column in columns(table)}
     return {
         "name": row.name,
         "recipe": row.recipe,
         "changes": dict(row.changes),
         "measured": measured,
         "published": dict(row.published) or None,
-        "runs": {str(seed): run for seed, run in runs.items()},
+        "runs": {str(seed): run for seed, run in sorted(runs.items())},
+    }
+
+
+def _figures(runs: Mapping[int, dict[str, Any]], column: str) -> list[float]:
+    """The figures of a column that are finite, seed by seed."""
+    figures = [_figure(run["measures"], column) for _, run in sorted(runs.items())]
+    return [figure for figure in figures if figure is not None]
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    return {
+        "mean": round(statistics.mean(values), 4) if values else None,
+        "sd": round(statistics.stdev(values), 4) if len(values) > 1 else None,
+        "seeds": [round(v, 4) for v in values],
     }
 
 
@@ -257,6 +303,11 @@ def render(result: Mapping[str, Any]) -> str:
     for row in result["rows"]:
         cells = [_cell(name, found, (row["published"] or {}).get(name)) for name, found in row["measured"].items()]
         lines.append(f"{row['name']:32s}" + "".join(f"{cell:>24s}" for cell in cells))
+    if result["controls"] is not None:
+        cells = [_cell(name, found, None) for name, found in result["controls"]["random_encoder"].items()]
+        lines.append(f"{'random encoder':32s}" + "".join(f"{cell:>24s}" for cell in cells))
+        said = [f"{m} {_cell(f'{m}.', found, None)}" for m, found in result["controls"]["pixels"].items()]
+        lines += [f"{'raw pixels':32s}{', '.join(said)}"] if said else []
     lines += [f"correlation of {pair}: {value:.2f}" for pair, value in result["correlations"].items()]
     return "\n".join(lines)
 
@@ -272,9 +323,21 @@ def _cell(column: str, found: Mapping[str, Any], published: float | None) -> str
     return f"{found['mean'] * factor:.{digits}f}{spread}{there}"
 
 
-def _read(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """(row, seed) -> its run, of an earlier result."""
+def finished(table: Table, scale: Scale, path: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """Row -> seed -> run of an earlier result: those whose configuration is still that of the table."""
+    runs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in (*(row.name for row in table.rows), CONTROLS)}
     if not path.is_file():
-        return {}
-    rows = json.loads(path.read_text(encoding="utf-8")).get("rows", [])
-    return {(row["name"], int(seed)): run for row in rows for seed, run in row.get("runs", {}).items()}
+        return runs
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        raise UserError(f"{path} is not JSON; move it away, or choose another --out") from None
+    by_name = {row.name: row for row in table.rows} | {CONTROLS: table.rows[0]}
+    entries = [(entry["name"], entry.get("runs", {})) for entry in earlier.get("rows", [])]
+    entries.append((CONTROLS, (earlier.get("controls") or {}).get("runs", {})))
+    for name, of_row in entries:
+        for seed, run in of_row.items() if name in by_name else ():
+            same = run["config"] == digest(row_config(table, by_name[name], scale, int(seed)))
+            if same and _has(run["measures"], table):
+                runs[name][int(seed)] = run
+    return runs

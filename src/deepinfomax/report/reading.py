@@ -104,7 +104,7 @@ def read(folder: Path) -> Run:
     return Run(
         folder=folder,
         config=attempt(CONFIG, _config, {}),
-        metrics=attempt(METRICS, _metrics, Metrics()),
+        metrics=attempt(METRICS, read_metrics, Metrics()),
         evaluation=attempt(EVALUATION, _evaluation, {}),
         gallery=attempt(GALLERY, _gallery, None),
         sample=attempt(SAMPLE, _sample, None),
@@ -140,7 +140,8 @@ def _config(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def _metrics(path: Path) -> Metrics:
+def read_metrics(path: Path) -> Metrics:
+    """metrics.jsonl, also one that a kill has cut short."""
     start: dict[str, Any] = {}
     end: dict[str, Any] = {}
     steps: dict[float, dict[str, Any]] = {}

@@ -13,8 +13,9 @@ from deepinfomax.errors import UserError
 
 CONFIG, METRICS, CHECKPOINT = "config.toml", "metrics.jsonl", "checkpoint"
 
-#: fields that may differ between a run and its continuation: they say how long and how loudly, not what is computed
-FREE_ON_RESUME = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every")
+#: fields that may differ between a run and its continuation: they say how long, how loudly and from where, not what is
+#: computed
+FREE_ON_RESUME = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every", "data.root")
 
 
 def create(folder: Path, config: Config) -> None:
