@@ -70,6 +70,18 @@ def test_overrides_as_typed() -> None:
         ({"training.batch_size": "1"}, r"training\.batch_size must be at least 2"),
         ({"training.lr": "-1"}, r"training\.lr must be above 0"),
         ({"training": "3"}, r"training is a section"),
+        ({"training.steps": "0"}, r"training\.steps must be at least 1, not 0"),
+        ({"training.log_every": "0"}, r"training\.log_every must be at least 1"),
+        ({"training.warmup": "-5"}, r"training\.warmup must be at least 0"),
+        ({"training.betas": "[2, 3]"}, r"training\.betas must be two numbers from 0 to below 1, not \[2\.0, 3\.0\]"),
+        ({"training.weight_decay": "-1"}, r"training\.weight_decay must be 0 or more"),
+        ({"training.lr": "inf"}, r"training\.lr must be above 0"),
+        ({"training.trackers": '["tensorbord"]'}, r"'tensorbord' is unknown; did you mean 'tensorboard'\?"),
+        ({"seed": "-1"}, r"seed must be 0 or more"),
+        ({"local.units": "0"}, r"objective\.local\.units must be 1 or more, not 0"),
+        ({"local.tau": "-1"}, r"objective\.local\.tau must be 0 or more"),
+        ({"prior.penalty": "-1"}, r"objective\.prior\.penalty must be 0 or more"),
+        ({"encoder.y": "0"}, r"encoder\.y must be 1 or more"),
     ],
 )
 def test_misspelt_or_wrong_is_one_line(change: dict, message: str) -> None:

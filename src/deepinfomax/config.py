@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import math
 import tomllib
 import typing
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import pydantic
 import tomli_w
+from accelerate.utils import LoggerType
 
 from deepinfomax import encoders
 from deepinfomax.data.augmentation import Augmentation
@@ -24,6 +26,8 @@ from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.objectives.occlusion import Occlusion
 
+#: what Hugging Face Accelerate can log to
+TRACKERS = tuple(str(kind.value) for kind in LoggerType if kind != LoggerType.ALL)
 #: arguments of an objective that a run finds out by itself
 FROM_THE_RUN = ("shapes", "image_shape", "classes", "images")
 
@@ -100,17 +104,42 @@ def resolve(config: Config) -> Config:
         weight = _number(given.get("weight", 1.0), f"objective.{key}.weight")
         rest = {k: v for k, v in given.items() if k != "weight"}
         objective[key] = {"weight": weight, **settings(OBJECTIVES[key], rest, f"objective.{key}")}
+        _check_sizes(objective[key] | {"weight": 1.0}, f"objective.{key}")
     augmentation = settings(Augmentation, checked.augmentation, "augmentation")
     occlusion = None if checked.occlusion is None else settings(Occlusion, checked.occlusion, "occlusion")
-    training = checked.training
-    for path, value, least in (("epochs", training.epochs, 1), ("batch_size", training.batch_size, 2)):
-        if value < least:
-            raise UserError(f"training.{path} must be at least {least}, not {value}")
-    if training.lr <= 0:
-        raise UserError(f"training.lr must be above 0, not {training.lr}")
+    _check_sizes(encoder, "encoder")
+    _check_training(checked.training)
+    if checked.seed < 0:
+        raise UserError(f"seed must be 0 or more, not {checked.seed}")
     return dataclasses.replace(
         checked, encoder=encoder, objective=objective, augmentation=augmentation, occlusion=occlusion
     )
+
+
+def _check_sizes(section: Mapping[str, Any], where: str) -> None:
+    """Of an encoder or objective: what is counted is at least one, what is measured is finite and not negative."""
+    for name, value in section.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        least = 1 if isinstance(value, int) and name != "seed" else 0
+        if not least <= value < math.inf:
+            raise UserError(f"{where}.{name} must be {least} or more, not {value}")
+
+
+def _check_training(training: Training) -> None:
+    for name, least in (("epochs", 1), ("steps", 1), ("batch_size", 2), ("log_every", 1), ("warmup", 0)):
+        value = getattr(training, name)
+        if value is not None and value < least:
+            raise UserError(f"training.{name} must be at least {least}, not {value}")
+    if not 0 < training.lr < math.inf:
+        raise UserError(f"training.lr must be above 0, not {training.lr}")
+    if not 0 <= training.weight_decay < math.inf:
+        raise UserError(f"training.weight_decay must be 0 or more, not {training.weight_decay}")
+    if not all(0 <= beta < 1 for beta in training.betas):
+        raise UserError(f"training.betas must be two numbers from 0 to below 1, not {list(training.betas)}")
+    unknown = [name for name in training.trackers if name not in TRACKERS]
+    if unknown:
+        raise UserError(f"training.trackers {unknown[0]!r} is unknown{_nearest(unknown[0], TRACKERS)}")
 
 
 def settings(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:

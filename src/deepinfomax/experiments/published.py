@@ -80,7 +80,7 @@ METHODS = {
     "DIM(L) infoNCE": "dim-local",
 }
 _RECALLED = (
-    "published AE, β-VAE and DV rows are recalled, not verified; our β-VAE has β 0.5, which is β 1 beside the whole "
+    "published AE, β-VAE and DV rows are recalled, not verified; our β-VAE has β 0.5, the same as β 1 beside the whole "
     "squared error"
 )
 
