@@ -162,6 +162,9 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
         (["train", "DATA", "training.batch_size", "1"], "training.batch_size must be at least 2"),
         (["train", "DATA", "--recipe", "cpu", "encoder.name", "resnext"], "encoder.name 'resnext' is unknown"),
         (["train", "DATA", "--scale", "smoke", "--device", "abacus"], "there is no device 'abacus' here"),
+        (["train", "DATA", "--scale", "smoke", "training.trackers", '["wandb"]'], "pip install wandb"),
+        (["train", "DATA", "--seed", "-1"], "--seed"),
+        (["train", "DATA", "--config", "a.toml", "--scale", "smoke"], "--scale belongs to --recipe"),
         (["train", "nowhere/at-all"], "nowhere"),
         (["evaluate", "nowhere"], "nowhere"),
         (["embed", "nowhere", "DATA", "--out", "y.npy"], "nowhere"),
@@ -178,6 +181,19 @@ def test_mistakes_are_one_line(
     monkeypatch.chdir(tmp_path)
     assert message in mistake(capsys, *[str(folder) if w == "DATA" else w for w in words])
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_estimate_mi_and_its_mistakes(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    x = str(tmp_path / "x.npy")
+    np.save(x, np.random.default_rng(0).standard_normal((100, 1)))
+    code, out, _ = run(capsys, "estimate-mi", x, x, "--estimator", "ksg", "--json")
+    assert code == 0
+    assert json.loads(out)["nats"] > 2
+    assert "there is no device 'abacus' here" in mistake(capsys, "estimate-mi", x, x, "--device", "abacus")
+    assert "the seed must be 0 or more" in mistake(capsys, "estimate-mi", x, x, "--seed", "-1")
+    labels = str(tmp_path / "labels.npy")
+    np.save(labels, np.arange(100))
+    assert "y has 100 different labels in 100 rows" in mistake(capsys, "estimate-mi", x, labels)
 
 
 def test_bad_images(
@@ -206,6 +222,71 @@ def test_bad_images(
     one.mkdir()
     Image.new("RGB", (16, 16)).save(one / "one.png")
     assert "1 image" in mistake(capsys, "train", str(one), *smoke)
+
+
+def test_training_on_crops_ends_with_a_report_and_can_be_measured(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "run")
+    words = ["train", str(folder), "--scale", "smoke", "--device", "cpu", "--out", out, *SMALL]
+    assert run(capsys, *words, "augmentation.crop", "12")[0] == 0
+    with np.load(tmp_path / "run/gallery.npz") as gallery:
+        assert gallery["images"].shape == (48, 3, 12, 12)
+    assert (tmp_path / "run/report.html").is_file()
+    words = ["evaluate", out, "--measures", "knn", "--scale", "smoke", "--controls", "none", "--levels", "y"]
+    assert run(capsys, *words)[0] == 0
+
+
+def test_a_file_of_embeddings_is_measured_beside_itself(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    file, beside = str(tmp_path / "y.npz"), tmp_path / "y.npz.evaluation.json"
+    labels = rng.integers(-1, 3, 90)
+    np.savez(file, embedding=rng.normal(size=(90, 4)) + 9 * labels[:, None], label=labels)
+    code, out, _ = run(capsys, "evaluate", file, "--measures", "knn")
+    assert code == 0
+    assert str(beside) in out
+    assert "have no label" in out
+    code, out, err = run(capsys, "evaluate", file, "--measures", "knn,rank", "--controls", "none", "--json")
+    assert code == 0
+    assert "knn" not in err  # it was there already
+    assert json.loads(out) == json.loads(beside.read_text()) | {"file": str(beside)}
+    assert json.loads(out)["measures"].keys() == {"knn", "rank"}
+    before = beside.read_text()
+    for words in (["--levels", "y"], ["--controls", "pixels"], ["--limit", "9"], ["--data", "digits"]):
+        assert f"has no use for {words[0]}: leave it out" in mistake(capsys, "evaluate", file, *words)
+    assert "no device 'abacus'" in mistake(capsys, "evaluate", file, "--device", "abacus")
+    assert "nothing to measure" in mistake(capsys, "evaluate", file, "--measures", "")
+    assert beside.read_text() == before
+
+
+def test_mistakes_with_a_run(capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in trained.iterdir() if path.is_file()}
+    assert "nothing to measure" in mistake(capsys, "evaluate", str(trained), "--measures", "")
+    assert "unknown --metric 'foo'; choose l1 or cosine" in mistake(
+        capsys, "neighbours", str(trained), "--metric", "foo"
+    )
+    assert "--count 0: ask for one" in mistake(capsys, "neighbours", str(trained), "--count", "0")
+    assert "neither an index nor an image" in mistake(capsys, "neighbours", str(trained), "--query", "none.jpg")
+    assert files == {path.name: path.read_bytes() for path in trained.iterdir() if path.is_file()}
+
+
+def test_the_gallery_is_by_the_metric_asked_for(capsys: pytest.CaptureFixture, trained: Path) -> None:
+    for metric, name in (("cosine", "cosine"), ("l1", "L1")):
+        assert run(capsys, "neighbours", str(trained), "--metric", metric)[0] == 0
+        with np.load(trained / "gallery.npz") as gallery:
+            assert str(gallery["metric"]) == name
+
+
+def test_data_that_cannot_be_read_at_all(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    assert "there is no" in mistake(capsys, "data", str(tmp_path / "nowhere"), "--json")
+    (tmp_path / "bad.png").write_text("no image")
+    assert "1 of 1 images cannot be read" in mistake(capsys, "data", str(tmp_path))
+    Image.new("RGB", (16, 16)).save(tmp_path / "good.png")
+    code, out, _ = run(capsys, "data", str(tmp_path))
+    assert code == 0
+    assert "1 of 2 images cannot be read" in out
 
 
 def test_no_labels(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

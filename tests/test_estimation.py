@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
-from deepinfomax import ksg, readouts
+from deepinfomax import ksg, label_information, readouts
 from deepinfomax.errors import UserError
 from deepinfomax.estimation import (
     ESTIMATORS,
@@ -242,6 +242,74 @@ def test_two_sets_of_labels():
     assert estimate_mi(a, torch.from_numpy(b), "ksg").nats == pytest.approx(truth, abs=0.08)
 
 
+@pytest.mark.parametrize(("classes", "n"), [(3, 300), (10, 1000), (20, 2000)])
+def test_counting_labels_is_not_biased_upwards(classes, n):
+    """Independent labels: the plug-in value is (K - 1)²/2n too high on average."""
+    values, errors = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        result = estimate_mi(rng.integers(0, classes, n), rng.integers(0, classes, n), "ksg")
+        assert result.warning is None
+        values.append(result.nats)
+        errors.append(result.standard_error)
+    plug_in = (classes - 1) ** 2 / (2 * n)
+    assert abs(np.mean(values)) < 0.2 * plug_in + 2 * np.std(values) / math.sqrt(20)
+
+
+def test_labels_too_rare_to_count_say_so():
+    rng = np.random.default_rng(0)
+    result = estimate_mi(rng.integers(0, 100, 1000), rng.integers(0, 100, 1000), "ksg")
+    assert "nats even when shuffled, where the truth is 0" in result.warning
+
+
+def test_information_of_labels_by_loops():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 4, 60)
+    b = (a + rng.integers(0, 2, 60)) % 4
+    plug_in = 0.0
+    for i in set(a):
+        for j in set(b):
+            both = np.mean((a == i) & (b == j))
+            if both > 0:
+                plug_in += both * math.log(both / (np.mean(a == i) * np.mean(b == j)))
+    occurring = len(set(zip(a.tolist(), b.tolist(), strict=True)))
+    corrected = plug_in + (3 + 3 - (occurring - 1)) / 120
+    assert label_information.information(a, b) == pytest.approx(corrected)
+    assert label_information.information(a, a) == pytest.approx(label_information.entropy(a))
+
+
+@pytest.mark.parametrize("name", ["infonce", "dv", "ksg"])
+def test_labels_cap_the_estimate_at_their_entropy(name):
+    rng = np.random.default_rng(0)
+    label = rng.choice(3, 1000, p=[0.5, 0.25, 0.25])
+    x = 4.0 * np.eye(3)[label] + 0.1 * rng.standard_normal((1000, 3))
+    truth = 0.5 * math.log(2) + 0.5 * math.log(4)
+    for sides in ((x, label), (label, x), (label, label * 2 + rng.integers(0, 2, 1000))):
+        result = estimate_mi(*sides, name, **{**FAST, "steps": 60})
+        assert result.cap == pytest.approx(truth, abs=0.03)
+        assert "cap" not in (result.warning or "")
+
+
+@pytest.mark.parametrize("name", ["infonce", "ksg"])
+def test_quantities_are_not_taken_for_labels(name):
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 4000, 1000)
+    for values in (counts, counts.astype(str), np.arange(1000)):
+        with pytest.raises(UserError, match=r"different labels in 1000 rows, .* give quantities as floats") as error:
+            estimate_mi(rng.standard_normal(1000), values, name)
+        assert "\n" not in str(error.value)
+    assert estimate_mi(counts.astype(float), counts.astype(float) ** 2, "ksg", transform="rank").nats > 3
+
+
+def test_rare_labels_leave_the_error_unknown_rather_than_failing():
+    x = np.random.default_rng(0).standard_normal((50, 1))
+    result = estimate_mi(x, np.arange(50) // 5, "ksg")
+    assert math.isfinite(result.nats)
+    assert result.standard_error == math.inf
+    assert "no standard error" in result.warning
+    assert math.isnan(ksg.ksg_labels(x, np.arange(50)))
+
+
 def test_ksg_is_that_of_scikit_learn_in_one_dimension():
     x, y = gaussians(0.7, 1, 500)
     theirs = mutual_info_regression(x, y.ravel(), n_neighbors=3, random_state=0)[0]
@@ -370,6 +438,18 @@ MISTAKES = {
     "leave 5% to train on": (GOOD, GOOD, {"test": 0.9}),
     "50 neighbours": (GOOD, GOOD, {"estimator": "ksg", "neighbours": 50}),
     "x has no columns": (GOOD[:, :0], GOOD, {}),
+    "there is no device 'abacus' here": (GOOD, GOOD, {"device": "abacus"}),
+    "there is no device 'abacus' here; leave": (GOOD, GOOD, {"estimator": "ksg", "device": "abacus"}),
+    "seed must be 0 or more, and below 2\\^63, not -1": (GOOD, GOOD, {"seed": -1}),
+    "seed must be 0 or more": (GOOD, GOOD, {"seed": -1, "estimator": "ksg"}),
+    "seed must be 0 or more, and below": (GOOD, GOOD, {"seed": 2**64}),
+    "lr must be above 0, not -1": (GOOD, GOOD, {"lr": -1}),
+    "lr must be above 0, not nan": (GOOD, GOOD, {"lr": math.nan}),
+    "hidden must be the widths .* not \\(\\)": (GOOD, GOOD, {"hidden": ()}),
+    "hidden must be the widths .* not \\(0,\\)": (GOOD, GOOD, {"hidden": (0,)}),
+    "hidden must be the widths .* not 64": (GOOD, GOOD, {"hidden": 64}),
+    "patience must be at least 1": (GOOD, GOOD, {"patience": 0}),
+    "tau must be above 0": (GOOD, GOOD, {"estimator": "smile", "tau": 0.0}),
 }
 
 

@@ -19,7 +19,8 @@ estimator could not go, and a warning wherever the number should not be believed
 "Yes" means: in expectation over held-out pairs the number does not exceed the mutual information, whatever the critic.
 The plain DV value of a sample lacks that property, because the log of a mean is too low on average; hence the tangent
 (see `readouts`). The caps that are not hard are a caution: no distribution-free lower bound from n samples can exceed
-the order of log n with confidence (McAllester & Stratos 2020, arXiv 1811.04251).
+the order of log n with confidence (McAllester & Stratos 2020, arXiv 1811.04251). With labels on a side, the cap is at
+most their entropy, which no mutual information exceeds. "ksg" of two sets of labels counts them (`label_information`).
 """
 
 import copy
@@ -34,11 +35,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import mutual_info_score
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
 from torch import Tensor, nn
 
-from deepinfomax import bounds, ksg, readouts
+from deepinfomax import bounds, ksg, label_information, readouts
+from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.readouts import Scores
 from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
@@ -51,6 +52,8 @@ BLOCK = 2048
 #: Pairs of the validation part that decide when to stop.
 STOPPING_PAIRS = 512
 FEWEST_PAIRS = 50
+#: Rows per label, on average, below which a column of integers is refused: it is a quantity, or labels too rare to use.
+ROWS_PER_LABEL = 5
 #: Standard deviations beyond which a value is no longer one of a distribution that a network can handle as it is.
 LONG_TAIL = 20
 
@@ -60,9 +63,9 @@ class MIEstimate:
     """Mutual information in nats, and how far it can be trusted."""
 
     nats: float
-    standard_error: float  #: of the held-out pairs' choice, and between seeds where there are several
+    standard_error: float  #: of the held-out pairs' choice, and between seeds where there are several; inf: unknown
     lower_bound: bool  #: whether the value's expectation over held-out pairs cannot exceed the mutual information
-    cap: float  #: nats above which this estimator cannot go, or should not be believed, with so many pairs
+    cap: float  #: nats above which this estimator cannot go, or should not be believed, with so many pairs and labels
     n_train: int
     n_test: int
     estimator: str
@@ -126,8 +129,8 @@ def estimate_mi(
 
     Args:
         x, y: arrays or tensors of n rows: (n, D) numbers, (n,) numbers, or (n,) integers, booleans or strings, which
-            are taken as labels (give integers that are quantities as floats). Row i of both was drawn together; rows
-            are independent of each other.
+            are taken as labels (give integers that are quantities as floats; more labels than a fifth of n are
+            refused). Row i of both was drawn together; rows are independent of each other.
         estimator: one of `NAMES`, or "jsd" for "jsd-nwj"; the table at the top of this module compares them.
         critic: "separable", or "joint": slower by about the batch size, and able to tell any dependence.
         steps: training steps at most; the learning rate falls to zero over them by a cosine.
@@ -149,7 +152,8 @@ def estimate_mi(
         disjoint subsets), joined with the spread between repeats.
 
     Raises:
-        UserError: different lengths, missing or infinite values, too few pairs, a constant column, a bad name.
+        UserError: different lengths, missing or infinite values, too few pairs, a constant column, labels that are
+            nearly all different, a bad name, or a setting out of its range.
     """
     started = time.monotonic()
     name = estimator.lower().replace("_", "-")
@@ -160,11 +164,17 @@ def estimate_mi(
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
     if transform not in ("standard", "rank", "asinh", "none"):
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
+    if not 0 <= seed < 2**63 - repeats:
+        raise UserError(f"the seed must be 0 or more, and below 2^63, not {seed}")
+    on = choose_device(device)
     sides = (_side(x, "x"), _side(y, "y"))
     _check_lengths(len(sides[0]), len(sides[1]))
+    for side, letter in zip(sides, "xy", strict=True):
+        _check_labels(side, letter)
     if name == "ksg":
         return _nearest_neighbours(*sides, transform, neighbours, seed, started)
     _check_settings(steps, batch_size, validation, test, repeats)
+    _check_training(lr, hidden, patience, tau)
     chosen = ESTIMATORS[name]
     if name == "smile":
         chosen = dataclasses.replace(chosen, read=partial(readouts.smile, tau=tau))
@@ -172,12 +182,12 @@ def estimate_mi(
     for one_seed in range(seed, seed + repeats):
         generator = torch.Generator().manual_seed(one_seed)
         parts = _split(len(sides[0]), validation, test, generator)
-        numbers = [_prepare(side, parts.train, transform, device) for side in sides]
+        numbers = [_prepare(side, parts.train, transform, on) for side in sides]
         farthest = max(farthest, *(float(side.abs().max()) for side in numbers))
         train, stop, held_out = ([side[part] for side in numbers] for part in parts)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(one_seed)
-            network = CRITICS[critic](*(side.shape[1] for side in numbers), hidden=hidden).to(device)
+            network = CRITICS[critic](*(side.shape[1] for side in numbers), hidden=hidden).to(on)
         fit = train_critic(
             network,
             chosen,
@@ -190,7 +200,8 @@ def estimate_mi(
             generator=generator,
         )
         results.append((fit, read_critic(network, chosen, held_out, stop, train)))
-    estimate = summarise(name, critic, chosen, results, tuple(range(seed, seed + repeats)), len(train[0]), started)
+    seeds = tuple(range(seed, seed + repeats))
+    estimate = summarise(name, critic, chosen, results, seeds, len(train[0]), started, ceiling=_ceiling(sides))
     if transform != "standard" or farthest <= LONG_TAIL:
         return estimate
     tails = f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
@@ -389,8 +400,13 @@ def summarise(
     seeds: tuple[int, ...],
     n_train: int,
     started: float,
+    *,
+    ceiling: float = math.inf,
 ) -> MIEstimate:
-    """One estimate of all repeats: their mean, the error within and between them, and what speaks against it."""
+    """One estimate of all repeats: their mean, the error within and between them, and what speaks against it.
+
+    `ceiling` is what the truth cannot exceed, in nats: the entropy of a side that is labels.
+    """
     fits, readings = zip(*results, strict=True)
     nats = float(np.mean([r.nats for r in readings]))
     within = float(np.mean([r.standard_error**2 for r in readings]))
@@ -405,10 +421,12 @@ def summarise(
     reasons = []
     if not math.isfinite(nats):
         reasons.append("the value is not finite: use infonce, smile or jsd-lb, or transform='rank'")
-    if hard and nats > 0.7 * cap:
+    if hard and nats > 0.7 * cap and cap < ceiling:
         reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
     if not hard and nats > cap:
         reasons.append(f"above log n_test = {cap:.2f} nats, more than so many held-out pairs can vouch for")
+    if nats > ceiling + 2 * error:
+        reasons.append(f"above the labels' entropy of {ceiling:.2f} nats, which no mutual information exceeds")
     if error > 0.1 * max(1.0, abs(nats)):
         reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs or use infonce or jsd-lb")
     if estimator.read in (readouts.dv, readouts.nwj, readouts.jsd_nwj) and effective < 30:
@@ -425,7 +443,7 @@ def summarise(
         nats=nats,
         standard_error=error,
         lower_bound=estimator.lower_bound,
-        cap=cap,
+        cap=min(cap, ceiling),
         n_train=n_train,
         n_test=readings[0].n_test,
         estimator=name,
@@ -449,29 +467,51 @@ def _nearest_neighbours(
         raise UserError(f"{k} neighbours need more than {subsets * k} pairs, and at least 1 neighbour; you gave {n}")
     rng = np.random.default_rng(seed)
     sides = [side if _is_label(side) else _spread(_transform(side, slice(None), transform), rng) for side in (x, y)]
+    counted = _is_label(x) and _is_label(y)
 
     def value(rows: np.ndarray | slice) -> float:
         one, other = (side[rows] for side in sides)
-        if _is_label(one) and _is_label(other):
-            return float(mutual_info_score(one, other))
+        if counted:
+            return label_information.information(one, other)
         if _is_label(one):
             one, other = other, one
         return ksg.ksg_labels(one, other, k) if _is_label(other) else ksg.ksg(one, other, k)
 
     # Disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019).
     parts = np.array_split(rng.permutation(n), subsets)
-    error = float(np.std([value(part) for part in parts], ddof=1)) / math.sqrt(subsets)
-    nats, cap = value(slice(None)), ksg.cap(n, k)
+    values = np.array([value(part) for part in parts])
+    known = bool(np.isfinite(values).all())  # a subset may hold no rare label twice
+    error = float(np.std(values, ddof=1)) / math.sqrt(subsets) if known else math.inf
+    nats, cap, ceiling = value(slice(None)), ksg.cap(n, k), _ceiling(sides)
     units = sum(1 if _is_label(side) else side.shape[1] for side in sides)
     reasons = []
-    if nats > 0.7 * cap:
+    if nats > 0.7 * cap and cap < ceiling:
         reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
+    if counted:
+        chance = label_information.by_chance(*sides, rng)
+        if abs(chance) > 0.05 * max(1.0, abs(nats)):
+            reasons.append(
+                f"labels this rare read {chance:.2f} nats even when shuffled, where the truth is 0: "
+                "give more pairs or merge labels"
+            )
     if units > 6:
         reasons.append(f"{units} dimensions: nearest neighbours fall far below the truth in so many; train a critic")
-    if error > 0.1 * max(1.0, abs(nats)):
+    if not known:
+        reasons.append("no standard error, since a tenth of the pairs holds no label twice: give more or merge labels")
+    elif error > 0.1 * max(1.0, abs(nats)):
         reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs")
     return MIEstimate(
-        nats, error, False, cap, 0, n, "ksg", None, time.monotonic() - started, "; ".join(reasons) or None, (seed,)
+        nats=nats,
+        standard_error=error,
+        lower_bound=False,
+        cap=min(cap, ceiling),
+        n_train=0,
+        n_test=n,
+        estimator="ksg",
+        critic=None,
+        seconds=time.monotonic() - started,
+        warning="; ".join(reasons) or None,
+        seeds=(seed,),
     )
 
 
@@ -521,11 +561,25 @@ def _is_label(side: np.ndarray) -> bool:
     return side.ndim == 1
 
 
+def _ceiling(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
+    """Nats that mutual information cannot exceed: the smaller entropy of the sides that are labels; inf without any."""
+    return min((label_information.entropy(side) for side in sides if _is_label(side)), default=math.inf)
+
+
 def _check_lengths(n_x: int, n_y: int) -> None:
     if n_x != n_y:
         raise UserError(f"x has {n_x} rows but y has {n_y}: row i of both must have been drawn together")
     if n_x < FEWEST_PAIRS:
         raise UserError(f"{n_x} pairs are too few: give at least {FEWEST_PAIRS}, and thousands for more than 1 nat")
+
+
+def _check_labels(side: np.ndarray, name: str) -> None:
+    """Refuses quantities: as one-hot rows, hardly two alike, they would tell 0 nats and take n² numbers."""
+    if _is_label(side) and (side.max() + 1) * ROWS_PER_LABEL > len(side):
+        raise UserError(
+            f"{name} has {side.max() + 1} different labels in {len(side)} rows, fewer than {ROWS_PER_LABEL} rows each: "
+            f"give quantities as floats, {name}.astype(float), and merge rare labels"
+        )
 
 
 def _check_settings(steps: int, batch_size: int, validation: float, test: float, repeats: int) -> None:
@@ -535,6 +589,17 @@ def _check_settings(steps: int, batch_size: int, validation: float, test: float,
         raise UserError(f"batch_size must be at least 2, not {batch_size}: the others of a batch are the negatives")
     if min(validation, test) <= 0 or validation + test > 0.95:
         raise UserError(f"validation ({validation}) and test ({test}) must be above 0 and leave 5% to train on")
+
+
+def _check_training(lr: float, hidden: tuple[int, ...], patience: int, tau: float) -> None:
+    if not 0 < lr < math.inf:
+        raise UserError(f"lr must be above 0, not {lr}: 5e-4 is usual")
+    if not isinstance(hidden, tuple | list) or not hidden or min(hidden) < 1:
+        raise UserError(f"hidden must be the widths of one layer or more, such as (256, 256), not {hidden!r}")
+    if patience < 1:
+        raise UserError(f"patience must be at least 1 evaluation, not {patience}")
+    if not tau > 0:
+        raise UserError(f"tau must be above 0, not {tau}: 1 and 5 are usual, inf clips nothing")
 
 
 class _Parts(NamedTuple):
@@ -551,7 +616,7 @@ def _split(n: int, validation: float, test: float, generator: torch.Generator) -
     return _Parts(order[n_stop + n_test :], order[:n_stop], order[n_stop : n_stop + n_test])
 
 
-def _prepare(side: np.ndarray, train: Tensor, transform: Transform, device: str) -> Tensor:
+def _prepare(side: np.ndarray, train: Tensor, transform: Transform, device: torch.device) -> Tensor:
     """Numbers transformed by the training pairs' statistics, labels as one-hot rows: (n, D) float32."""
     if _is_label(side):
         return torch.nn.functional.one_hot(torch.from_numpy(side)).float().to(device)

@@ -23,7 +23,7 @@ def ksg_labels(x: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
     """The same for a discrete variable (Ross 2014), in nats: x (n, D), labels (n,) integers.
 
     Neighbours are sought among the same label and counted among all. A label that occurs once tells nothing and is
-    left out; one that occurs at most k times uses as many neighbours as it has.
+    left out; one that occurs at most k times uses as many neighbours as it has. Without any that occurs twice: nan.
     """
     radius = np.zeros(len(x))
     neighbours, same = np.zeros(len(x)), np.zeros(len(x))
@@ -34,6 +34,8 @@ def ksg_labels(x: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
             neighbours[rows], same[rows] = min(k, count - 1), count
             radius[rows] = _radius(x[rows], min(k, count - 1))
     used = same > 0
+    if not used.any():
+        return float("nan")
     m = _within(x[used], x[used], radius[used])
     terms = digamma(neighbours[used]) - digamma(same[used]) - digamma(m)
     return float(digamma(used.sum()) + terms.mean())
