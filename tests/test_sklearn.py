@@ -72,6 +72,23 @@ def test_every_shape_of_x() -> None:
     np.testing.assert_allclose(first, model().fit_transform(grey / 255), atol=1e-5)
 
 
+def test_what_was_cropped_at_random_is_transformed_at_its_centre() -> None:
+    images, _ = data()
+    fitted = model(settings=SETTINGS | {"augmentation.crop": 12}).fit(images)
+    y = fitted.transform(images)
+    assert y.shape == (60, 8)
+    framed = images.copy()
+    framed[:, :2], framed[:, -2:], framed[:, :, :2], framed[:, :, -2:] = 0, 0, 0, 0
+    np.testing.assert_array_equal(fitted.transform(framed), y)
+
+
+@pytest.mark.parametrize("y", [np.linspace(0, 1, 60), np.array([{}] * 60), np.zeros(7)])
+def test_targets_of_any_kind_are_ignored_where_no_objective_asks_for_labels(y: np.ndarray) -> None:
+    images, labels = data()
+    np.testing.assert_array_equal(model().fit(images, y).transform(images), model().fit(images).transform(images))
+    assert model(recipe="supervised").fit(images, labels).transform(images).shape == (60, 8)
+
+
 def test_mistakes() -> None:
     images, _ = data()
     with pytest.raises(UserError, match="say image_shape"):

@@ -92,10 +92,14 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder, or a file of embeddings (.npz, .parquet) with labels.")],
     measures: Annotated[str, typer.Option(help="Comma-separated names.")] = "mlp,linear,knn",
     data: Annotated[str | None, typer.Option(help="Measure on other data than it was trained on.")] = None,
-    levels: Annotated[str, typer.Option(help="Comma-separated: conv, fc, y.")] = "conv,fc,y",
+    levels: Annotated[str | None, typer.Option(help="Comma-separated: conv, fc, y.", show_default="conv,fc,y")] = None,
     controls: Annotated[
-        str, typer.Option(help="Comma-separated: pixels, pixels_pca, random_encoder, supervised; or none.")
-    ] = "pixels,pixels_pca,random_encoder",
+        str | None,
+        typer.Option(
+            help="Comma-separated: pixels, pixels_pca, random_encoder, supervised; or none.",
+            show_default="pixels,pixels_pca,random_encoder",
+        ),
+    ] = None,
     scale: Annotated[str, typer.Option(help="smoke, cpu or paper: how long the probes are trained.")] = "cpu",
     limit: Annotated[int | None, typer.Option(help="Use the first so many training images.")] = None,
     data_root: Root = None,
@@ -103,15 +107,18 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained encoder, each figure beside its controls; writes evaluation.json and the report."""
+    """Measure a trained encoder, each figure beside its controls; writes evaluation.json and the report.
+
+    Of a file of embeddings, writes FILE.evaluation.json beside it.
+    """
     from deepinfomax.evaluation.command import evaluate_command
 
     result, table = evaluate_command(
         run,
         measures=_names(measures),
         data=data,
-        levels=_names(levels),
-        controls=_names(controls),
+        levels=None if levels is None else _names(levels),
+        controls=None if controls is None else _names(controls),
         scale=scale,
         limit=limit,
         data_root=data_root,
@@ -229,9 +236,9 @@ def describe_data(
     as_json: Json = False,
 ) -> None:
     """Say in a few lines what DATA was understood to be."""
-    from deepinfomax.data import describe, render_description
+    from deepinfomax.data import describe_readable, render_description
 
-    found = describe(data, root=data_root, size=size, skip_bad=skip_bad)
+    found = describe_readable(data, root=data_root, size=size, skip_bad=skip_bad)
     _print(found, as_json, text=render_description(found))
 
 

@@ -14,6 +14,8 @@ from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.recipes import recipe
+from deepinfomax.training.command import as_trained
+from deepinfomax.training.learner import needs_labels
 from deepinfomax.training.loop import train
 
 
@@ -37,6 +39,8 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Attributes:
         encoder_: the trained `nn.Module`.
+        config_: the settings it was trained with.
+        image_shape_: (C, H, W) of the images, before any crop.
         n_features_in_: values of one image.
 
     >>> from sklearn.linear_model import LogisticRegression
@@ -71,28 +75,32 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
-        images = self._images(X, y)
+        images = self._images(X, None)
         config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
         changes: dict[str, Any] = {"seed": int(self.random_state), "training.trackers": []}
         if self.steps is not None:
             changes |= {"training.steps": self.steps, "training.epochs": 1_000_000}
         changes["training.batch_size"] = self.batch_size or min(config.training.batch_size, len(images))
         config = configuration.override(config, changes | (self.settings or {}))
+        if needs_labels(config):
+            images = self._images(X, y)
         with tempfile.TemporaryDirectory() as folder:
             self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
+        self.config_ = config
         self.image_shape_ = images.shape
         self.n_features_in_ = int(np.prod(images.shape))
         self._n_features_out = self.transform(X[:2]).shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """(N, units) float32."""
+        """(N, units) float32; of the centre of each image, where training cropped at random."""
         check_is_fitted(self)
         images = self._images(X, None)
         if images.shape != self.image_shape_:
             raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
         if self.level not in ("y", "fc", "conv"):
             raise UserError(f"unknown level {self.level!r}; choose y, fc or conv")
+        images = as_trained(self.config_, images)
         device = choose_device(self.device)
         return embed(self.encoder_, images, levels=(self.level,), device=device)[self.level].numpy()
 

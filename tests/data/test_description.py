@@ -2,8 +2,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from deepinfomax.data import describe, render_description
+from deepinfomax.data import describe, describe_readable, render_description
+from deepinfomax.errors import UserError
 
 
 def test_labelled_parts(tmp_path: Path, draw):
@@ -75,6 +77,18 @@ def test_nothing_there(tmp_path: Path):
     assert found["parts"] == {}
     assert "there is no" in found["problems"][0]
     assert "problem    there is no" in render_description(found)
+
+
+def test_who_must_see_something_is_told_when_there_is_nothing(tmp_path: Path, draw):
+    with pytest.raises(UserError, match="there is no"):
+        describe_readable(tmp_path / "nowhere")
+    (tmp_path / "bad.png").write_text("no")
+    with pytest.raises(UserError, match=r"1 of 1 images cannot be read"):
+        describe_readable(tmp_path)
+    draw(tmp_path / "a.png")
+    assert describe_readable(tmp_path) == describe(tmp_path)
+    draw(tmp_path / "b.png", size=(9, 9))
+    assert describe_readable(tmp_path)["parts"]["train"]["images"] == 3  # of two sizes, which --size mends
 
 
 def test_arrays_and_attributes(tmp_path: Path):

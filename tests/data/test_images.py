@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from deepinfomax.data import ImageSet, normalise
+from deepinfomax.data.images import denormalise
 
 
 def test_normalise_maps_0_and_255_to_the_ends(tmp_path: Path):
@@ -27,3 +28,10 @@ def test_a_part_of_a_set():
     np.testing.assert_array_equal(part.labels, [7, 5])
     np.testing.assert_array_equal(part.images[0], images.images[2])
     assert (part.classes, part.name, part.notes) == (("a",), "x", ("note",))
+
+
+def test_denormalise_undoes_normalise_and_cuts_off_what_no_pixel_has():
+    pixels = np.arange(256, dtype=np.uint8).reshape(256, 1, 1)
+    for images in (normalise(pixels), normalise(pixels).numpy(), pixels):
+        np.testing.assert_array_equal(denormalise(images), pixels)
+    np.testing.assert_array_equal(denormalise(np.array([-3.0, 0.0, 3.0])), np.array([0, 128, 255], np.uint8))

@@ -8,7 +8,7 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.rank import alignment, describe, effective_rank, measure, uniformity
+from deepinfomax.evaluation.rank import IMAGES, alignment, describe, effective_rank, measure, of_vectors, uniformity
 
 
 def with_spectrum(singular: list[float], count: int = 50) -> torch.Tensor:
@@ -69,6 +69,14 @@ def test_mean_cosine_is_over_pairs_and_dead_units_are_counted() -> None:
     cosines = [float(u[i] @ u[j]) for i in range(9) for j in range(9) if i != j]
     assert found["mean_cosine"] == pytest.approx(sum(cosines) / 72, abs=1e-6)
     assert (found["dead_units"], found["units"]) == (1, 4)
+
+
+def test_vectors_are_described_on_as_many_as_images_are() -> None:
+    x = torch.randn(IMAGES["smoke"] + 100, 4, generator=torch.Generator().manual_seed(0))
+    found = of_vectors(x, scale="smoke", seed=2)
+    drawn = np.sort(np.random.default_rng(2).permutation(len(x))[: IMAGES["smoke"]])
+    assert found["n_test"] == IMAGES["smoke"]
+    assert {k: v for k, v in found.items() if k in describe(x)} == describe(x[drawn])
 
 
 def test_of_an_encoder_without_labels() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from planted import images, make_encoder
 from skimage.metrics import structural_similarity
 
+from deepinfomax.data.images import normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import reconstruction
 from deepinfomax.evaluation.frozen import fingerprint
@@ -89,6 +91,22 @@ def test_a_decoder_finds_the_brightness_that_y_holds(tmp_path: Path, monkeypatch
     np.testing.assert_array_equal(originals, chosen)
     difference = originals.mean((1, 2, 3)) - made.mean((1, 2, 3))
     assert np.abs(difference).mean() < 30  # of brightness that is 30, 125 or 220
+
+
+def test_floats_are_measured_and_shown_as_the_pixels_they_stand_for(tmp_path: Path) -> None:
+    pixels = [images(64), images(20, seed=1)]
+    floats = [replace(s, images=normalise(s.images).numpy()) for s in pixels]
+    for name, (train, test) in {"pixels": pixels, "floats": floats}.items():
+        found = measure(make_encoder()(), train, test, scale="smoke", folder=tmp_path / name)
+        assert found["mean_image_mse"] == pytest.approx(_mean_image_mse(pixels), rel=1e-4)
+    shown = [np.load(tmp_path / name / "reconstructions.npz")["images"] for name in ("pixels", "floats")]
+    assert shown[1].dtype == np.uint8
+    np.testing.assert_array_equal(*shown)
+
+
+def _mean_image_mse(pixels) -> float:
+    train, test = (s.images / 255 for s in pixels)
+    return float(((test - train.mean(0)) ** 2).mean())
 
 
 def test_nothing_is_written_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from planted import gaussians, images, make_encoder
+from pyarrow import parquet
 from torch import nn
 
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation import evaluate, evaluate_embeddings, rank, suite
+from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
+from deepinfomax.evaluation.command import render
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
@@ -144,6 +147,23 @@ def test_figures_of_another_evaluation_are_set_aside_never_mixed_or_lost(tmp_pat
     assert (tmp_path / "evaluation.1.json").read_text() == before
 
 
+def test_figures_set_aside_come_back_when_their_turn_comes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out, settings = tmp_path / "evaluation.json", {"measures": ("knn",), "levels": ("y",), "controls": ()}
+    first = run(out=out, **settings)
+    run(out=out, seed=1, **settings)
+    run(out=out, seed=2, **settings)
+    (tmp_path / "evaluation.json.bak").write_text("{}")
+    (tmp_path / "evaluation.old.json").write_text("{}")
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suite, "embed", None)  # nothing is missing, so nothing may be embedded
+        assert run(out=out, quiet=False, **settings) == first
+    assert "evaluation.1.json was of this one: brought back" in capsys.readouterr().err
+    assert json.loads(out.read_text()) == first
+    aside = {json.loads(path.read_text())["seed"] for path in tmp_path.glob("evaluation.[0-9].json")}
+    assert aside == {1, 2}
+
+
 def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def cheat(encoder: nn.Module, *_: Any, **__: Any) -> dict[str, Any]:
         encoder.train()
@@ -158,6 +178,8 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"measures": ()}, "there is nothing to measure; choose of mlp, linear, knn"),
+        ({"levels": ()}, "no level to measure at; choose of conv, fc, y"),
         ({"measures": ("accuracy",)}, "unknown measure 'accuracy'; choose of mlp, linear, knn"),
         ({"measures": ("mlp_5_per_class",)}, "unknown measure"),
         ({"levels": ("top",)}, "unknown level 'top'"),
@@ -211,6 +233,37 @@ def test_constant_units_are_said() -> None:
     result = run(encoder, measures=("knn",), levels=("y",), controls=())
     assert result["measures"]["knn"]["y"]["constant_units"] == 2
     assert result["notes"] == ["knn y: 2 units are the same for every training image and were set to 0"]
+
+
+def test_warnings_are_noted_and_said_and_a_collapse_is_loud(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    found = {"nats": 8.414, "standard_error": 0.123, "warning": "above log n", "warning_sigmoid": None, "seconds": 1.0}
+    monkeypatch.setattr(mine, "measure", lambda *_, **__: found)
+    encoder = fixed()
+    torch.nn.init.zeros_(encoder.y.weight)
+    result = run(encoder, measures=("mine", "rank"), controls=(), quiet=False)
+    err = capsys.readouterr().err
+    assert "mine: 8.41 ± 0.12 nats" in err
+    assert "above log n" in err
+    assert "COLLAPSED" in err
+    assert result["notes"][0] == "mine: warning: above log n"
+    assert result["notes"][1].startswith("rank: y HAS COLLAPSED: its effective rank is ")
+    table = render(result)
+    assert "8.41 ± 0.12" in table
+    assert "COLLAPSED" in table
+    assert "warning: above log n" in table
+
+
+def test_images_are_embedded_once_for_all_measures_of_y_and_no_figure_changes() -> None:
+    encoder, train, test = fixed(), images(150), images(100, seed=1)
+    wholes, seen = ("reconstruction", "rank", "mine", "ndm"), []
+    alone = {name: run(train=train, test=test, measures=(name,), controls=())["measures"][name] for name in wholes}
+    encoder.register_forward_hook(lambda _module, given, _features: seen.append(len(given[0])))
+    result = run(encoder, train, test, measures=("knn", *wholes), levels=("y",), controls=())
+    assert sum(seen) == 150 + 100 + 2 * 100 + 100  # both sets; rank's two views, and reconstruction's own order, of one
+    for name in wholes:
+        assert result["measures"][name] | {"seconds": 0} == alone[name] | {"seconds": 0}
 
 
 def test_attributes_at_every_level_and_of_pixels() -> None:
@@ -269,8 +322,52 @@ def test_the_split_of_embeddings() -> None:
         evaluate_embeddings(Embeddings(x.numpy(), y, np.array(["train"] * 100)), measures=("knn",), quiet=True)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.float64, "NaN", str, object])
+def test_embeddings_without_a_label_are_left_out_and_said(tmp_path: Path, kind: Any) -> None:
+    x, y = gaussians(100)
+    labels = y.astype(np.float64 if kind == "NaN" else kind)
+    labels[:40] = {"NaN": np.nan, str: "", object: None}.get(kind, -1)
+    split = np.array(["train", "test"] * 50)
+    for given in (None, split):
+        result = evaluate_embeddings(Embeddings(x.numpy(), labels, given), measures=("knn",), quiet=True)
+        expected = evaluate_embeddings(
+            Embeddings(x.numpy()[40:], y[40:], None if given is None else given[40:]), measures=("knn",), quiet=True
+        )
+        assert result["measures"]["knn"]["accuracy"] == expected["measures"]["knn"]["accuracy"]
+        assert result["measures"]["knn"]["n_train"] == expected["measures"]["knn"]["n_train"]
+        assert result["notes"] == ['40 embeddings have no label (-1, NaN or "") and were left out']
+    labels[:] = labels[0]
+    with pytest.raises(UserError, match="no labels, so only rank can be measured"):
+        evaluate_embeddings(Embeddings(x.numpy(), labels), quiet=True)
+    assert evaluate_embeddings(Embeddings(x.numpy(), labels), measures=("rank",), quiet=True)["notes"] == []
+
+
+def test_missing_words_of_a_table_are_no_class(tmp_path: Path) -> None:
+    x, y = gaussians(60)
+    words = [None if i < 9 else f"class {label}" for i, label in enumerate(y)]
+    parquet.write_table(pa.table({"embedding": x.tolist(), "label": words}), tmp_path / "x.parquet")
+    result = evaluate_embeddings(tmp_path / "x.parquet", measures=("knn",), quiet=True)
+    assert result["notes"] == ['9 embeddings have no label (-1, NaN or "") and were left out']
+
+
+def test_figures_of_other_labels_are_not_taken_for_these(tmp_path: Path) -> None:
+    x, y = gaussians(60)
+    settings = {"measures": ("knn",), "out": tmp_path / "evaluation.json", "quiet": True}
+    right = evaluate_embeddings(Embeddings(x.numpy(), y), **settings)
+    wrong = evaluate_embeddings(Embeddings(x.numpy(), np.roll(y, 1)), **settings)
+    assert wrong["measures"]["knn"]["accuracy"] < right["measures"]["knn"]["accuracy"]
+
+
+def test_rank_of_embeddings_takes_no_more_of_them_than_of_images() -> None:
+    x, _ = gaussians(3000)
+    found = evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), scale="smoke", quiet=True)
+    assert found["measures"]["rank"]["n_test"] == rank.IMAGES["smoke"]
+
+
 def test_mistakes_with_embeddings() -> None:
     x, y = gaussians(30)
+    with pytest.raises(UserError, match="nothing to measure; choose of mlp"):
+        evaluate_embeddings(Embeddings(x.numpy(), y), measures=(), quiet=True)
     with pytest.raises(UserError, match="no labels, so only rank can be measured"):
         evaluate_embeddings(Embeddings(x.numpy()), quiet=True)
     with pytest.raises(UserError, match="'mine' cannot be measured on embeddings"):

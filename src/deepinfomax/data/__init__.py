@@ -3,7 +3,7 @@
 from deepinfomax.data.arrays import from_array
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
-from deepinfomax.data.description import describe, render_description
+from deepinfomax.data.description import describe, describe_readable, render_description
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.data.loading import load
 from deepinfomax.data.names import NAMES
@@ -14,6 +14,7 @@ __all__ = [
     "Batches",
     "ImageSet",
     "describe",
+    "describe_readable",
     "from_array",
     "load",
     "normalise",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from deepinfomax.data.decoding import survey
 from deepinfomax.data.encoded import PARTS, Encoded, Source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import choose, decode
@@ -28,7 +29,8 @@ def describe(
     Returns:
         `{"data", "labels": bool, "classes": names, "parts": {part: {"images": count, "shape": [C, H, W], "bytes":
         decoded, "labelled": count, "per_class": {name: count}, "notes"}}, "problems": lines}`. A part whose images
-        cannot all be read is described without them; one of several sizes has no shape.
+        cannot all be read is described without them, as one of 0 images where none can; one of several sizes has no
+        shape.
     """
     description: dict[str, Any] = {"data": str(data), "labels": False, "classes": [], "parts": {}, "problems": []}
     problems: list[str] = description["problems"]
@@ -51,6 +53,18 @@ def describe(
             description["classes"] = list(source.classes)
         description["parts"][name] = _described(source, size, channels, skip_bad, cache_dir, problems)
     description["labels"] = any(part.get("labelled") for part in description["parts"].values())
+    return description
+
+
+def describe_readable(data: str | Path, **settings: Any) -> dict[str, Any]:
+    """`describe` of the same arguments, for a person who must have something to look at.
+
+    Raises:
+        UserError: not one image can be read; the line is the first problem.
+    """
+    description = describe(data, **settings)
+    if description["problems"] and not any(part["images"] for part in description["parts"].values()):
+        raise UserError(description["problems"][0])
     return description
 
 
@@ -98,6 +112,8 @@ def _described(
             if str(error) not in problems:
                 problems.append(str(error))
     if images is None:
+        if isinstance(source, Encoded) and survey(source).readable == 0:
+            source = source.take(np.arange(0))
         return {"images": len(source), "notes": list(source.notes), **_label_counts(source)}
     described = {"images": len(images), "shape": list(images.images.shape[1:]), "bytes": images.images.nbytes}
     return described | {"notes": list(images.notes), **_label_counts(images)}

@@ -45,3 +45,12 @@ def normalise(images: Tensor | np.ndarray) -> Tensor:
     if images.is_floating_point():
         return images.to(torch.float32)
     return images.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def denormalise(images: Tensor | np.ndarray) -> np.ndarray:
+    """The inverse of `normalise`, to look at: floats in [-1, 1] of any shape -> uint8, uint8 as it is.
+
+    What lies outside [-1, 1] is cut off.
+    """
+    pixels = images.cpu().numpy() if isinstance(images, Tensor) else images
+    return ((pixels + 1) * 127.5).round().clip(0, 255).astype(np.uint8) if pixels.dtype.kind == "f" else pixels

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
 from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config
-from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -20,11 +18,12 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
-from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.evaluation.neighbours import METRICS, neighbours
+from deepinfomax.evaluation.suite import figure
 from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
 from deepinfomax.training import run_folder
-from deepinfomax.training.command import load_images
+from deepinfomax.training.command import as_trained, load_images
 
 
 def evaluate_command(
@@ -32,18 +31,31 @@ def evaluate_command(
     *,
     measures: Sequence[str],
     data: str | None,
-    levels: Sequence[str],
-    controls: Sequence[str],
+    levels: Sequence[str] | None,
+    controls: Sequence[str] | None,
     scale: Any,
     limit: int | None,
     data_root: Path | None,
     seed: int,
     device: str | None,
 ) -> tuple[dict[str, Any], str]:
-    """Measure a run (or a file of embeddings) and bring its report up to date; returns evaluation.json and a table."""
+    """Measure a run and bring its report up to date; returns evaluation.json and a table.
+
+    Or measure a file of embeddings: its figures go beside it, to FILE.evaluation.json, and are continued there.
+    `levels` and `controls` of None are all levels, and those controls that cost little.
+    """
     if run.is_file():
-        found = evaluate_embeddings(run, measures=measures, scale=scale, seed=seed)
-        return found, render(found)
+        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data}
+        if odd := [name for name, value in given.items() if value not in (None, [])]:
+            raise UserError(
+                f"{run} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
+                "evaluate a run folder"
+            )
+        out = run.with_name(f"{run.name}.evaluation.json")
+        found = evaluate_embeddings(
+            run, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
+        )
+        return found | {"file": str(out)}, f"{render(found)}\n\n{out}"
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, limit)
     train, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
@@ -53,8 +65,8 @@ def evaluate_command(
         train,
         test,
         measures=measures,
-        levels=levels,
-        controls=controls,
+        levels=LEVELS if levels is None else levels,
+        controls=CONTROLS if controls is None else controls,
         scale=scale,
         seed=seed,
         device=choose_device(device),
@@ -66,30 +78,28 @@ def evaluate_command(
     return result, f"{render(result)}\n\n{write_report(run)}"
 
 
+CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
+
+
 def render(evaluation: dict[str, Any]) -> str:
     """evaluation.json for a terminal: the figure of each measure and level, beside those of its controls."""
     subjects = {"trained": evaluation["measures"], **evaluation["controls"]}
     lines = []
     for measure in dict.fromkeys(m for tree in subjects.values() for m in tree):
         levels = [v for v in LEVELS if v in evaluation["measures"].get(measure, {})] or [""]
-        lines.append(f"{measure:26s}" + "".join(f"{level:>10s}" for level in levels))
+        rows = []
         for name, tree in subjects.items():
             if measure not in tree or not isinstance(tree[measure], dict):
                 continue
             cells = [tree[measure].get(level, tree[measure]) if level else tree[measure] for level in levels]
             alike = all(cell is tree[measure] for cell in cells)  # pixels have no levels: one figure for all
-            shown = [_figure(cell) for cell in (cells[:1] if alike else cells)]
-            lines.append(f"  {name:24s}" + "".join(f"{figure:>10s}" for figure in shown))
+            rows.append((name, [(figure(cell) or ("", "-"))[1] for cell in (cells[:1] if alike else cells)]))
+        width = max(10, *(2 + len(cell) for _, cells in rows for cell in cells))
+        lines.append((f"{measure:26s}" + "".join(f"{level:>{width}s}" for level in levels)).rstrip())
+        lines += [f"  {name:24s}" + "".join(f"{cell:>{width}s}" for cell in cells) for name, cells in rows]
     if "accuracy" in evaluation["controls"].get("supervised", {}):
         lines.append(f"{'supervised network':26s}{evaluation['controls']['supervised']['accuracy']:>10.3f}")
     return "\n".join([*lines, *evaluation.get("notes", [])])
-
-
-def _figure(cell: dict[str, Any]) -> str:
-    for key in ("accuracy", "mean_average_precision", "ms_ssim", "nats", "effective_rank"):
-        if isinstance(cell.get(key), int | float):
-            return f"{cell[key]:.3f}"
-    return "-"
 
 
 def maker(run: Path) -> Callable[[], nn.Module] | None:
@@ -138,16 +148,21 @@ def neighbours_command(
     device: str | None,
 ) -> dict[str, Any]:
     """Neighbours of each query at every level, as indices, distances and labels; without queries, a gallery."""
+    if metric not in METRICS:
+        raise UserError(f"unknown --metric {metric!r}; choose {' or '.join(METRICS)}")
+    if count < 1:
+        raise UserError(f"--count {count}: ask for one neighbour or more")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, None)
     images = as_trained(config, load_images(config))
     _same_shape(run, images)
-    write_gallery(encoder, images, run, count=count, seed=seed, device=choose_device(device))
+    asked_for = _queries(queries, images) if queries else None  # a mistake there should leave the gallery as it is
+    write_gallery(encoder, images, run, count=count, metric=metric, seed=seed, device=choose_device(device))
     write_report(run)
     result: dict[str, Any] = {"metric": metric, "gallery": str(run / "gallery.npz"), "report": str(run / "report.html")}
-    if not queries:
+    if asked_for is None:
         return result
-    pictures, titles = _queries(queries, images)
+    pictures, titles = asked_for
     bank = embed(encoder, images, levels=LEVELS, device=choose_device(device))
     asked = embed(encoder, pictures, levels=LEVELS, device=choose_device(device))
     result["queries"] = []
@@ -165,8 +180,7 @@ def neighbours_command(
 
 
 def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[str]]:
-    """Indices into the data set, or image files brought to its shape."""
-    channels, height, width = images.shape
+    """Indices into the data set, or image files brought to its shape, where it is one of images."""
     pictures = []
     for query in queries:
         if query.isdigit():
@@ -174,6 +188,10 @@ def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[s
                 raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
             pictures.append(np.asarray(images.images[int(query)]))
             continue
+        if images.images.dtype != np.uint8 or len(images.shape) != 3:
+            shape = "x".join(map(str, images.shape))
+            raise UserError(f"--query {query} is no index, and no image can be compared with data of {shape}: give one")
+        channels, height, width = images.shape
         try:
             with Image.open(query) as opened:
                 picture = opened.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BOX)
@@ -193,15 +211,6 @@ def _data_of(config: Config, data: str | None, root: Path | None, limit: int | N
     if limit is not None:
         changes["limit"] = limit
     return replace(config, data=replace(config.data, **changes))
-
-
-def as_trained(config: Config, images: ImageSet) -> ImageSet:
-    """The view of each image that matches training's, without chance: the centre where training cropped at random."""
-    view = Augmentation(**config.augmentation).eval()
-    if view.output_shape(images.shape) == images.shape:
-        return images
-    parts = [view(torch.from_numpy(np.array(images.images[i : i + 1000]))) for i in range(0, len(images), 1000)]
-    return replace(images, images=torch.cat(parts).numpy())
 
 
 def _same_shape(run: Path, images: ImageSet) -> None:

@@ -1,16 +1,18 @@
 """What the report shows of a representation: sample images with their neighbours, and a sample of y."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.neighbours import neighbours
 from deepinfomax.features import LEVELS
 
+NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
 GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
 
 
@@ -22,10 +24,15 @@ def write_gallery(
     bank: int = 1000,
     queries: int = 12,
     count: int = 6,
+    metric: str = "l1",
+    view: Callable[[ImageSet], ImageSet] | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> None:
     """Write gallery.npz and embeddings_sample.npz into a run folder, for `deepinfomax.report`.
+
+    A sheet of pictures needs pictures: of sequences, volumes and other data without height and width only the sample
+    of y is written.
 
     Args:
         encoder: images in [-1, 1] -> Features.
@@ -33,23 +40,32 @@ def write_gallery(
         run: the folder.
         queries: how many of the bank are shown with `count` neighbours each; one of each class in turn where there are
             labels.
+        metric: "l1" or "cosine", see `neighbours`. L1 is the paper's (A.4), where y is matched to a uniform prior.
+        view: makes of the bank's images what the encoder takes, where that is not the images themselves.
+        seed: draws the bank and the queries.
+        device: where the encoder runs; None: the CPU.
+
+    Raises:
+        UserError: an unknown metric, or features that are not finite.
     """
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(images))[:bank])
     part = images.take(chosen)
+    if view is not None:
+        part = view(part)
     embedded = embed(encoder, part, levels=LEVELS, device=device or "cpu")
     count = min(count, len(part) - 1)
     query = _one_of_each(part.labels, min(queries, len(part)), rng)
-    # L1 as in the paper's analysis (A.4), where y is matched to a uniform prior; the query itself comes first.
     found: dict[str, np.ndarray] = {
         f"neighbours_{level}": _without_self(
-            neighbours(vectors[torch.from_numpy(query)], vectors, count + 1, "l1")[0].numpy(), query
+            neighbours(vectors[torch.from_numpy(query)], vectors, count + 1, metric)[0].numpy(), query
         )
         for level, vectors in embedded.items()
     }
     labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
-    small = _small(np.ascontiguousarray(part.images))
-    _savez(run / GALLERY, images=small, query=query, metric=np.array("L1"), **labels, **found)
+    if len(part.shape) == 3:
+        small = denormalise(_small(part.images))
+        _savez(run / GALLERY, images=small, query=query, metric=np.array(NAMES[metric]), **labels, **found)
     _savez(run / SAMPLE, y=embedded["y"].numpy().astype(np.float32))
 
 

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.estimation import ESTIMATORS, read_critic, summarise, train_critic
-from deepinfomax.evaluation.embeddings import embed
-from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
+from deepinfomax.evaluation.embeddings import YOf
+from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, sample, seeded
 from deepinfomax.vector_critics import JointCritic
 
 # The paper gives no schedule for MINE; "paper" is the size of its other measures.
@@ -86,10 +86,14 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
+    y_of: YOf | None = None,
 ) -> dict[str, Any]:
     """I(x; y) of an encoder by DV, in nats.
 
     The critic is trained on `train` but for a tenth, which stops it, and read out on `test`.
+
+    Args:
+        y_of: what may have y of whole sets already; None: it is embedded here.
 
     Returns:
         nats (DV on test images, the paper's figure), standard_error, lower_bound_nats (DV with its log by the tangent
@@ -105,12 +109,12 @@ def measure(
         raise UserError(f"mine needs 100 training and 50 test images or more, not {len(train)} and {len(test)}")
     rng = np.random.default_rng(seed)
     images, held_out = (
-        data.take(np.sort(rng.permutation(len(data))[: settings[limit]]))
-        for data, limit in ((train, "images"), (test, "test_images"))
+        sample(data, settings[limit], rng) for data, limit in ((train, "images"), (test, "test_images"))
     )
-    y = embed(encoder, images, levels=("y",), device=device)["y"]
+    y_of = y_of or YOf(encoder, device)
+    y = y_of(images)
     standardise = Standardiser.of(y)
-    y_test = standardise(embed(encoder, held_out, levels=("y",), device=device)["y"])
+    y_test = standardise(y_of(held_out))
     pairs = [torch.from_numpy(np.array(images.images)).to(device), standardise(y).to(device)]
     test_pairs = [torch.from_numpy(np.array(held_out.images)).to(device), y_test.to(device)]
     results, seeds = [], tuple(range(seed, seed + settings["repeats"]))

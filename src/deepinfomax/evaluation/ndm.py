@@ -23,7 +23,7 @@ from deepinfomax import bounds
 from deepinfomax.critics import Mlp
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import check_finite, embed
+from deepinfomax.evaluation.embeddings import YOf, check_finite
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
 
 # "paper": batches of 10000, Adam 1e-4, times 0.1 at 500 and 750. The authors' framework counts epochs, 5 batches each.
@@ -193,8 +193,12 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
+    y_of: YOf | None = None,
 ) -> dict[str, Any]:
     """The dependence among the units of an encoder's y, without and with a sigmoid on it.
+
+    Args:
+        y_of: what has y of both sets already; None: it is embedded here.
 
     Returns:
         nats (DV, the paper's figure), standard_error, lower_bound_nats, gaussian_nats, train_nats and warning without
@@ -203,7 +207,8 @@ def measure(
     """
     started = time.monotonic()
     settings = choose(SETTINGS, scale)
-    y, held_out = (embed(encoder, data, levels=("y",), device=device)["y"] for data in (train, test))
+    y_of = y_of or YOf(encoder, device)
+    y, held_out = y_of(train), y_of(test)
     results: dict[str, Any] = {}
     for suffix, sigmoid in (("", False), ("_sigmoid", True)):
         found = ndm(y, held_out, sigmoid=sigmoid, seed=seed, device=device, **settings)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import Scale
 
@@ -21,6 +22,7 @@ __all__ = [
     "choose",
     "few_in_name",
     "few_per_class",
+    "sample",
     "seeded",
     "standardised",
 ]
@@ -117,6 +119,12 @@ def few_per_class(labels: np.ndarray | Tensor, count: int, seed: int) -> Tensor:
     labels = np.asarray(labels)
     chosen = [rng.permutation(np.flatnonzero(labels == c))[:count] for c in np.unique(labels)]
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
+
+
+def sample(images: ImageSet, count: int | None, rng: np.random.Generator) -> ImageSet:
+    """`count` of the images in their order, drawn by `rng`; the set itself where it has no more, or for None."""
+    chosen = np.sort(rng.permutation(len(images))[:count])  # drawn in any case: what rng gives next is the same
+    return images if len(chosen) == len(images) else images.take(chosen)
 
 
 def few_in_name(measure: str) -> tuple[str, int | None]:

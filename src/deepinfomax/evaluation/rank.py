@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import embed
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_scale, seeded
+from deepinfomax.evaluation.embeddings import YOf, embed
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_scale, sample, seeded
 from deepinfomax.features import effective_rank
 
 __all__ = ["alignment", "describe", "effective_rank", "measure", "uniformity"]
@@ -65,6 +65,22 @@ def describe(vectors: Tensor) -> dict[str, Any]:
     }
 
 
+def of_vectors(vectors: Tensor, *, scale: Scale = "cpu", seed: int = 0) -> dict[str, Any]:
+    """`describe` of embeddings (N, D) whose images are not at hand, on as many of them as `measure` takes of images.
+
+    Returns:
+        the figures of `describe`, n_test, protocol, seconds.
+    """
+    began = time.perf_counter()
+    drawn = np.random.default_rng(seed).permutation(len(vectors))[: IMAGES[check_scale(scale)]]
+    part = vectors[np.sort(drawn)]
+    return describe(part) | {
+        "n_test": len(part),
+        "protocol": f"{len(part)} of the test embeddings",
+        "seconds": time.perf_counter() - began,
+    }
+
+
 def measure(
     encoder: nn.Module,
     train: ImageSet,
@@ -73,20 +89,22 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
+    y_of: YOf | None = None,
 ) -> dict[str, Any]:
     """`describe` of y on test images, and the alignment of y under augmentation; the training images play no part.
 
     Alignment is between two views by flip and by crop after a padding of an eighth of the side: the paper's only
     augmentation.
 
+    Args:
+        y_of: what may have y of the whole of `test` already; None: it is embedded here.
+
     Returns:
         the figures of `describe`, alignment, n_test, protocol, seconds.
     """
     began = time.perf_counter()
-    rng = np.random.default_rng(seed)
-    part = test.take(np.sort(rng.permutation(len(test))[: IMAGES[check_scale(scale)]]))
-    y = embed(encoder, part, levels=("y",), device=device)["y"]
-    found = describe(y)
+    part = sample(test, IMAGES[check_scale(scale)], np.random.default_rng(seed))
+    found = describe((y_of or YOf(encoder, device))(part))
     sides = part.images.shape[2:]
     if len(sides) == 2:
         size = min(sides)

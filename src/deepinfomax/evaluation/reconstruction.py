@@ -13,10 +13,10 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.images import ImageSet, denormalise, normalise
 from deepinfomax.decoders import Decoder, decode
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
 
 #: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64; how many epochs
@@ -81,6 +81,7 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
+    y_of: YOf | None = None,
 ) -> dict[str, Any]:
     """Train a decoder from frozen y to images by squared error, and compare what it makes of test images with them.
 
@@ -89,6 +90,7 @@ def measure(
 
     Args:
         folder: where reconstructions.npz goes, some test images and what became of them; None: nowhere.
+        y_of: what may have y of whole sets already; None: it is embedded here.
 
     Returns:
         ms_ssim, ssim, mse (all of values in [0, 1]), mean_image_mse (of answering every image with the mean of the
@@ -108,7 +110,8 @@ def measure(
         raise UserError("one training image is not enough to train a decoder")
     if settings["images"] is not None:
         test = test.take(np.random.default_rng(seed).permutation(len(test))[: settings["images"]])
-    y, y_test = (embed(encoder, s, levels=("y",), device=device)["y"] for s in (train, test))
+    y_of = y_of or YOf(encoder, device)
+    y, y_test = y_of(train), y_of(test)
     standardiser = Standardiser.of(y)
     y, y_test = standardiser(y), standardiser(y_test)
     batch_size = min(settings["batch_size"], len(train))
@@ -133,9 +136,10 @@ def measure(
     decoded = torch.cat([decode(decoder, part.to(device)).cpu() for part in y_test.split(500)])
     originals = normalise(np.array(test.images)).add(1).div(2)
     decoded = decoded.add(1).div(2)
-    mean_image = torch.from_numpy(np.asarray(train.images).mean(0, dtype=np.float64) / 255).float()
+    mean = np.asarray(train.images).mean(0, dtype=np.float64)
+    mean_image = torch.from_numpy((mean + 1) / 2 if train.images.dtype.kind == "f" else mean / 255).float()
     if folder is not None:
-        _save(folder / FILE, np.array(test.images[:SHOWN]), decoded[:SHOWN])
+        _save(folder / FILE, denormalise(test.images[:SHOWN]), decoded[:SHOWN])
     betas = scales(min(shape[1:]))
     return similarity(originals, decoded) | {
         "mean_image_mse": float((originals - mean_image).square().mean()),

@@ -1,6 +1,7 @@
 """evaluation.json: figures are written as soon as they are known, and never computed twice."""
 
 import hashlib
+import itertools
 import json
 import math
 from pathlib import Path
@@ -19,28 +20,37 @@ class Record:
     """The growing contents of evaluation.json, at `out` (nowhere, for None).
 
     A file there with the same data, encoder, scale and seed is continued. Another is set aside as evaluation.1.json and
-    so on: nothing that was computed is lost.
+    so on: nothing that was computed is lost. One set aside earlier comes back, and is continued, when its turn comes.
     """
 
     def __init__(self, head: dict[str, Any], out: Path | None) -> None:
         self.out = out
         self.set_aside: Path | None = None  #: where figures of another evaluation went
+        self.brought_back: Path | None = None  #: where figures of this one were
         self.contents: dict[str, Any] = {"schema": SCHEMA, **head, "measures": {}, "controls": {}, "notes": []}
         if out is None or not out.exists():
             return
-        try:
-            earlier = json.loads(out.read_text(encoding="utf-8"))
-        except ValueError:
-            earlier = None
         here = json.loads(json.dumps(self.contents))  # tuples become lists, as in the file
-        if isinstance(earlier, dict) and all(earlier.get(k) == here[k] for k in KEY):
-            self.contents = here | earlier
-        else:
-            number = 1
-            while (aside := out.with_name(f"{out.stem}.{number}{out.suffix}")).exists():
-                number += 1
-            out.replace(aside)
-            self.set_aside = aside
+        earlier = _read(out)
+        if not _alike(earlier, here):
+            aside = _aside(out)
+            same = [path for path in aside.values() if _alike(_read(path), here)]
+            free = next(n for n in itertools.count(1) if n not in aside)
+            self.set_aside = out.replace(out.with_name(f"{out.stem}.{free}{out.suffix}"))
+            earlier = {}
+            if same:
+                self.brought_back = max(same, key=lambda path: path.stat().st_mtime)
+                earlier = _read(self.brought_back)
+                self.brought_back.replace(out)
+        self.contents = here | earlier
+
+    @property
+    def swapped(self) -> str | None:
+        """What became of other files, in words; None where nothing did."""
+        if self.out is None or self.set_aside is None:
+            return None
+        back = "" if self.brought_back is None else f"; {self.brought_back.name} was of this one: brought back"
+        return f"{self.out} was of other data, encoder, scale or seed: kept as {self.set_aside.name}{back}"
 
     def has(self, path: tuple[str, ...]) -> bool:
         tree: Any = self.contents
@@ -69,6 +79,25 @@ class Record:
         partial = self.out.with_name(f".{self.out.name}.partial")
         partial.write_text(json.dumps(self.contents, indent=1, allow_nan=False), encoding="utf-8")
         partial.replace(self.out)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The contents of a file; nothing for a damaged one."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one.get(key) == other[key] for key in KEY)
+
+
+def _aside(out: Path) -> dict[int, Path]:
+    """The files set aside for `out`, by number."""
+    found = ((path.name.removeprefix(f"{out.stem}.").removesuffix(out.suffix), path) for path in out.parent.iterdir())
+    return {int(name): path for name, path in found if path.name == f"{out.stem}.{name}{out.suffix}" and name.isdigit()}
 
 
 def _plain(value: Any) -> Any:

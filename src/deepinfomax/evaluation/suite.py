@@ -1,5 +1,6 @@
 """`evaluate`: every measure asked for, at every level, beside its controls -> evaluation.json."""
 
+import hashlib
 import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls as controlling
-from deepinfomax.evaluation.embeddings import Embeddings, embed, read_embeddings
+from deepinfomax.evaluation.embeddings import Embeddings, YOf, embed, read_embeddings
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
 from deepinfomax.evaluation.protocol import Scale, check_scale, few_in_name, few_per_class, seeded
@@ -68,7 +69,7 @@ def evaluate(
     The file at `out` is written after every figure and continued where it has the same data, encoder, scale and seed,
     so that a killed evaluation keeps what it finished. Images labelled -1 have no label and are left out. Memory: the
     embeddings of one encoder at the levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy
-    of one level.
+    of one level; then y alone, which measures of the whole encoder share (see `YOf`).
 
     Args:
         measures: of `MEASURES`, or linear_10_per_class and the like (linear, knn, svm, semi_supervised; any number).
@@ -85,8 +86,8 @@ def evaluate(
         features are {level: {"accuracy": fraction, "std": ..., ...}}, those of pixels without the level.
 
     Raises:
-        UserError: unknown names, no labels where they are needed, labels of the wrong number or of one class only,
-            features that are not finite, a control that cannot be had.
+        UserError: unknown names or none, no labels where they are needed, labels of the wrong number or of one class
+            only, features that are not finite, a control that cannot be had.
         EncoderChanged: a measure has altered the encoder it should only look at.
     """
     check_scale(scale)
@@ -100,8 +101,8 @@ def evaluate(
     }
     record = Record(head, out)
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-    if record.set_aside is not None:
-        console.print(f"{out} was of other data, encoder, scale or seed: kept as {record.set_aside.name}", markup=False)
+    if record.swapped:
+        console.print(record.swapped, markup=False)
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
     work = _Work(record, console, scale, seed, device or "cpu")
 
@@ -148,42 +149,50 @@ def evaluate_embeddings(
     """The measures of features, of any embeddings: a file (.npz, .npy, .parquet) or arrays, whoever made them.
 
     Where `split` does not say which rows are for training and which for testing, a fifth of each class, drawn by
-    `seed`, is for testing.
+    `seed`, is for testing. Rows labelled -1, NaN or "" have no label and are left out, with a note; `out` is continued
+    as `evaluate` does.
 
     Returns:
         as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
 
     Raises:
-        UserError: no labels, unknown measures, or those that need images.
+        UserError: no labels, no measures, unknown ones, or those that need images.
     """
     check_scale(scale)
+    if not measures:
+        raise UserError(f"there is nothing to measure; choose of {', '.join(PROBES)}, rank")
     known = [m for m in measures if few_in_name(m)[0] in PROBES or m == "rank"]
     if len(known) < len(measures):
         odd = next(m for m in measures if m not in known)
         raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
     found = source if isinstance(source, Embeddings) else read_embeddings(source)
     name = "embeddings" if isinstance(source, Embeddings) else str(source)
+    # Any encoder may have made these; what identifies them is their bytes.
+    identity = _digest(np.ascontiguousarray(found.vectors, dtype=np.float32))
+    of_labels = _digest(*(column for column in (found.labels, found.split) if column is not None))
+    found, left_out = _rows_with_labels(found)
+    if found.labels is None and any(m != "rank" for m in measures):
+        raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
     vectors = torch.from_numpy(np.ascontiguousarray(found.vectors, dtype=np.float32))
     labels = found.labels
-    if labels is None and any(m != "rank" for m in measures):
-        raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
     train_rows, test_rows, how = _split(found, seed)
     if len(train_rows) == 0 or len(test_rows) == 0:
         raise UserError(f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing")
     data = {"name": name, "units": vectors.shape[1], "split": how}
-    data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}}
-    # Any encoder may have made these; what identifies them is their bytes.
-    identity = fingerprint(nn.ParameterList([nn.Parameter(vectors, requires_grad=False)]))[:16]
+    data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
     record = Record({"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed}, out)
     work = _Work(record, Console(stderr=True, quiet=quiet, highlight=False), scale, seed, device or "cpu")
+    if record.swapped:
+        work.console.print(record.swapped, markup=False)
+    if left_out:
+        record.note(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
     x, x_test = vectors[train_rows], vectors[test_rows]
     if labels is not None:
         sets = (_bare(labels[train_rows], name), _bare(labels[test_rows], name))
         _probes(work, ("measures",), x, x_test, *sets, [m for m in measures if m != "rank"])
-    if "rank" in measures and not record.has(("measures", "rank")):
-        describe_rank = _function("rank.describe")
-        with work.doing("rank"):
-            record.put(("measures", "rank"), describe_rank(x_test))
+    if "rank" in measures:
+        of_vectors = _function("rank.of_vectors")
+        work.measure(("measures", "rank"), lambda: of_vectors(x_test, scale=scale, seed=seed))
     record.write()
     return record.contents
 
@@ -209,10 +218,11 @@ class _Work:
         what = " ".join(path[1:])
         with self.console.status(what):
             found = compute() | more
-        if constant := found.get("constant_units"):
-            self.record.note(f"{what}: {constant} units are the same for every training image and were set to 0")
+        remarks = _remarks(found)
+        for remark in remarks:
+            self.record.note(f"{what}: {remark}")
         self.record.put(path, found)
-        self.console.print(f"{what}: {_headline(found)}", markup=False)
+        self.console.print("\n".join([f"{what}: {_headline(found)}", *(f"  {r}" for r in remarks)]), markup=False)
 
 
 def _subject(
@@ -227,10 +237,14 @@ def _subject(
     folder: Path | None,
 ) -> None:
     """All measures of one encoder; a level is embedded only when a figure of it is missing."""
+    y_of = YOf(encoder, work.device, train, test)
     missing = [v for v in levels if any(not work.record.has((*path, m, v)) for m in of_features)]
     if missing:
         with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
             x, x_test = (embed(encoder, s, levels=missing, device=work.device) for s in (train, test))
+        if "y" in missing:
+            y_of.keep(train, x["y"])
+            y_of.keep(test, x_test["y"])
         for level in missing:
             _probes(work, path, x.pop(level), x_test.pop(level), train, test, of_features, level=level)
     for name in of_wholes:
@@ -239,6 +253,8 @@ def _subject(
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
         if base == "reconstruction":
             settings["folder"] = folder
+        if base != "semi_supervised":
+            settings["y_of"] = y_of
         if few is not None:
             settings["labels_per_class"] = few
 
@@ -330,13 +346,44 @@ def _function(name: str) -> Any:
     return getattr(importlib.import_module(f"deepinfomax.evaluation.{module}"), function)
 
 
+def figure(found: dict[str, Any]) -> tuple[str, str] | None:
+    """The one figure of a measure that a person reads first, as its name and its value with what belongs to it.
+
+    A bound in nats comes with its standard error; the rank of a representation that has collapsed says so.
+    """
+    for name in ("accuracy", "mean_average_precision", "ms_ssim", "ssim", "nats", "effective_rank"):
+        value = found.get(name)
+        if not isinstance(value, int | float):
+            continue
+        if name == "nats":
+            error = found.get("standard_error")
+            return name, f"{value:.2f}" + (f" ± {error:.2f}" if isinstance(error, int | float) else "")
+        return name, f"{value:.3f}" + (" COLLAPSED" if found.get("collapsed") else "")
+    return None
+
+
 def _headline(found: dict[str, Any]) -> str:
     """The figure of a measure and its seconds, for a person."""
-    names = ("accuracy", "mean_average_precision", "ms_ssim", "ssim", "nats", "effective_rank")
-    figures = [f"{n.replace('_', ' ')} {found[n]:.3f}" for n in names if isinstance(found.get(n), int | float)]
-    spread = found.get("std")
-    spread = "" if spread is None else f" ± {spread:.3f}"
-    return f"{figures[0] if figures else 'done'}{spread} ({found.get('seconds', 0):.1f} s)"
+    name, value = figure(found) or ("", "done")
+    spread = "" if found.get("std") is None else f" ± {found['std']:.3f}"
+    shown = f"{value} nats" if name == "nats" else f"{name.replace('_', ' ')} {value}{spread}".strip()
+    return f"{shown} ({found.get('seconds', 0):.1f} s)"
+
+
+def _remarks(found: dict[str, Any]) -> list[str]:
+    """What a person should know before believing the figures of a measure."""
+    remarks = []
+    if constant := found.get("constant_units"):
+        remarks.append(f"{constant} units are the same for every training image and were set to 0")
+    if found.get("collapsed"):
+        remarks.append(
+            f"y HAS COLLAPSED: its effective rank is {found['effective_rank']:.1f} of {found['units']}, the mean "
+            f"cosine between two images {found['mean_cosine']:.3f}"
+        )
+    for suffix in ("", "_sigmoid"):
+        if warning := found.get(f"warning{suffix}"):
+            remarks.append(f"warning{suffix.replace('_', ' of the ')}: {warning}")
+    return remarks
 
 
 def _check_names(
@@ -350,6 +397,10 @@ def _check_names(
         for name in given:
             if name not in known:
                 raise UserError(f"unknown {kind} {name!r}; choose of {', '.join(known)}")
+    if not measures and "supervised" not in controls:
+        raise UserError(f"there is nothing to measure; choose of {', '.join(MEASURES)}, linear_10_per_class")
+    if not levels and any(few_in_name(m)[0] in PROBES for m in measures):
+        raise UserError(f"there is no level to measure at; choose of {', '.join(LEVELS)}")
     needed = [c for c in controls if c in ("random_encoder", "supervised")]
     if needed and make_encoder is None:
         raise UserError(
@@ -399,6 +450,30 @@ def _labelled(images: ImageSet, which: str, record: Record) -> ImageSet:
         return images
     record.note(f"{int((~has).sum()):,} {which} images have no label (-1) and were left out")
     return images.take(np.flatnonzero(has))
+
+
+def _rows_with_labels(found: Embeddings) -> tuple[Embeddings, int]:
+    """The embeddings that have a label, and how many have none; where none has one, all of them as unlabelled."""
+    if found.labels is None or found.labels.ndim > 1:
+        return found, 0
+    has = has_label(found.labels)
+    if not has.any():
+        return found._replace(labels=None), 0
+    split = None if found.split is None else np.asarray(found.split)[has]
+    return Embeddings(found.vectors[has], found.labels[has], split), int((~has).sum())
+
+
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """Labels (N,) of any kind -> (N,) bool: which are neither -1, nor NaN, nor empty words."""
+    return np.array([v not in (None, -1, "", b"") and v == v for v in np.asarray(labels).tolist()], dtype=bool)
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        plain = np.asarray(array).astype(str) if np.asarray(array).dtype == object else np.ascontiguousarray(array)
+        digest.update(f"{plain.dtype} {plain.shape}".encode() + plain.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str]:

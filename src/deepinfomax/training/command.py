@@ -1,16 +1,20 @@
 """`deepinfomax train`: words -> configuration -> images -> run folder."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from accelerate import PartialState
 
 from deepinfomax import config as configuration
 from deepinfomax import data as data_room
 from deepinfomax.config import Config
+from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import recipe as named_recipe
@@ -68,7 +72,8 @@ def train_command(
         from deepinfomax.evaluation.gallery import write_gallery
         from deepinfomax.report import write
 
-        write_gallery(encoder, images, out, seed=config.seed, device=device)
+        view = functools.partial(as_trained, config)
+        write_gallery(encoder, images, out, view=view, seed=config.seed, device=device)
         write(out)
     result = {"run": str(out), "images": len(images), "seconds": round(seconds, 1), "report": str(out / "report.html")}
     result["text"] = f"trained {out} in {seconds:.0f} s; next: deepinfomax evaluate {out}"
@@ -84,6 +89,22 @@ def load_images(config: Config, split: str | None = None) -> ImageSet:
 
 def _free_folder(parent: Path, config: Config) -> Path:
     """parent/DATA-RECIPE, with a number behind it where that is taken."""
+def as_trained(config: Config, images: ImageSet) -> ImageSet:
+    """The view of each image that matches training's, without chance: the centre where training cropped at random.
+
+    A copy of the set in memory, in its own type; the set itself where training changes no shape.
+    """
+    view = Augmentation(**config.augmentation).eval()
+    shape = view.output_shape(images.shape)
+    if shape == images.shape:
+        return images
+    seen = np.empty((len(images), *shape), images.images.dtype)
+    for start in range(0, len(images), 1000):  # a memory map is read in parts
+        part = torch.from_numpy(np.array(images.images[start : start + 1000]))
+        seen[start : start + len(part)] = view(part).numpy()
+    return dataclasses.replace(images, images=seen)
+
+
     base = f"{Path(config.data.source).stem or 'data'}-{config.recipe or 'config'}".replace("/", "-")
     candidate, number = parent / base, 2
     while candidate.exists():

@@ -121,6 +121,11 @@ def _facts(objective: type, images: ImageSet) -> dict[str, Any]:
         facts["images"] = len(images)
     if "classes" in asked:
         if images.labels is None:
+def needs_labels(config: Config) -> bool:
+    """Whether an objective asks how many classes there are; all others ignore labels."""
+    return any("classes" in inspect.signature(OBJECTIVES[name]).parameters for name in config.objective)
+
+
             raise UserError(f"{objective.__name__} needs labels, and {images.name or 'the data'} has none")
         facts["classes"] = len(images.classes) or int(images.labels.max()) + 1
     return facts

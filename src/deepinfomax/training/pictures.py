@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.images import ImageSet, denormalise, normalise
 from deepinfomax.objectives.protocol import Reconstructs, Samples
 from deepinfomax.training.learner import Learner
 
@@ -31,18 +31,13 @@ def write_pictures(learner: Learner, images: ImageSet, augment: torch.nn.Module,
         device = next(learner.encoder.parameters()).device
         chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS])
         shown = augment(normalise(np.array(images.images[chosen])).to(device))
-        found["images"] = _pixels(shown)
-        found["reconstructions"] = _pixels(decoder.reconstruct(learner.encoder(shown)))
+        found["images"] = denormalise(shown)
+        found["reconstructions"] = denormalise(decoder.reconstruct(learner.encoder(shown)))
     if generator is not None:
-        found["samples"] = _pixels(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
+        found["samples"] = denormalise(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
     augment.train()
     learner.train(was_training)
     if found:
         partial = folder / ".generated.partial.npz"
         np.savez_compressed(partial, **found)  # type: ignore[arg-type]
         partial.replace(folder / FILE)
-
-
-def _pixels(images: torch.Tensor) -> np.ndarray:
-    """float (N, C, H, W) in [-1, 1] -> uint8"""
-    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -1,0 +1,60 @@
+"""The gallery: pictures that the report can show, neighbours by the metric asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planted import Flat, images, make_encoder
+
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.evaluation.gallery import write_gallery
+from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.report.reading import _gallery, _sample
+
+
+@pytest.mark.parametrize(("metric", "name"), [("l1", "L1"), ("cosine", "cosine")])
+def test_neighbours_are_by_the_metric_asked_for(tmp_path: Path, metric: str, name: str) -> None:
+    data, encoder = images(30), Flat()
+    write_gallery(encoder, data, tmp_path, count=4, metric=metric)
+    found = _gallery(tmp_path / "gallery.npz")
+    assert found.metric == name
+    y = embed(encoder, data, levels=("y",))["y"]
+    nearest = neighbours(y[torch.from_numpy(found.query)], y, 5, metric)[0].numpy()
+    assert [row[row != own].tolist() for row, own in zip(nearest, found.query, strict=True)] == [
+        row.tolist() for row in found.neighbours["y"]
+    ]
+    with pytest.raises(UserError, match="unknown metric 'l2'"):
+        write_gallery(encoder, data, tmp_path, metric="l2")
+
+
+def test_floats_are_shown_as_the_pixels_they_stand_for(tmp_path: Path) -> None:
+    data = images(30)
+    for name, one in {"pixels": data, "floats": replace(data, images=normalise(data.images).numpy())}.items():
+        (tmp_path / name).mkdir()
+        write_gallery(make_encoder()(), one, tmp_path / name)
+    pixels, floats = (_gallery(tmp_path / name / "gallery.npz") for name in ("pixels", "floats"))
+    np.testing.assert_array_equal(pixels.images, floats.images)
+
+
+@pytest.mark.parametrize("shape", [(2, 40), (1, 6, 6, 6), (9,)])
+def test_what_is_no_picture_has_a_sample_of_y_and_no_sheet(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = ImageSet(np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32))
+    write_gallery(Flat(), data, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["embeddings_sample.npz"]
+    assert _sample(tmp_path / "embeddings_sample.npz").shape == (30, 6)
+
+
+def test_only_the_bank_is_brought_to_what_the_encoder_takes(tmp_path: Path) -> None:
+    seen = []
+
+    def view(part: ImageSet) -> ImageSet:
+        seen.append(len(part))
+        return replace(part, images=part.images[:, :, 2:-2, 2:-2])
+
+    write_gallery(make_encoder(side=12)(), images(50), tmp_path, bank=20, view=view)
+    assert seen == [20]
+    assert _gallery(tmp_path / "gallery.npz").images.shape == (20, 3, 12, 12)
