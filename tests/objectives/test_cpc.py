@@ -11,6 +11,8 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
 from deepinfomax.objectives import Batch
 from deepinfomax.objectives.cpc import ContrastivePredictiveCoding, RowGRU, without_gradient_at
+from deepinfomax.objectives.occlusion import Occlusion
+from deepinfomax.training.learner import Learner
 from play import blobs
 
 SHAPES = Shapes(image=(1, 8, 8), local=(4, 5, 3), conv=(4, 2, 2), fc=(6,), y=(3,))
@@ -197,3 +199,15 @@ def test_a_sequence_has_steps_for_rows():
 def test_maps_and_settings_that_do_not_fit(local, settings, message):
     with pytest.raises(UserError, match=message):
         ContrastivePredictiveCoding(SHAPES._replace(local=local), **settings)
+
+
+def test_a_summary_is_refused_beside_occlusion_which_would_let_it_train_the_encoder():
+    encoder = encoders.build("dcgan", (3, 32, 32), width=4, fc=8, y=6)
+    shapes, occlusion = encoders.shapes_of(encoder, (3, 32, 32)), Occlusion((3, 32, 32))
+    with pytest.raises(UserError, match=r"occlusion takes y from another pass .* set cpc\.summary to false"):
+        Learner(encoder, {"cpc": ContrastivePredictiveCoding(shapes, units=8)}, {"cpc": 1.0}, occlusion)
+    without = ContrastivePredictiveCoding(shapes, units=8, summary=False)
+    _, losses = Learner(encoder, {"cpc": without}, {"cpc": 1.0}, occlusion)(
+        Batch(torch.randn(4, 3, 32, 32), None, torch.arange(4))
+    )
+    assert set(losses) == {"cpc"}

@@ -28,7 +28,8 @@ class ContrastivePredictiveCoding(nn.Module):
     The layers behind the local map (conv where that is another map, fc, y) are on no path of CPC's. What the paper's
     Table 3 probed is not known. With `summary` they are trained by one more term, I(last summaries; y), whose gradient
     stops at the local map and at the summaries: it trains the head, and the rest of the encoder and the autoregression
-    are CPC's alone. Without it they stay as they were initialised, and so do probes of them.
+    are CPC's alone. Without it they stay as they were initialised, and so do probes of them. It cannot be had together
+    with occlusion: y is then of a second pass through the encoder, which no stop at the first one's map would spare.
 
     Args:
         shapes: of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.
@@ -77,6 +78,9 @@ class ContrastivePredictiveCoding(nn.Module):
         self.autoregression = RowGRU(channels)
         self.critics = nn.ModuleList(EncodeAndDot(channels, channels, units, scale) for _ in range(offsets))
         self.summary = EncodeAndDot(channels, shapes.globals[0], units, scale) if summary else None
+        self.single_pass = (
+            "cpc.summary trains the head from the map of the whole image: set cpc.summary to false" if summary else None
+        )
         self.measured: dict[str, Tensor] = {}
 
     def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepinfomax.features import Features, Shapes
 
-__all__ = ["Batch", "Objective", "Reconstructs", "Samples", "Shapes", "TwoPlayer"]
+__all__ = ["Batch", "Objective", "Reconstructs", "Samples", "Shapes", "SinglePass", "TwoPlayer"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,13 @@ class TwoPlayer(Protocol):
     def adversary(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """Scalar losses that the second player minimises; `features` carry no gradient."""
         ...
+
+
+@runtime_checkable
+class SinglePass(Protocol):
+    """An objective that may need y computed from the very map it is given; under occlusion y is of another pass."""
+
+    single_pass: str | None  #: what needs it, and how to do without, for the user; None: nothing does
 
 
 @runtime_checkable

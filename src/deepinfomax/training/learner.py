@@ -14,6 +14,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import OBJECTIVES, Batch, Objective, TwoPlayer
 from deepinfomax.objectives.occlusion import Occlusion
+from deepinfomax.objectives.protocol import SinglePass
 
 
 class Learner(nn.Module):
@@ -24,6 +25,9 @@ class Learner(nn.Module):
         objectives: by name; each owns its critic.
         weights: of each objective; α, β and γ of the paper are those of "global", "local" and "prior" (eq. 8).
         occlusion: hides part of what the global path sees (§4.3); None: it sees all.
+
+    Raises:
+        UserError: occlusion beside an objective that needs y and the maps to be of one pass.
     """
 
     def __init__(
@@ -34,6 +38,10 @@ class Learner(nn.Module):
         occlusion: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        if occlusion is not None:
+            for objective in objectives.values():
+                if isinstance(objective, SinglePass) and objective.single_pass is not None:
+                    raise UserError(f"occlusion takes y from another pass than the maps, but {objective.single_pass}")
         self.encoder = encoder
         self.objectives = nn.ModuleDict(objectives)
         self.occlusion = occlusion
@@ -113,6 +121,11 @@ def build(config: Config, image_shape: tuple[int, ...], images: ImageSet, encode
     return Learner(encoder, objectives, weights, occlusion)
 
 
+def needs_labels(config: Config) -> bool:
+    """Whether an objective asks how many classes there are; all others ignore labels."""
+    return any("classes" in inspect.signature(OBJECTIVES[name]).parameters for name in config.objective)
+
+
 def _facts(objective: type, images: ImageSet) -> dict[str, Any]:
     """What an objective asks to know of the data set: the number of classes, of images."""
     asked = inspect.signature(objective).parameters
@@ -121,11 +134,6 @@ def _facts(objective: type, images: ImageSet) -> dict[str, Any]:
         facts["images"] = len(images)
     if "classes" in asked:
         if images.labels is None:
-def needs_labels(config: Config) -> bool:
-    """Whether an objective asks how many classes there are; all others ignore labels."""
-    return any("classes" in inspect.signature(OBJECTIVES[name]).parameters for name in config.objective)
-
-
             raise UserError(f"{objective.__name__} needs labels, and {images.name or 'the data'} has none")
         facts["classes"] = len(images.classes) or int(images.labels.max()) + 1
     return facts
