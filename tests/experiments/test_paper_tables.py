@@ -8,7 +8,7 @@ import pytest
 
 from deepinfomax import experiments, recipes
 from deepinfomax.errors import UserError
-from deepinfomax.experiments import drawings, tables
+from deepinfomax.experiments import drawings, jsd_and_mi, tables
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 
 
@@ -175,8 +175,13 @@ def test_mistakes(small: Table, tmp_path: Path) -> None:
     assert {"table5", "generator", "sequences", "jsd-and-mi"} <= set(experiments.reproduce("list")["known"])
 
 
-def test_a_simulation_is_written_with_its_provenance(tmp_path: Path) -> None:
+def test_a_simulation_is_written_with_its_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=2, device="cpu")
     assert json.loads((tmp_path / "jsd-and-mi-smoke.json").read_text()) == result
     assert result["command"] == "deepinfomax reproduce jsd-and-mi --scale smoke --seeds 2 --seed 0"
     assert set(result["runs"]) == {"0", "1"}
+    # Seeds that are there are kept, whatever is asked for next.
+    monkeypatch.setattr(jsd_and_mi, "run", lambda scale, seed, out: {"seed": seed})
+    again = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=2, seed=1, device="cpu")
+    assert again["runs"] == result["runs"] | {"2": {"seed": 2}}
+    assert again["seeds"] == [0, 1, 2]

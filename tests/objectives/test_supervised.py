@@ -59,6 +59,17 @@ def test_several_labels_an_image():
     torch.testing.assert_close(loss, sum(expected) / 10)
 
 
+def test_of_several_labels_some_may_be_missing():
+    torch.manual_seed(0)
+    objective, f = Supervised(SHAPES, classes=2, multi_label=True), features(3)
+    labels = torch.tensor([[1, -1], [-1, -1], [0, 1]])
+    loss = objective(f, batch(labels))["supervised"]
+    logits = objective.head(f.y)
+    known = [(logits[0, 0], 1), (logits[2, 0], 0), (logits[2, 1], 1)]
+    torch.testing.assert_close(loss, sum(-logsigmoid(u if yes else -u) for u, yes in known) / 3)
+    assert objective.measured["accuracy"].item() == pytest.approx(sum((u > 0) == bool(yes) for u, yes in known) / 3)
+
+
 def test_an_untrained_head_costs_about_log_classes_and_a_trained_one_little():
     torch.manual_seed(0)
     objective = Supervised(SHAPES, classes=3)

@@ -1,5 +1,6 @@
 """Experiments: the tables, figures and simulations of the paper, and what goes beyond its images."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ def reproduce(
 ) -> dict[str, Any]:
     """Rerun a table, figure or simulation of the paper; returns its figures, beside the published ones where there are.
 
-    The same is written to out/NAME-SCALE.json, pictures beside it.
+    The same is written to out/NAME-SCALE.json, pictures beside it. Seeds that the file holds are not run again: remove
+    it to begin anew.
 
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
@@ -47,18 +49,24 @@ def reproduce(
         return run_table(what, scale=scale, out=out, seeds=numbers, root=data_root, device=device)
     if what not in single:
         raise UserError(f"nothing to reproduce under {what!r}; choose one of {', '.join(known)}")
-    began = time.perf_counter()
-    runs = {str(number): single[what](number, out / f"{what}-{scale}-seed{number}") for number in numbers}
-    result = {
-        "schema": 1,
-        "experiment": what,
-        "scale": scale,
-        "command": command(what, scale, numbers),
-        "seeds": list(numbers),
-        "hardware": hardware(device),
-        "software": software(),
-        "minutes": round((time.perf_counter() - began) / 60, 1),
-        "runs": runs,
-    }
-    write(out / f"{what}-{scale}.json", result)
+    path = out / f"{what}-{scale}.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    runs, minutes = earlier.get("runs", {}), earlier.get("minutes", 0.0)
+    for number in numbers:
+        if str(number) not in runs:
+            began = time.perf_counter()
+            runs[str(number)] = single[what](number, out / f"{what}-{scale}-seed{number}")
+            minutes += (time.perf_counter() - began) / 60
+        result = {
+            "schema": 1,
+            "experiment": what,
+            "scale": scale,
+            "command": command(what, scale, numbers),
+            "seeds": sorted(map(int, runs)),
+            "hardware": hardware(device),
+            "software": software(),
+            "minutes": round(minutes, 1),
+            "runs": runs,
+        }
+        write(path, result)
     return result

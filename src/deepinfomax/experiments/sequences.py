@@ -36,6 +36,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
 from deepinfomax.training.loop import train
+from deepinfomax.training.run_folder import CONFIG
 
 STARTS = 16  #: copies of each closed outline, begun at as many random points
 
@@ -107,7 +108,7 @@ def compare(
     torch.manual_seed(seed)
     name, arguments = settings.encoder["name"], {k: v for k, v in settings.encoder.items() if k != "name"}
     untrained = encoders.build(name, training.shape, **arguments).eval()
-    trained = train(settings, views, out, quiet=True, device="cpu")
+    trained = train(settings, views, out, resume=(Path(out) / CONFIG).is_file(), quiet=True, device="cpu")
     flat, flat_test = (s.images.reshape(len(s), -1) for s in (training, test))
     components = PCA(min(64, *flat.shape), random_state=seed).fit(flat)  # as many as y has units, where there are
     return {

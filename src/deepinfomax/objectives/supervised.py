@@ -13,7 +13,7 @@ from deepinfomax.pairs import at_least_float32, gather_with_gradient
 
 
 class Supervised(nn.Module):
-    """Cross-entropy of a linear head, in nats. Images labelled -1 have no label and take no part.
+    """Cross-entropy of a linear head, in nats. A label of -1 is none and takes no part.
 
     The head stands on y, so that every layer a probe may look at is trained. y is linear in fc: with more classes than
     y has units the head is that much narrower than one on fc, which `level` = "fc" gives (y then stays untrained).
@@ -44,15 +44,19 @@ class Supervised(nn.Module):
         labels = self.checked(batch.labels)
         logits = self.head(getattr(features, self.level).flatten(1))
         logits = at_least_float32(logits)
-        if self.multi_label:
-            right = (logits > 0) == (labels > 0)
-            self.measured = {"accuracy": right.float().mean()}
-            return {"supervised": binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))}
-        # Mean over the labelled images of all processes; a batch without any has a loss of 0, not 0/0.
-        counts = gather_with_gradient((labels >= 0).sum().view(1))
+        known = labels >= 0
+        # Mean over the labels of all processes; a batch without any has a loss of 0, not 0/0.
+        counts = gather_with_gradient(known.sum().view(1))
         labelled = counts.sum().clamp(min=1) / len(counts)
-        self.measured = {"accuracy": (logits.argmax(1) == labels).sum() / (labels >= 0).sum().clamp(min=1)}
-        return {"supervised": cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / labelled}
+        if self.multi_label:
+            right = ((logits > 0) == (labels > 0)) & known
+            target = labels.clamp(min=0).to(logits.dtype)
+            loss = binary_cross_entropy_with_logits(logits, target, known.to(logits.dtype), reduction="sum")
+        else:
+            right = logits.argmax(1) == labels
+            loss = cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+        self.measured = {"accuracy": right.sum() / known.sum().clamp(min=1)}
+        return {"supervised": loss / labelled}
 
     def checked(self, labels: Tensor | None) -> Tensor:
         """The labels, if they are what `multi_label` says; raises UserError otherwise."""
