@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import two_processes
+from deepinfomax.objectives import OBJECTIVES
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
@@ -12,7 +13,8 @@ TORCHRUN += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
 
 
 def test_two_processes_have_the_gradients_of_one() -> None:
-    """Every objective, every bound that pools differently, both pairings; float64, BatchNorm in eval mode."""
+    """Every objective, every bound, both pairings, both players; float64, BatchNorm in eval mode."""
+    assert {case.objective for case in two_processes.CASES.values()} == set(OBJECTIVES)
     command = [*TORCHRUN, str(Path(__file__).with_name("two_processes.py"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -2,47 +2,99 @@
 
 import os
 import sys
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from deepinfomax import encoders
+from deepinfomax.bounds import BOUNDS
 from deepinfomax.features import Features
 from deepinfomax.objectives import OBJECTIVES, Batch
 from deepinfomax.pairs import gather_with_gradient
 
-IMAGE = (3, 16, 16)
+IMAGE, IMAGES = (3, 16, 16), 8
+
+
+@dataclass(frozen=True)
+class Case:
+    objective: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    second_player: bool = False  #: its own loss, by its own parameters, at features without gradient
+    training: bool = False  #: what an objective does in training only; BatchNorm would mix the images of a process
+
+
 CASES = {
     **{
-        f"local {bound} {pairing}": ("local", {"bound": bound, "units": 12, "pairing": pairing})
-        for bound in ("infonce", "jsd", "dv", "nwj", "smile", "chi2")
+        f"local {bound} {pairing}": Case("local", {"bound": bound, "units": 12, "pairing": pairing})
+        for bound in BOUNDS
         for pairing in ("global", "local")
     },
-    "local concat dv": ("local", {"bound": "dv", "critic": "concat", "units": 8}),
-    "local concat infonce": ("local", {"bound": "infonce", "critic": "concat", "units": 8, "pairing": "local"}),
-    "global jsd": ("global", {"bound": "jsd", "units": 8}),
-    "global infonce": ("global", {"bound": "infonce", "units": 8}),
-    "global dv": ("global", {"bound": "dv", "units": 8}),
-    "prior": ("prior", {}),
-    "coordinates": ("coordinates", {"kind": "absolute"}),
-    "supervised": ("supervised", {"classes": 3}),
-    "autoencoder": ("autoencoder", {}),
-    "cpc": ("cpc", {"units": 8}),
+    "local concat dv": Case("local", {"bound": "dv", "critic": "concat", "units": 8}),
+    "local concat infonce": Case("local", {"bound": "infonce", "critic": "concat", "units": 8, "pairing": "local"}),
+    "local places": Case("local", {"units": 12, "places": 3}),
+    **{f"global {bound}": Case("global", {"bound": bound, "units": 8}) for bound in BOUNDS},
+    "prior": Case("prior"),
+    "prior critic": Case("prior", second_player=True),
+    "prior ball critic": Case("prior", {"prior": "ball"}, second_player=True),
+    "coordinates absolute": Case("coordinates", {"kind": "absolute"}),
+    "coordinates relative": Case("coordinates", {"kind": "relative"}),
+    "coordinates places": Case("coordinates", {"kind": "both", "places": 3}),
+    "supervised": Case("supervised", {"classes": 3}),
+    "autoencoder": Case("autoencoder", {"width": 4}),
+    "vae": Case("vae", {"width": 4}),
+    "bigan": Case("bigan", {"width": 4}),
+    "bigan critic": Case("bigan", {"width": 4}, second_player=True),
+    "nat": Case("nat", {"images": IMAGES}, training=True),
+    "cpc": Case("cpc", {"units": 8, "offsets": 1}),
+    "cpc places": Case("cpc", {"units": 8, "offsets": 1, "places": 3}),
 }
 
 
-def build(name: str, settings: dict) -> tuple[nn.Module, nn.Module]:
+class WholeBatchDraws(TorchFunctionMode):
+    """Noise and places are drawn for the whole batch, image by image along the first axis, and each process keeps its
+    own images' part: what one process alone would have drawn.
+    """
+
+    def __init__(self, rank: int, world: int) -> None:
+        super().__init__()
+        self.rank, self.world, self.draws = rank, world, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        drawn = func(*args, **(kwargs or {}))
+        if func not in (torch.rand, torch.randn, torch.randn_like, torch.randint):
+            return drawn
+        self.draws += 1
+        generator = torch.Generator().manual_seed(self.draws)
+        whole = drawn.new_empty(self.world * len(drawn), *drawn.shape[1:])
+        if func is torch.randint:
+            whole.random_(*args[:2], generator=generator)
+        elif func is torch.rand:
+            whole.uniform_(generator=generator)
+        else:
+            whole.normal_(generator=generator)
+        return whole[self.rank * len(drawn) : (self.rank + 1) * len(drawn)]
+
+
+def build(case: Case) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
-    encoder = encoders.build("dcgan", IMAGE, width=4, fc=8, y=6).double().eval()
-    objective = OBJECTIVES[name](encoders.shapes_of(encoder.float(), IMAGE), **settings).double().eval()
-    return encoder.double(), objective
+    encoder = encoders.build("dcgan", IMAGE, width=4, fc=8, y=6).eval()
+    objective = OBJECTIVES[case.objective](encoders.shapes_of(encoder, IMAGE), **case.settings)
+    return encoder.double(), objective.double().train(case.training)
 
 
-def gradients(encoder: nn.Module, objective: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    batch = Batch(images, labels, torch.arange(len(images)))
-    features: Features = encoder(images)
-    sum(objective(features, batch).values()).backward()
+def gradients(case: Case, images: torch.Tensor, labels: torch.Tensor, rank: int, world: int) -> torch.Tensor:
+    """Of the loss of this process's part of the batch, by all parameters."""
+    encoder, objective = build(case)
+    own = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
+    batch = Batch(images[own], labels[own], torch.arange(IMAGES)[own])
+    features: Features = encoder(batch.images)
+    with WholeBatchDraws(rank, world):
+        losses = objective.adversary(features.detach(), batch) if case.second_player else objective(features, batch)
+    sum(losses.values()).backward()
     parameters = [*encoder.parameters(), *objective.parameters()]
     return torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters])
 
@@ -51,27 +103,26 @@ def main() -> None:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(8, *IMAGE, dtype=torch.double, generator=generator).clamp(-1, 1)
-    labels = torch.randint(3, (8,), generator=generator)
-    cases = {k: v for k, v in CASES.items() if v[0] in OBJECTIVES}
-    alone = {case: gradients(*build(*settings), images, labels) for case, settings in cases.items()}
+    images = torch.randn(IMAGES, *IMAGE, dtype=torch.double, generator=generator).clamp(-1, 1)
+    labels = torch.randint(3, (IMAGES,), generator=generator)
+    labels[:3] = -1  # no label: one process has more labelled images than the other
+    alone = {name: gradients(case, images, labels, 0, 1) for name, case in CASES.items()}
 
     dist.init_process_group("gloo")
-    half = slice(rank * 8 // world, (rank + 1) * 8 // world)
-    for case, settings in cases.items():
-        together = gradients(*build(*settings), images[half], labels[half])
+    for name, case in CASES.items():
+        together = gradients(case, images, labels, rank, world)
         dist.all_reduce(together)
         together /= world  # as DistributedDataParallel does
-        error = ((together - alone[case]).norm() / alone[case].norm()).item()
-        assert error < 1e-10, f"{case}: relative gradient error {error:.2g}"
-        assert alone[case].norm() > 0, case
+        error = ((together - alone[name]).norm() / alone[name].norm()).item()
+        assert error < 1e-10, f"{name}: relative gradient error {error:.2g}"
+        assert alone[name].norm() > 0, name
     # A gather without gradients passes no such test: this one has them.
     x = torch.full((1,), float(rank), requires_grad=True)
     (gather_with_gradient(x) * torch.tensor([1.0, 10.0])).sum().backward()
     assert x.grad is not None
     assert x.grad.item() == world * (1.0, 10.0)[rank]
     if rank == 0:
-        print(f"checked {len(cases)} cases: {', '.join(cases)}")
+        print(f"checked {len(CASES)} cases: {', '.join(CASES)}")
     dist.destroy_process_group()
 
 
