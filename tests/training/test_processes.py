@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import two_processes
+
 from deepinfomax.objectives import OBJECTIVES
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
