@@ -10,6 +10,7 @@ from planted import Flat, images, make_encoder
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.command import _queries
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.neighbours import neighbours
@@ -58,3 +59,10 @@ def test_only_the_bank_is_brought_to_what_the_encoder_takes(tmp_path: Path) -> N
     write_gallery(make_encoder(side=12)(), images(50), tmp_path, bank=20, view=view)
     assert seen == [20]
     assert _gallery(tmp_path / "gallery.npz").images.shape == (20, 3, 12, 12)
+
+
+def test_queries_of_what_is_no_picture_are_by_index(tmp_path: Path) -> None:
+    data = ImageSet(np.random.default_rng(0).normal(size=(30, 2, 40)).astype(np.float32))
+    np.testing.assert_array_equal(_queries(["3", "29"], data)[0].images, data.images[[3, 29]])
+    with pytest.raises(UserError, match=r"--query cat.jpg is no index, and data of 2x40 are no images: give an index"):
+        _queries(["cat.jpg"], data)

@@ -255,6 +255,13 @@ def test_warnings_are_noted_and_said_and_a_collapse_is_loud(
     assert "warning: above log n" in table
 
 
+def test_the_table_has_a_block_for_each_measure_and_a_line_for_the_supervised_network() -> None:
+    result = run(measures=("knn", "rank"), controls=("pixels", "supervised"), supervised_steps=2)
+    lines = [line.split() for line in render(result | {"notes": []}).splitlines()]
+    assert [line[0] for line in lines] == ["knn", "trained", "pixels", "rank", "trained", "supervised"]
+    assert [len(line) for line in lines[:3]] == [4, 4, 2]  # pixels have no levels
+
+
 def test_images_are_embedded_once_for_all_measures_of_y_and_no_figure_changes() -> None:
     encoder, train, test = fixed(), images(150), images(100, seed=1)
     wholes, seen = ("reconstruction", "rank", "mine", "ndm"), []

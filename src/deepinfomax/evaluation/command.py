@@ -1,5 +1,6 @@
 """`deepinfomax evaluate`, `embed` and `neighbours`: a run folder and words -> files and figures."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,8 @@ def evaluate_command(
 ) -> tuple[dict[str, Any], str]:
     """Measure a run and bring its report up to date; returns evaluation.json and a table.
 
-    Or measure a file of embeddings: its figures go beside it, to FILE.evaluation.json, and are continued there.
+    Or measure a file of embeddings: its figures go beside it, to FILE.evaluation.json, and are continued there (they
+    are only returned where that folder is read-only).
     `levels` and `controls` of None are all levels, and those controls that cost little.
     """
     if run.is_file():
@@ -51,11 +53,11 @@ def evaluate_command(
                 f"{run} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
                 "evaluate a run folder"
             )
-        out = run.with_name(f"{run.name}.evaluation.json")
+        out = run.with_name(f"{run.name}.evaluation.json") if os.access(run.parent, os.W_OK) else None
         found = evaluate_embeddings(
             run, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
         )
-        return found | {"file": str(out)}, f"{render(found)}\n\n{out}"
+        return found | {"file": out and str(out)}, render(found) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, limit)
     train, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
@@ -94,7 +96,9 @@ def render(evaluation: dict[str, Any]) -> str:
             cells = [tree[measure].get(level, tree[measure]) if level else tree[measure] for level in levels]
             alike = all(cell is tree[measure] for cell in cells)  # pixels have no levels: one figure for all
             rows.append((name, [(figure(cell) or ("", "-"))[1] for cell in (cells[:1] if alike else cells)]))
-        width = max(10, *(2 + len(cell) for _, cells in rows for cell in cells))
+        if not rows:  # not a measure but a fact of the supervised control
+            continue
+        width = max([10, *(2 + len(cell) for _, cells in rows for cell in cells)])
         lines.append((f"{measure:26s}" + "".join(f"{level:>{width}s}" for level in levels)).rstrip())
         lines += [f"  {name:24s}" + "".join(f"{cell:>{width}s}" for cell in cells) for name, cells in rows]
     if "accuracy" in evaluation["controls"].get("supervised", {}):
@@ -190,7 +194,7 @@ def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[s
             continue
         if images.images.dtype != np.uint8 or len(images.shape) != 3:
             shape = "x".join(map(str, images.shape))
-            raise UserError(f"--query {query} is no index, and no image can be compared with data of {shape}: give one")
+            raise UserError(f"--query {query} is no index, and data of {shape} are no images: give an index")
         channels, height, width = images.shape
         try:
             with Image.open(query) as opened:

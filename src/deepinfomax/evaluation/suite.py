@@ -181,9 +181,10 @@ def evaluate_embeddings(
     data = {"name": name, "units": vectors.shape[1], "split": how}
     data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
     record = Record({"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed}, out)
-    work = _Work(record, Console(stderr=True, quiet=quiet, highlight=False), scale, seed, device or "cpu")
+    console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
     if record.swapped:
-        work.console.print(record.swapped, markup=False)
+        console.print(record.swapped, markup=False)
+    work = _Work(record, console, scale, seed, device or "cpu")
     if left_out:
         record.note(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
     x, x_test = vectors[train_rows], vectors[test_rows]
