@@ -87,8 +87,6 @@ def load_images(config: Config, split: str | None = None) -> ImageSet:
     return data_room.load(source, split=split or own, limit=None if split == "test" else limit, **fields)
 
 
-def _free_folder(parent: Path, config: Config) -> Path:
-    """parent/DATA-RECIPE, with a number behind it where that is taken."""
 def as_trained(config: Config, images: ImageSet) -> ImageSet:
     """The view of each image that matches training's, without chance: the centre where training cropped at random.
 
@@ -105,6 +103,8 @@ def as_trained(config: Config, images: ImageSet) -> ImageSet:
     return dataclasses.replace(images, images=seen)
 
 
+def _free_folder(parent: Path, config: Config) -> Path:
+    """parent/DATA-RECIPE, with a number behind it where that is taken."""
     base = f"{Path(config.data.source).stem or 'data'}-{config.recipe or 'config'}".replace("/", "-")
     candidate, number = parent / base, 2
     while candidate.exists():
