@@ -488,7 +488,7 @@ def _nearest_neighbours(
     if nats > 0.7 * cap and cap < ceiling:
         reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
     if counted:
-        chance = label_information.by_chance(*sides, rng)
+        chance = label_information.by_chance(sides[0], sides[1], rng)
         if abs(chance) > 0.05 * max(1.0, abs(nats)):
             reasons.append(
                 f"labels this rare read {chance:.2f} nats even when shuffled, where the truth is 0: "
