@@ -42,6 +42,16 @@ def test_none_and_damaged(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
+def test_leftovers_of_killed_runs_go_and_the_checkpoint_stays(tmp_path: Path) -> None:
+    checkpoint.remove_leftovers(tmp_path / "none")
+    checkpoint.save(tmp_path, {"step": 1})
+    for pid in (1, 4711):
+        (tmp_path / f".{checkpoint.FILE}.{pid}").write_bytes(b"half a fi")
+    checkpoint.remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.FILE]
+    assert checkpoint.load(tmp_path) == {"step": 1}
+
+
 def test_a_failed_write_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(tmp_path, {"step": 1})
 

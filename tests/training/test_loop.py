@@ -5,20 +5,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 import deepinfomax
+from deepinfomax import cli, recipes
 from deepinfomax import config as configuration
-from deepinfomax import recipes
 from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.objectives import LocalInfoMax
-from deepinfomax.training import checkpoint
+from deepinfomax.training import checkpoint, loop
 from deepinfomax.training.loop import Diverged, train
 
 
@@ -80,7 +82,10 @@ def test_resume_is_bit_exact_at_any_step(tmp_path: Path) -> None:
     train(settings, images(), tmp_path / "whole", device="cpu", quiet=True)
     part = tmp_path / "part"
     _interrupted_in(3, settings, part)
+    leftover = part / "checkpoint/.state.safetensors.4711"
+    leftover.write_bytes(b"of a run killed while it saved")
     train(settings, images(), part, resume=True, device="cpu", quiet=True)
+    assert not leftover.exists()
     assert equal(weights(tmp_path / "whole"), weights(part))
     whole, resumed = lines(tmp_path / "whole"), lines(part)
     timeless = {"seconds", "images_per_second", "peak_memory_mb"}
@@ -109,6 +114,31 @@ def _interrupted_in(step: int, settings: Config, run: Path) -> None:
     assert saved is not None
     assert saved["step"] == step
     assert calls == step
+
+
+class ScalingAccelerator(Accelerator):
+    """fp16's gradient scaler, which Accelerate makes on a GPU only; a power of two changes no float32 gradient."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=5)
+
+
+def test_the_gradient_scale_of_fp16_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "Accelerator", ScalingAccelerator)
+    settings = config(**{"training.steps": 4})
+    train(settings, images(), tmp_path / "whole", device="cpu", quiet=True)
+    _interrupted_in(3, settings, tmp_path / "part")
+    between = checkpoint.load(tmp_path / "part/checkpoint")
+    train(settings, images(), tmp_path / "part", resume=True, device="cpu", quiet=True)
+    whole, part = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("whole", "part"))
+    assert between is not None
+    assert between["scaler"]["scale"] == 8.0  # grown once, after 5 of the 6 steps of both players
+    assert between["scaler"]["_growth_tracker"] == 1
+    assert whole is not None
+    assert part is not None
+    assert whole["scaler"] == part["scaler"]
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "part"))
 
 
 KILLED = """
@@ -171,6 +201,32 @@ def test_a_loss_that_is_not_finite_stops_at_once(tmp_path: Path, monkeypatch: py
     assert saved is not None
     assert saved["step"] == 2
     assert all(v.isfinite().all() for v in saved["learner"].values())
+
+
+def test_divergence_exits_with_2_and_keeps_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    run, calls = tmp_path / "run", 0
+    original = LocalInfoMax.forward
+
+    def forward(self, features, batch):
+        nonlocal calls
+        calls += 1
+        losses = original(self, features, batch)
+        return {name: loss * (float("nan") if calls == 3 else 1) for name, loss in losses.items()}
+
+    monkeypatch.setattr(LocalInfoMax, "forward", forward)
+    words = ["train", "digits", "--recipe", "dim-local", "--scale", "smoke", "--device", "cpu", "--out", str(run)]
+    settings = ["training.trackers", "[]", "training.checkpoint_every", "0.0"]
+    monkeypatch.setattr(sys, "argv", ["deepinfomax", *words, *settings])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("deepinfomax: the loss is no longer finite (local nan")
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] == 2
 
 
 def test_mistakes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import two_processes
 
 from deepinfomax.objectives import OBJECTIVES
+from deepinfomax.training import checkpoint
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
@@ -21,6 +22,48 @@ def test_two_processes_have_the_gradients_of_one() -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     for case in two_processes.CASES:
         assert case in done.stdout
+
+
+INTERRUPTED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}]
+import torch
+from test_loop import config, images
+from deepinfomax.objectives import LocalInfoMax
+from deepinfomax.training.loop import train
+
+torch.set_num_threads(1)
+rank, original, calls = os.environ["RANK"], LocalInfoMax.forward, 0
+
+
+def forward(self, features, batch):
+    global calls
+    calls += 1
+    if calls == 2 and rank == "1":
+        os.kill(os.getpid(), signal.SIGINT)
+    return original(self, features, batch)
+
+
+LocalInfoMax.forward = forward
+try:
+    train(config(**{{"training.steps": 50}}), images(), {run!r}, device="cpu", quiet=True)
+except KeyboardInterrupt as stop:
+    print(f"process {{rank}} {{stop}}")
+"""
+
+
+def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Path) -> None:
+    """And the main process saves it, though it was another that was interrupted."""
+    script, run = tmp_path / "interrupted.py", tmp_path / "run"
+    script.write_text(INTERRUPTED.format(tests=str(Path(__file__).parent), run=str(run)))
+    command = [*TORCHRUN, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in range(2):
+        assert f"process {rank} stopped after step 2; continue with --resume" in done.stdout
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] == 2
 
 
 def test_the_train_command_under_torchrun(tmp_path: Path) -> None:

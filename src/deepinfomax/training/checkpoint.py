@@ -31,6 +31,12 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     partial.replace(folder / FILE)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete what runs that were killed while they saved had written so far. No other run may be saving here."""
+    for partial in folder.glob(f".{FILE}.*"):
+        partial.unlink(missing_ok=True)
+
+
 def load(folder: Path) -> dict[str, Any] | None:
     """What `save` wrote, on the CPU; None where there is no checkpoint yet. Raises UserError where it is damaged."""
     path = folder / FILE

@@ -112,7 +112,9 @@ def train(
         run_folder.check_resumable(out, config)
         saved = checkpoint.load(out / run_folder.CHECKPOINT)
         if saved is not None:
-            _restore(saved, learner, optimizers)
+            _restore(saved, learner, optimizers, accelerator.scaler)
+        if main:
+            checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
     elif main:
         run_folder.create(out, config)
     accelerator.wait_for_everyone()
@@ -130,6 +132,8 @@ def train(
     def save(step: int) -> None:
         state = {"step": step, "seconds": seconds(), "learner": learner.state_dict()}
         state["optimizers"] = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+        if accelerator.scaler is not None:  # fp16: a scale grown over thousands of steps, and how long ago it last grew
+            state["scaler"] = accelerator.scaler.state_dict()
         checkpoint.save(out / run_folder.CHECKPOINT, state)
 
     with ExitStack() as stack:
@@ -178,10 +182,11 @@ def train(
                         )
                 accelerator.log({k: v for k, v in values.items() if v is not None}, step=step)
             due = time.perf_counter() - last_saved >= settings.checkpoint_every
-            if main and (due or interrupted or step == steps):
+            stop = _any_process(accelerator, bool(interrupted))
+            if main and (due or stop or step == steps):
                 save(step)
                 last_saved = time.perf_counter()
-            if interrupted:
+            if stop:
                 raise KeyboardInterrupt(f"stopped after step {step}; continue with --resume")
 
         if metrics is not None:
@@ -192,6 +197,19 @@ def train(
             metrics.write("end", {"step": steps, "seconds": seconds(), "images_per_second": total / seconds()})
     accelerator.wait_for_everyone()
     return learner.encoder.cpu().eval()
+
+
+def _any_process(accelerator: Accelerator, asked: bool) -> bool:
+    """Whether any process was asked to stop, so that all of them stop after the same step.
+
+    Else one would leave while the others wait for its gradients for ever, the main process with its unsaved steps
+    among them. Alone it costs nothing; together, a sum of one number after each step's sums of gradients.
+    """
+    if accelerator.num_processes == 1:
+        return asked
+    if asked:
+        accelerator.set_trigger()
+    return bool(accelerator.check_trigger())
 
 
 class _Pace:
@@ -295,7 +313,14 @@ def _step_seed(seed: int, step: int, process: int) -> int:
     return (seed * 2_000_003 + step) * 4_099 + process
 
 
-def _restore(saved: dict[str, Any], learner: Learner, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+def _restore(
+    saved: dict[str, Any],
+    learner: Learner,
+    optimizers: dict[str, torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler | None,
+) -> None:
+    if scaler is not None and "scaler" in saved:
+        scaler.load_state_dict(saved["scaler"])
     try:
         learner.load_state_dict(saved["learner"], strict=True)
         for name, optimizer in optimizers.items():
