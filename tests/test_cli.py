@@ -1,14 +1,18 @@
 """Every command as a person types it: figures on stdout, a mistake in one line with exit code 2."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deepinfomax import cli
+import deepinfomax
+from deepinfomax import cli, recipes
 
 SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "training.trackers", "[]"]
 
@@ -82,6 +86,7 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture) -> None:
         "export",
         "reproduce",
         "data",
+        "recipes",
     ):
         code, out, _ = run(capsys, command, "--help")
         assert code == 0
@@ -183,6 +188,31 @@ def test_mistakes_are_one_line(
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+def test_version_and_recipes(capsys: pytest.CaptureFixture) -> None:
+    assert run(capsys, "--version")[1].strip() == deepinfomax.__version__
+    assert set(json.loads(run(capsys, "recipes", "--json")[1])["recipes"]) == set(recipes.names())
+
+
+def test_ctrl_c_saves_says_so_and_exits_130(folder: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "deepinfomax.cli", "train", str(folder), "--scale", "smoke", "--out", "stopped"]
+    words += ["training.steps", "100000", "training.epochs", "100000", "training.trackers", "[]"]
+    training = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "stopped" / "metrics.jsonl"
+    while training.poll() is None and not (metrics.is_file() and '"step": 2,' in metrics.read_text()):
+        time.sleep(0.05)
+    training.send_signal(signal.SIGINT)
+    _, err = training.communicate(timeout=60)
+    assert training.returncode == 130
+    assert "continue with --resume" in err
+    assert "Traceback" not in err
+    assert (tmp_path / "stopped" / "checkpoint" / "state.safetensors").is_file()
+
+
+def test_a_run_does_not_go_back(capsys: pytest.CaptureFixture, folder: Path, trained: Path) -> None:
+    words = ("train", str(folder), "--resume", "--out", str(trained), "training.steps", "1")
+    assert "would take some back" in mistake(capsys, *words)
+
+
 def test_estimate_mi_and_its_mistakes(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     x = str(tmp_path / "x.npy")
     np.save(x, np.random.default_rng(0).standard_normal((100, 1)))
@@ -190,7 +220,7 @@ def test_estimate_mi_and_its_mistakes(capsys: pytest.CaptureFixture, tmp_path: P
     assert code == 0
     assert json.loads(out)["nats"] > 2
     assert "there is no device 'abacus' here" in mistake(capsys, "estimate-mi", x, x, "--device", "abacus")
-    assert "the seed must be 0 or more" in mistake(capsys, "estimate-mi", x, x, "--seed", "-1")
+    assert "Invalid value for '--seed'" in mistake(capsys, "estimate-mi", x, x, "--seed", "-1")
     labels = str(tmp_path / "labels.npy")
     np.save(labels, np.arange(100))
     assert "y has 100 different labels in 100 rows" in mistake(capsys, "estimate-mi", x, labels)

@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is by default.")]
 #: Every command takes --seed and --device, so that scripts need not know which of them draw or compute.
 Unused = Annotated[str | None, typer.Option(help="Accepted as everywhere; this command neither draws nor computes.")]
@@ -33,6 +33,23 @@ RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 #: typer carries a click of its own and exports only this descendant of the error
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _EXTRA = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from deepinfomax import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -63,7 +80,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/DATA-RECIPE by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     data_root: Root = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -214,7 +231,7 @@ def reproduce(
     scale: Annotated[str, typer.Option(help="smoke, cpu or paper.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Folder of the runs and the result.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
-    seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     data_root: Root = None,
     device: Device = None,
     as_json: Json = False,
@@ -242,13 +259,26 @@ def describe_data(
     _print(found, as_json, text=render_description(found))
 
 
+@app.command()
+def recipes(as_json: Json = False, seed: Unused = None, device: Unused = None) -> None:
+    """List what `train --recipe` knows."""
+    from deepinfomax.recipes import says
+
+    known = says()
+    _print({"recipes": known}, as_json, text="\n".join(f"{name:28s}{what}" for name, what in known.items()))
+
+
 def main() -> None:
     """The entry point: a user's mistake is one line on stderr and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(prog_name="deepinfomax", standalone_mode=False)
+        # typer returns the exit code of Ctrl-C, 130, instead of raising it
+        code = app(prog_name="deepinfomax", standalone_mode=False)
+        if isinstance(code, int) and code:
+            sys.exit(code)
     except UsageError as error:
-        _fail(f"{error.format_message()} See deepinfomax --help.")  # type: ignore[attr-defined]
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        _fail(f"{message}. See deepinfomax --help.")
     except UserError as error:
         _fail(str(error))
     except (typer.Abort, KeyboardInterrupt) as stop:

@@ -84,7 +84,6 @@ def _onnx(run: Path, file: Path) -> Path:
 
 def _hub(run: Path, repo: str) -> str:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     storage.load(run)
     api = HfApi()
@@ -93,6 +92,7 @@ def _hub(run: Path, repo: str) -> str:
         commit = api.upload_folder(
             repo_id=repo, folder_path=run, allow_patterns=[storage.WEIGHTS, storage.DESCRIPTION, "config.toml"]
         )
-    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
-        raise UserError(f"the hub did not take {repo}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # no token, no network, no such owner: each of its own kind, some of the HTTP library's
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the hub did not take {repo}: {reason}") from None
     return str(commit)

@@ -96,6 +96,12 @@ def names() -> list[str]:
     return [DEFAULT, *RECIPES]
 
 
+def says() -> dict[str, str]:
+    """What each recipe is, in a few words."""
+    default = f"{RECIPES['dim-local'].says}, in minutes on two cores; the default"
+    return {DEFAULT: default, **{name: recipe.says for name, recipe in RECIPES.items()}}
+
+
 def recipe(name: str = DEFAULT, scale: Scale | None = None) -> Config:
     """The configuration of that name; "cpu" is DIM(L) with infoNCE at the scale of that name.
 

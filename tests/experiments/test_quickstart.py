@@ -33,6 +33,12 @@ def test_the_verdict_is_honest_either_way(dim: float, words: str) -> None:
     assert words in quickstart.judgement({"measures": cells(dim), "controls": controls})
 
 
+def test_a_second_time_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    with pytest.raises(UserError, match="exists: remove it, or choose another place with --out"):
+        quickstart.run("photos", tmp_path)
+
+
 def test_other_data_have_another_command() -> None:
     with pytest.raises(UserError, match="deepinfomax train DATA"):
         quickstart.stage("imagenet")

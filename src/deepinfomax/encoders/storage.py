@@ -52,9 +52,13 @@ def describe(folder: str | Path) -> dict[str, Any]:
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-        return description if isinstance(description, dict) else {}
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is damaged ({error}); train again or restore it") from None
+    found = description if isinstance(description, dict) else {}
+    missing = [key for key in ("architecture", "arguments", "image_shape", "fingerprint") if key not in found]
+    if missing:
+        raise UserError(f"{path} is damaged (it has no {missing[0]!r}); train again or restore it")
+    return found
 
 
 def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:

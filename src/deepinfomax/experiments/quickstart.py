@@ -51,6 +51,8 @@ def run(
     """Train, measure, report; returns the figures and the verdict. Raises UserError as `train` does."""
     began, out = time.perf_counter(), Path(out)
     config, supervised_steps = stage(data, root=root, seed=seed)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists: remove it, or choose another place with --out")
     say = Console(stderr=True, highlight=False).print
     training, test = load_images(config, "train"), load_images(config, "test")
     classes = len(training.classes)

@@ -41,6 +41,8 @@ def train_command(
         raise UserError("--resume needs --out RUN, the run folder to continue")
     if recipe is not None and config_file is not None:
         raise UserError("give --recipe or --config, not both")
+    if scale is not None and config_file is not None:
+        raise UserError("--scale belongs to --recipe; a --config says all by itself")
     plain = recipe is None and config_file is None and scale is None
     if resume and out is not None and plain:
         config = run_folder.read_config(out)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
@@ -71,6 +72,9 @@ def train(
     settings = config.training
     if device is not None:
         choose_device(device)
+    missing = [name for name in settings.trackers if name not in available_trackers()]
+    if missing:
+        raise UserError(f"training.trackers names {missing[0]}, which is not installed: pip install {missing[0]}")
     AcceleratorState._reset_state()  # else a second run in one process could not have another precision
     accelerator = Accelerator(
         mixed_precision=settings.precision,
@@ -119,6 +123,8 @@ def train(
         run_folder.create(out, config)
     accelerator.wait_for_everyone()
     first_step = saved["step"] if saved is not None else 0
+    if first_step > steps:
+        raise UserError(f"{out} is at step {first_step} already: training.steps {steps} would take some back")
     seconds_before = saved["seconds"] if saved is not None else 0.0
     if settings.compile:
         learner.encoder.compile()
@@ -146,6 +152,8 @@ def train(
                 stack.callback(tracker.finish)
         if metrics is not None and first_step == 0:
             metrics.write("start", _start(config, images, learner, on, accelerator))
+        if settings.steps is not None and steps < settings.steps:
+            progress.say(f"training.epochs {settings.epochs} ends it at step {steps}, before training.steps")
         pace = _Pace(settings.batch_size * processes, first_step)
 
         for step, (pixels, labels, index) in enumerate(_from(batches, first_step, steps), first_step + 1):
@@ -187,7 +195,9 @@ def train(
                 save(step)
                 last_saved = time.perf_counter()
             if stop:
-                raise KeyboardInterrupt(f"stopped after step {step}; continue with --resume")
+                message = f"stopped after step {step}; continue with --resume"
+                progress.say(message)
+                raise KeyboardInterrupt(message)
 
         if metrics is not None:
             write_encoder(learner.encoder, config, image_shape, out)
@@ -197,6 +207,11 @@ def train(
             metrics.write("end", {"step": steps, "seconds": seconds(), "images_per_second": total / seconds()})
     accelerator.wait_for_everyone()
     return learner.encoder.cpu().eval()
+
+
+def available_trackers() -> list[str]:
+    """Those that Accelerate finds installed; it passes over the others without a word."""
+    return [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]
 
 
 def _any_process(accelerator: Accelerator, asked: bool) -> bool:
@@ -264,7 +279,8 @@ class _Step:
         if not math.isfinite(total.item()):  # note: this waits for the device, the price of never stepping on a NaN
             named = ", ".join(f"{name} {loss.item():.4g}" for name, loss in losses.items())
             raise Diverged(
-                f"the loss is no longer finite ({named}); the last checkpoint is kept: lower training.lr, or --resume"
+                f"the loss is no longer finite ({named}); any checkpoint stays as it was: --resume with a lower "
+                "training.lr, or begin anew"
             )
         optimizer = self.optimizers[player]
         optimizer.zero_grad()

@@ -14,8 +14,15 @@ from deepinfomax.errors import UserError
 CONFIG, METRICS, CHECKPOINT = "config.toml", "metrics.jsonl", "checkpoint"
 
 #: fields that may differ between a run and its continuation: they say how long, how loudly and from where, not what is
-#: computed
-FREE_ON_RESUME = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every", "data.root")
+#: computed; and the learning rate, since a run that diverged is mended by a lower one
+FREE_ON_RESUME = (
+    "training.epochs",
+    "training.steps",
+    "training.log_every",
+    "training.checkpoint_every",
+    "training.lr",
+    "data.root",
+)
 
 
 def create(folder: Path, config: Config) -> None:
