@@ -1,6 +1,7 @@
 """Every command as a person types it: figures on stdout, a mistake in one line with exit code 2."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +187,40 @@ def test_mistakes_are_one_line(
     monkeypatch.chdir(tmp_path)
     assert message in mistake(capsys, *[str(folder) if w == "DATA" else w for w in words])
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_a_folder_without_a_test_part_is_measured_on_what_is_held_out(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole", str(tmp_path / "run")
+    shutil.copytree(folder / "train", whole)
+    assert run(capsys, "train", str(whole), "--scale", "smoke", "--out", out, *SMALL)[0] == 0
+    words = ("evaluate", out, "--measures", "knn", "--controls", "none", "--scale", "smoke")
+    assert "set data.holdout 0.1" in mistake(capsys, *words)
+    code, text, _ = run(capsys, *words, "data.holdout", "0.4", "--json")
+    assert code == 0
+    found = json.loads(text)
+    counts = [found["data"][part]["count"] for part in ("train", "test")]
+    assert min(counts) > 10
+    assert sum(counts) == 48
+    assert "trained on the test images too" in found["notes"][0]
+    # A failing call leaves the figures where they are.
+    assert "two classes" in mistake(capsys, *words, "data.holdout", "0.4", "--limit", "1")
+    assert json.loads((Path(out) / "evaluation.json").read_text()) == found
+    assert "only data.FIELD" in mistake(capsys, *words, "training.lr", "1")
+    assert (
+        json.loads(run(capsys, "data", str(whole), "data.holdout", "0.4", "--json")[1])["parts"]["test"]["images"] > 0
+    )
+
+
+def test_images_of_another_size_are_brought_to_the_encoders(
+    capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 50, 40), dtype=np.uint8)
+    np.save(tmp_path / "grey.npy", pixels)
+    words = ("embed", str(trained), str(tmp_path / "grey.npy"), "--out", str(tmp_path / "y.npy"))
+    assert run(capsys, *words)[0] == 0
+    assert np.load(tmp_path / "y.npy").shape == (5, 8)
 
 
 def test_version_and_recipes(capsys: pytest.CaptureFixture) -> None:

@@ -104,8 +104,9 @@ def train(
     _print(result, as_json)
 
 
-@app.command()
+@app.command(context_settings=_EXTRA)
 def evaluate(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="A run folder, or a file of embeddings (.npz, .parquet) with labels.")],
     measures: Annotated[str, typer.Option(help="Comma-separated names.")] = "mlp,linear,knn",
     data: Annotated[str | None, typer.Option(help="Measure on other data than it was trained on.")] = None,
@@ -126,12 +127,14 @@ def evaluate(
 ) -> None:
     """Measure a trained encoder, each figure beside its controls; writes evaluation.json and the report.
 
-    Of a file of embeddings, writes FILE.evaluation.json beside it.
+    Settings of the data can follow: `data.holdout 0.1` keeps a tenth for testing where DATA has no test part. Of a file
+    of embeddings, writes FILE.evaluation.json beside it.
     """
     from deepinfomax.evaluation.command import evaluate_command
 
     result, table = evaluate_command(
         run,
+        settings=_overrides(context),
         measures=_names(measures),
         data=data,
         levels=None if levels is None else _names(levels),
@@ -145,8 +148,9 @@ def evaluate(
     _print(result, as_json, text=table)
 
 
-@app.command()
+@app.command(context_settings=_EXTRA)
 def embed(
+    context: typer.Context,
     run: RunArgument,
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="A .parquet, .npy or .npz file.")],
@@ -157,15 +161,29 @@ def embed(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Write the embeddings of DATA by a trained encoder, with labels where there are any."""
+    """Write the embeddings of DATA by a trained encoder, with labels where there are any.
+
+    Settings of the data can follow, e.g. `data.skip_bad true`.
+    """
     from deepinfomax.evaluation.command import embed_command
 
-    result = embed_command(run, data, out, level=level, split=split, data_root=data_root, seed=seed, device=device)
+    result = embed_command(
+        run,
+        data,
+        out,
+        settings=_overrides(context),
+        level=level,
+        split=split,
+        data_root=data_root,
+        seed=seed,
+        device=device,
+    )
     _print(result, as_json)
 
 
-@app.command()
+@app.command(context_settings=_EXTRA)
 def neighbours(
+    context: typer.Context,
     run: RunArgument,
     data: Annotated[str | None, typer.Argument(help="Images to search; those it was trained on by default.")] = None,
     query: Annotated[list[str] | None, typer.Option(help="An index or an image file; repeat for more.")] = None,
@@ -176,11 +194,22 @@ def neighbours(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Nearest neighbours at every level; writes the gallery that the report shows."""
+    """Nearest neighbours at every level; writes the gallery that the report shows.
+
+    Settings of the data can follow, e.g. `data.limit 5000`.
+    """
     from deepinfomax.evaluation.command import neighbours_command
 
     result = neighbours_command(
-        run, data, query or [], count=count, metric=metric, data_root=data_root, seed=seed, device=device
+        run,
+        data,
+        query or [],
+        settings=_overrides(context),
+        count=count,
+        metric=metric,
+        data_root=data_root,
+        seed=seed,
+        device=device,
     )
     _print(result, as_json)
 
@@ -242,8 +271,9 @@ def reproduce(
     _print(run(what, scale=scale, out=out, seeds=seeds, seed=seed, data_root=data_root, device=device), as_json)
 
 
-@app.command("data")
+@app.command("data", context_settings=_EXTRA)
 def describe_data(
+    context: typer.Context,
     data: DataArgument,
     size: Annotated[int | None, typer.Option(help="Resize to so many pixels.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be read.")] = False,
@@ -252,11 +282,14 @@ def describe_data(
     device: Unused = None,
     as_json: Json = False,
 ) -> None:
-    """Say in a few lines what DATA was understood to be."""
-    from deepinfomax.data import describe_readable, render_description
+    """Say in a few lines what DATA was understood to be.
 
-    found = describe_readable(data, root=data_root, size=size, skip_bad=skip_bad)
-    _print(found, as_json, text=render_description(found))
+    Settings can follow as behind `train`, e.g. `data.holdout 0.1`.
+    """
+    from deepinfomax.training.command import data_command
+
+    found, text = data_command(data, root=data_root, size=size, skip_bad=skip_bad or None, settings=_overrides(context))
+    _print(found, as_json, text=text)
 
 
 @app.command()

@@ -96,14 +96,14 @@ def test_mixed_sizes_stop_with_the_sizes_and_the_way_out(tmp_path: Path, draw):
         load(tmp_path)
     line = one_line(error)
     assert "images of 2 sizes (2 of 40x60, 1 of 33x50)" in line
-    assert "pass size=32 / --data.size 32" in line
+    assert "set data.size 32" in line
     assert load(tmp_path, size=32).images.shape == (3, 3, 32, 32)
 
 
 def test_many_sizes_suggest_64_and_are_counted(tmp_path: Path, draw):
     for seed in range(6):
         draw(tmp_path / f"{seed}.png", seed, (100 + seed, 120))
-    with pytest.raises(UserError, match=r"of 6 sizes .* and 3 other sizes\); pass size=64"):
+    with pytest.raises(UserError, match=r"of 6 sizes .* and 3 other sizes\); set data.size 64"):
         load(tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_broken_files_are_counted_and_the_first_is_named(tmp_path: Path, draw):
     line = one_line(error)
     assert "3 of 13 images cannot be read, first: cut.jpg (" in line
     assert "truncated" in line  # its header is whole: only decoding shows it
-    assert line.endswith("; pass skip_bad / --data.skip_bad true to leave them out")
+    assert line.endswith("; set data.skip_bad true to leave them out")
 
 
 def test_skip_bad_leaves_them_out_and_keeps_labels_in_step(tmp_path: Path, draw):

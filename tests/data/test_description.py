@@ -38,7 +38,7 @@ def test_a_flat_folder_has_no_labels_and_no_test_part_and_that_is_no_problem(tmp
     assert "1 images, 8x8 grey" in text
     assert "no labels" in text
     assert "probes are off" in text
-    assert "pass holdout=0.1" in text
+    assert "set data.holdout 0.1" in text
     for seed in range(9):
         draw(tmp_path / f"{seed}.png", seed, mode="L")
     parts = describe(tmp_path, holdout=0.5)["parts"]

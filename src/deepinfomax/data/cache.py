@@ -134,5 +134,5 @@ def _read(entry: Path, name: str) -> ImageSet:
 
 
 def _stopped(source: Encoded, bad: dict[int, str]) -> str:
-    mend = "" if len(bad) == len(source) else "; pass skip_bad / --data.skip_bad true to leave them out"
+    mend = "" if len(bad) == len(source) else "; set data.skip_bad true to leave them out"
     return f"{source.name}: {unreadable(source, bad)}{mend}"

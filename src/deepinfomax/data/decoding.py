@@ -88,8 +88,8 @@ def common_shape(source: Encoded, found: Survey, size: int | None, channels: int
         more = f" and {len(found.sizes) - 3} other sizes" if len(found.sizes) > 3 else ""
         suggestion = _nearest_power(min(min(pair) for pair in found.sizes))
         raise UserError(
-            f"{source.name} has images of {len(found.sizes)} sizes ({seen}{more}); pass size={suggestion} / "
-            f"--data.size {suggestion} to resize the shorter side and crop the centre"
+            f"{source.name} has images of {len(found.sizes)} sizes ({seen}{more}); set data.size "
+            f"{suggestion} to resize the shorter side and crop the centre"
         )
     width, height = next(iter(found.sizes))
     return channels, height, width

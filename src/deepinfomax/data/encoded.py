@@ -78,7 +78,7 @@ def part(parts: Mapping[str, Callable[[], Source]], split: str, holdout: float |
         return whole.take(chosen)
     if split == "test":
         raise UserError(
-            f"{where} has no test part: put train and test inside it, or pass holdout=0.1 / --data.holdout 0.1 "
+            f"{where} has no test part: put train and test inside it, or set data.holdout 0.1 "
             "to keep a tenth of the images for testing"
         )
     raise UserError(f"{where} has no {split} part; it has: {', '.join(parts) or 'nothing'}")

@@ -1,7 +1,7 @@
 """`deepinfomax evaluate`, `embed` and `neighbours`: a run folder and words -> files and figures."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from deepinfomax.evaluation.suite import figure
 from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
 from deepinfomax.training import run_folder
-from deepinfomax.training.command import as_trained, load_images
+from deepinfomax.training.command import as_trained, load_images, with_data_settings
 
 
 def evaluate_command(
     run: Path,
     *,
+    settings: Mapping[str, Any],
     measures: Sequence[str],
     data: str | None,
     levels: Sequence[str] | None,
@@ -47,7 +48,7 @@ def evaluate_command(
     `levels` and `controls` of None are all levels, and those controls that cost little.
     """
     if run.is_file():
-        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data}
+        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data} | dict(settings)
         if odd := [name for name, value in given.items() if value not in (None, [])]:
             raise UserError(
                 f"{run} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
@@ -59,9 +60,10 @@ def evaluate_command(
         )
         return found | {"file": out and str(out)}, render(found) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, limit)
-    train, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
-    _same_shape(run, train)
+    own = run_folder.read_config(run)
+    config = _data_of(own, data, data_root, limit, settings)
+    train, test = (_loaded(run, config, split) for split in ("train", "test"))
+    seen = data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout
     result = evaluate(
         encoder,
         train,
@@ -74,6 +76,7 @@ def evaluate_command(
         device=choose_device(device),
         out=run / "evaluation.json",
         make_encoder=maker(run),
+        notes=["the encoder was trained on the test images too, without their labels"] if seen else [],
     )
     if data is None:
         write_gallery(encoder, test, run, seed=seed, device=choose_device(device))
@@ -120,6 +123,7 @@ def embed_command(
     data: str,
     out: Path,
     *,
+    settings: Mapping[str, Any],
     level: str,
     split: str,
     data_root: Path | None,
@@ -132,9 +136,8 @@ def embed_command(
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, None)
-    images = as_trained(config, load_images(config, split))
-    _same_shape(run, images)
+    config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    images = _loaded(run, config, split)
     vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels)
     return {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
@@ -145,6 +148,7 @@ def neighbours_command(
     data: str | None,
     queries: Sequence[str],
     *,
+    settings: Mapping[str, Any],
     count: int,
     metric: str,
     data_root: Path | None,
@@ -157,9 +161,8 @@ def neighbours_command(
     if count < 1:
         raise UserError(f"--count {count}: ask for one neighbour or more")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, None)
-    images = as_trained(config, load_images(config))
-    _same_shape(run, images)
+    config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    images = _loaded(run, config, None)
     asked_for = _queries(queries, images) if queries else None  # a mistake there should leave the gallery as it is
     write_gallery(encoder, images, run, count=count, metric=metric, seed=seed, device=choose_device(device))
     write_report(run)
@@ -205,7 +208,9 @@ def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[s
     return replace(images, images=np.stack(pictures), labels=None), list(queries)
 
 
-def _data_of(config: Config, data: str | None, root: Path | None, limit: int | None) -> Config:
+def _data_of(
+    config: Config, data: str | None, root: Path | None, limit: int | None, settings: Mapping[str, Any]
+) -> Config:
     """The configuration with other data in place of its own."""
     changes: dict[str, Any] = {}
     if data is not None:
@@ -214,14 +219,19 @@ def _data_of(config: Config, data: str | None, root: Path | None, limit: int | N
         changes["root"] = str(root)
     if limit is not None:
         changes["limit"] = limit
-    return replace(config, data=replace(config.data, **changes))
+    return with_data_settings(replace(config, data=replace(config.data, **changes)), settings)
 
 
-def _same_shape(run: Path, images: ImageSet) -> None:
+def _loaded(run: Path, config: Config, split: str | None) -> ImageSet:
+    """One part as the encoder takes it; images of another size or colour are brought to what it was trained on."""
     expected = tuple(storage.describe(run)["image_shape"])
+    images = as_trained(config, load_images(config, split))
+    if images.shape != expected and len(expected) == 3 and expected[1] == expected[2] and expected[0] in (1, 3):
+        own = replace(config.data, size=expected[2], channels=expected[0])
+        images = load_images(replace(config, data=own), split)
     if images.shape != expected:
         shapes = ["x".join(map(str, s)) for s in (images.shape, expected)]
         raise UserError(
-            f"images of {shapes[0]} (channels, height, width), but {run} was trained on {shapes[1]}; "
-            f"set data.size {expected[-1]} and data.channels {expected[0]} when training, or resize them"
+            f"images of {shapes[0]} (channels, height, width), but {run} was trained on {shapes[1]}: bring them to that"
         )
+    return images

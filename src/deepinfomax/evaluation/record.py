@@ -20,13 +20,15 @@ class Record:
     """The growing contents of evaluation.json, at `out` (nowhere, for None).
 
     A file there with the same data, encoder, scale and seed is continued. Another is set aside as evaluation.1.json and
-    so on: nothing that was computed is lost. One set aside earlier comes back, and is continued, when its turn comes.
+    so on when the first figure is written, and not before, so that a call which fails leaves everything where it was:
+    nothing that was computed is lost. One set aside earlier comes back, and is continued, when its turn comes.
     """
 
     def __init__(self, head: dict[str, Any], out: Path | None) -> None:
         self.out = out
         self.set_aside: Path | None = None  #: where figures of another evaluation went
         self.brought_back: Path | None = None  #: where figures of this one were
+        self._in_the_way = False  #: whether the file at `out` has still to go
         self.contents: dict[str, Any] = {"schema": SCHEMA, **head, "measures": {}, "controls": {}, "notes": []}
         if out is None or not out.exists():
             return
@@ -36,12 +38,12 @@ class Record:
             aside = _aside(out)
             same = [path for path in aside.values() if _alike(_read(path), here)]
             free = next(n for n in itertools.count(1) if n not in aside)
-            self.set_aside = out.replace(out.with_name(f"{out.stem}.{free}{out.suffix}"))
+            self.set_aside = out.with_name(f"{out.stem}.{free}{out.suffix}")
+            self._in_the_way = True
             earlier = {}
             if same:
                 self.brought_back = max(same, key=lambda path: path.stat().st_mtime)
                 earlier = _read(self.brought_back)
-                self.brought_back.replace(out)
         self.contents = here | earlier
 
     @property
@@ -76,6 +78,11 @@ class Record:
         if self.out is None:
             return
         self.out.parent.mkdir(parents=True, exist_ok=True)
+        if self._in_the_way and self.set_aside is not None:
+            self.out.replace(self.set_aside)
+            if self.brought_back is not None:
+                self.brought_back.unlink()
+            self._in_the_way = False
         partial = self.out.with_name(f".{self.out.name}.partial")
         partial.write_text(json.dumps(self.contents, indent=1, allow_nan=False), encoding="utf-8")
         partial.replace(self.out)

@@ -62,6 +62,7 @@ def evaluate(
     out: Path | None = None,
     make_encoder: Callable[[], nn.Module] | None = None,
     supervised_steps: int | None = None,
+    notes: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure a frozen encoder, each figure beside its controls, obtained by the same probe.
@@ -80,6 +81,7 @@ def evaluate(
         out: evaluation.json; None: nothing is written.
         make_encoder: builds a fresh encoder of the same architecture, for the controls random_encoder and supervised.
         supervised_steps: of the supervised control; None: by scale.
+        notes: what a reader of the figures should know besides.
 
     Returns:
         the contents of evaluation.json: schema, data, encoder, scale, seed, measures, controls, notes. Measures of
@@ -103,6 +105,8 @@ def evaluate(
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
     if record.swapped:
         console.print(record.swapped, markup=False)
+    for note in notes:
+        record.note(note)
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
     work = _Work(record, console, scale, seed, device or "cpu")
 

@@ -82,6 +82,27 @@ def train_command(
     return result
 
 
+def data_command(
+    data: str, *, root: Path | None, size: int | None, skip_bad: bool | None, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """What DATA is, under these settings of a configuration's section `data`: as a tree, and as lines of text."""
+    given = {"data.root": None if root is None else str(root), "data.size": size, "data.skip_bad": skip_bad}
+    changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
+    fields = dataclasses.asdict(with_data_settings(named_recipe(), changes).data)
+    for own in ("source", "split"):
+        fields.pop(own)
+    found = data_room.describe_readable(data, **fields)
+    return found, data_room.render_description(found)
+
+
+def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The configuration with other fields in its section `data`; raises UserError for any other section."""
+    others = [name for name in settings if not name.startswith("data.")]
+    if others:
+        raise UserError(f"{others[0]} is a setting of training; only data.FIELD VALUE can follow this command")
+    return configuration.override(config, settings) if settings else config
+
+
 def load_images(config: Config, split: str | None = None) -> ImageSet:
     """The images a configuration names, by default the part to train on; `data.limit` applies to that part only."""
     fields = dataclasses.asdict(config.data)
