@@ -332,3 +332,12 @@ def test_odd_kinds_of_everything_still_make_a_page(tmp_path: Path) -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_the_supervised_network_is_said_to_have_its_own_head(tmp_path: Path) -> None:
+    page = Page(write(fake_run.write_run(tmp_path / "run")).read_text(encoding="utf-8"))
+    assert "judged by its own head: end to end, 800 steps." in page.text
+    evaluation = fake_run.evaluation()
+    del evaluation["controls"]["supervised"]
+    without = Page(write(fake_run.write_run(tmp_path / "without", measured=evaluation)).read_text(encoding="utf-8"))
+    assert "its own head" not in without.text

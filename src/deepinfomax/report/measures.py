@@ -49,7 +49,7 @@ def bars(comparison: Comparison, end: float = 1.0, guessing: float | None = None
             y += _GAP
         if guessing is not None:
             ax.axvline(guessing, color=INK, linewidth=1, linestyle=(0, (1, 2)))
-        ticks = (0, end / 2, end)
+        ticks = [0.25 * i for i in range(round(4 * end) + 1)]
         ax.set(xlim=(0, end), ylim=(y - _GAP - _ROW / 2, -_ROW / 2), xticks=ticks, yticks=())
         ax.set_xticklabels([f"{tick:g}" for tick in ticks])
         ax.spines["left"].set_color(RULE)

@@ -64,6 +64,7 @@ def render(run: Run) -> str:
         comparisons=list(pictured(run, found)),
         measured_on=measured_on(run),
         notes=notes(run),
+        supervised=supervised(run),
         quantities=findings.quantities(run),
         sheet=sheet(run),
         distribution=distribution(run),
@@ -141,6 +142,7 @@ def facts(run: Run) -> Iterator[Fact]:
         ("peak memory", f"{last['peak_memory_mb']:,.0f} MB" if "peak_memory_mb" in last else ""),
         ("rank of y", (value(rank) + (f" of {units:.0f}" if units is not None else "")) if rank is not None else ""),
         ("seed", _text(at(config, "seed"))),
+        ("deepinfomax", _text(at(start, "deepinfomax"))),
         ("processes", _text(at(start, "processes"))),
         ("torch", _text(at(start, "torch"))),
     ]
@@ -216,6 +218,12 @@ def measured_on(run: Run) -> str:
     scale = at(run.evaluation, "scale")
     on = f"Measured on {said} images" if said else ""
     return f"{on or 'Measured'} at scale “{scale}”." if isinstance(scale, str) else f"{on}." if on else ""
+
+
+def supervised(run: Run) -> str:
+    """How the supervised control was trained; "" where there is none."""
+    protocol = at(run.evaluation, "controls", "supervised", "protocol")
+    return protocol if isinstance(protocol, str) else ""
 
 
 def notes(run: Run) -> list[str]:

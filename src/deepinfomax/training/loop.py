@@ -17,7 +17,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from deepinfomax import encoders
+from deepinfomax import __version__, encoders
 from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
@@ -382,6 +382,7 @@ def _start(
         "device": name,
         "processes": accelerator.num_processes,
         "torch": torch.__version__,
+        "deepinfomax": __version__,
     }
 
 
