@@ -182,6 +182,10 @@ def test_mistakes() -> None:
         (local, glob, {"negatives": 10}, "from 1 to 9"),
         (local, glob, {"negatives": 0}, "from 1 to 9"),
         (local, glob, {"bound": "nope"}, "unknown bound"),
+        (local.numpy(), glob, {}, "local must be a tensor of floats, not ndarray"),
+        (local, glob.long(), {}, "glob must be a tensor of floats, not torch.int64"),
+        (local.double(), glob, {}, "bring both to one type"),
+        (local[:, :0], glob, {}, "nothing to score"),
         (local, glob, {"chunk_size": 0}, "chunk_size must be at least 1"),
         (local, glob, {"chunk_size": -1}, "chunk_size must be at least 1"),
     ]

@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -87,6 +88,19 @@ def test_targets_of_any_kind_are_ignored_where_no_objective_asks_for_labels(y: n
     images, labels = data()
     np.testing.assert_array_equal(model().fit(images, y).transform(images), model().fit(images).transform(images))
     assert model(recipe="supervised").fit(images, labels).transform(images).shape == (60, 8)
+
+
+def test_random_states_are_scikit_learns_and_torchs_own_state_stays() -> None:
+    images, _ = data()
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    first = model(random_state=np.random.RandomState(3)).fit(images).transform(images)
+    assert torch.rand(1) == expected
+    np.testing.assert_array_equal(first, model(random_state=np.random.RandomState(3)).fit(images).transform(images))
+    np.random.seed(0)  # noqa: NPY002 - what None stands for
+    a = model(random_state=None).fit(images).transform(images)
+    assert (a != model(random_state=None).fit(images).transform(images)).any()
 
 
 def test_mistakes() -> None:

@@ -359,6 +359,10 @@ def at_least_float32(x: Tensor) -> Tensor:
 def _check(local: Tensor, glob: Tensor, chunk_size: int | None, same_units: bool = True) -> None:
     if chunk_size is not None and chunk_size < 1:
         raise UserError(f"chunk_size must be at least 1 image, or None to let memory decide, not {chunk_size}")
+    for name, features in (("local", local), ("glob", glob)):
+        if not isinstance(features, Tensor) or not features.is_floating_point():
+            kind = features.dtype if isinstance(features, Tensor) else type(features).__name__
+            raise UserError(f"{name} must be a tensor of floats, not {kind}")
     if local.ndim != 3 or glob.ndim != 3:
         raise UserError(
             f"local {tuple(local.shape)} and glob {tuple(glob.shape)} must be (N, L, D) and (N, M, D); "
@@ -370,6 +374,10 @@ def _check(local: Tensor, glob: Tensor, chunk_size: int | None, same_units: bool
         raise UserError(
             f"local features have {local.shape[2]} units, globals {glob.shape[2]}: a critic must embed both alike"
         )
+    if same_units and at_least_float32(local).dtype != at_least_float32(glob).dtype:
+        raise UserError(f"local is {local.dtype} and glob {glob.dtype}: bring both to one type")
+    if 0 in (*local.shape[1:], *glob.shape[1:]):
+        raise UserError(f"local {tuple(local.shape)} and glob {tuple(glob.shape)}: there is nothing to score")
 
 
 def _negatives_per_anchor(negatives: int | str, images: int, each: int) -> int:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from deepinfomax import config as configuration
@@ -34,7 +36,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         image_shape: (H, W) or (H, W, C) of the images in rows.
         settings: further settings, {"training.lr": 3e-4, "local.bound": "jsd"}.
         device: "cpu", "cuda", ...; None: the best there is.
-        random_state: seed, a whole number.
+        random_state: seed, a whole number; a RandomState or None draws one.
         verbose: show progress on stderr.
 
     Attributes:
@@ -59,7 +61,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         image_shape: tuple[int, ...] | None = None,
         settings: dict[str, Any] | None = None,
         device: str | None = None,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         verbose: bool = False,
     ) -> None:
         self.recipe = recipe
@@ -77,14 +79,18 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
         images = self._images(X, None)
         config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
-        changes: dict[str, Any] = {"seed": int(self.random_state), "training.trackers": []}
+        seed = self.random_state if isinstance(self.random_state, int | np.integer) else None
+        if seed is None:  # None is numpy's global state, as everywhere in scikit-learn
+            seed = check_random_state(self.random_state).randint(2**31)
+        changes: dict[str, Any] = {"seed": int(seed), "training.trackers": []}
         if self.steps is not None:
             changes |= {"training.steps": self.steps, "training.epochs": 1_000_000}
         changes["training.batch_size"] = self.batch_size or min(config.training.batch_size, len(images))
         config = configuration.override(config, changes | (self.settings or {}))
         if needs_labels(config):
             images = self._images(X, y)
-        with tempfile.TemporaryDirectory() as folder:
+        # The caller's own draws stay what they were.
+        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
             self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
         self.config_ = config
         self.image_shape_ = images.shape

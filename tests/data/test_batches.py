@@ -118,9 +118,9 @@ def test_sequences_and_volumes():
 @pytest.mark.parametrize(
     ("batch_size", "world_size", "message"),
     [
-        (64, 1, "cats has 50 images, fewer than a batch of 64; pass a batch_size of at most 50, or more images"),
-        (20, 4, "fewer than a batch of 20 in each of 4 processes; pass a batch_size of at most 12"),
-        (1, 60, "use fewer processes"),
+        (64, 1, "cats has 50 images, fewer than a batch of 64; set training.batch_size to 50 or less, or"),
+        (20, 4, "fewer than a batch of 20 in each of 4 processes; set training.batch_size to 12 or less"),
+        (1, 60, "give more images or use fewer processes"),
     ],
 )
 def test_a_set_smaller_than_a_batch(batch_size: int, world_size: int, message: str):

@@ -51,7 +51,9 @@ class Batches:
         if len(images) < together:
             processes = f" in each of {world_size} processes" if world_size > 1 else ""
             most = len(images) // world_size
-            mend = f"pass a batch_size of at most {most}, or more images" if most else "use fewer processes"
+            mend = f"set training.batch_size to {most} or less, or give more images"
+            if most < 2:
+                mend = "give more images" + (" or use fewer processes" if world_size > 1 else "")
             have = f"{images.name or 'the set'} has {len(images):,} images"
             raise UserError(f"{have}, fewer than a batch of {batch_size}{processes}; {mend}")
         self.images, self.batch_size, self.seed = images, batch_size, seed

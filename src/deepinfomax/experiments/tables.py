@@ -169,18 +169,19 @@ def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: st
         lambda: encoders.build(name, training.shape, **arguments), training, seed=config.seed, device=on
     )
     folder = runs / f"{table.data}-controls-{name}-{scale}-seed{config.seed}"
-    evaluation = evaluate(
-        fresh,
-        training,
-        test,
-        measures=table.measures,
-        levels=table.levels,
-        controls=("pixels",),
-        scale=scale,
-        seed=config.seed,
-        device=on,
-        out=folder / "evaluation.json",
-    )
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        evaluation = evaluate(
+            fresh,
+            training,
+            test,
+            measures=table.measures,
+            levels=table.levels,
+            controls=("pixels",),
+            scale=scale,
+            seed=config.seed,
+            device=on,
+            out=folder / "evaluation.json",
+        )
     return {
         "config": digest(config),
         "measures": {m: _without_settings(evaluation["measures"][m]) for m in table.measures},
