@@ -26,7 +26,7 @@ from deepinfomax.training.loop import train
 
 #: data -> settings beyond those of the recipe `cpu`, and steps of the supervised control
 STAGES: dict[str, tuple[dict[str, Any], int]] = {
-    "photos": ({"training.steps": 200, "encoder.width": 48, "augmentation.flip": True}, 200),
+    "photos": ({"training.steps": 170, "encoder.width": 48, "augmentation.flip": True}, 130),
     "cifar10": ({"training.steps": 1000, "data.limit": 20_000, "augmentation.flip": True}, 400),
 }
 #: quick ones; `deepinfomax evaluate` has the rest, at every level
