@@ -333,7 +333,7 @@ def _supervised(
         assert train.labels is not None
         part = train.take(few_per_class(train.labels, count, work.seed * 1000).numpy())
         # So few images are learnt by heart long before the full number of steps.
-        limit = min(controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps, 50)
+        limit = min(controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps, 100)
         work.record.put((*path, name), trained(part, limit, f"supervised, {count} labels a class"))
 
 
