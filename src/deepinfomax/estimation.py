@@ -35,12 +35,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from rich.console import Console
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
 from torch import Tensor, nn
 
 from deepinfomax import bounds, ksg, label_information, readouts
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
+from deepinfomax.progress import Say, after, counted, shown, silent
 from deepinfomax.readouts import Scores
 from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
 
@@ -124,6 +126,7 @@ def estimate_mi(
     repeats: int = 1,
     seed: int = 0,
     device: str = "cpu",
+    progress: Say = silent,
 ) -> MIEstimate:
     """Mutual information of x and y from n pairs (x_i, y_i), in nats.
 
@@ -146,6 +149,7 @@ def estimate_mi(
         repeats: trainings, each with its own split and seed: seed, seed + 1, ...
         seed: of the split, the weights and the batches.
         device: where critics are trained.
+        progress: is told how far the training is.
 
     Returns:
         `MIEstimate`. Its standard error is the infinitesimal jackknife over held-out pairs (KSG: the spread over ten
@@ -198,6 +202,7 @@ def estimate_mi(
             lr=lr,
             patience=patience,
             generator=generator,
+            progress=after(f"critic {one_seed - seed + 1} of {repeats}", progress),
         )
         results.append((fit, read_critic(network, chosen, held_out, stop, train)))
     seeds = tuple(range(seed, seed + repeats))
@@ -215,7 +220,9 @@ def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None
         UserError: a file that is missing or no plain array, and everything that `estimate_mi` raises.
     """
     arrays = (_read(Path(x)), _read(Path(y)))
-    return estimate_mi(*arrays, device=device or ("cuda" if torch.cuda.is_available() else "cpu"), **settings).to_dict()
+    on = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with shown(settings.get("estimator", "infonce"), Console(stderr=True)) as progress:
+        return estimate_mi(*arrays, device=on, progress=progress, **settings).to_dict()
 
 
 def _read(path: Path) -> np.ndarray:
@@ -256,6 +263,7 @@ def train_critic(
     patience: int,
     generator: torch.Generator,
     evaluations: int = 40,
+    progress: Say = silent,
 ) -> Fit:
     """Train `critic` in place on pairs (x_i, y_i) and leave it with the weights that served the stopping pairs best.
 
@@ -271,7 +279,7 @@ def train_critic(
     best, best_step, best_weights = -math.inf, 0, copy.deepcopy(critic.state_dict())
     skipped, step = 0, 0
     order = torch.empty(0, dtype=torch.long)
-    for step in range(1, steps + 1):
+    for step in counted(steps, "step", progress):
         if len(order) < batch_size:
             order = torch.randperm(len(x), generator=generator)
         batch, order = order[:batch_size].to(x.device), order[batch_size:]

@@ -23,6 +23,20 @@ def test_a_local_copy_comes_before_the_hub(tmp_path: Path, draw, monkeypatch: py
         load("cifar10", root=tmp_path / "other")  # the argument wins over the environment
 
 
+def test_folds_lie_in_the_folder_of_the_data(tmp_path: Path, draw):
+    draw(tmp_path / "stl10" / "train" / "a" / "x.png", 0)
+    assert names.read_folds("stl10", tmp_path) == []
+    file = tmp_path / "stl10" / "fold_indices.txt"
+    file.write_text("0 5 7 \n1 2 3 \n")
+    assert [fold.tolist() for fold in names.read_folds("stl10", tmp_path)] == [[0, 5, 7], [1, 2, 3]]
+    assert [fold.tolist() for fold in names.read_folds(tmp_path / "stl10")] == [[0, 5, 7], [1, 2, 3]]
+    assert names.read_folds("photos") == []
+    assert names.read_folds("owner/name") == []
+    file.write_text("0 5\n1 -2\n")
+    with pytest.raises(UserError, match=r"fold_indices.txt, line 2"):
+        names.read_folds("stl10", tmp_path)
+
+
 def test_every_published_name_points_to_a_hub_id(offline: None):
     for name, published in names.PUBLISHED.items():
         with pytest.raises(UserError, match=f"^{published.hub} is not on this machine .*--data.root"):

@@ -19,6 +19,7 @@ from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embedding
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.probes import few_labels, linear
+from deepinfomax.evaluation.protocol import Few
 
 TRAIN, TEST = images(90), images(60, seed=1)
 
@@ -68,7 +69,7 @@ def test_figures_are_those_of_the_probes() -> None:
     expected = {
         "linear": linear(*data, scale="smoke"),
         "knn": knn(*data),
-        "linear_3_per_class": few_labels(linear, *data, labels_per_class=3, scale="smoke"),
+        "linear_3_per_class": few_labels(linear, *data, few=Few("per_class", 3), scale="smoke"),
     }
     for name, found in expected.items():
         assert result["measures"][name]["fc"]["accuracy"] == found["accuracy"]
@@ -77,6 +78,47 @@ def test_figures_are_those_of_the_probes() -> None:
         result["controls"]["pixels"]["knn"]["accuracy"]
         == knn(pixels[0], TRAIN.labels, pixels[1], TEST.labels)["accuracy"]
     )
+
+
+def test_folds_and_percentages_stand_beside_a_network_trained_with_as_few() -> None:
+    folds = [np.arange(0, 30), np.arange(30, 60)]
+    measures = ("semi_supervised_folds", "linear_10_percent")
+    result = run(measures=measures, levels=("y",), controls=("supervised",), folds=folds)
+    assert result["measures"]["semi_supervised_folds"]["n_train"] == 30
+    assert result["measures"]["linear_10_percent"]["y"]["n_train"] == 9
+    assert result["controls"]["supervised"]["folds"]["n_train"] == 30
+    assert result["controls"]["supervised"]["10_percent"]["n_train"] == 9
+
+
+def test_folds_are_checked_before_anything_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    with pytest.raises(UserError, match="there are no folds"):
+        run(measures=("linear", "semi_supervised_folds"), out=out)
+    with pytest.raises(UserError, match="only 90 training images have labels"):
+        run(measures=("linear", "svm_folds"), folds=[np.array([90])], out=out)
+    assert not out.exists()
+
+
+def test_every_measure_says_how_far_it_is() -> None:
+    said: dict[str, list[str]] = {}
+    sets = (images(150, side=16), images(60, side=16, seed=1))
+    torch.manual_seed(0)
+    encoder = make_encoder()()
+    x, x_test = (embed(encoder, s, levels=("y",))["y"] for s in sets)
+    for name, probe in suite.PROBES.items():
+        labels = [s.labels for s in sets]
+        if name == "attributes":
+            labels = [np.stack([v == 0, v == 1], 1).astype(int) for v in labels]
+        said[name] = []
+        suite._function(probe)(x, labels[0], x_test, labels[1], scale="smoke", progress=said[name].append)
+    for name, module in suite.WHOLES.items():
+        said[name] = []
+        suite._function(f"{module}.measure")(encoder, *sets, scale="smoke", progress=said[name].append)
+    assert said.keys() == set(suite.MEASURES)
+    assert [name for name, words in said.items() if not words] == []
+    assert "epoch 1 of 40" in said["mlp"]
+    assert any(words.startswith("fit 5 of 5, iteration") for words in said["svm"])
+    assert any(words.startswith("critic 2 of 2, step") for words in said["mine"])
 
 
 def test_a_killed_evaluation_keeps_what_it_finished_and_goes_on(

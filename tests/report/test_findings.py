@@ -156,14 +156,20 @@ def test_titles_and_protocols() -> None:
             },
             "svm_5_per_class": {"y": {"accuracy": 0.3}},
             "brand_new_5_per_class": {"y": {"accuracy": 0.3}},
+            "knn_1_percent": {"y": {"accuracy": 0.3}},
+            "svm_folds": {"y": {"accuracy": 0.3}},
         }
     )
-    few, svm, new = comparisons(run)
+    few, svm, new, percent, folds = comparisons(run)
     assert few.title == "Linear probe, 10 a class"
     assert few.protocol == "L-BFGS"
     assert svm.title == "Linear SVM, 5 a class"
     assert svm.protocol.endswith("on frozen features, from 5 labels of each class")
     assert (new.title, new.protocol) == ("brand new, 5 a class", "")
+    assert percent.title.endswith(", 1 %")
+    assert percent.protocol.endswith("from 1 % of the labels of each class")
+    assert folds.title == "Linear SVM, folds"
+    assert folds.protocol.endswith("from the published folds")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from deepinfomax.data.arrays import digits_parts, npy_parts, npz_parts
 from deepinfomax.data.encoded import Source
 from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts
@@ -58,6 +60,7 @@ READERS: dict[str, Callable[[Path], Parts]] = {
     ".npz": npz_parts,
     ".csv": csv_parts,
 }
+FOLDS = "fold_indices.txt"  #: STL-10's own name
 NAMES = (*PUBLISHED, *EMBEDDED)
 
 
@@ -87,6 +90,31 @@ def find(data: str | Path, root: str | Path | None = None) -> Parts:
     if _is_hub_id(name):
         return hub_parts(name)
     raise UserError(f"there is no {name}: it is neither a file, a folder nor a known name{_close(name, path)}")
+
+
+def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndarray]:
+    """Folds of the labelled training images, from a file fold_indices.txt in the folder of the data.
+
+    As STL-10 publishes them: a line for each fold, positions among the labelled training images, the first being 0.
+
+    Returns:
+        one (n,) int64 array a fold; none where there is no such file.
+
+    Raises:
+        UserError: a line that holds something else.
+    """
+    path = _local_copy(str(data), root) if data in PUBLISHED else Path(data).expanduser()
+    file = path / FOLDS if path is not None and path.is_dir() else None
+    if file is None or not file.is_file():
+        return []
+    folds = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.split()
+        if not all(word.isdecimal() for word in words):
+            raise UserError(f"{file}, line {number}: a fold is a line of whole numbers, positions of training images")
+        if words:
+            folds.append(np.array(words, dtype=np.int64))
+    return folds
 
 
 def read_path(path: Path) -> Parts:

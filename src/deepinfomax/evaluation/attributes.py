@@ -11,6 +11,7 @@ from torch import Tensor
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, standardised
+from deepinfomax.progress import Say, silent
 
 ATTRIBUTES: dict[Scale, dict[str, Any]] = {
     "smoke": {"weight_decay": 0.01, "iterations": 30},
@@ -29,6 +30,7 @@ def attributes(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """A linear probe of each attribute, trained by balanced cross-entropy, on standardised features.
 
@@ -64,7 +66,7 @@ def attributes(
         for labels in (train_labels, test_labels)
     )
     x, x_test = x.to(device), x_test.to(device)
-    weights = convex.fit(x, target, target.shape[1], loss=convex.balanced_cross_entropy, **settings)
+    weights = convex.fit(x, target, target.shape[1], loss=convex.balanced_cross_entropy, progress=progress, **settings)
     found = convex.scores(weights, x_test)
     entropy, _ = convex.balanced_cross_entropy(found, target_test)
     right = ((found > 0) == (target_test > 0.5)).float()

@@ -13,6 +13,7 @@ from torch import nn
 from deepinfomax import encoders
 from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.names import read_folds
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -63,6 +64,9 @@ def evaluate_command(
     own = run_folder.read_config(run)
     config = _data_of(own, data, data_root, limit, settings)
     train, test = (_loaded(run, config, split) for split in ("train", "test"))
+    folds = read_folds(config.data.source, config.data.root)
+    if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures):
+        raise UserError("folds are positions among all training images: set data.limit none")
     seen = data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout
     result = evaluate(
         encoder,
@@ -76,6 +80,7 @@ def evaluate_command(
         device=choose_device(device),
         out=run / "evaluation.json",
         make_encoder=maker(run),
+        folds=folds,
         notes=["the encoder was trained on the test images too, without their labels"] if seen else [],
     )
     if data is None:

@@ -18,6 +18,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device
 from deepinfomax.evaluation.protocol import Scale, check_labels, check_scale, seeded
+from deepinfomax.progress import Say, silent
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")
 
@@ -83,7 +84,7 @@ def train_supervised(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: Callable[[str], None] | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """Train `encoder` and a linear head on `level` with labels, end to end; returns the accuracy on `test`.
 
@@ -101,7 +102,6 @@ def train_supervised(
         raise UserError("one training image is not enough to train on")
     steps = SUPERVISED_STEPS[check_scale(scale)] if steps is None else steps
     batch_size = min(batch_size, len(train))
-    say = progress or (lambda _text: None)
     recent: list[float] = []
     with on_device(encoder, device) as where, seeded(seed, where):
         encoder.train()
@@ -129,7 +129,7 @@ def train_supervised(
             done += 1
             if done % 20 == 0:
                 recent = [*recent[-9:], float((logits.argmax(1) == target).float().mean())]
-                say(f"step {done}, training accuracy {np.mean(recent):.2f}")
+                progress(f"step {done}, training accuracy {np.mean(recent):.2f}")
         encoder.eval()
         right = 0
         with torch.inference_mode():

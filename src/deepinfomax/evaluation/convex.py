@@ -4,6 +4,7 @@ mean loss(x W + b, target) + λ/2 ‖W‖², the intercept b not decayed. With �
 scikit-learn's LogisticRegression and LinearSVC, which are not used because they know neither GPU nor starting point.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+
+from deepinfomax.progress import Say, after, silent
 
 #: scores (N, K), target -> the mean loss over N, and its derivative (N, K) by the scores
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -65,6 +68,7 @@ def fit(
     weight_decay: float,
     iterations: int,
     start: Tensor | None = None,
+    progress: Say = silent,
 ) -> Tensor:
     """Weights (units + 1, outputs) of the minimum; the last row is the intercept.
 
@@ -89,7 +93,14 @@ def fit(
     initial = np.zeros(shape) if start is None else start.cpu().double().numpy()
     # A relative fall below 1e-6 is below what sums in fp32 can tell apart.
     options = {"maxiter": iterations, "ftol": 1e-6, "gtol": 1e-5}
-    found = minimize(loss_and_gradient, initial.ravel(), jac=True, method="L-BFGS-B", options=options)
+    done = itertools.count(1)
+
+    def at_iteration(_weights: np.ndarray) -> None:
+        progress(f"iteration {next(done)} of {iterations} at most")
+
+    found = minimize(
+        loss_and_gradient, initial.ravel(), jac=True, method="L-BFGS-B", options=options, callback=at_iteration
+    )
     return torch.from_numpy(found.x.reshape(shape)).to(x.dtype).to(x.device)
 
 
@@ -113,6 +124,7 @@ def choose_decay(
     iterations: int,
     fitted: Tensor,
     held: Tensor,
+    progress: Say = silent,
 ) -> tuple[float, Tensor]:
     """The λ of the highest accuracy on the `held` rows after fitting the `fitted` rows, and the weights found with it.
 
@@ -121,7 +133,16 @@ def choose_decay(
     x_fit, y_fit, x_held, y_held = x[fitted], labels[fitted], x[held], labels[held]
     best, weights = -1.0, None
     for candidate in candidates:
-        weights = fit(x_fit, y_fit, classes, loss=loss, weight_decay=candidate, iterations=iterations, start=weights)
+        weights = fit(
+            x_fit,
+            y_fit,
+            classes,
+            loss=loss,
+            weight_decay=candidate,
+            iterations=iterations,
+            start=weights,
+            progress=after(f"choosing λ, {candidate:g}", progress),
+        )
         right = accuracy(weights, x_held, y_held)
         if right <= best:  # along the path accuracy rises to one peak
             break

@@ -14,6 +14,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
+from deepinfomax.progress import Say, counted, silent
 
 SUFFIXES = (".npz", ".npy", ".parquet")
 
@@ -25,6 +26,7 @@ def embed(
     levels: Sequence[str] = LEVELS,
     batch_size: int = 500,
     device: torch.device | str | None = None,
+    progress: Say = silent,
 ) -> dict[str, Tensor]:
     """Each level of the representation, flattened, in the order of the images.
 
@@ -52,7 +54,8 @@ def embed(
         raise UserError("there are no images to embed")
     embedded: dict[str, Tensor] = {}
     with on_device(encoder, device) as where, unchanged(encoder):
-        for start in range(0, len(pixels), batch_size):
+        for number in counted(-(-len(pixels) // batch_size), "batch", progress):
+            start = (number - 1) * batch_size
             part = pixels[start : start + batch_size]
             batch = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))  # reads a memory map
             with torch.inference_mode():

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_labels, standardised
+from deepinfomax.progress import Say, counted, silent
 
 K, TEMPERATURE = 20, 0.07  #: temperature of Wu et al. 2018 (arXiv 1805.01978), whose vote this is
 BLOCK_BYTES = 128 * 2**20  #: of the similarities held at once
@@ -26,6 +27,7 @@ def knn(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """Accuracy of the vote of the k training images of the greatest cosine similarity.
 
@@ -45,7 +47,9 @@ def knn(
     y, y_test, classes = check_labels(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     k = min(k, len(x))
-    weighted, plain = vote(x.to(device), y.to(device), x_test.to(device), classes, k=k, temperature=temperature)
+    weighted, plain = vote(
+        x.to(device), y.to(device), x_test.to(device), classes, k=k, temperature=temperature, progress=progress
+    )
     y_test = y_test.to(device)
     return {
         "accuracy": int((weighted == y_test).sum()) / len(y_test),
@@ -61,7 +65,14 @@ def knn(
 
 
 def vote(
-    bank: Tensor, labels: Tensor, queries: Tensor, classes: int, *, k: int, temperature: float
+    bank: Tensor,
+    labels: Tensor,
+    queries: Tensor,
+    classes: int,
+    *,
+    k: int,
+    temperature: float,
+    progress: Say = silent,
 ) -> tuple[Tensor, Tensor]:
     """Classes by weighted and by plain vote, each (T,); equal votes go to the class with the lower number.
 
@@ -69,7 +80,8 @@ def vote(
     """
     bank, queries = normalize(bank), normalize(queries)
     weighted, plain = [], []
-    for part in queries.split(max(1, BLOCK_BYTES // (4 * len(bank)))):
+    parts = queries.split(max(1, BLOCK_BYTES // (4 * len(bank))))
+    for _, part in zip(counted(len(parts), "block", progress), parts, strict=True):
         similarity, index = (part @ bank.T).topk(k)
         votes = labels[index]
         # Similarity is at most 1, so the weights below are at most 1 and none overflows.

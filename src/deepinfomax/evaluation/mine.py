@@ -26,6 +26,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.estimation import ESTIMATORS, read_critic, summarise, train_critic
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, sample, seeded
+from deepinfomax.progress import Say, after, silent
 from deepinfomax.vector_critics import JointCritic
 
 # The paper gives no schedule for MINE; "paper" is the size of its other measures.
@@ -87,6 +88,7 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     y_of: YOf | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """I(x; y) of an encoder by DV, in nats.
 
@@ -135,6 +137,7 @@ def measure(
             patience=10,
             generator=generator,
             evaluations=20,
+            progress=after(f"critic {one_seed - seed + 1} of {len(seeds)}", progress),
         )
         parts = [test_pairs, [side[stop] for side in pairs], [side[rest[: len(held_out)]] for side in pairs]]
         results.append((fit, read_critic(critic, ESTIMATORS["mine"], *parts)))

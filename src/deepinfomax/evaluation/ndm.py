@@ -25,6 +25,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf, check_finite
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
+from deepinfomax.progress import Say, after, counted, silent
 
 # "paper": batches of 10000, Adam 1e-4, times 0.1 at 500 and 750. The authors' framework counts epochs, 5 batches each.
 SETTINGS: dict[Scale, dict[str, Any]] = {
@@ -68,6 +69,7 @@ def ndm(
     sigmoid: bool = False,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    progress: Say = silent,
 ) -> Dependence:
     """The dependence among the columns of two samples of one distribution.
 
@@ -100,7 +102,8 @@ def ndm(
         stop, rest = (y[part] for part in order.tensor_split([min(STOPPING_ROWS, len(y) // 10)]))
         with seeded(one_seed):
             critic = Mlp(y.shape[1]).to(device)
-        _train(critic, rest, stop, steps, batch_size, lr, generator)
+        saying = after(f"critic {one_seed - seed + 1} of {repeats}", progress)
+        _train(critic, rest, stop, steps, batch_size, lr, generator, saying)
         value, error, log_z, negatives = _dv(critic, held_out, generator)
         at = _dv(critic, stop, generator)[2]
         lower.append(value + log_z - at - math.expm1(min(log_z - at, 700.0)))
@@ -132,7 +135,14 @@ def gaussian(y: Tensor) -> float:
 
 
 def _train(
-    critic: nn.Module, y: Tensor, stop: Tensor, steps: int, batch_size: int, lr: float, generator: torch.Generator
+    critic: nn.Module,
+    y: Tensor,
+    stop: Tensor,
+    steps: int,
+    batch_size: int,
+    lr: float,
+    generator: torch.Generator,
+    progress: Say,
 ) -> None:
     """Leaves `critic` with the weights that gave the stopping rows the largest KL bound."""
     optimizer = torch.optim.Adam(critic.parameters(), lr)
@@ -140,7 +150,7 @@ def _train(
     every = max(1, steps // 20)
     stop_shuffled = torch.cat([shuffled(stop, generator) for _ in range(3)])
     best, best_weights = -math.inf, copy.deepcopy(critic.state_dict())
-    for step in range(1, steps + 1):
+    for step in counted(steps, "step", progress):
         batch = y[torch.randperm(len(y), generator=generator)[:batch_size].to(y.device)]
         loss = -bounds.kl(critic(batch).T, critic(shuffled(batch, generator)).T)
         optimizer.zero_grad()
@@ -194,6 +204,7 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     y_of: YOf | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """The dependence among the units of an encoder's y, without and with a sigmoid on it.
 
@@ -211,7 +222,8 @@ def measure(
     y, held_out = y_of(train), y_of(test)
     results: dict[str, Any] = {}
     for suffix, sigmoid in (("", False), ("_sigmoid", True)):
-        found = ndm(y, held_out, sigmoid=sigmoid, seed=seed, device=device, **settings)
+        saying = after("with a sigmoid" if sigmoid else "without a sigmoid", progress)
+        found = ndm(y, held_out, sigmoid=sigmoid, seed=seed, device=device, progress=saying, **settings)
         names = ("nats", "standard_error", "lower_bound_nats", "gaussian_nats", "train_nats", "warning")
         results |= {name + suffix: getattr(found, name) for name in names}
     return results | {

@@ -5,7 +5,7 @@ standardised copy of the training and test features. Everything random follows `
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,16 @@ from torch.nn import functional
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.protocol import (
+    Few,
     Scale,
     Standardiser,
     check_labels,
     check_scale,
     choose,
-    few_per_class,
     seeded,
     standardised,
 )
+from deepinfomax.progress import Say, after, counted, silent
 
 #: The paper's classifier: Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64, accuracy averaged over the last 100
 #: epochs. How many epochs in all is not recorded: 200 here, so that the average begins after the last decay. The
@@ -88,6 +89,7 @@ def mlp(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """The paper's non-linear probe: one hidden layer of 200 units, test accuracy averaged over the last epochs.
 
@@ -117,7 +119,7 @@ def mlp(
         network = mlp_network(x.shape[1], classes).to(device)
         adam = torch.optim.Adam(network.parameters(), lr=settings["lr"], betas=settings["betas"])
         schedule = torch.optim.lr_scheduler.MultiStepLR(adam, list(settings["decay_at"]), gamma=0.1)
-        for epoch in range(settings["epochs"]):
+        for epoch in counted(settings["epochs"], "epoch", progress):
             network.train()
             order = torch.randperm(len(x))
             for start in range(0, len(x) - batch_size + 1, batch_size):  # BatchNorm: no batch smaller than the rest
@@ -126,7 +128,7 @@ def mlp(
                 functional.cross_entropy(network(x[index]), y[index]).backward()
                 adam.step()
             schedule.step()
-            if epoch >= settings["epochs"] - settings["averaged"]:
+            if epoch > settings["epochs"] - settings["averaged"]:
                 accuracies.append(_accuracy(network.eval(), x_test, y_test))
     averaged = settings["averaged"]
     return {
@@ -151,6 +153,7 @@ def linear(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """Multinomial logistic regression by L-BFGS; the weight decay is chosen on held-out training images.
 
@@ -184,13 +187,21 @@ def linear(
             iterations=iterations,
             fitted=order[held_out:],
             held=order[:held_out],
+            progress=progress,
         )
     else:
         how = "C fixed"
         candidates = (candidates[0] if len(candidates) == 1 else FEW_WEIGHT_DECAY,)
         decay = candidates[0]
     weights = convex.fit(
-        x, y, classes, loss=convex.cross_entropy, weight_decay=decay, iterations=iterations, start=start
+        x,
+        y,
+        classes,
+        loss=convex.cross_entropy,
+        weight_decay=decay,
+        iterations=iterations,
+        start=start,
+        progress=progress,
     )
     return {
         "accuracy": convex.accuracy(weights, x_test, y_test),
@@ -212,14 +223,20 @@ def few_labels(
     test: Tensor,
     test_labels: np.ndarray,
     *,
-    labels_per_class: int = 10,
+    few: Few,
+    folds: Sequence[np.ndarray] = (),
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
+    progress: Say = silent,
 ) -> dict[str, Any]:
-    """A probe with a few labels of each class: mean and standard deviation over several draws of them.
+    """A probe that sees few of the labels: mean and standard deviation over several draws of them, or over folds.
 
     Labels are few, images are not: features are standardised with the statistics of all training images.
+
+    Args:
+        few: which labels.
+        folds: positions of training rows, where `few` asks for folds.
 
     Returns:
         as `probe` at its last draw, with accuracy and std over draws.
@@ -227,10 +244,9 @@ def few_labels(
     began = time.perf_counter()
     check_labels(train_labels, test_labels)
     standardiser = Standardiser.of(train)
-    draws = DRAWS[check_scale(scale)]
+    parts, says = few.parts(np.asarray(train_labels), draws=DRAWS[check_scale(scale)], seed=seed, folds=folds)
     found = []
-    for draw in range(draws):
-        index = few_per_class(train_labels, labels_per_class, seed * 1000 + draw)
+    for number, index in enumerate(parts, 1):
         found.append(
             probe(
                 train[index],
@@ -241,14 +257,15 @@ def few_labels(
                 seed=seed,
                 device=device,
                 standardiser=standardiser,
+                progress=after(f"draw {number} of {len(parts)}", progress),
             )
         )
     accuracies = [f["accuracy"] for f in found]
     return found[-1] | {
         "accuracy": float(np.mean(accuracies)),
         "std": float(np.std(accuracies)),
-        "protocol": f"{found[-1]['protocol']}, {labels_per_class} labels a class, mean of {draws} draws",
-        "settings": found[-1]["settings"] | {"draws": draws, "labels_per_class": labels_per_class},
+        "protocol": f"{found[-1]['protocol']}, {says}",
+        "settings": found[-1]["settings"] | {"draws": len(parts), "labels": few.name},
         "seconds": time.perf_counter() - began,
     }
 

@@ -1,10 +1,10 @@
 """What all probes share: scales, seeds, standardised features, checked labels."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from deepinfomax.errors import UserError
 from deepinfomax.recipes import Scale
 
 __all__ = [
+    "Few",
     "Scale",
     "Standardiser",
+    "check_folds",
     "check_labels",
     "check_scale",
     "choose",
@@ -24,6 +26,7 @@ __all__ = [
     "few_per_class",
     "sample",
     "seeded",
+    "share_of_each_class",
     "standardised",
 ]
 
@@ -127,7 +130,68 @@ def sample(images: ImageSet, count: int | None, rng: np.random.Generator) -> Ima
     return images if len(chosen) == len(images) else images.take(chosen)
 
 
-def few_in_name(measure: str) -> tuple[str, int | None]:
-    """ "linear_10_per_class" -> ("linear", 10); "linear" -> ("linear", None)."""
-    found = re.fullmatch(r"(\w+?)_([1-9]\d*)_per_class", measure)
-    return (found[1], int(found[2])) if found else (measure, None)
+@dataclass(frozen=True)
+class Few:
+    """Which labels a measure may see: `count` of each class, `count` per cent of each class, or published folds."""
+
+    unit: Literal["per_class", "percent", "folds"]
+    count: int = 0
+
+    @property
+    def name(self) -> str:
+        """As behind the name of a measure: "10_per_class", "1_percent", "folds"."""
+        return self.unit if self.unit == "folds" else f"{self.count}_{self.unit}"
+
+    def parts(
+        self, labels: np.ndarray, *, draws: int, seed: int = 0, folds: Sequence[np.ndarray] = ()
+    ) -> tuple[list[Tensor], str]:
+        """Positions of the labels seen, one tensor a training, and what they are in words.
+
+        Args:
+            labels: (N,), of all labelled training images.
+            draws: how many times a few labels are drawn; folds come in their own number.
+            folds: positions in `labels`, one array each (STL-10 comes with ten of 1,000).
+
+        Raises:
+            UserError: folds are asked for and there are none, or they point beyond the labels.
+        """
+        if self.unit == "folds":
+            check_folds(folds, len(labels))
+            return [torch.as_tensor(np.asarray(fold, dtype=np.int64)) for fold in folds], f"mean of {len(folds)} folds"
+        if self.unit == "percent":
+            parts = [share_of_each_class(labels, self.count / 100, seed * 1000 + draw) for draw in range(draws)]
+            return parts, f"{self.count} % of the labels of each class, mean of {draws} draws"
+        parts = [few_per_class(labels, self.count, seed * 1000 + draw) for draw in range(draws)]
+        return parts, f"{self.count} labels a class, mean of {draws} draws"
+
+
+def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
+    """Raises UserError where there are no folds, or where they point beyond `count` labelled images."""
+    if not len(folds):
+        raise UserError(
+            "there are no folds: put a file fold_indices.txt into the folder of the data, a line of positions for each "
+            "fold as STL-10 has it, or measure semi_supervised or linear_10_per_class"
+        )
+    last = max(int(np.max(fold)) for fold in folds)
+    if last >= count:
+        raise UserError(
+            f"the folds name image {last}, the first being 0, and only {count:,} training images have labels"
+        )
+
+
+def share_of_each_class(labels: np.ndarray, share: float, seed: int) -> Tensor:
+    """Positions of a share of the images of each class, one at least, drawn by `seed`, in ascending order."""
+    rng = np.random.default_rng([seed, round(share * 1e6)])
+    members = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    return torch.from_numpy(np.sort(np.concatenate([m[: max(1, round(len(m) * share))] for m in members])))
+
+
+def few_in_name(measure: str) -> tuple[str, Few | None]:
+    """ "linear_10_per_class" -> ("linear", 10 per class), likewise "_1_percent" and "_folds"; "linear" has no Few."""
+    found = re.fullmatch(r"(\w+?)_(?:([1-9]\d*)_per_class|([1-9]\d?)_percent|(folds))", measure)
+    if found is None:
+        return measure, None
+    base, per_class, percent, _folds = found.groups()
+    if per_class or percent:
+        return base, Few("per_class", int(per_class)) if per_class else Few("percent", int(percent))
+    return base, Few("folds")

@@ -14,6 +14,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf, embed
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_scale, sample, seeded
 from deepinfomax.features import effective_rank
+from deepinfomax.progress import Say, silent
 
 __all__ = ["alignment", "describe", "effective_rank", "measure", "uniformity"]
 
@@ -90,6 +91,7 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     y_of: YOf | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """`describe` of y on test images, and the alignment of y under augmentation; the training images play no part.
 
@@ -107,6 +109,7 @@ def measure(
     found = describe((y_of or YOf(encoder, device))(part))
     sides = part.images.shape[2:]
     if len(sides) == 2:
+        progress("alignment of two views")
         size = min(sides)
         views = Augmentation(flip=True, crop=size, padding=size // 8)
         pixels = torch.from_numpy(np.array(part.images))

@@ -18,6 +18,7 @@ from deepinfomax.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
+from deepinfomax.progress import Say, counted, silent
 
 #: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64; how many epochs
 #: in all is not recorded. The smaller scales are ours: `most_steps` ends them, and the rate falls at the same thirds.
@@ -82,6 +83,7 @@ def measure(
     device: torch.device | str = "cpu",
     folder: Path | None = None,
     y_of: YOf | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """Train a decoder from frozen y to images by squared error, and compare what it makes of test images with them.
 
@@ -124,7 +126,7 @@ def measure(
         adam = torch.optim.Adam(decoder.parameters(), lr=settings["lr"], betas=(0.5, 0.999))
         schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [steps // 3, 2 * steps // 3], gamma=0.1)
         order = torch.empty(0, dtype=torch.int64)
-        for _ in range(steps):
+        for _ in counted(steps, "step", progress):
             if len(order) < batch_size:
                 order = torch.randperm(len(train))
             index, order = order[:batch_size], order[batch_size:]

@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.probes import DRAWS, mlp_network
-from deepinfomax.evaluation.protocol import Scale, check_labels, choose, few_per_class, seeded
+from deepinfomax.evaluation.protocol import Few, Scale, check_labels, choose, seeded
+from deepinfomax.progress import Say, after, counted, silent
 
 #: The paper's schedule is that of its other classifiers: Adam 1e-4, batches of 64, ×0.1 after 50 and 100 of 200 epochs,
 #: accuracy averaged over the last 100. The smaller scales are ours: `most_steps` ends them, the rate falls after the
@@ -33,16 +34,17 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    labels_per_class: int | None = None,
-    folds: Sequence[np.ndarray] | None = None,
+    few: Few | None = None,
+    folds: Sequence[np.ndarray] = (),
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """Fine-tune a copy of the encoder, with the MLP of the probes on its last convolutional map.
 
     Args:
         encoder: stays as it is.
         train: its labelled images.
-        labels_per_class: train on so many images of each class only, and average over several draws of them.
-        folds: or on these positions of `train`, one training for each (STL-10 comes with ten folds of 1,000).
+        few: which labels to train on, with one training for each draw or fold; None: all.
+        folds: positions in `train`, where `few` asks for folds.
 
     Returns:
         accuracy, std (over draws or folds; of one training over its averaged evaluations), n_train, n_test, protocol,
@@ -56,17 +58,15 @@ def measure(
     if train.labels is None or test.labels is None:
         raise UserError("semi_supervised needs labels; measure rank or reconstruction without them")
     y, y_test, classes = check_labels(train.labels, test.labels)
-    if folds is not None:
-        parts, what = [torch.as_tensor(np.asarray(f, dtype=np.int64)) for f in folds], f"{len(folds)} folds"
-    elif labels_per_class is not None:
-        draws = DRAWS[scale]
-        parts = [few_per_class(train.labels, labels_per_class, seed * 1000 + draw) for draw in range(draws)]
-        what = f"{labels_per_class} labels a class, mean of {draws} draws"
-    else:
-        parts, what = [torch.arange(len(train))], "all labels"
-    if not parts or min(len(part) for part in parts) < 2:
+    parts, what = [torch.arange(len(train))], "all labels"
+    if few is not None:
+        parts, what = few.parts(train.labels, draws=DRAWS[scale], seed=seed, folds=folds)
+    if min(len(part) for part in parts) < 2:
         raise UserError("semi_supervised needs two labelled training images or more")
-    runs = [_fine_tuned(encoder, train, y, test, y_test, part, classes, settings, seed, device) for part in parts]
+    runs = []
+    for number, part in enumerate(parts, 1):
+        saying = after(f"training {number} of {len(parts)}", progress) if len(parts) > 1 else progress
+        runs.append(_fine_tuned(encoder, train, y, test, y_test, part, classes, settings, seed, device, saying))
     means = [float(np.mean(accuracies)) for accuracies in runs]
     return {
         "accuracy": float(np.mean(means)),
@@ -74,7 +74,7 @@ def measure(
         "n_train": len(parts[0]),
         "n_test": len(test),
         "protocol": f"encoder fine-tuned, MLP of 200 units on its last map, {what}, images as they are",
-        "settings": settings | {"scale": scale, "labels_per_class": labels_per_class, "trainings": len(parts)},
+        "settings": settings | {"scale": scale, "labels": few.name if few else "all", "trainings": len(parts)},
         "seconds": time.perf_counter() - began,
     }
 
@@ -90,6 +90,7 @@ def _fine_tuned(
     settings: dict[str, Any],
     seed: int,
     device: torch.device | str,
+    progress: Say,
 ) -> list[float]:
     """Test accuracies at the evaluations of one training on the `part` of the training images."""
     batch_size = min(settings["batch_size"], len(part))
@@ -107,7 +108,7 @@ def _fine_tuned(
         adam = torch.optim.Adam([*tuned.parameters(), *head.parameters()], lr=settings["lr"], betas=settings["betas"])
         schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [steps // 4, steps // 2], gamma=0.1)
         order = torch.empty(0, dtype=torch.int64)
-        for step in range(1, steps + 1):
+        for step in counted(steps, "step", progress):
             tuned.train()
             head.train()
             if len(order) < batch_size:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.status import Status
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet
@@ -21,9 +21,10 @@ from deepinfomax.evaluation import controls as controlling
 from deepinfomax.evaluation.embeddings import Embeddings, YOf, embed, read_embeddings
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
-from deepinfomax.evaluation.protocol import Scale, check_scale, few_in_name, few_per_class, seeded
+from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_scale, few_in_name, seeded
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
+from deepinfomax.progress import Say, shown
 
 #: Measures of features (N, units) with labels, at each level and of pixels: name -> module and function.
 PROBES = {
@@ -33,9 +34,10 @@ PROBES = {
     "svm": "svm.svm",
     "attributes": "attributes.attributes",
 }
-#: Those that can be taken with N labels of each class, as NAME_N_per_class. The MLP's schedule is in epochs, which a
-#: few labels make too short to mean anything.
+#: Those that can be taken with few labels: NAME_N_per_class, NAME_P_percent, NAME_folds. The MLP's schedule is in
+#: epochs, which a few labels make too short to mean anything.
 FEW = ("linear", "knn", "svm", "semi_supervised")
+FEW_SAYS = "linear_10_per_class, linear_1_percent, linear_folds"
 #: Measures of an encoder as a whole: name -> module, with a function `measure`.
 WHOLES = {
     "semi_supervised": "semi_supervised",
@@ -62,6 +64,7 @@ def evaluate(
     out: Path | None = None,
     make_encoder: Callable[[], nn.Module] | None = None,
     supervised_steps: int | None = None,
+    folds: Sequence[np.ndarray] = (),
     notes: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -73,7 +76,8 @@ def evaluate(
     of one level; then y alone, which measures of the whole encoder share (see `YOf`).
 
     Args:
-        measures: of `MEASURES`, or linear_10_per_class and the like (linear, knn, svm, semi_supervised; any number).
+        measures: of `MEASURES`; linear, knn, svm and semi_supervised also with few labels: linear_10_per_class,
+            linear_1_percent (any number), linear_folds.
         levels: of conv, fc, y; for the measures of features.
         controls: of pixels, pixels_pca, random_encoder, supervised. The first three go with measures of features;
             random_encoder with every measure.
@@ -81,6 +85,7 @@ def evaluate(
         out: evaluation.json; None: nothing is written.
         make_encoder: builds a fresh encoder of the same architecture, for the controls random_encoder and supervised.
         supervised_steps: of the supervised control; None: by scale.
+        folds: positions of the labelled training images that each fold has, for measures that end in _folds.
         notes: what a reader of the figures should know besides.
 
     Returns:
@@ -95,6 +100,7 @@ def evaluate(
     check_scale(scale)
     _check_names(measures, levels, controls, make_encoder)
     _check_sets(train, test, measures, controls)
+    _check_folds(measures, folds, train.labels)
     head = {
         "data": {"train": describe(train), "test": describe(test)},
         "encoder": {"fingerprint": fingerprint(encoder)[:16]},
@@ -108,7 +114,7 @@ def evaluate(
     for note in notes:
         record.note(note)
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
-    work = _Work(record, console, scale, seed, device or "cpu")
+    work = _Work(record, console, scale, seed, device or "cpu", folds)
 
     of_features = [m for m in measures if few_in_name(m)[0] in PROBES]
     of_wholes = [m for m in measures if few_in_name(m)[0] in WHOLES]
@@ -134,7 +140,7 @@ def evaluate(
         _subject(work, ("controls", "random_encoder"), fresh, train, test, of_features, of_wholes, levels, None)
     if "supervised" in controls:
         assert make_encoder is not None
-        counts = [few for m in measures if (few := few_in_name(m)[1]) is not None]
+        counts = list(dict.fromkeys(few for m in measures if (few := few_in_name(m)[1]) is not None))
         _supervised(work, make_encoder, train, test, counts, supervised_steps)
     record.write()
     return record.contents
@@ -169,6 +175,7 @@ def evaluate_embeddings(
     if len(known) < len(measures):
         odd = next(m for m in measures if m not in known)
         raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
+    _check_folds(measures, (), None)
     found = source if isinstance(source, Embeddings) else read_embeddings(source)
     name = "embeddings" if isinstance(source, Embeddings) else str(source)
     # Any encoder may have made these; what identifies them is their bytes.
@@ -197,7 +204,7 @@ def evaluate_embeddings(
         _probes(work, ("measures",), x, x_test, *sets, [m for m in measures if m != "rank"])
     if "rank" in measures:
         of_vectors = _function("rank.of_vectors")
-        work.measure(("measures", "rank"), lambda: of_vectors(x_test, scale=scale, seed=seed))
+        work.measure(("measures", "rank"), lambda _progress: of_vectors(x_test, scale=scale, seed=seed))
     record.write()
     return record.contents
 
@@ -205,24 +212,33 @@ def evaluate_embeddings(
 class _Work:
     """What every step of one evaluation needs: where figures go, what a person sees, how long to train."""
 
-    def __init__(self, record: Record, console: Console, scale: Scale, seed: int, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        record: Record,
+        console: Console,
+        scale: Scale,
+        seed: int,
+        device: torch.device | str,
+        folds: Sequence[np.ndarray] = (),
+    ) -> None:
         self.record, self.console, self.scale, self.seed, self.device = record, console, scale, seed, device
+        self.folds = folds
 
     @contextmanager
-    def doing(self, what: str) -> Iterator[Status]:
-        """A spinner in a terminal while it runs; a line when it is done."""
+    def doing(self, what: str) -> Iterator[Say]:
+        """Shown while it runs; a line when it is done."""
         began = time.perf_counter()
-        with self.console.status(what) as status:
-            yield status
+        with shown(what, self.console) as progress:
+            yield progress
         self.console.print(f"{what}: {time.perf_counter() - began:.1f} s", markup=False)
 
-    def measure(self, path: tuple[str, ...], compute: Callable[[], dict[str, Any]], **more: Any) -> None:
-        """Compute one figure and write it, unless it is there already."""
+    def measure(self, path: tuple[str, ...], compute: Callable[[Say], dict[str, Any]], **more: Any) -> None:
+        """Compute one figure and write it, unless it is there already; `compute` says how far it is."""
         if self.record.has(path):
             return
         what = " ".join(path[1:])
-        with self.console.status(what):
-            found = compute() | more
+        with shown(what, self.console) as progress:
+            found = compute(progress) | more
         remarks = _remarks(found)
         for remark in remarks:
             self.record.note(f"{what}: {remark}")
@@ -245,8 +261,10 @@ def _subject(
     y_of = YOf(encoder, work.device, train, test)
     missing = [v for v in levels if any(not work.record.has((*path, m, v)) for m in of_features)]
     if missing:
-        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
-            x, x_test = (embed(encoder, s, levels=missing, device=work.device) for s in (train, test))
+        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images") as progress:
+            x, x_test = (
+                embed(encoder, s, levels=missing, device=work.device, progress=progress) for s in (train, test)
+            )
         if "y" in missing:
             y_of.keep(train, x["y"])
             y_of.keep(test, x_test["y"])
@@ -261,11 +279,11 @@ def _subject(
         if base != "semi_supervised":
             settings["y_of"] = y_of
         if few is not None:
-            settings["labels_per_class"] = few
+            settings |= {"few": few, "folds": work.folds}
 
-        def compute(measure: Any = measure, settings: dict[str, Any] = settings) -> dict[str, Any]:
+        def compute(progress: Say, measure: Any = measure, settings: dict[str, Any] = settings) -> dict[str, Any]:
             with on_device(encoder, work.device), unchanged(encoder):
-                return measure(encoder, train, test, **settings)
+                return measure(encoder, train, test, progress=progress, **settings)
 
         work.measure((*path, name), compute)
 
@@ -286,13 +304,13 @@ def _probes(
         probe = _function(PROBES[base])
         arguments = (x, train.labels, x_test, test.labels)
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
+        if few is not None:
+            probe, settings = partial(few_labels, probe), settings | {"few": few, "folds": work.folds}
 
         def compute(
-            probe: Any = probe, few: int | None = few, arguments: Any = arguments, settings: Any = settings
+            progress: Say, probe: Any = probe, arguments: Any = arguments, settings: Any = settings
         ) -> dict[str, Any]:
-            if few is None:
-                return probe(*arguments, **settings)
-            return few_labels(probe, *arguments, labels_per_class=few, **settings)
+            return probe(*arguments, progress=progress, **settings)
 
         work.measure((*path, name, *([] if level is None else [level])), compute, **more)
 
@@ -302,7 +320,7 @@ def _supervised(
     make_encoder: Callable[[], nn.Module],
     train: ImageSet,
     test: ImageSet,
-    counts: Sequence[int],
+    counts: Sequence[Few],
     steps: int | None,
 ) -> None:
     """The same architecture trained on all labels, and on as few as the measures with few labels have."""
@@ -310,7 +328,7 @@ def _supervised(
     here = work.record.contents["controls"].get("supervised", {})
 
     def trained(part: ImageSet, steps: int | None, what: str) -> dict[str, Any]:
-        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what) as status:
+        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what) as progress:
             return controlling.train_supervised(
                 fresh,
                 part,
@@ -319,22 +337,22 @@ def _supervised(
                 scale=work.scale,
                 seed=work.seed,
                 device=work.device,
-                progress=lambda text: status.update(f"{what}: {text}"),
+                progress=progress,
             )
 
     if "accuracy" not in here:
         found = trained(train, steps, "supervised")
         work.record.put(path, here | found)
         work.console.print(f"supervised: {_headline(found)}", markup=False)
-    for count in counts:
-        name = f"{count}_per_class"
-        if work.record.has((*path, name)):
+    for few in counts:
+        if work.record.has((*path, few.name)):
             continue
         assert train.labels is not None
-        part = train.take(few_per_class(train.labels, count, work.seed * 1000).numpy())
+        (index, *_), _says = few.parts(train.labels, draws=1, seed=work.seed, folds=work.folds)
+        part = train.take(index.numpy())
         # So few images are learnt by heart long before the full number of steps.
         limit = min(controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps, 100)
-        work.record.put((*path, name), trained(part, limit, f"supervised, {count} labels a class"))
+        work.record.put((*path, few.name), trained(part, limit, f"supervised, {few.name.replace('_', ' ')}"))
 
 
 @contextmanager
@@ -397,13 +415,13 @@ def _check_names(
     for name in measures:
         base, few = few_in_name(name)
         if name not in MEASURES and (few is None or base not in FEW):
-            raise UserError(f"unknown measure {name!r}; choose of {', '.join(MEASURES)}, linear_10_per_class")
+            raise UserError(f"unknown measure {name!r}; choose of {', '.join(MEASURES)}, {FEW_SAYS}")
     for kind, given, known in (("level", levels, LEVELS), ("control", controls, controlling.CONTROLS)):
         for name in given:
             if name not in known:
                 raise UserError(f"unknown {kind} {name!r}; choose of {', '.join(known)}")
     if not measures and "supervised" not in controls:
-        raise UserError(f"there is nothing to measure; choose of {', '.join(MEASURES)}, linear_10_per_class")
+        raise UserError(f"there is nothing to measure; choose of {', '.join(MEASURES)}, {FEW_SAYS}")
     if not levels and any(few_in_name(m)[0] in PROBES for m in measures):
         raise UserError(f"there is no level to measure at; choose of {', '.join(LEVELS)}")
     needed = [c for c in controls if c in ("random_encoder", "supervised")]
@@ -444,6 +462,13 @@ def _check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], contro
             )
         if not multi and "attributes" in wanting:
             raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
+
+
+def _check_folds(measures: Sequence[str], folds: Sequence[np.ndarray], labels: np.ndarray | None) -> None:
+    """Before anything is computed, rather than after hours."""
+    fews = (few_in_name(m)[1] for m in measures)
+    if any(few is not None and few.unit == "folds" for few in fews):
+        check_folds(folds, 0 if labels is None else int((labels != -1).sum()))
 
 
 def _labelled(images: ImageSet, which: str, record: Record) -> ImageSet:

@@ -11,6 +11,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.probes import FEW_WEIGHT_DECAY, LEAST_HELD_OUT
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_labels, choose, standardised
+from deepinfomax.progress import Say, after, silent
 
 #: Candidates for λ = 1 / (C·N), chosen on the tenth that the first fit leaves out; iterations of one fit.
 SVM: dict[Scale, dict[str, Any]] = {
@@ -31,6 +32,7 @@ def svm(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
+    progress: Say = silent,
 ) -> dict[str, Any]:
     """Mean and standard deviation of the test accuracy over five fits.
 
@@ -72,6 +74,7 @@ def svm(
                 iterations=iterations,
                 fitted=fitted,
                 held=held,
+                progress=progress,
             )
         # Each fit starts where the first began, not where another ended, so that the five are independent.
         found = convex.fit(
@@ -82,6 +85,7 @@ def svm(
             weight_decay=decay,
             iterations=iterations,
             start=weights,
+            progress=after(f"fit {number + 1} of {FITS}", progress),
         )
         accuracies.append(convex.accuracy(found, x_test, y_test))
     return {

@@ -181,7 +181,7 @@ def _comparison(run: Run, measure: str, entry: Any) -> Comparison | None:
         whole = at(run.evaluation, "controls", kind)
         of_control = _cells(at(whole, measure))
         if kind == "supervised" and not of_control:  # trained through to the labels: all of them, or as few
-            of_control = _cells(whole if few is None else at(whole, f"{few}_per_class"), own_only=True)
+            of_control = _cells(whole if few is None else at(whole, few), own_only=True)
         if kind != "random_encoder" and WHOLE not in of_control and len(of_control) == 1:
             of_control = {WHOLE: next(iter(of_control.values()))}  # pixels have one level, whatever it is called
         if kind.startswith("pixels") and levels == (WHOLE,) and not of_control:
@@ -209,13 +209,23 @@ def _described(measure: str) -> tuple[str, str]:
     title, protocol = ACCURACIES.get(probe, (probe.replace("_", " "), ""))
     if few is None:
         return title, protocol
-    return f"{title}, {few} a class", f"{protocol}, from {few} labels of each class" if protocol else ""
+    short, long = _FEW[few.lstrip("0123456789_")]
+    count = few.partition("_")[0]
+    return f"{title}, {short.format(count)}", f"{protocol}, from {long.format(count)}" if protocol else ""
 
 
-def _few(measure: str) -> tuple[str, int | None]:
-    """ "linear_10_per_class" -> ("linear", 10); "linear" -> ("linear", None)."""
-    found = re.fullmatch(r"(\w+?)_(\d+)_per_class", measure)
-    return (found[1], int(found[2])) if found else (measure, None)
+#: What stands behind the name of a measure that sees few labels -> in a title, in a protocol
+_FEW = {
+    "per_class": ("{} a class", "{} labels of each class"),
+    "percent": ("{} %", "{} % of the labels of each class"),
+    "folds": ("folds", "the published folds"),
+}
+
+
+def _few(measure: str) -> tuple[str, str | None]:
+    """ "linear_10_per_class" -> ("linear", "10_per_class"); "linear" -> ("linear", None)."""
+    found = re.fullmatch(r"(\w+?)_(\d+_per_class|\d+_percent|folds)", measure)
+    return (found[1], found[2]) if found else (measure, None)
 
 
 def _each(entry: dict[str, Any], key: str) -> list[Any]:
