@@ -120,7 +120,13 @@ def test_a_folder_of_jpegs_from_data_to_neighbours(
     assert code == 0
     code, out, _ = run(capsys, "neighbours", str(trained), "--query", "3", "--count", "2", "--json")
     assert code == 0
-    assert json.loads(out)["queries"][0]["y"]["index"][0] == 3
+    found = json.loads(out)["queries"][0]["y"]
+    assert len(found["index"]) == 2
+    assert 3 not in found["index"]
+    code, out, _ = run(capsys, "neighbours", str(trained), "--beside", str(trained), "--json")
+    beside = json.loads(out)["beside"]
+    assert Path(beside["sheet"]).read_bytes()[:4] == b"\x89PNG"
+    assert 0 < beside["chance"] < beside["shared"]["y"][str(trained)]["l1"] <= 1
     code, out, _ = run(capsys, "report", str(trained), "--json")
     assert json.loads(out)["report"].endswith("report.html")
 
@@ -334,6 +340,7 @@ def test_mistakes_with_a_run(capsys: pytest.CaptureFixture, trained: Path, tmp_p
     )
     assert "--count 0: ask for one" in mistake(capsys, "neighbours", str(trained), "--count", "0")
     assert "neither an index nor an image" in mistake(capsys, "neighbours", str(trained), "--query", "none.jpg")
+    assert "none" in mistake(capsys, "neighbours", str(trained), "--beside", str(tmp_path / "none"))
     assert files == {path.name: path.read_bytes() for path in trained.iterdir() if path.is_file()}
 
 

@@ -187,6 +187,9 @@ def neighbours(
     run: RunArgument,
     data: Annotated[str | None, typer.Argument(help="Images to search; those it was trained on by default.")] = None,
     query: Annotated[list[str] | None, typer.Option(help="An index or an image file; repeat for more.")] = None,
+    beside: Annotated[
+        Path | None, typer.Option(help="Another run folder: a sheet of pictures with the neighbours by both.")
+    ] = None,
     count: Annotated[int, typer.Option(help="Neighbours of each query.")] = 8,
     metric: Annotated[str, typer.Option(help="l1 (the paper's, in y) or cosine.")] = "l1",
     data_root: Root = None,
@@ -205,6 +208,7 @@ def neighbours(
         data,
         query or [],
         settings=_overrides(context),
+        beside=beside,
         count=count,
         metric=metric,
         data_root=data_root,

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from planted import gaussians
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import neighbours as module
-from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.evaluation.neighbours import agreement, neighbours, other_neighbours
 
 
 def slow(query, bank, k, metric):
@@ -49,3 +50,33 @@ def test_mistakes() -> None:
             neighbours(bank, bank, k)
     with pytest.raises(UserError, match="9 units and the bank 10"):
         neighbours(bank[:, :9], bank, 1)
+
+
+@pytest.mark.parametrize("metric", ["l1", "cosine"])
+def test_others_are_all_but_the_query_itself(metric: str) -> None:
+    bank, _ = gaussians(40)
+    query = torch.tensor([3, 0, 39])
+    index, distance = other_neighbours(bank, query, 5, metric)
+    for row, far, own in zip(index, distance, query, strict=True):
+        rest = torch.tensor([i for i in range(40) if i != own])
+        expected, expected_far = slow(bank[own : own + 1], bank[rest], 5, metric)
+        assert row.tolist() == rest[expected[0]].tolist()
+        torch.testing.assert_close(far, expected_far[0], atol=1e-4, rtol=1e-4)
+
+
+def test_twins_are_neighbours_and_the_query_is_not() -> None:
+    bank = torch.zeros(6, 3)  # whichever of the six comes first, the query is none of the others
+    for k in (1, 3, 5):
+        index, _ = other_neighbours(bank, torch.arange(6), k)
+        assert index.shape == (6, k)
+        assert all(own not in row.tolist() for own, row in enumerate(index))
+        assert all(len(set(row.tolist())) == k for row in index)
+    for k in (0, 6):
+        with pytest.raises(UserError, match="among the other 5 images"):
+            other_neighbours(bank, torch.arange(6), k)
+
+
+def test_agreement_is_counted() -> None:
+    labels = np.array([0, 0, 1, 1])
+    found = np.array([[1, 2], [3, 0]])
+    assert agreement(labels, np.array([0, 2]), found) == (1 + 1) / 4

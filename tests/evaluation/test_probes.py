@@ -9,7 +9,15 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.probes import few_labels, linear, mlp, mlp_network
-from deepinfomax.evaluation.protocol import Few, Standardiser, check_labels, few_in_name, few_per_class, seeded, share_of_each_class
+from deepinfomax.evaluation.protocol import (
+    Few,
+    Standardiser,
+    check_labels,
+    few_in_name,
+    few_per_class,
+    seeded,
+    share_of_each_class,
+)
 from deepinfomax.evaluation.svm import svm
 
 PROBES = [mlp, linear, knn, svm]

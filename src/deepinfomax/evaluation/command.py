@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
 from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.data.names import read_folds
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -20,10 +21,12 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
-from deepinfomax.evaluation.neighbours import METRICS, neighbours
+from deepinfomax.evaluation.neighbours import METRICS, neighbours, other_neighbours
+from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
 from deepinfomax.evaluation.suite import figure
 from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
+from deepinfomax.report.side_by_side import draw
 from deepinfomax.training import run_folder
 from deepinfomax.training.command import as_trained, load_images, with_data_settings
 
@@ -89,6 +92,7 @@ def evaluate_command(
 
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
+BANK = 1000  #: images in which two runs are compared, as many as a gallery has
 
 
 def render(evaluation: dict[str, Any]) -> str:
@@ -154,13 +158,17 @@ def neighbours_command(
     queries: Sequence[str],
     *,
     settings: Mapping[str, Any],
+    beside: Path | None,
     count: int,
     metric: str,
     data_root: Path | None,
     seed: int,
     device: str | None,
 ) -> dict[str, Any]:
-    """Neighbours of each query at every level, as indices, distances and labels; without queries, a gallery."""
+    """Neighbours of each query at every level, as indices, distances and labels; without queries, a gallery.
+
+    A query by index is not its own neighbour. With `beside`, another run, both are compared on the same images.
+    """
     if metric not in METRICS:
         raise UserError(f"unknown --metric {metric!r}; choose {' or '.join(METRICS)}")
     if count < 1:
@@ -168,26 +176,77 @@ def neighbours_command(
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
     images = _loaded(run, config, None)
-    asked_for = _queries(queries, images) if queries else None  # a mistake there should leave the gallery as it is
+    # A mistake in what is asked for should leave the gallery as it is.
+    asked_for = _queries(queries, images) if queries else None
+    other = None if beside is None else (beside, _alike(run, beside))
     write_gallery(encoder, images, run, count=count, metric=metric, seed=seed, device=choose_device(device))
     write_report(run)
     result: dict[str, Any] = {"metric": metric, "gallery": str(run / "gallery.npz"), "report": str(run / "report.html")}
+    if other is not None:
+        models = {run: encoder, other[0]: other[1]}
+        result["beside"] = _beside(models, images, run, count, metric, seed, choose_device(device))
     if asked_for is None:
         return result
     pictures, titles = asked_for
     bank = embed(encoder, images, levels=LEVELS, device=choose_device(device))
     asked = embed(encoder, pictures, levels=LEVELS, device=choose_device(device))
     result["queries"] = []
-    found = {level: neighbours(asked[level], bank[level], min(count, len(images)), metric) for level in LEVELS}
     for i, title in enumerate(titles):
         entry: dict[str, Any] = {"query": title}
-        for level, (index, distance) in found.items():
+        for level in LEVELS:
+            if title.isdigit():
+                query = torch.tensor([int(title)])
+                index, distance = other_neighbours(bank[level], query, min(count, len(images) - 1), metric)
+            else:
+                index, distance = neighbours(asked[level][i : i + 1], bank[level], min(count, len(images)), metric)
             entry[level] = {
-                "index": index[i].tolist(),
-                "distance": [round(float(d), 6) for d in distance[i]],
-                **({} if images.labels is None else {"label": np.asarray(images.labels[index[i].numpy()]).tolist()}),
+                "index": index[0].tolist(),
+                "distance": [round(float(d), 6) for d in distance[0]],
+                **({} if images.labels is None else {"label": np.asarray(images.labels[index[0].numpy()]).tolist()}),
             }
         result["queries"].append(entry)
+    return result
+
+
+def _alike(run: Path, beside: Path) -> nn.Module:
+    """The encoder of the other run, which must take the same images."""
+    shapes = ["x".join(map(str, storage.describe(folder)["image_shape"])) for folder in (run, beside)]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{run} takes images of {shapes[0]} and {beside} of {shapes[1]}: compare runs of one size")
+    return storage.load(beside)
+
+
+def _beside(
+    models: Mapping[Path, nn.Module],
+    images: ImageSet,
+    run: Path,
+    count: int,
+    metric: str,
+    seed: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """A sheet of neighbours in y by each of the runs, and at every level the share of them that have the same class."""
+    bank = draw_bank(images, BANK, seed)
+    embedded = {str(folder): embed(model, bank, device=device) for folder, model in models.items()}
+    found = {
+        level: side_by_side(
+            bank,
+            {name: of_levels[level] for name, of_levels in embedded.items()},
+            count=min(count, len(bank) - 1),
+            metric=metric,
+            seed=seed,
+        )
+        for level in LEVELS
+    }
+    result: dict[str, Any] = {"chance": found["y"].chance}
+    if found["y"].shared is not None:
+        result["shared"] = {level: of_level.shared for level, of_level in found.items()}
+    if len(bank.shape) == 3:
+        names = "-".join(folder.name for folder in models)
+        sheet = run / f"neighbours-{names}.png"
+        labels = bank.labels if bank.labels is not None and bank.labels.ndim == 1 else None
+        draw(denormalise(bank.images), found["y"].query, found["y"].found, labels, bank.classes).savefig(sheet, dpi=150)
+        result["sheet"] = str(sheet)
     return result
 
 

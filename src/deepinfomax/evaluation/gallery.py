@@ -9,7 +9,7 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.evaluation.embeddings import embed
-from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.evaluation.neighbours import other_neighbours
 from deepinfomax.features import LEVELS
 
 NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
@@ -31,8 +31,8 @@ def write_gallery(
 ) -> None:
     """Write gallery.npz and embeddings_sample.npz into a run folder, for `deepinfomax.report`.
 
-    A sheet of pictures needs pictures: of sequences, volumes and other data without height and width only the sample
-    of y is written.
+    A sheet of pictures needs two pictures or more: of a single image, and of sequences, volumes and other data without
+    height and width, only the sample of y is written.
 
     Args:
         encoder: images in [-1, 1] -> Features.
@@ -55,21 +55,19 @@ def write_gallery(
         part = view(part)
     embedded = embed(encoder, part, levels=LEVELS, device=device or "cpu")
     count = min(count, len(part) - 1)
-    query = _one_of_each(part.labels, min(queries, len(part)), rng)
-    found: dict[str, np.ndarray] = {
-        f"neighbours_{level}": _without_self(
-            neighbours(vectors[torch.from_numpy(query)], vectors, count + 1, metric)[0].numpy(), query
-        )
-        for level, vectors in embedded.items()
-    }
-    labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
-    if len(part.shape) == 3:
+    query = one_of_each(part.labels, min(queries, len(part)), rng)
+    if len(part.shape) == 3 and count > 0:
+        found: dict[str, np.ndarray] = {
+            f"neighbours_{level}": other_neighbours(vectors, torch.from_numpy(query), count, metric)[0].numpy()
+            for level, vectors in embedded.items()
+        }
+        labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
         small = denormalise(_small(part.images))
         _savez(run / GALLERY, images=small, query=query, metric=np.array(NAMES[metric]), **labels, **found)
     _savez(run / SAMPLE, y=embedded["y"].numpy().astype(np.float32))
 
 
-def _one_of_each(labels: np.ndarray | None, count: int, rng: np.random.Generator) -> np.ndarray:
+def one_of_each(labels: np.ndarray | None, count: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of `count` images, going through the classes in turn."""
     order = rng.permutation(count if labels is None else len(labels))
     if labels is None or labels.ndim > 1:
@@ -80,15 +78,6 @@ def _one_of_each(labels: np.ndarray | None, count: int, rng: np.random.Generator
         rounds[i] = seen.get(int(labels[i]), 0)
         seen[int(labels[i])] = int(rounds[i]) + 1
     return order[np.lexsort((labels[order], rounds[order]))][:count]
-
-
-def _without_self(found: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Drop the query from its own neighbours; identical twins of it stay."""
-    rows = []
-    for row, own in zip(found, query, strict=True):
-        kept = row[row != own]
-        rows.append(kept[: found.shape[1] - 1])
-    return np.stack(rows)
 
 
 def _small(images: np.ndarray, side: int = 64) -> np.ndarray:

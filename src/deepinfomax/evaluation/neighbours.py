@@ -1,5 +1,6 @@
 """Nearest neighbours: which images a representation holds to be alike (paper A.4)."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -45,3 +46,27 @@ def neighbours(query: Tensor, bank: Tensor, k: int, metric: str = "l1") -> tuple
         index.append(nearest.indices)
         distance.append(nearest.values)
     return torch.cat(index), torch.cat(distance)
+
+
+def other_neighbours(bank: Tensor, query: Tensor, k: int, metric: str = "l1") -> tuple[Tensor, Tensor]:
+    """The k nearest rows of the bank to some of its own rows, which are not their own neighbours; twins of them are.
+
+    Args:
+        bank: (N, units).
+        query: (Q,) int64, positions in the bank.
+        k: at most N - 1.
+
+    Returns:
+        as `neighbours`; raises what it raises.
+    """
+    if not 1 <= k < len(bank):
+        raise UserError(f"{k} neighbours cannot be found among the other {len(bank) - 1} images")
+    index, distance = neighbours(bank[query], bank, k + 1, metric)
+    own = index == query.unsqueeze(1)
+    own[:, -1] |= ~own.any(1)  # more than k twins came before it: the last of them goes
+    return index[~own].view(len(query), k), distance[~own].view(len(query), k)
+
+
+def agreement(labels: np.ndarray, query: np.ndarray, found: np.ndarray) -> float:
+    """The share of neighbours that have their query's label; labels (N,), query (Q,), found (Q, k)."""
+    return float((labels[found] == labels[query][:, None]).mean())

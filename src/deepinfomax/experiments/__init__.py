@@ -27,7 +27,7 @@ def reproduce(
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
-    from deepinfomax.experiments import generator, jsd_and_mi, sequences
+    from deepinfomax.experiments import generator, jsd_and_mi, neighbours, sequences
     from deepinfomax.experiments.provenance import command, hardware, software, write
     from deepinfomax.experiments.published import TABLES
     from deepinfomax.experiments.tables import run_table
@@ -40,6 +40,7 @@ def reproduce(
         "jsd-and-mi": lambda number, folder: jsd_and_mi.run(scale, number, folder),
         "generator": lambda number, folder: generator.run(scale, number, folder, root=data_root, device=device),
         "sequences": lambda number, folder: sequences.run(scale, number, folder),
+        "neighbours": lambda number, folder: neighbours.run(scale, number, folder, root=data_root, device=device),
     }
     known = [*TABLES, *single]
     out, numbers = out or Path("reproduced"), range(seed, seed + seeds)

@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,7 @@ def run_table(
             if seed not in runs[row.name]:
                 say(f"{table.title}: {row.name}, seed {seed}")
                 config = row_config(table, row, scale, seed, root)
-                folder = out / "runs" / _folder_name(row, scale, config)
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                with FileLock(folder.with_name(f".{folder.name}.lock")):  # another table may be at the same run
+                with run_folder(out, row, scale, config) as folder:
                     runs[row.name][seed] = _one(table, config, scale, folder, device)
                 write(path, _result(name, table, scale, seeds, runs, device))
         if seed not in runs[CONTROLS]:
@@ -132,8 +131,14 @@ def _has(measures: Mapping[str, Any], table: Table) -> bool:
     return all(c.split(".")[1] in measures.get(c.split(".")[0], {}) for c in columns(table))
 
 
-def _folder_name(row: Row, scale: Scale, config: Config) -> str:
-    return f"{config.data.source}-{row.recipe}-{scale}-seed{config.seed}-{digest(config)}"
+@contextmanager
+def run_folder(out: Path, row: Row, scale: Scale, config: Config) -> Iterator[Path]:
+    """The folder of one row's run, held: another table, or an experiment on its encoders, may want the same one."""
+    name = f"{config.data.source}-{row.recipe}-{scale}-seed{config.seed}-{digest(config)}"
+    folder = out / "runs" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{name}.lock")):
+        yield folder
 
 
 def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
     encoder = trained(config, folder, device)
     evaluation = evaluate(
         encoder,
-        *_images(config, scale),
+        *labelled_images(config, scale),
         measures=table.measures,
         levels=table.levels,
         controls=(),
@@ -162,7 +167,7 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
 
 def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: str | None) -> dict[str, Any]:
     """The same measures of an encoder as it is initialised, and of raw pixels those that take features."""
-    training, test = _images(config, scale)
+    training, test = labelled_images(config, scale)
     name, arguments = config.encoder["name"], {k: v for k, v in config.encoder.items() if k != "name"}
     on = choose_device(device)
     fresh = random_encoder(
@@ -189,7 +194,7 @@ def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: st
     }
 
 
-def _images(config: Config, scale: Scale) -> tuple[ImageSet, ImageSet]:
+def labelled_images(config: Config, scale: Scale) -> tuple[ImageSet, ImageSet]:
     """What a row is measured on: the labelled images, at their centre where training cropped them at random."""
     training, test = (as_trained(config, load_images(config, split)) for split in ("train", "test"))
     return training, test.take(slice(0, SMOKE_TEST_IMAGES)) if scale == "smoke" else test

@@ -1,0 +1,60 @@
+"""A sheet of pictures: each query once, beside it its neighbours by one encoder, then by the next."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+SAME = "#1b7f3b"  #: frame of a neighbour that has the query's label
+INCHES = 0.62  #: side of a picture
+
+
+def draw(
+    images: np.ndarray,
+    query: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    labels: np.ndarray | None = None,
+    classes: tuple[str, ...] = (),
+) -> Figure:
+    """A row a query: the image, then a block of neighbours for each name, nearest first; the same class is framed.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        query: (Q,) positions in `images`.
+        found: name -> (Q, k) positions.
+        labels: (N,), or None: nothing is framed. -1: none.
+        classes: names, in label order.
+    """
+    count = next(iter(found.values())).shape[1]
+    columns = 1 + len(found) * (count + 1)  # an empty column in front of each block
+    width, height = (columns + 1.2) * INCHES, len(query) * INCHES + 0.4
+    figure = Figure(figsize=(width, height))
+    places = figure.subplots(len(query), columns, squeeze=False)
+    figure.subplots_adjust(1.2 / (columns + 1.2), 0.02, 0.99, 1 - 0.4 / height, 0.06, 0.06)
+    for axes in places.flat:
+        axes.set_axis_off()
+    for i, (row, position) in enumerate(zip(places, query.tolist(), strict=True)):
+        _show(row[0], images[position])
+        label = -1 if labels is None else int(labels[position])
+        if label >= 0:
+            name = classes[label] if label < len(classes) else f"class {label}"
+            row[0].text(-0.12, 0.5, name, ha="right", va="center", fontsize=8, transform=row[0].transAxes)
+        for block, rows in enumerate(found.values()):
+            first = 2 + block * (count + 1)
+            for axes, neighbour in zip(row[first : first + count], rows[i], strict=True):
+                _show(axes, images[neighbour], framed=labels is not None and label >= 0 and labels[neighbour] == label)
+    for block, name in enumerate(found):
+        places[0][2 + block * (count + 1)].set_title(name, fontsize=9, loc="left")
+    places[0][0].set_title("query", fontsize=9, loc="left")
+    return figure
+
+
+def _show(axes: Axes, image: np.ndarray, framed: bool = False) -> None:
+    axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap="gray", vmin=0, vmax=255)
+    if framed:
+        axes.set_axis_on()
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set(color=SAME, linewidth=2.5)
