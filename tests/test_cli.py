@@ -116,6 +116,10 @@ def test_a_folder_of_jpegs_from_data_to_neighbours(
         assert run(capsys, "embed", str(trained), str(folder), "--out", str(out_file))[0] == 0
         assert out_file.stat().st_size > 48 * 8
     assert np.load(tmp_path / "y.npy", allow_pickle=False).shape == (48, 8)
+    names = (tmp_path / "y.names.txt").read_text().splitlines()
+    assert np.load(tmp_path / "y.npz")["name"].tolist() == names
+    assert len(set(names)) == 48
+    assert all((folder / "train" / name).is_file() or (folder / name).is_file() for name in names)
     code, out, _ = run(capsys, "evaluate", str(tmp_path / "y.parquet"), "--measures", "knn", "--json")
     assert code == 0
     code, out, _ = run(capsys, "neighbours", str(trained), "--query", "3", "--count", "2", "--json")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepinfomax.data import load
+from deepinfomax.data import load, titles
 from deepinfomax.data.decoding import to_array
 from deepinfomax.errors import UserError
 
@@ -161,6 +161,12 @@ def test_skip_bad_leaves_them_out_and_keeps_labels_in_step(tmp_path: Path, draw)
     assert len(images) == len(images.labels) == 11
     np.testing.assert_array_equal(images.labels, [0] * 10 + [1])
     np.testing.assert_array_equal(images.images[-1], last.transpose(2, 0, 1))
+    names = titles(tmp_path, images)
+    assert len(names) == 11
+    assert names[-1] == "second/x.png"
+    assert not any("cut" in name for name in names)
+    for name, pixels in zip(names, images.images, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / name).convert("RGB")).transpose(2, 0, 1), pixels)
     assert len(images.notes) == 1
     assert images.notes[0].startswith("3 of 14 images cannot be read, first: first/cut.jpg (")
     assert images.notes[0].endswith(": left out")

@@ -61,7 +61,7 @@ def test_files_give_back_what_was_written(tmp_path: Path, suffix: str, kind: str
     vectors = rng.normal(size=(7, 3)).astype(np.float32)
     labels = {"none": None, "classes": rng.integers(0, 3, 7), "attributes": rng.integers(0, 2, (7, 4))}[kind]
     path = tmp_path / "deep" / f"y{suffix}"
-    write_embeddings(path, vectors, labels)
+    write_embeddings(path, vectors, labels, [f"{i}.png" for i in range(7)])
     found = read_embeddings(path)
     np.testing.assert_array_equal(found.vectors, vectors)
     if labels is None:

@@ -5,7 +5,7 @@ from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.description import describe, describe_readable, render_description
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.data.loading import load
+from deepinfomax.data.loading import load, titles
 from deepinfomax.data.names import NAMES
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "load",
     "normalise",
     "render_description",
+    "titles",
 ]

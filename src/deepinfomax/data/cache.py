@@ -17,7 +17,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 
 WRITING = ".writing-"  #: name of an entry that is not finished
-VERSION = 1  #: raise it when decoding changes, and nothing old is read again
+VERSION = 2  #: raise it when decoding changes, and nothing old is read again
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -98,6 +98,7 @@ def _write(folder: Path, source: Encoded, size: int | None, channels: int | None
         kept = np.setdiff1d(np.arange(len(source)), list(bad))
         np.save(folder / "labels.npy", source.labels[kept])
     meta = {"version": VERSION, "source": source.name, "classes": source.classes, "notes": notes}
+    meta["left_out"] = sorted(bad)
     meta["sizes"] = {f"{width}x{height}": n for (width, height), n in found.sizes.most_common(20)}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
 
@@ -130,7 +131,8 @@ def _read(entry: Path, name: str) -> ImageSet:
     meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
     labels = np.load(entry / "labels.npy") if (entry / "labels.npy").is_file() else None
     images = np.load(entry / "images.npy", mmap_mode="r")
-    return ImageSet(images, labels, tuple(meta["classes"]), name=name, notes=tuple(meta["notes"]))
+    notes, left_out = tuple(meta["notes"]), tuple(meta["left_out"])
+    return ImageSet(images, labels, tuple(meta["classes"]), name=name, notes=notes, left_out=left_out)
 
 
 def _stopped(source: Encoded, bad: dict[int, str]) -> str:

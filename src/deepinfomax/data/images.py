@@ -19,6 +19,7 @@ class ImageSet:
     classes: tuple[str, ...] = ()  #: names of the classes (or attributes), in label order
     name: str = ""  #: what the user called it
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each
+    left_out: tuple[int, ...] = ()  #: places, among all images that were asked for, of those that cannot be read
 
     def __len__(self) -> int:
         return len(self.images)

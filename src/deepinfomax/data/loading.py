@@ -9,6 +9,7 @@ from deepinfomax.data.cache import decoded
 from deepinfomax.data.encoded import Encoded, Source, join, part, sample
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.names import Parts, find
+from deepinfomax.errors import UserError
 
 
 def load(
@@ -42,6 +43,29 @@ def load(
     """
     source = choose(find(data, root), split, str(data), limit, holdout)
     return decode(source, size, channels, skip_bad, cache_dir)
+
+
+def titles(
+    data: str | Path,
+    images: ImageSet,
+    split: str = "train",
+    *,
+    root: str | Path | None = None,
+    limit: int | None = None,
+    holdout: float | None = None,
+) -> list[str] | None:
+    """What each of the `images` that `load` gave for the same words is called in its source, in their order.
+
+    Paths relative to a folder or as a CSV has them, "FILE row 17" in a table; None for arrays, which have no names.
+    """
+    source = choose(find(data, root), split, str(data), limit, holdout)
+    if not isinstance(source, Encoded):
+        return None
+    left_out = set(images.left_out)
+    found = [title for place, title in enumerate(source.titles()) if place not in left_out]
+    if len(found) != len(images):
+        raise UserError(f"{data} has changed while it was read: {len(found):,} names for {len(images):,} images")
+    return found
 
 
 def choose(parts: Parts, split: str, name: str, limit: int | None, holdout: float | None) -> Source:

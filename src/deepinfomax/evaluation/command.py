@@ -28,7 +28,7 @@ from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
 from deepinfomax.report.side_by_side import draw
 from deepinfomax.training import run_folder
-from deepinfomax.training.command import as_trained, load_images, with_data_settings
+from deepinfomax.training.command import as_trained, load_images, titles_of, with_data_settings
 
 
 def evaluate_command(
@@ -148,7 +148,7 @@ def embed_command(
     config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
     images = _loaded(run, config, split)
     vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
-    write_embeddings(out, vectors, images.labels)
+    write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
     return {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
 
 

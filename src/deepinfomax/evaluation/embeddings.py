@@ -121,11 +121,13 @@ class Embeddings(NamedTuple):
     split: np.ndarray | None = None  #: (N,) "train" or "test", where the file says so
 
 
-def write_embeddings(path: str | Path, vectors: np.ndarray, labels: np.ndarray | None = None) -> None:
-    """Write (N, units) vectors, and labels where there are any, atomically.
+def write_embeddings(
+    path: str | Path, vectors: np.ndarray, labels: np.ndarray | None = None, names: Sequence[str] | None = None
+) -> None:
+    """Write (N, units) vectors, with labels and the names of the images where there are any, atomically.
 
-    .npz: arrays `embedding` and `label`. .parquet: a list column `embedding` and a column `label`. .npy: the vectors
-    alone, and the labels beside them in NAME.labels.npy.
+    .npz: arrays `embedding`, `label` and `name`. .parquet: a list column `embedding`, columns `label` and `name`. .npy:
+    the vectors alone, and beside them the labels in NAME.labels.npy and the names, a line each, in NAME.names.txt.
     """
     path = Path(path)
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -133,12 +135,15 @@ def write_embeddings(path: str | Path, vectors: np.ndarray, labels: np.ndarray |
         raise UserError(f"embeddings must have shape (N, units), not {vectors.shape}")
     if labels is not None and len(labels) != len(vectors):
         raise UserError(f"there are {len(labels):,} labels for {len(vectors):,} embeddings; give one for each")
+    if names is not None and len(names) != len(vectors):
+        raise UserError(f"there are {len(names):,} names for {len(vectors):,} embeddings; give one for each")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} must end in {', '.join(SUFFIXES)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     if path.suffix == ".npz":
         arrays = {"embedding": vectors} | ({} if labels is None else {"label": labels})
+        arrays |= {} if names is None else {"name": np.array(names)}
         np.savez(partial, **arrays)  # type: ignore[arg-type]
     elif path.suffix == ".npy":
         np.save(partial, vectors)
@@ -146,8 +151,13 @@ def write_embeddings(path: str | Path, vectors: np.ndarray, labels: np.ndarray |
             beside = partial.with_name(f".{path.stem}.labels.partial.npy")
             np.save(beside, labels)
             beside.replace(_labels_beside(path))
+        if names is not None:
+            lines = "".join(f"{name}\n" for name in names)
+            partial.with_name(f".{path.stem}.names.partial").write_text(lines, encoding="utf-8")
+            partial.with_name(f".{path.stem}.names.partial").replace(path.with_name(f"{path.stem}.names.txt"))
     else:
-        parquet.write_table(pa.table(_columns(vectors, labels)), partial)
+        columns = _columns(vectors, labels) | ({} if names is None else {"name": pa.array(names, pa.string())})
+        parquet.write_table(pa.table(columns), partial)
     partial.replace(path)
 
 
@@ -189,7 +199,7 @@ def _labels_beside(path: Path) -> Path:
 
 def _read_npz(path: Path) -> Embeddings:
     with np.load(path, allow_pickle=False) as file:
-        names = [n for n in file if n not in ("label", "labels", "split")]
+        names = [n for n in file if n not in ("label", "labels", "split", "name")]
         matrices = [n for n in names if file[n].ndim == 2]
         name = "embedding" if "embedding" in names else matrices[0] if len(matrices) == 1 else None
         if name is None:

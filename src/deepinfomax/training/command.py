@@ -110,6 +110,14 @@ def load_images(config: Config, split: str | None = None) -> ImageSet:
     return data_room.load(source, split=split or own, limit=None if split == "test" else limit, **fields)
 
 
+def titles_of(config: Config, images: ImageSet, split: str | None = None) -> list[str] | None:
+    """What the images that `load_images` gave are called in their source; None where they have no names."""
+    data = config.data
+    split = split or data.split
+    limit = None if split == "test" else data.limit
+    return data_room.titles(data.source, images, split, root=data.root, limit=limit, holdout=data.holdout)
+
+
 def as_trained(config: Config, images: ImageSet) -> ImageSet:
     """The view of each image that matches training's, without chance: the centre where training cropped at random.
 
