@@ -1,4 +1,8 @@
-"""Where to compute."""
+"""Where to compute, and what that machine is."""
+
+import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -21,3 +25,17 @@ def choose_device(name: str | None = None) -> torch.device:
         best = choose_device()
         raise UserError(f"there is no device {name!r} here; leave --device out for the best there is, {best}") from None
     return device
+
+
+def hardware(device: torch.device) -> str:
+    """What a figure was computed on: the GPU's name, or the processor's with its cores and the threads in use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it, else its kind."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from deepinfomax.devices import choose_device, hardware
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import SCALES
 
@@ -28,7 +29,7 @@ def reproduce(
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
     from deepinfomax.experiments import generator, jsd_and_mi, neighbours, sequences
-    from deepinfomax.experiments.provenance import command, hardware, software, write
+    from deepinfomax.experiments.provenance import command, software, write
     from deepinfomax.experiments.published import TABLES
     from deepinfomax.experiments.tables import run_table
 
@@ -64,7 +65,7 @@ def reproduce(
             "scale": scale,
             "command": command(what, scale, numbers),
             "seeds": sorted(map(int, runs)),
-            "hardware": hardware(device),
+            "hardware": hardware(choose_device(device)),
             "software": software(),
             "minutes": round(minutes, 1),
             "runs": runs,

@@ -30,7 +30,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments import drawings
-from deepinfomax.experiments.provenance import command, hardware, software, write
+from deepinfomax.experiments.provenance import command, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
@@ -96,12 +96,12 @@ def run_table(
                 config = row_config(table, row, scale, seed, root)
                 with run_folder(out, row, scale, config) as folder:
                     runs[row.name][seed] = _one(table, config, scale, folder, device)
-                write(path, _result(name, table, scale, seeds, runs, device))
+                write(path, _result(name, table, scale, seeds, runs))
         if seed not in runs[CONTROLS]:
             say(f"{table.title}: controls, seed {seed}")
             config = row_config(table, table.rows[0], scale, seed, root)
             runs[CONTROLS][seed] = _controls(table, config, scale, out / "runs", device)
-    result = _result(name, table, scale, seeds, runs, device)
+    result = _result(name, table, scale, seeds, runs)
     write(path, result)
     drawing = drawings.of(name, result)
     if drawing is not None:
@@ -155,12 +155,14 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
         device=choose_device(device),
         out=folder / "evaluation.json",
     )
-    end = read_metrics(folder / METRICS).end
+    metrics = read_metrics(folder / METRICS)
+    end = metrics.end
     measures = {m: evaluation["measures"][m] for m in table.measures}
     return {
         "config": digest(config),
         "steps": end["step"],
         "training_seconds": round(end["seconds"], 1),
+        "hardware": metrics.start["device"],
         "measures": {m: _without_settings(found) for m, found in measures.items()},
     }
 
@@ -225,12 +227,11 @@ def _result(
     scale: Scale,
     seeds: Sequence[int],
     runs: Mapping[str, Mapping[int, dict[str, Any]]],
-    device: str | None,
 ) -> dict[str, Any]:
     first = row_config(table, table.rows[0], scale, seeds[0])
     held = sorted({seed for of_row in runs.values() for seed in of_row} | set(seeds))
     rows = [_summary(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
-    seconds = sum(run["training_seconds"] for row in table.rows for run in runs[row.name].values())
+    all_runs = [run for row in table.rows for run in runs[row.name].values()]
     controls = {
         "random_encoder": {c: _spread(_figures(runs[CONTROLS], c)) for c in columns(table)},
         "pixels": {
@@ -251,9 +252,9 @@ def _result(
         "data": {"name": table.data, "train": first.data.limit or "all", "test": "all"},
         "batch_size": first.training.batch_size,
         "measures": list(table.measures),
-        "hardware": hardware(device),
+        "hardware": sorted({run.get("hardware", "not recorded") for run in all_runs}),
         "software": software(),
-        "training_minutes": round(seconds / 60, 1),
+        "training_minutes": round(sum(run["training_seconds"] for run in all_runs) / 60, 1),
         "not_run": [f"{row.name}, seed {s}" for row in table.rows for s in held if s not in runs[row.name]],
         "correlations": correlations(rows),
         "controls": controls if runs[CONTROLS] else None,

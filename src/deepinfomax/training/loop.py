@@ -22,7 +22,7 @@ from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.images import ImageSet
-from deepinfomax.devices import choose_device
+from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, effective_rank
@@ -362,11 +362,6 @@ def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ..
 def _start(
     config: Config, images: ImageSet, learner: Learner, device: torch.device, accelerator: Accelerator
 ) -> dict[str, Any]:
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{device.type}, {torch.get_num_threads()} threads"
-    )
     return {
         "step": 0,
         "recipe": config.recipe,
@@ -379,7 +374,7 @@ def _start(
         },
         "encoder": config.encoder["name"],
         "parameters": sum(p.numel() for p in learner.encoder.parameters()),
-        "device": name,
+        "device": hardware(device),
         "processes": accelerator.num_processes,
         "torch": torch.__version__,
         "deepinfomax": __version__,
