@@ -127,7 +127,7 @@ def test_a_folder_of_jpegs_from_data_to_neighbours(
     found = json.loads(out)["queries"][0]["y"]
     assert len(found["index"]) == 2
     assert 3 not in found["index"]
-    code, out, _ = run(capsys, "neighbours", str(trained), "--beside", str(trained), "--json")
+    code, out, _ = run(capsys, "neighbours", str(trained), "data.limit", "40", "--beside", str(trained), "--json")
     beside = json.loads(out)["beside"]
     assert Path(beside["sheet"]).read_bytes()[:4] == b"\x89PNG"
     assert 0 < beside["chance"] < beside["shared"]["y"][str(trained)]["l1"] <= 1

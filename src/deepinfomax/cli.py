@@ -203,6 +203,9 @@ def neighbours(
     """
     from deepinfomax.evaluation.command import neighbours_command
 
+    if data is not None and data.startswith("data.") and not Path(data).exists():
+        context.args.insert(0, data)  # DATA was left out, and the first setting taken for it
+        data = None
     result = neighbours_command(
         run,
         data,
