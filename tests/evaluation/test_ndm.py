@@ -9,7 +9,7 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.ndm import measure, ndm, shuffled
+from deepinfomax.evaluation.ndm import _dv, gaussian, measure, ndm, shuffled
 from deepinfomax.features import Features
 
 FAST = {"steps": 120, "batch_size": 300, "lr": 1e-3, "repeats": 1}
@@ -107,3 +107,29 @@ def test_measure_of_an_encoder():
         "cap",
         "protocol",
     } <= result.keys()
+
+
+@pytest.mark.parametrize(("rows", "rho"), [(100, 0.0), (200, 0.0), (200, 0.3)])
+def test_the_gaussian_control_is_unbiased_for_few_rows(rows, rho):
+    """64 units: without the correction 13.6 nats of 100 independent rows, and 5.8 of 200."""
+    covariance = torch.full((64, 64), rho) + (1 - rho) * torch.eye(64)
+    root, generator = torch.linalg.cholesky(covariance), torch.Generator().manual_seed(0)
+    found = [gaussian(torch.randn(rows, 64, generator=generator) @ root.T) for _ in range(100)]
+    mean, error = np.mean(found), np.std(found) / 10
+    assert abs(mean - float(-0.5 * torch.logdet(covariance))) < 4 * error
+    assert math.isnan(gaussian(torch.randn(65, 64)))
+
+
+def test_the_standard_error_is_near_the_spread_over_fresh_samples():
+    """With the true log-ratio for a critic, so that only the held-out rows differ."""
+    units, rho = 6, 0.5
+    covariance = torch.full((units, units), rho) + (1 - rho) * torch.eye(units)
+    precision = torch.linalg.inv(covariance) - torch.eye(units)
+    root, generator = torch.linalg.cholesky(covariance), torch.Generator().manual_seed(0)
+
+    def critic(y):
+        return -0.5 * (y @ precision * y).sum(1, keepdim=True) - 0.5 * torch.logdet(covariance)
+
+    samples = [torch.randn(1000, units, generator=generator) @ root.T for _ in range(150)]
+    values, errors = zip(*(_dv(critic, y, generator)[:2] for y in samples), strict=True)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.25)

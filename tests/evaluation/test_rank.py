@@ -103,3 +103,11 @@ def test_an_encoder_that_ignores_the_image_has_collapsed_and_aligns() -> None:
 def test_too_few_images() -> None:
     with pytest.raises(UserError, match="3 images or more, not 2"):
         describe(torch.randn(2, 4))
+
+
+@pytest.mark.parametrize(("count", "units"), [(300, 1), (300, 2), (3, 20)])
+def test_few_units_or_images_are_no_collapse(count: int, units: int) -> None:
+    """The effective rank could not be above 2 then, however well the units are used."""
+    x = torch.randn(count, units, generator=torch.Generator().manual_seed(0))
+    assert not describe(x)["collapsed"]
+    assert describe(x.abs() + 1000)["collapsed"]

@@ -1,7 +1,8 @@
 """Linear classifiers as convex problems: L-BFGS on the device, with the gradients written out.
 
 mean loss(x W + b, target) + λ/2 ‖W‖², the intercept b not decayed. With λ = 1 / (C·N) these are the problems of
-scikit-learn's LogisticRegression and LinearSVC, which are not used because they know neither GPU nor starting point.
+scikit-learn's LogisticRegression and (but for its decayed intercept) LinearSVC, which are not used because they know
+neither GPU nor starting point.
 """
 
 import itertools
@@ -128,11 +129,14 @@ def choose_decay(
 ) -> tuple[float, Tensor]:
     """The λ of the highest accuracy on the `held` rows after fitting the `fitted` rows, and the weights found with it.
 
-    Candidates fall, and each solution starts the next, so that the whole path costs little more than its last step.
+    Candidates fall, and each solution starts the next, so that the whole path costs little more than its last step. It
+    ends early after two candidates in a row that are worse than the best. Equal ones do not end it: where most rows
+    are of one class, every strong decay answers with that class.
     """
     x_fit, y_fit, x_held, y_held = x[fitted], labels[fitted], x[held], labels[held]
-    best, weights = -1.0, None
+    best, worse, weights = -1.0, 0, None
     for candidate in candidates:
+        saying = after(f"choosing λ, {candidate:g}", progress)
         weights = fit(
             x_fit,
             y_fit,
@@ -141,10 +145,13 @@ def choose_decay(
             weight_decay=candidate,
             iterations=iterations,
             start=weights,
-            progress=after(f"choosing λ, {candidate:g}", progress),
+            progress=saying,
         )
         right = accuracy(weights, x_held, y_held)
-        if right <= best:  # along the path accuracy rises to one peak
-            break
-        best, decay, chosen = right, candidate, weights
+        if right > best:
+            best, worse, decay, chosen = right, 0, candidate, weights
+        elif right < best:
+            worse += 1
+            if worse == 2:
+                break
     return decay, chosen

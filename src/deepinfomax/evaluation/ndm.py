@@ -44,7 +44,7 @@ class Dependence:
     nats: float  #: DV on held-out representations, mean over trainings
     standard_error: float  #: of the held-out rows, joined with the spread between trainings
     lower_bound_nats: float  #: DV, its log by the tangent at other shuffles: a lower bound in expectation
-    gaussian_nats: float  #: of a Gaussian with the same correlations, -½ log det: a control without a network
+    gaussian_nats: float  #: of a Gaussian with the same correlations: a control without a network; nan for few rows
     train_nats: float  #: DV on training representations
     cap: float  #: log of the held-out rows: a caution, DV can exceed it and should not be believed there
     warning: str | None
@@ -129,9 +129,20 @@ def ndm(
 
 
 def gaussian(y: Tensor) -> float:
-    """Total correlation of a Gaussian with the correlations of y (N, D), in nats; inf where a unit repeats others."""
+    """Total correlation of a Gaussian with the correlations of y (N, D), in nats; inf where a unit repeats others.
+
+    -½ log det of a sample's correlations is too high on average, by about D² / 4N, and by the same amount whatever the
+    correlations (Bartlett's decomposition of a Wishart matrix), so that amount is taken off. nan for N <= D + 1.
+    """
     moving = y[:, y.std(0) > 0].double()
-    return float(-0.5 * torch.logdet(torch.corrcoef(moving.T))) if moving.shape[1] > 1 else 0.0
+    n, units = moving.shape
+    if units < 2:
+        return 0.0
+    if n <= units + 1:
+        return math.nan
+    degrees = torch.arange(n - 1, n - 1 - units, -1, dtype=torch.float64) / 2
+    bias = -0.5 * (torch.digamma(degrees) - torch.digamma(degrees[0])).sum()
+    return float(-0.5 * torch.logdet(torch.corrcoef(moving.T)) - bias)
 
 
 def _train(
@@ -170,7 +181,8 @@ def _train(
 def _dv(critic: nn.Module, y: Tensor, generator: torch.Generator) -> tuple[float, float, float, float]:
     """The DV value of rows y (T, D), its standard error, its log-normaliser, and how many rows that rests on.
 
-    The error takes shuffled rows for independent draws of the product of the marginals.
+    The error takes shuffled rows for independent draws of the product of the marginals, which they nearly are: it was
+    0 to 15 % below the spread over fresh samples, for Gaussians of 6 to 64 units.
     """
     positive = critic(y).squeeze(1).double()
     negative = torch.cat([critic(shuffled(y, generator)) for _ in range(SHUFFLES)]).squeeze(1).double()

@@ -23,6 +23,7 @@ from deepinfomax.evaluation.protocol import (
     check_scale,
     choose,
     seeded,
+    spread,
     standardised,
 )
 from deepinfomax.progress import Say, after, counted, silent
@@ -133,7 +134,7 @@ def mlp(
     averaged = settings["averaged"]
     return {
         "accuracy": float(np.mean(accuracies)),
-        "std": float(np.std(accuracies)),
+        "std": spread(accuracies),
         "n_train": len(x),
         "n_test": len(x_test),
         "constant_units": constant,
@@ -263,7 +264,7 @@ def few_labels(
     accuracies = [f["accuracy"] for f in found]
     return found[-1] | {
         "accuracy": float(np.mean(accuracies)),
-        "std": float(np.std(accuracies)),
+        "std": spread(accuracies),
         "protocol": f"{found[-1]['protocol']}, {says}",
         "settings": found[-1]["settings"] | {"draws": len(parts), "labels": few.name},
         "seconds": time.perf_counter() - began,

@@ -27,6 +27,7 @@ __all__ = [
     "sample",
     "seeded",
     "share_of_each_class",
+    "spread",
     "standardised",
 ]
 
@@ -87,6 +88,11 @@ def standardised(train: Tensor, test: Tensor, standardiser: Standardiser | None 
     """Both sets by the statistics of `train` (unless others are given), and how many units are constant there."""
     standardiser = standardiser or Standardiser.of(train)
     return standardiser(train), standardiser(test), standardiser.constant_units
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The standard deviation that a sample lets one expect of others; None of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def check_labels(train: np.ndarray, test: np.ndarray) -> tuple[Tensor, Tensor, int]:

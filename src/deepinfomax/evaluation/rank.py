@@ -47,7 +47,7 @@ def describe(vectors: Tensor) -> dict[str, Any]:
         mean_cosine: over pairs; 1 where all vectors point the same way.
         dead_units: that are the same for every image.
         units: D.
-        collapsed: whether the effective rank is below 2 or the mean cosine above 0.999.
+        collapsed: whether the effective rank is below 2, where it could be above, or the mean cosine above 0.999.
     """
     if len(vectors) < 3:
         raise UserError(f"rank needs 3 images or more, not {len(vectors)}")
@@ -62,7 +62,7 @@ def describe(vectors: Tensor) -> dict[str, Any]:
         "mean_cosine": cosine,
         "dead_units": Standardiser.of(vectors).constant_units,
         "units": vectors.shape[1],
-        "collapsed": rank < LEAST_RANK or cosine > MOST_COSINE,
+        "collapsed": (rank < LEAST_RANK < min(count - 1, vectors.shape[1])) or cosine > MOST_COSINE,
     }
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.probes import DRAWS, mlp_network
-from deepinfomax.evaluation.protocol import Few, Scale, check_labels, choose, seeded
+from deepinfomax.evaluation.protocol import Few, Scale, check_labels, choose, seeded, spread
 from deepinfomax.progress import Say, after, counted, silent
 
 #: The paper's schedule is that of its other classifiers: Adam 1e-4, batches of 64, ×0.1 after 50 and 100 of 200 epochs,
@@ -47,8 +47,8 @@ def measure(
         folds: positions in `train`, where `few` asks for folds.
 
     Returns:
-        accuracy, std (over draws or folds; of one training over its averaged evaluations), n_train, n_test, protocol,
-        settings, seconds.
+        accuracy, std (over draws or folds; of one training over its averaged evaluations, None for one), n_train,
+        n_test, protocol, settings, seconds.
 
     Raises:
         UserError: no labels, one class, or fewer than two images.
@@ -70,7 +70,7 @@ def measure(
     means = [float(np.mean(accuracies)) for accuracies in runs]
     return {
         "accuracy": float(np.mean(means)),
-        "std": float(np.std(means if len(means) > 1 else runs[0])),
+        "std": spread(means if len(means) > 1 else runs[0]),
         "n_train": len(parts[0]),
         "n_test": len(test),
         "protocol": f"encoder fine-tuned, MLP of 200 units on its last map, {what}, images as they are",

@@ -45,8 +45,8 @@ def svm(
         standardiser: None: with the statistics of `train`.
 
     Returns:
-        accuracy, std (over fits), accuracies, n_train (of one fit), n_test, constant_units, C, protocol, settings,
-        seconds.
+        accuracy, std (over fits), n_train (of one fit), n_test, constant_units, C, protocol, settings (the accuracy of
+        each fit among them), seconds.
     """
     began = time.perf_counter()
     settings = choose(SVM, scale)
@@ -90,7 +90,7 @@ def svm(
         accuracies.append(convex.accuracy(found, x_test, y_test))
     return {
         "accuracy": float(np.mean(accuracies)),
-        "std": float(np.std(accuracies)),
+        "std": float(np.std(accuracies, ddof=1)),
         "n_train": len(fitted),
         "n_test": len(x_test),
         "constant_units": constant,
