@@ -103,3 +103,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         recipes.recipe("dim")
     with pytest.raises(UserError, match="unknown scale"):
         recipes.recipe("cpu", "huge")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weight", ["-3", "nan", "inf"])
+def test_a_weight_that_cannot_be_is_refused(weight: str) -> None:
+    with pytest.raises(UserError, match=r"objective.local.weight must be 0 or more"):
+        config.override(recipes.recipe("dim-local"), {"local.weight": weight})

@@ -102,6 +102,8 @@ def resolve(config: Config) -> Config:
         if key not in OBJECTIVES:
             raise UserError(f"objective.{key} is unknown{_nearest(key, OBJECTIVES)}")
         weight = _number(given.get("weight", 1.0), f"objective.{key}.weight")
+        if not 0 <= weight < math.inf:
+            raise UserError(f"objective.{key}.weight must be 0 or more, not {weight}")
         rest = {k: v for k, v in given.items() if k != "weight"}
         objective[key] = {"weight": weight, **settings(OBJECTIVES[key], rest, f"objective.{key}")}
         _check_sizes(objective[key] | {"weight": 1.0}, f"objective.{key}")

@@ -183,5 +183,46 @@ def test_a_simulation_is_written_with_its_provenance(tmp_path: Path, monkeypatch
     # Seeds that are there are kept, whatever is asked for next.
     monkeypatch.setattr(jsd_and_mi, "run", lambda scale, seed, out: {"seed": seed})
     again = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=2, seed=1, device="cpu")
-    assert again["runs"] == result["runs"] | {"2": {"seed": 2}}
+    assert again["runs"] == result["runs"] | {"2": {"seed": 2, "hardware": result["hardware"][0]}}
     assert again["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+@pytest.mark.parametrize("what", ["jsd-and-mi", "table1"])
+def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path, what: str, content: str) -> None:
+    path = tmp_path / f"{what}-smoke.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match="holds no result; move it away"):
+        experiments.reproduce(what, scale="smoke", out=tmp_path, seeds=1)
+    assert path.read_text() == content
+
+
+def test_every_architecture_of_a_table_has_its_random_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(tables.controlled(TABLES["table1"], "cpu")) == ["controls"]
+    assert list(tables.controlled(TABLES["dim"], "cpu")) == [
+        "controls",
+        "controls of strided crops, single global",
+        "controls of strided crops, multiple globals",
+    ]
+    rows = (Row("NAT", "nat"), Row("crops", "dim-strided"))
+    monkeypatch.setitem(TABLES, "mixed", Table("a mixed table", "photos", rows, levels=("y",)))
+    monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 200})
+    result = experiments.reproduce("mixed", scale="smoke", out=tmp_path, seeds=1)
+    other = result["controls"]["other_encoders"]["crops"]
+    accuracy = other["runs"]["0"]["measures"]["mlp"]["y"]["accuracy"]
+    assert other["random_encoder"]["mlp.y"]["mean"] == round(accuracy, 4)
+    assert other["random_encoder"] != result["controls"]["random_encoder"]
+    assert "random, crops" in result["text"]
+    assert result["data"] == {"name": "photos", "trained_on": 200, "train": 200, "test": 400, "classes": 19}
+    monkeypatch.setattr(tables, "random_encoder", None)  # controls that the file holds are not measured again
+    again = experiments.reproduce("mixed", scale="smoke", out=tmp_path, seeds=1)
+    assert again["controls"] == result["controls"]
+
+
+def test_the_supervised_row_of_stl10_sees_images_with_labels_only() -> None:
+    splits = {
+        row.name: tables.row_config(TABLES["table2-stl10"], row, "paper", 0).data.split
+        for row in TABLES["table2-stl10"].rows
+    }
+    assert splits.pop("fully supervised") == "train"
+    assert set(splits.values()) == {"train+unlabeled"}

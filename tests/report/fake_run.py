@@ -80,6 +80,7 @@ def step(number: int, rng: np.random.Generator) -> dict[str, Any]:
         "local/cap": math.log1p(127 * 16),
         "prior/taken_for_prior": 0.45 + 0.05 * rng.standard_normal(),
         "rank": 9 + 40 * done + rng.standard_normal(),
+        "units": 64,
         "images_per_second": 640 + 20 * rng.standard_normal(),
         "peak_memory_mb": 913.5,
         "learning_rate": 0.001,

@@ -15,7 +15,7 @@ from deepinfomax.training.loop import train
     [
         ("vae", {"images", "reconstructions", "samples"}),
         ("bigan", {"images", "reconstructions", "samples"}),
-        ("aae", {"images", "reconstructions"}),
+        ("aae", {"images", "reconstructions", "samples"}),
         ("dim-local", set()),
     ],
 )

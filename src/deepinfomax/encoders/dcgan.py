@@ -33,7 +33,7 @@ class DCGAN(nn.Module):
         super().__init__()
         channels, *sides = image_shape
         if min(sides) < 8:
-            raise UserError(f"images of {sides[0]}x{sides[1]} are too small for dcgan: resize to 16 or more")
+            raise UserError(f"images of {sides[0]}x{sides[1]} are too small for dcgan: resize to 8 or more")
         depth = max(2, int(math.log2(min(sides) / 4)))
         # 28×28 has a kernel of 5 in the authors' code; elsewhere DCGAN's 4.
         kernel, padding = (5, 2) if min(sides) == 28 else (4, 1)

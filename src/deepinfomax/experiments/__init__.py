@@ -1,13 +1,16 @@
 """Experiments: the tables, figures and simulations of the paper, and what goes beyond its images."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import SCALES
+
+ON_CPU = ("jsd-and-mi", "sequences")  #: small enough that a GPU would not help
 
 
 def reproduce(
@@ -29,7 +32,7 @@ def reproduce(
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
     from deepinfomax.experiments import generator, jsd_and_mi, neighbours, sequences
-    from deepinfomax.experiments.provenance import command, software, write
+    from deepinfomax.experiments.provenance import command, read, software, write
     from deepinfomax.experiments.published import TABLES
     from deepinfomax.experiments.tables import run_table
 
@@ -52,12 +55,14 @@ def reproduce(
     if what not in single:
         raise UserError(f"nothing to reproduce under {what!r}; choose one of {', '.join(known)}")
     path = out / f"{what}-{scale}.json"
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    earlier = read(path)
     runs, minutes = earlier.get("runs", {}), earlier.get("minutes", 0.0)
     for number in numbers:
         if str(number) not in runs:
             began = time.perf_counter()
-            runs[str(number)] = single[what](number, out / f"{what}-{scale}-seed{number}")
+            on = torch.device("cpu") if what in ON_CPU else choose_device(device)
+            found = single[what](number, out / f"{what}-{scale}-seed{number}")
+            runs[str(number)] = {**found, "hardware": hardware(on)}
             minutes += (time.perf_counter() - began) / 60
         result = {
             "schema": 1,
@@ -65,7 +70,7 @@ def reproduce(
             "scale": scale,
             "command": command(what, scale, numbers),
             "seeds": sorted(map(int, runs)),
-            "hardware": hardware(choose_device(device)),
+            "hardware": sorted({run.get("hardware", "not recorded") for run in runs.values()}),
             "software": software(),
             "minutes": round(minutes, 1),
             "runs": runs,

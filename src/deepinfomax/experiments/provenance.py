@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from deepinfomax import __version__
+from deepinfomax.errors import UserError
 
 
 def command(name: str, scale: str, seeds: Sequence[int]) -> str:
@@ -17,6 +18,19 @@ def command(name: str, scale: str, seeds: Sequence[int]) -> str:
 
 def software() -> dict[str, str]:
     return {"deepinfomax": __version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """An earlier result; empty where there is none. Raises UserError for a file that is something else."""
+    if not path.is_file():
+        return {}
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        result = None
+    if not isinstance(result, dict):
+        raise UserError(f"{path} holds no result; move it away, or choose another --out")
+    return result
 
 
 def write(path: Path, result: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ from deepinfomax import encoders
 from deepinfomax.config import Config, Training, resolve
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
 from deepinfomax.training.loop import train
@@ -105,9 +106,8 @@ def compare(
             ),
         )
     )
-    torch.manual_seed(seed)
     name, arguments = settings.encoder["name"], {k: v for k, v in settings.encoder.items() if k != "name"}
-    untrained = encoders.build(name, training.shape, **arguments).eval()
+    untrained = random_encoder(lambda: encoders.build(name, training.shape, **arguments), training, seed=seed)
     trained = train(settings, views, out, resume=(Path(out) / CONFIG).is_file(), quiet=True, device="cpu")
     flat, flat_test = (s.images.reshape(len(s), -1) for s in (training, test))
     components = PCA(min(64, *flat.shape), random_state=seed).fit(flat)  # as many as y has units, where there are

@@ -26,11 +26,10 @@ from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
-from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments import drawings
-from deepinfomax.experiments.provenance import command, software, write
+from deepinfomax.experiments.provenance import command, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
@@ -45,7 +44,7 @@ SCALES: dict[Scale, dict[str, Any]] = {
     "paper": {},
 }
 SMOKE_TEST_IMAGES = 400
-CONTROLS = "controls"  #: stands among the rows for a random encoder and raw pixels
+CONTROLS = "controls"  #: stands among the rows for a random encoder and raw pixels; see `controlled`
 #: the figures of measures that are not taken level by level
 FIGURES = {
     "semi_supervised": ("accuracy",),
@@ -97,16 +96,30 @@ def run_table(
                 with run_folder(out, row, scale, config) as folder:
                     runs[row.name][seed] = _one(table, config, scale, folder, device)
                 write(path, _result(name, table, scale, seeds, runs))
-        if seed not in runs[CONTROLS]:
-            say(f"{table.title}: controls, seed {seed}")
-            config = row_config(table, table.rows[0], scale, seed, root)
-            runs[CONTROLS][seed] = _controls(table, config, scale, out / "runs", device)
+        for control, row in controlled(table, scale).items():
+            if seed not in runs[control]:
+                say(f"{table.title}: {control}, seed {seed}")
+                config = row_config(table, row, scale, seed, root)
+                runs[control][seed] = _controls(table, config, scale, out / "runs", device, pixels=control == CONTROLS)
+                write(path, _result(name, table, scale, seeds, runs))
     result = _result(name, table, scale, seeds, runs)
     write(path, result)
     drawing = drawings.of(name, result)
     if drawing is not None:
         drawing.savefig(path.with_suffix(".png"), dpi=150)
     return result | {"text": render(result)}
+
+
+def controlled(table: Table, scale: Scale) -> dict[str, Row]:
+    """Name -> the first row of each architecture: a random encoder of every one stands in the table."""
+    found: dict[str, Row] = {}
+    seen: list[Mapping[str, Any]] = []
+    for row in table.rows:
+        encoder = row_config(table, row, scale, 0).encoder
+        if encoder not in seen:
+            seen.append(encoder)
+            found[f"{CONTROLS} of {row.name}" if found else CONTROLS] = row
+    return found
 
 
 def digest(config: Config) -> str:
@@ -163,11 +176,20 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
         "steps": end["step"],
         "training_seconds": round(end["seconds"], 1),
         "hardware": metrics.start["device"],
+        "data": {"trained_on": metrics.start["data"]["count"], **_counts(evaluation)},
         "measures": {m: _without_settings(found) for m, found in measures.items()},
     }
 
 
-def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: str | None) -> dict[str, Any]:
+def _counts(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """How many images and classes the measures saw."""
+    train, test = evaluation["data"]["train"], evaluation["data"]["test"]
+    return {"train": train["count"], "test": test["count"], "classes": train.get("classes")}
+
+
+def _controls(
+    table: Table, config: Config, scale: Scale, runs: Path, device: str | None, *, pixels: bool
+) -> dict[str, Any]:
     """The same measures of an encoder as it is initialised, and of raw pixels those that take features."""
     training, test = labelled_images(config, scale)
     name, arguments = config.encoder["name"], {k: v for k, v in config.encoder.items() if k != "name"}
@@ -175,7 +197,8 @@ def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: st
     fresh = random_encoder(
         lambda: encoders.build(name, training.shape, **arguments), training, seed=config.seed, device=on
     )
-    folder = runs / f"{table.data}-controls-{name}-{scale}-seed{config.seed}"
+    which = hashlib.sha256(json.dumps(config.encoder, sort_keys=True).encode()).hexdigest()[:8]
+    folder = runs / f"{table.data}-controls-{name}-{which}-{scale}-seed{config.seed}"
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         evaluation = evaluate(
             fresh,
@@ -183,7 +206,7 @@ def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: st
             test,
             measures=table.measures,
             levels=table.levels,
-            controls=("pixels",),
+            controls=("pixels",) if pixels else (),
             scale=scale,
             seed=config.seed,
             device=on,
@@ -229,6 +252,7 @@ def _result(
     runs: Mapping[str, Mapping[int, dict[str, Any]]],
 ) -> dict[str, Any]:
     first = row_config(table, table.rows[0], scale, seeds[0])
+    others = [name for name in runs if name.startswith(f"{CONTROLS} ")]
     held = sorted({seed for of_row in runs.values() for seed in of_row} | set(seeds))
     rows = [_summary(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
     all_runs = [run for row in table.rows for run in runs[row.name].values()]
@@ -240,6 +264,13 @@ def _result(
             if all(m in run["pixels"] for run in runs[CONTROLS].values())
         },
         "runs": {str(seed): run for seed, run in sorted(runs[CONTROLS].items())},
+        "other_encoders": {
+            name.removeprefix(f"{CONTROLS} of "): {
+                "random_encoder": {c: _spread(_figures(runs[name], c)) for c in columns(table)},
+                "runs": {str(seed): run for seed, run in sorted(runs[name].items())},
+            }
+            for name in others
+        },
     }
     return {
         "schema": 1,
@@ -249,7 +280,7 @@ def _result(
         "scale": scale,
         "command": command(name, scale, seeds),
         "seeds": held,
-        "data": {"name": table.data, "train": first.data.limit or "all", "test": "all"},
+        "data": {"name": table.data, **next((run["data"] for run in all_runs if "data" in run), {})},
         "batch_size": first.training.batch_size,
         "measures": list(table.measures),
         "hardware": sorted({run.get("hardware", "not recorded") for run in all_runs}),
@@ -313,6 +344,9 @@ def render(result: Mapping[str, Any]) -> str:
     if result["controls"] is not None:
         cells = [_cell(name, found, None) for name, found in result["controls"]["random_encoder"].items()]
         lines.append(f"{'random encoder':32s}" + "".join(f"{cell:>24s}" for cell in cells))
+        for name, other in result["controls"]["other_encoders"].items():
+            cells = [_cell(column, found, None) for column, found in other["random_encoder"].items()]
+            lines.append(f"{f'random, {name}':32s}" + "".join(f"{cell:>24s}" for cell in cells))
         said = [f"{m} {_cell(f'{m}.', found, None)}" for m, found in result["controls"]["pixels"].items()]
         lines += [f"{'raw pixels':32s}{', '.join(said)}"] if said else []
     lines += [f"correlation of {pair}: {value:.2f}" for pair, value in result["correlations"].items()]
@@ -332,16 +366,14 @@ def _cell(column: str, found: Mapping[str, Any], published: float | None) -> str
 
 def finished(table: Table, scale: Scale, path: Path) -> dict[str, dict[int, dict[str, Any]]]:
     """Row -> seed -> run of an earlier result: those whose configuration is still that of the table."""
-    runs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in (*(row.name for row in table.rows), CONTROLS)}
-    if not path.is_file():
-        return runs
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        raise UserError(f"{path} is not JSON; move it away, or choose another --out") from None
-    by_name = {row.name: row for row in table.rows} | {CONTROLS: table.rows[0]}
+    by_name = {row.name: row for row in table.rows} | controlled(table, scale)
+    runs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in by_name}
+    earlier = read(path)
     entries = [(entry["name"], entry.get("runs", {})) for entry in earlier.get("rows", [])]
-    entries.append((CONTROLS, (earlier.get("controls") or {}).get("runs", {})))
+    controls = earlier.get("controls") or {}
+    entries.append((CONTROLS, controls.get("runs", {})))
+    for name, other in controls.get("other_encoders", {}).items():
+        entries.append((f"{CONTROLS} of {name}", other.get("runs", {})))
     for name, of_row in entries:
         for seed, run in of_row.items() if name in by_name else ():
             same = run["config"] == digest(row_config(table, by_name[name], scale, int(seed)))

@@ -52,6 +52,15 @@ class PriorMatching(nn.Module):
         self.measured = {"taken_for_prior": (score.detach() > 0).float().mean()}
         return {"prior": softplus(-score).mean()}
 
+    def draw_y(self, count: int, seed: int) -> Tensor | None:
+        """(count, D) of the prior; None for the uniform one, which only sigmoid(y) is matched to."""
+        if self.prior == "uniform":
+            return None
+        weight = next(self.critic.parameters())
+        with torch.random.fork_rng(devices=[]):  # on the CPU: the same on any device
+            torch.manual_seed(seed)
+            return sample_prior(self.prior, (count, weight.shape[1]), torch.empty(0)).to(weight)
+
     def players(self) -> list[nn.Module]:
         return [self.critic]
 

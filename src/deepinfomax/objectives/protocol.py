@@ -69,3 +69,12 @@ class Samples(Protocol):
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """`count` images (count, C, H, W) in [-1, 1]."""
         ...
+
+
+@runtime_checkable
+class DrawsY(Protocol):
+    """An objective that holds y to a known distribution."""
+
+    def draw_y(self, count: int, seed: int) -> Tensor | None:
+        """(count, D) of that distribution; None where it is one of something else than y itself."""
+        ...

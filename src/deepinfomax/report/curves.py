@@ -16,7 +16,18 @@ from deepinfomax.report.reading import Run, at, number
 
 POINTS = 300  #: a curve with more is drawn as means over so many stretches of steps
 #: keys of a step that are no loss term
-_CLOCK = ("event", "step", "epoch", "seconds", "loss", "rank", "images_per_second", "peak_memory_mb", "learning_rate")
+_CLOCK = (
+    "event",
+    "step",
+    "epoch",
+    "seconds",
+    "loss",
+    "rank",
+    "units",
+    "images_per_second",
+    "peak_memory_mb",
+    "learning_rate",
+)
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,7 @@ def _game_panel(game: str, lines: dict[str, Line]) -> Panel:
 
 
 def _rank_panel(run: Run, line: Line) -> Panel:
-    units = number(at(run.config, "encoder", "y"))
+    units = number(run.metrics.steps[-1].get("units"))
     caption = "Directions that a batch of y uses: exp of the entropy of its singular values. A collapsed y has 1"
     caption += "." if units is None else f", and {units:.0f} units can have {units:.0f} at most."
     mark = None if units is None else ("units", units)

@@ -126,8 +126,8 @@ class Fact:
 def facts(run: Run) -> Iterator[Fact]:
     """What one wants to know of a run before its figures."""
     start, end, config = run.metrics.start, run.metrics.end, run.config
-    last = curves.last(run, ("step", "epoch", "seconds", "rank", "peak_memory_mb", "images_per_second"))
-    rank, units = last.get("rank"), number(at(config, "encoder", "y"))
+    last = curves.last(run, ("step", "epoch", "seconds", "rank", "units", "peak_memory_mb", "images_per_second"))
+    rank, units = last.get("rank"), number(last.get("units"))
     speed = number(end.get("images_per_second")) or last.get("images_per_second")
     steps = number(end.get("step")) or last.get("step")
     seconds = number(end.get("seconds")) or last.get("seconds")

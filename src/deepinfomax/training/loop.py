@@ -94,7 +94,8 @@ def train(
     learner = build(config, image_shape, images, encoder)
     if processes > 1 and on.type == "cuda":  # on a CPU torch has no SyncBatchNorm: statistics stay a process's own
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
-    layout = torch.channels_last if settings.channels_last else torch.preserve_format
+    channels_last = settings.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
+    layout = torch.channels_last if channels_last else torch.preserve_format
     learner.to(on, memory_format=layout)  # type: ignore[call-overload]
     opponents = Opponents(learner.objectives)
     optimizers = {"learner": _optimizer(learner.own_parameters(), config, on)}
@@ -161,7 +162,7 @@ def train(
             torch.manual_seed(_step_seed(config.seed, step, accelerator.process_index))
             _learning_rate(optimizers, config, step, steps)
             pixels = augment(pixels)
-            if settings.channels_last and pixels.ndim == 4:
+            if channels_last:
                 pixels = pixels.contiguous(memory_format=torch.channels_last)
             features, losses = one_step(pixels, labels, index)
 
@@ -175,6 +176,7 @@ def train(
                         **losses,
                         **learner.measured(),
                         "rank": effective_rank(y),
+                        "units": y.shape[1],
                         "images_per_second": pace(step),
                         "peak_memory_mb": peak_memory(on),
                         "learning_rate": optimizers["learner"].param_groups[0]["lr"],
@@ -182,7 +184,7 @@ def train(
                 )
                 if metrics is not None:
                     metrics.write("step", values)
-                    progress.show({**values, "terms": list(losses), "units": y.shape[1]})
+                    progress.show({**values, "terms": list(losses)})
                     if values["rank"] is not None and values["rank"] < COLLAPSED <= y.shape[1] / 4:
                         progress.say(
                             f"warning: y uses {values['rank']:.1f} of its {y.shape[1]} directions: it is collapsing; "
