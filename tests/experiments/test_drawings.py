@@ -1,0 +1,83 @@
+"""Where the drawings put their numbers: the paper's axes, read back from the figure."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from deepinfomax.experiments import drawings
+
+
+def row(name: str, changes: dict[str, object], **means: float) -> dict[str, object]:
+    measured = {column: {"mean": mean, "sd": 0.01, "seeds": []} for column, mean in means.items()}
+    return {"name": name, "changes": changes, "measured": {c.replace("_at_", "."): m for c, m in measured.items()}}
+
+
+@pytest.mark.parametrize(
+    ("scale", "most"),
+    [
+        ("smoke", 15 * 8),  # 16 images of 8 places: those of every other image
+        ("cpu", 2032),  # 128 images of 16 places
+        ("paper", 63 * 64),  # 64 images of 8×8 places
+    ],
+)
+def test_negatives_stand_at_the_log_of_their_number(scale: str, most: int) -> None:
+    counts = [1, 8, 64, "all"]
+    rows = [
+        row(f"{bound}, {count}", {"local.negatives": count}, mlp_at_y=base + i / 100)
+        for bound, base in (("infoNCE", 0.5), ("JSD", 0.3))
+        for i, count in enumerate(counts)
+    ]
+    (axes,) = drawings.negatives({"rows": rows, "scale": scale}).axes
+    drawn = {c.get_label(): c.lines[0] for c in axes.containers}
+    assert set(drawn) == {"infoNCE", "JSD"}
+    for bound, base in (("infoNCE", 0.5), ("JSD", 0.3)):
+        assert list(drawn[bound].get_xdata()) == pytest.approx([0, 3, 6, math.log2(most)])
+        assert list(drawn[bound].get_ydata()) == pytest.approx([base + i / 100 for i in range(4)])
+    assert "log2" in axes.get_xlabel()
+
+
+def at(axes: Axes, alpha: str, beta: str) -> list[str]:
+    """The numbers written in the cell whose labels are these."""
+    rows = {label.get_text(): y for y, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    columns = {label.get_text(): x for x, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)}
+    return [text.get_text() for text in axes.texts if text.get_position() == (columns[beta], rows[alpha])]
+
+
+def test_a_cell_of_the_heat_map_is_its_own_weights() -> None:
+    # Two α and three β, no two cells alike: an exchange of the axes, or of their labels, moves every number.
+    alphas, betas, gammas = (0.0, 1.0), (0.0, 0.1, 2.0), (0.1, 1.0)
+    value = {cell: i / 100 for i, cell in enumerate(itertools.product(alphas, betas, gammas))}
+    rows = [
+        row("", {"prior.weight": g, "global.weight": a, "local.weight": b}, mlp_at_y=v, ndm_at_nats=v + 5)
+        for (a, b, g), v in reversed(value.items())  # the order of the rows is not that of the axes
+        if (a, b, g) != (1.0, 0.1, 1.0)  # not run
+    ]
+    figure = drawings.weights({"rows": rows, "scale": "cpu"})
+    panels = np.reshape(np.array(figure.axes, dtype=object), (len(gammas), 2))
+    for k, g in enumerate(gammas):
+        for column, more in enumerate((0, 5)):
+            axes = panels[k, column]
+            for (a, b, gamma), v in value.items():
+                if gamma != g:
+                    continue
+                expected = [] if (a, b, g) == (1.0, 0.1, 1.0) else [f"{v + more:.2f}"]
+                assert at(axes, f"{a:g}", f"{b:g}") == expected
+            # The colour below a number is of the same cell, and row 0 of the image is the lowest, as its labels are.
+            colours = axes.images[0].get_array().filled(np.nan)
+            assert colours[1, 0] == pytest.approx(value[1.0, 0.0, g] + more)
+            assert axes.get_ylim()[0] < axes.get_ylim()[1]
+            assert axes.get_xlabel() == "β"
+            assert axes.get_ylabel().endswith("α")
+        assert f"γ {g:g}" in panels[k, 0].get_ylabel()
+    assert [axes.get_title() for axes in panels[0]] == ["mlp, y", "ndm, nats"]
+
+
+def test_ndm_against_beta() -> None:
+    betas, nats = [0.1, 0.5, 4.0], [3.0, 2.0, 0.5]
+    rows = [row("", {"vae.beta": b}, ndm_at_nats=n) for b, n in zip(betas, nats, strict=True)]
+    (axes,) = drawings.ndm_and_beta({"rows": rows, "scale": "cpu"}).axes
+    line = axes.containers[0].lines[0]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == (betas, nats)

@@ -1,0 +1,129 @@
+"""Every recipe against the paper: what is trained, with which weights, at the paper's scale and at that of a CPU."""
+
+import pytest
+
+from deepinfomax import recipes
+from deepinfomax.config import Training, settings
+from deepinfomax.objectives import OBJECTIVES
+
+#: What a section holds unless a row of TABLE says otherwise; numbers of the paper's A.2, A.6 and A.7.
+DEFAULTS = {
+    "local": {"bound": "infonce", "critic": "dot", "units": 2048, "scale": None, "places": None, "negatives": "all"},
+    "global": {"bound": "jsd", "units": 512, "negatives": "all"},
+    "prior": {"prior": "uniform"},
+    "coordinates": {"kind": "both", "units": 512, "places": None},
+    "cpc": {"bound": "infonce", "offsets": 3, "units": 1024, "scale": None, "places": None, "negatives": "all"},
+    "supervised": {"level": "y"},
+    "autoencoder": {"width": 64},
+    "vae": {"beta": 1.0, "width": 64},
+    "bigan": {"width": 64},
+    "nat": {},
+}
+
+DCGAN = {"name": "dcgan", "width": 64, "fc": 1024, "y": 64}
+ONE_GLOBAL = {"name": "strided", "stack": "resnet50", "globals": "one", "width": None, "fc": None, "y": 64}
+BLOCKS = {**ONE_GLOBAL, "globals": "blocks"}
+HIDDEN = {"fill": 0.0, "block": None}
+PRIOR = {"weight": 0.1}
+LOCAL = {"weight": 1.0}
+
+#: recipe -> objectives (over DEFAULTS), encoder, occlusion
+TABLE = {
+    "dim-local": ({"local": {**LOCAL, "bound": "infonce"}, "prior": PRIOR}, DCGAN, None),
+    "dim-local-jsd": ({"local": {**LOCAL, "bound": "jsd"}, "prior": PRIOR}, DCGAN, None),
+    "dim-local-dv": ({"local": {**LOCAL, "bound": "dv"}, "prior": PRIOR}, DCGAN, None),
+    "dim-local-concat": (
+        {"local": {**LOCAL, "bound": "jsd", "critic": "concat", "units": 512, "negatives": 64}, "prior": PRIOR},
+        DCGAN,
+        None,
+    ),
+    "dim-global": ({"global": {"weight": 1.0, "bound": "jsd"}, "prior": {"weight": 1.0}}, DCGAN, None),
+    "dim-local-global": (
+        {
+            "global": {"weight": 0.5, "bound": "jsd"},
+            "local": {"weight": 0.1, "bound": "jsd"},
+            "prior": {"weight": 1.0},
+        },
+        DCGAN,
+        None,
+    ),
+    "dim-coordinates": ({"local": LOCAL, "prior": PRIOR, "coordinates": {"weight": 1.0}}, DCGAN, None),
+    "dim-occlusion": ({"local": LOCAL, "prior": PRIOR}, DCGAN, HIDDEN),
+    "dim-coordinates-occlusion": ({"local": LOCAL, "prior": PRIOR, "coordinates": {"weight": 1.0}}, DCGAN, HIDDEN),
+    "dim-strided": ({"local": {**LOCAL, "units": 1024}}, ONE_GLOBAL, None),
+    "dim-strided-multiple": ({"local": {**LOCAL, "units": 1024}}, BLOCKS, None),
+    "cpc": ({"cpc": {"weight": 1.0}}, DCGAN, None),
+    "cpc-strided": ({"cpc": {"weight": 1.0}}, ONE_GLOBAL, None),
+    "supervised": ({"supervised": {"weight": 1.0}}, DCGAN, None),
+    "ae": ({"autoencoder": {"weight": 1.0}}, DCGAN, None),
+    "vae": ({"vae": {"weight": 1.0, "beta": 1.0}}, DCGAN, None),
+    "beta-vae": ({"vae": {"weight": 1.0, "beta": 0.5}}, DCGAN, None),
+    "aae": ({"autoencoder": {"weight": 1.0}, "prior": {"weight": 20.0, "prior": "gaussian"}}, DCGAN, None),
+    "bigan": ({"bigan": {"weight": 1.0}}, DCGAN, None),
+    "nat": ({"nat": {"weight": 1.0}}, DCGAN, None),
+}
+
+#: What two cores change in a section; a critic of concat-and-convolve has units only.
+ON_TWO_CORES = {
+    "local": {"units": 256, "places": 16, "scale": 1 / 16},
+    "cpc": {"units": 256, "places": 16, "scale": 1 / 16},
+    "global": {"units": 256},
+    "coordinates": {"places": 16},
+    "autoencoder": {"width": 32},
+    "vae": {"width": 32},
+    "bigan": {"width": 32},
+}
+
+
+def picked(found: dict, expected: dict) -> dict:
+    """Of what was found, the names that are expected: an argument that is new and has a default breaks no row."""
+    return {name: found.get(name, "missing") for name in expected}
+
+
+def test_every_recipe_has_a_row() -> None:
+    assert set(TABLE) == set(recipes.RECIPES)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_what_the_paper_trains(name: str) -> None:
+    objective, encoder, occlusion = TABLE[name]
+    made = recipes.recipe(name)
+    assert set(made.objective) == set(objective)
+    for section, given in objective.items():
+        expected = DEFAULTS[section] | given
+        assert picked(made.objective[section], expected) == expected, section
+    assert picked(made.encoder, encoder) == encoder
+    assert made.occlusion == occlusion
+    training = {"epochs": 1000, "steps": None, "batch_size": 64, "lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 0.0}
+    assert picked(vars(made.training), training) == training
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_what_two_cores_train(name: str) -> None:
+    """The same objectives, bounds, weights and occlusion; smaller critics, decoders and crops, and other steps."""
+    objective, encoder, occlusion = TABLE[name]
+    made = recipes.recipe(name, "cpu")
+    assert set(made.objective) == set(objective)
+    for section, given in objective.items():
+        change = {"units": 256} if given.get("critic") == "concat" else ON_TWO_CORES.get(section, {})
+        expected = DEFAULTS[section] | given | change
+        assert picked(made.objective[section], expected) == expected, section
+    if encoder["name"] == "strided":
+        encoder = encoder | {"stack": "dcgan", "width": 32}
+    assert picked(made.encoder, encoder) == encoder
+    assert made.occlusion == occlusion
+    training = {"steps": 2000, "batch_size": 128, "lr": 1e-3, "betas": (0.5, 0.999)}
+    assert picked(vars(made.training), training) == training
+
+
+def test_the_default_is_dim_local_on_two_cores() -> None:
+    default, named = recipes.recipe(), recipes.recipe("dim-local", "cpu")
+    assert (default.recipe, default.objective, default.encoder) == ("cpu", named.objective, named.encoder)
+    assert (default.occlusion, default.training) == (named.occlusion, named.training)
+
+
+def test_classes_begin_as_the_paper_has_them() -> None:
+    # A configuration that names an objective and nothing else: the recipes are not the only way to these.
+    for section, expected in DEFAULTS.items():
+        assert picked(settings(OBJECTIVES[section], {}, section), expected) == expected, section
+    assert (Training().batch_size, Training().lr, Training().betas) == (64, 1e-4, (0.5, 0.999))
