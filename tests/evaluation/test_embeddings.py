@@ -103,6 +103,8 @@ def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", vectors + np.nan)
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1 no")
     parquet.write_table(pa.table({"embedding": [[1.0], [1.0, 2.0], [3.0]]}), tmp_path / "ragged.parquet")
+    parquet.write_table(pa.table({"embedding": [[1.0] * 5, [2.0] * 7]}), tmp_path / "shifted.parquet")
+    np.save(tmp_path / "empty.npy", vectors[:0])
     parquet.write_table(pa.table({"word": ["a"]}), tmp_path / "words.parquet")
     for name, says in {
         "missing.npy": "does not exist",
@@ -113,6 +115,8 @@ def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
         "nan.npy": "not finite",
         "damaged.parquet": "cannot read",
         "ragged.parquet": "not vectors of one length|cannot read",
+        "shifted.parquet": "not vectors of one length",  # two rows of 6 have as many values
+        "empty.npy": r"holds no embeddings: its shape is \(0, 3\)",
         "words.parquet": "call the list column `embedding`",
     }.items():
         with pytest.raises(UserError, match=says) as raised:

@@ -424,6 +424,38 @@ def test_mistakes_with_embeddings() -> None:
     assert "rank" in evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), quiet=True)["measures"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vectors": np.full((30, 10), np.nan)}, "not finite .* 30 of 30 rows"),
+        ({"vectors": np.where(np.eye(30, 10) > 0, np.inf, 0.0)}, "not finite .* 10 of 30 rows"),
+        ({"vectors": np.full((30, 10), 1e300)}, r"beyond float32 .* 30 of 30 rows"),
+        ({"vectors": np.zeros(30)}, r"embeddings are numbers \(N, units\)"),
+        ({"vectors": np.array([["a"]] * 30)}, r"embeddings are numbers \(N, units\)"),
+        ({"vectors": [[1.0], [1.0, 2.0]]}, "rows of different lengths"),
+        ({"vectors": np.zeros((0, 10)), "labels": np.zeros(0)}, r"no embeddings: its shape is \(0, 10\)"),
+        ({"labels": np.zeros(29)}, "29 values of label for 30 embeddings"),
+        ({"labels": np.zeros(())}, r"label of shape \(\)"),
+        ({"split": ["train", "test"] * 16}, "32 values of split for 30 embeddings"),
+        ({"split": np.full((30, 1), "train")}, r"split of shape \(30, 1\)"),
+    ],
+)
+@pytest.mark.parametrize("measure", ["knn", "rank"])
+def test_arrays_are_checked_as_files_are(changes: dict[str, Any], says: str, measure: str) -> None:
+    x, y = gaussians(30)
+    with pytest.raises(UserError, match=says) as raised:
+        evaluate_embeddings(Embeddings(x.numpy(), y)._replace(**changes), measures=(measure,), quiet=True)
+    assert "\n" not in str(raised.value)
+
+
+def test_lists_and_tensors_are_arrays() -> None:
+    x, y = gaussians(60)
+    expected = evaluate_embeddings(Embeddings(x.numpy(), y), measures=("knn",), quiet=True)["measures"]["knn"]
+    for given in (Embeddings(x.tolist(), y.tolist()), Embeddings(x, torch.from_numpy(y))):
+        found = evaluate_embeddings(given, measures=("knn",), quiet=True)["measures"]["knn"]
+        assert found | {"seconds": 0} == expected | {"seconds": 0}
+
+
 def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture) -> None:
     run(measures=("knn",), levels=("y",), controls=("pixels",), quiet=False)
     captured = capsys.readouterr()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from pyarrow import parquet
+from pyarrow import compute, parquet
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
@@ -182,15 +182,45 @@ def read_embeddings(path: str | Path) -> Embeddings:
         raise
     except Exception as error:  # numpy, zipfile and Arrow each have errors of their own for a damaged file
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())[:200]}") from None
-    vectors = found.vectors
-    if vectors.ndim != 2 or vectors.dtype.kind not in "fiub" or 0 in vectors.shape:
-        raise UserError(f"{path} holds {vectors.dtype} of shape {vectors.shape}; embeddings are numbers (N, units)")
-    for name, column in (("label", found.labels), ("split", found.split)):
-        if column is not None and len(column) != len(vectors):
-            raise UserError(f"{path} has {len(column):,} values of {name} for {len(vectors):,} embeddings")
-    vectors = np.asarray(vectors, dtype=np.float32)
-    check_finite(torch.from_numpy(vectors), str(path))
-    return found._replace(vectors=vectors)
+    return checked(found, str(path))
+
+
+def checked(found: Embeddings, name: str) -> Embeddings:
+    """Anything that numpy takes for an array -> arrays of the kinds and shapes that measures take, vectors float32.
+
+    Raises:
+        UserError: vectors that are not finite numbers (N, units) in float32, labels or split of another length.
+    """
+    vectors, labels, split = (
+        None if column is None else _array(column, f"{what} of {name}") for what, column in found._asdict().items()
+    )
+    if vectors is None or vectors.ndim != 2 or vectors.dtype.kind not in "fiub":
+        what = "nothing" if vectors is None else f"{vectors.dtype} of shape {vectors.shape}"
+        raise UserError(f"{name} holds {what}; embeddings are numbers (N, units)")
+    if 0 in vectors.shape:
+        raise UserError(f"{name} holds no embeddings: its shape is {vectors.shape}")
+    for what, column, most in (("label", labels, 2), ("split", split, 1)):
+        if column is None:
+            continue
+        if not 1 <= column.ndim <= most:
+            raise UserError(f"{name} has {what} of shape {column.shape}; give one for each embedding")
+        if len(column) != len(vectors):
+            raise UserError(f"{name} has {len(column):,} values of {what} for {len(vectors):,} embeddings")
+    with np.errstate(over="ignore"):
+        small = np.ascontiguousarray(vectors, dtype=np.float32)
+    if (beyond := int((np.isinf(small) & np.isfinite(vectors)).any(1).sum())) > 0:
+        raise UserError(
+            f"{name} has numbers beyond float32 (3.4e38) in {beyond:,} of {len(small):,} rows: scale them down"
+        )
+    check_finite(torch.from_numpy(small), name)
+    return Embeddings(small, labels, split)
+
+
+def _array(column: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(column.detach().cpu() if isinstance(column, Tensor) else column)
+    except ValueError:
+        raise UserError(f"{what} have rows of different lengths") from None
 
 
 def _labels_beside(path: Path) -> Path:
@@ -258,6 +288,7 @@ def _rows(column: pa.ChunkedArray, path: Path) -> np.ndarray:
     joined = column.combine_chunks()
     chunks = joined.chunks if isinstance(joined, pa.ChunkedArray) else [joined]
     values = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks])
-    if len(column) == 0 or column.null_count or len(values) % len(column):
+    # Row by row: a row of 5 and one of 7 have as many values as two of 6.
+    if len(column) == 0 or column.null_count or len(compute.unique(compute.list_value_length(column))) != 1:
         raise UserError(f"{path}: the rows are not vectors of one length")
     return values.reshape(len(column), -1)

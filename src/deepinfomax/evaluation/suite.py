@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls as controlling
-from deepinfomax.evaluation.embeddings import Embeddings, YOf, embed, read_embeddings
+from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, read_embeddings
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
 from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_scale, few_in_name, seeded
@@ -176,15 +176,15 @@ def evaluate_embeddings(
         odd = next(m for m in measures if m not in known)
         raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
     _check_folds(measures, (), None)
-    found = source if isinstance(source, Embeddings) else read_embeddings(source)
+    found = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
     name = "embeddings" if isinstance(source, Embeddings) else str(source)
     # Any encoder may have made these; what identifies them is their bytes.
-    identity = _digest(np.ascontiguousarray(found.vectors, dtype=np.float32))
+    identity = _digest(found.vectors)
     of_labels = _digest(*(column for column in (found.labels, found.split) if column is not None))
     found, left_out = _rows_with_labels(found)
     if found.labels is None and any(m != "rank" for m in measures):
         raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
-    vectors = torch.from_numpy(np.ascontiguousarray(found.vectors, dtype=np.float32))
+    vectors = torch.from_numpy(found.vectors)
     labels = found.labels
     train_rows, test_rows, how = _split(found, seed)
     if len(train_rows) == 0 or len(test_rows) == 0:
