@@ -12,6 +12,7 @@ from planted import gaussians, images, make_encoder
 from pyarrow import parquet
 from torch import nn
 
+from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
 from deepinfomax.evaluation.command import render
@@ -27,6 +28,13 @@ TRAIN, TEST = images(90), images(60, seed=1)
 def run(encoder: nn.Module | None = None, train=TRAIN, test=TEST, **changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {"measures": ("linear", "knn"), "scale": "smoke", "make_encoder": make_encoder()}
     return evaluate(fixed() if encoder is None else encoder, train, test, **(settings | {"quiet": True} | changes))
+
+
+def floats(data: ImageSet, value: float) -> ImageSet:
+    """The set as floats in [-1, 1], one value of one image replaced."""
+    pixels = data.images / 127.5 - 1
+    pixels[7, 0, 2, 3] = value
+    return replace(data, images=pixels)
 
 
 def fixed() -> nn.Module:
@@ -237,9 +245,31 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"test": images(30, side=32)}, "training images are 3x16x16 and test images 3x32x32"),
         ({"train": replace(TRAIN, labels=np.zeros((90, 4), np.int64))}, "labels are 4 attributes an image"),
         ({"measures": ("attributes",)}, r"attributes needs labels \(N, K\)"),
+        ({"measures": ("linear", "mine")}, "mine needs 100 training and 50 test images or more, not 90 and 60"),
+        ({"measures": ("ndm",), "train": images(150), "test": TEST.take(slice(0, 49))}, "ndm needs .* not 150 and 49"),
+        ({"measures": ("rank",), "test": TEST.take(slice(0, 2))}, "rank needs 0 training and 3 test images"),
+        ({"measures": ("svm",), "train": TRAIN.take(slice(0, 9))}, "svm needs 10 training"),
+        ({"measures": ("svm_3_per_class",)}, "svm_3_per_class sees 9 labels, and svm needs 10"),
+        ({"measures": ("linear_folds",), "folds": [np.flatnonzero(TRAIN.labels == 1)]}, "labels of one class only, 1"),
+        ({"measures": ("reconstruction",), "train": TRAIN.take([3])}, "reconstruction needs 2 training"),
+        (
+            {"measures": ("knn", "reconstruction"), "train": images(90, side=11), "test": images(60, side=11)},
+            "sides above 11 pixels, not 3x11x11",
+        ),
+        ({"train": floats(TRAIN, np.nan)}, "planted has 1 training images with values that are not finite"),
+        ({"test": floats(TEST, 1e300), "measures": ("semi_supervised",)}, "1 test images with values that are not"),
+        ({"test": floats(TEST, -3.0), "measures": ("reconstruction",)}, r"values in \[-1, 1\], .* test .* up to 3:"),
+        (
+            {"train": replace(TRAIN, labels=TRAIN.labels * 0), "controls": ("supervised",), "measures": ()},
+            "labels are 0",
+        ),
     ],
 )
-def test_mistakes_are_one_line(changes: dict[str, Any], says: str) -> None:
+def test_mistakes_are_one_line_before_any_work(
+    changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "_subject", None)
+    monkeypatch.setattr(suite, "_supervised", None)
     with pytest.raises(UserError, match=says) as raised:
         run(**({"controls": ()} | changes))
     assert "\n" not in str(raised.value)
@@ -284,7 +314,7 @@ def test_warnings_are_noted_and_said_and_a_collapse_is_loud(
     monkeypatch.setattr(mine, "measure", lambda *_, **__: found)
     encoder = fixed()
     torch.nn.init.zeros_(encoder.y.weight)
-    result = run(encoder, measures=("mine", "rank"), controls=(), quiet=False)
+    result = run(encoder, images(100), measures=("mine", "rank"), controls=(), quiet=False)
     err = capsys.readouterr().err
     assert "mine: 8.41 ± 0.12 nats" in err
     assert "above log n" in err

@@ -21,7 +21,7 @@ from deepinfomax.evaluation import controls as controlling
 from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, read_embeddings
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
-from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_scale, few_in_name, seeded
+from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_labels, check_scale, few_in_name, seeded
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import Say, shown
@@ -45,6 +45,14 @@ WHOLES = {
     "rank": "rank",
     "mine": "mine",
     "ndm": "ndm",
+}
+#: The fewest training and test images of a measure, which each checks for itself, but late.
+LEAST = {
+    "mine": (100, 50),
+    "ndm": (100, 50),
+    "rank": (0, 3),
+    "reconstruction": (2, 1),
+    "svm": (10, 1),
 }
 NEED_LABELS = (*PROBES, "semi_supervised")
 MEASURES = (*PROBES, *WHOLES)
@@ -101,6 +109,11 @@ def evaluate(
     _check_names(measures, levels, controls, make_encoder)
     _check_sets(train, test, measures, controls)
     _check_folds(measures, folds, train.labels)
+    _check_pixels(train, test, measures)
+    used = [_used(images) for images in (train, test)]
+    _check_counts(measures, *(len(labels) for labels in used))
+    if train.labels is not None and test.labels is not None:
+        _check_classes([*measures, *controls], *used, seed, folds)
     head = {
         "data": {"train": describe(train), "test": describe(test)},
         "encoder": {"fingerprint": fingerprint(encoder)[:16]},
@@ -469,6 +482,77 @@ def _check_folds(measures: Sequence[str], folds: Sequence[np.ndarray], labels: n
     fews = (few_in_name(m)[1] for m in measures)
     if any(few is not None and few.unit == "folds" for few in fews):
         check_folds(folds, 0 if labels is None else int((labels != -1).sum()))
+
+
+def _check_pixels(train: ImageSet, test: ImageSet, measures: Sequence[str]) -> None:
+    """What images must be like, whatever the encoder makes of them."""
+    shape = train.shape
+    if "reconstruction" in measures:
+        side = importlib.import_module("deepinfomax.evaluation.reconstruction").KERNEL
+        if len(shape) != 3 or min(shape[1:]) <= side:
+            raise UserError(
+                f"reconstruction needs images with sides above {side} pixels, not {'x'.join(map(str, shape))}"
+            )
+    for which, images in (("training", train), ("test", test)):
+        if images.images.dtype.kind != "f":
+            continue
+        largest, bad = 0.0, 0
+        for start in range(0, len(images), 1000):  # a memory map is not read at once
+            with np.errstate(over="ignore"):
+                part = np.asarray(images.images[start : start + 1000], dtype=np.float32).reshape(
+                    -1, images.images[0].size
+                )
+            bad += int((~np.isfinite(part).all(1)).sum())
+            largest = max(largest, float(np.abs(part).max()))
+        name = images.name or "the data"
+        if bad:
+            raise UserError(
+                f"{name} has {bad:,} {which} images with values that are not finite in float32 (NaN or infinity): "
+                "leave them out"
+            )
+        if "reconstruction" in measures and largest > 1.001:  # room for rounding
+            raise UserError(
+                f"reconstruction needs values in [-1, 1], and {name} has {which} images of values up to {largest:.3g}: "
+                "scale them"
+            )
+
+
+def _used(images: ImageSet) -> np.ndarray:
+    """The labels of the images that `_labelled` keeps; -1 for each image of a set without labels."""
+    if images.labels is None:
+        return np.full(len(images), -1)
+    if images.labels.ndim > 1 or (images.labels == -1).all():
+        return images.labels
+    return images.labels[images.labels != -1]
+
+
+def _check_counts(measures: Sequence[str], train: int, test: int) -> None:
+    for name in measures:
+        least, least_test = LEAST.get(few_in_name(name)[0], (0, 0))
+        if train < least or test < least_test:
+            raise UserError(
+                f"{name} needs {least} training and {least_test} test images or more, not {train:,} and {test:,}"
+            )
+
+
+def _check_classes(
+    names: Sequence[str], train: np.ndarray, test: np.ndarray, seed: int, folds: Sequence[np.ndarray] = ()
+) -> None:
+    """Labels that the measures, and the supervised control, among `names` can use; few labels, as they are drawn."""
+    for name in names:
+        base, few = few_in_name(name)
+        if base == "attributes" or base not in (*NEED_LABELS, "supervised"):
+            continue
+        check_labels(train, test)
+        if few is None:
+            continue
+        least, _ = LEAST.get(base, (2, 1))
+        for part in few.parts(train, draws=1, seed=seed, folds=folds)[0]:
+            seen = train[part.numpy()]
+            if len(seen) < least:
+                raise UserError(f"{name} sees {len(seen):,} labels, and {base} needs {least} or more: give it more")
+            if len(np.unique(seen)) < 2:
+                raise UserError(f"{name} sees labels of one class only, {seen[0]}: a probe needs two classes or more")
 
 
 def _labelled(images: ImageSet, which: str, record: Record) -> ImageSet:
