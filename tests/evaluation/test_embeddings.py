@@ -94,6 +94,15 @@ def test_files_of_others(tmp_path: Path) -> None:
     assert read_embeddings(tmp_path / "other.npz").vectors.shape == (4, 3)
 
 
+def test_a_table_keeps_its_ids_and_targets_out_of_the_vectors(tmp_path: Path) -> None:
+    vectors, other = np.arange(8.0).reshape(4, 2), np.arange(4)
+    columns = {"id": other, "unit_0": vectors[:, 0], "Target": other, "unit_1": vectors[:, 1], "label": other}
+    parquet.write_table(pa.table(columns), tmp_path / "wide.parquet")
+    found = read_embeddings(tmp_path / "wide.parquet")
+    np.testing.assert_array_equal(found.vectors, vectors)
+    assert found.notes == ("the columns id, Target are taken for no units and were left out of the embeddings",)
+
+
 def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
     vectors = np.zeros((4, 3), np.float32)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)

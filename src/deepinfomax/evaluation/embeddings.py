@@ -216,6 +216,7 @@ def checked(found: Embeddings, name: str) -> Embeddings:
         known = [value for value in labels.ravel().tolist() if value is not None]
         if not any(all(isinstance(value, kind) for value in known) for kind in (str, bytes, int | float | np.number)):
             raise UserError(f"{name} has labels of several kinds: give words for all of them, or numbers")
+        labels = np.array(known).reshape(labels.shape) if len(known) == labels.size else labels
     with np.errstate(over="ignore"):
         small = np.require(vectors, np.float32, ("C", "W"))  # torch warns of what it could not write to
     if (beyond := int((np.isinf(small) & np.isfinite(vectors)).any(1).sum())) > 0:

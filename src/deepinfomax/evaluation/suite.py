@@ -46,6 +46,8 @@ WHOLES = {
     "mine": "mine",
     "ndm": "ndm",
 }
+#: What a split column calls the two sets, in any case.
+TRAIN_WORDS, TEST_WORDS = ("train", "training"), ("test", "testing")
 #: The fewest training and test images of a measure, which each checks for itself, but late.
 LEAST = {
     "mine": (100, 50),
@@ -172,8 +174,9 @@ def evaluate_embeddings(
     """The measures of features, of any embeddings: a file (.npz, .npy, .parquet) or arrays, whoever made them.
 
     Where `split` does not say which rows are for training and which for testing, a fifth of each class, drawn by
-    `seed`, is for testing. Rows labelled -1, NaN or "" have no label and are left out, with a note; `out` is continued
-    as `evaluate` does.
+    `seed`, is for testing; without labels, when only rank can be measured, all rows are. Rows of other splits are left
+    out, with a note. Labels (N, 1) are classes, except for `attributes`. Rows labelled -1, NaN or "" have no label and
+    are left out, with a note; `out` is continued as `evaluate` does.
 
     Returns:
         as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
@@ -184,24 +187,41 @@ def evaluate_embeddings(
     check_scale(scale)
     if not measures:
         raise UserError(f"there is nothing to measure; choose of {', '.join(PROBES)}, rank")
-    known = [m for m in measures if few_in_name(m)[0] in PROBES or m == "rank"]
+    if any(_of_few_labels(m) and m.endswith("_folds") for m in measures):
+        raise UserError("a file of embeddings has no folds: measure linear_10_per_class or linear_1_percent")
+    known = [m for m in measures if m == "rank" or m in PROBES or _of_few_labels(m)]
     if len(known) < len(measures):
         odd = next(m for m in measures if m not in known)
         raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
-    _check_folds(measures, (), None)
     found = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
     name = "embeddings" if isinstance(source, Embeddings) else str(source)
     # Any encoder may have made these; what identifies them is their bytes.
     identity = _digest(found.vectors)
     of_labels = _digest(*(column for column in (found.labels, found.split) if column is not None))
+    notes = []
+    if found.labels is not None and found.labels.shape[1:] == (1,) and "attributes" not in measures:
+        found = found._replace(labels=found.labels[:, 0])
     found, left_out = _rows_with_labels(found)
+    if left_out:
+        notes.append(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
     if found.labels is None and any(m != "rank" for m in measures):
         raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
-    vectors = torch.from_numpy(found.vectors)
     labels = found.labels
-    train_rows, test_rows, how = _split(found, seed)
-    if len(train_rows) == 0 or len(test_rows) == 0:
-        raise UserError(f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing")
+    train_rows, test_rows, how, others = _split(found, seed)
+    if others:
+        notes.append(others)
+    if len(test_rows) == 0 or (len(train_rows) == 0 and any(m != "rank" for m in measures)):
+        raise UserError(
+            f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing"
+            + (f"; {others}" if others else "")
+        )
+    _check_counts(measures, len(train_rows), len(test_rows))
+    vectors = torch.from_numpy(found.vectors)
+    flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
+    if labels is not None and flat is not None:
+        if "attributes" in measures and labels.ndim == 1:
+            raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
+        _check_classes(measures, flat[train_rows], flat[test_rows], seed)
     data = {"name": name, "units": vectors.shape[1], "split": how}
     data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
     record = Record({"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed}, out)
@@ -209,12 +229,14 @@ def evaluate_embeddings(
     if record.swapped:
         console.print(record.swapped, markup=False)
     work = _Work(record, console, scale, seed, device or "cpu")
-    if left_out:
-        record.note(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
+    for note in notes:
+        record.note(note)
     x, x_test = vectors[train_rows], vectors[test_rows]
-    if labels is not None:
-        sets = (_bare(labels[train_rows], name), _bare(labels[test_rows], name))
-        _probes(work, ("measures",), x, x_test, *sets, [m for m in measures if m != "rank"])
+    if labels is not None and flat is not None:
+        for measure in (m for m in measures if m != "rank"):
+            given = labels if measure == "attributes" else flat
+            sets = (_bare(given[train_rows], name), _bare(given[test_rows], name))
+            _probes(work, ("measures",), x, x_test, *sets, [measure])
     if "rank" in measures:
         of_vectors = _function("rank.of_vectors")
         work.measure(("measures", "rank"), lambda _progress: of_vectors(x_test, scale=scale, seed=seed))
@@ -528,11 +550,11 @@ def _used(images: ImageSet) -> np.ndarray:
 
 def _check_counts(measures: Sequence[str], train: int, test: int) -> None:
     for name in measures:
-        least, least_test = LEAST.get(few_in_name(name)[0], (0, 0))
-        if train < least or test < least_test:
-            raise UserError(
-                f"{name} needs {least} training and {least_test} test images or more, not {train:,} and {test:,}"
-            )
+        for which, least, count in zip(
+            ("training", "test"), LEAST.get(few_in_name(name)[0], ()), (train, test), strict=False
+        ):
+            if count < least:
+                raise UserError(f"{name} needs {least} {which} images or more, not {count:,}")
 
 
 def _check_classes(
@@ -590,16 +612,34 @@ def _digest(*arrays: np.ndarray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+def _of_few_labels(measure: str) -> bool:
+    base, few = few_in_name(measure)
+    return few is not None and base in PROBES and base in FEW
+
+
+def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str, str]:
+    """Rows for training, rows for testing, whose split it is, and what the file's leaves out, "" where nothing."""
     if found.split is not None:
-        split = np.asarray(found.split).astype(str)
-        return np.flatnonzero(split == "train"), np.flatnonzero(split == "test"), "the file's"
+        said = [_word(value) for value in found.split.tolist()]
+        parts = [np.flatnonzero(np.isin(said, names)) for names in (TRAIN_WORDS, TEST_WORDS)]
+        others = [word for word in said if word not in (*TRAIN_WORDS, *TEST_WORDS)]
+        names = ", ".join(sorted(set(others))[:5])
+        left_out = f"{len(others):,} embeddings are of other splits ({names}) and were left out" if others else ""
+        return parts[0], parts[1], "the file's", left_out
+    if found.labels is None:  # nothing is trained
+        return np.arange(0), np.arange(len(found.vectors)), "all rows, without labels", ""
     rng = np.random.default_rng(seed)
-    labels = found.labels if found.labels is not None and found.labels.ndim == 1 else np.zeros(len(found.vectors))
+    labels = found.labels if found.labels.ndim == 1 else np.zeros(len(found.vectors))
     groups = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
     test = np.sort(np.concatenate([g[: -(-len(g) // 5) if len(g) > 1 else 0] for g in groups]))
     train = np.setdiff1d(np.arange(len(found.vectors)), test)
-    return train, test, f"a fifth of each class for testing, drawn by seed {seed}"
+    return train, test, f"a fifth of each class for testing, drawn by seed {seed}", ""
+
+
+def _word(value: Any) -> str:
+    """A value of a split column, whoever wrote it."""
+    word = value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
+    return word.strip().casefold() or "none"
 
 
 def _bare(labels: np.ndarray, name: str) -> ImageSet:
