@@ -104,6 +104,10 @@ def test_folds_are_checked_before_anything_is_measured(tmp_path: Path) -> None:
         run(measures=("linear", "semi_supervised_folds"), out=out)
     with pytest.raises(UserError, match="only 90 training images have labels"):
         run(measures=("linear", "svm_folds"), folds=[np.array([90])], out=out)
+    with pytest.raises(UserError, match="fold 2 of 2 names image -1; the first is 0"):
+        run(measures=("svm_folds",), folds=[np.arange(30), np.arange(-1, 30)], out=out)
+    with pytest.raises(UserError, match="fold 2 of 2 is empty"):
+        run(measures=("svm_folds",), folds=[np.arange(30), np.arange(0)], out=out)
     assert not out.exists()
 
 
@@ -212,6 +216,28 @@ def test_figures_set_aside_come_back_when_their_turn_comes(tmp_path: Path, capsy
     assert json.loads(out.read_text()) == first
     aside = {json.loads(path.read_text())["seed"] for path in tmp_path.glob("evaluation.[0-9].json")}
     assert aside == {1, 2}
+
+
+def test_a_file_is_said_to_be_set_aside_only_when_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"measures": ("rank",), "controls": (), "out": tmp_path / "evaluation.json"}
+    run(**settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(rank, "measure", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(**settings, seed=1, quiet=False)
+    assert "kept as" not in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+    run(**settings, seed=1, quiet=False)
+    assert capsys.readouterr().err.count("kept as evaluation.1.json") == 1
+
+
+def test_seeds_of_more_than_32_bits() -> None:
+    result = run(measures=("knn",), levels=("y",), controls=("pixels_pca",), seed=2**32 + 1)
+    same = run(measures=("knn",), levels=("y",), controls=("pixels_pca",), seed=1)
+    accuracies = [found["controls"]["pixels_pca"]["knn"]["accuracy"] for found in (result, same)]
+    assert accuracies[0] == accuracies[1]
 
 
 def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

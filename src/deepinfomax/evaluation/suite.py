@@ -115,17 +115,15 @@ def evaluate(
     used = [_used(images) for images in (train, test)]
     _check_counts(measures, *(len(labels) for labels in used))
     if train.labels is not None and test.labels is not None:
-        _check_classes([*measures, *controls], *used, seed, folds)
+        _check_classes([*measures, *controls], used[0], used[1], seed, folds)
     head = {
         "data": {"train": describe(train), "test": describe(test)},
         "encoder": {"fingerprint": fingerprint(encoder)[:16]},
         "scale": scale,
         "seed": seed,
     }
-    record = Record(head, out)
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-    if record.swapped:
-        console.print(record.swapped, markup=False)
+    record = Record(head, out, partial(console.print, markup=False))
     for note in notes:
         record.note(note)
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
@@ -224,10 +222,12 @@ def evaluate_embeddings(
         _check_classes(measures, flat[train_rows], flat[test_rows], seed)
     data = {"name": name, "units": vectors.shape[1], "split": how}
     data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
-    record = Record({"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed}, out)
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-    if record.swapped:
-        console.print(record.swapped, markup=False)
+    record = Record(
+        {"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed},
+        out,
+        partial(console.print, markup=False),
+    )
     work = _Work(record, console, scale, seed, device or "cpu")
     for note in notes:
         record.note(note)
