@@ -180,6 +180,8 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
         (["train", "DATA", "--scale", "smoke", "--device", "abacus"], "there is no device 'abacus' here"),
         (["train", "DATA", "--scale", "smoke", "training.trackers", '["wandb"]'], "pip install wandb"),
         (["train", "DATA", "--seed", "-1"], "--seed"),
+        (["train", "DATA", "--seed", str(2**32)], "--seed"),
+        (["evaluate", "RUN", "--seed", str(2**32)], "--seed"),
         (["train", "DATA", "--config", "a.toml", "--scale", "smoke"], "--scale belongs to --recipe"),
         (["train", "nowhere/at-all"], "nowhere"),
         (["evaluate", "nowhere"], "nowhere"),

@@ -19,7 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+LAST_SEED = 2**32 - 1  #: numpy's and scikit-learn's limit
+Seed = Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Seed of everything random.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is by default.")]
 #: Every command takes --seed and --device, so that scripts need not know which of them draw or compute.
 Unused = Annotated[str | None, typer.Option(help="Accepted as everywhere; this command neither draws nor computes.")]
@@ -80,7 +81,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/DATA-RECIPE by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     data_root: Root = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=LAST_SEED, help="Seed of everything random.")] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -267,7 +268,7 @@ def reproduce(
     scale: Annotated[str, typer.Option(help="smoke, cpu or paper.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Folder of the runs and the result.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="The first of them.")] = 0,
     data_root: Root = None,
     device: Device = None,
     as_json: Json = False,

@@ -94,6 +94,15 @@ def test_files_of_others(tmp_path: Path) -> None:
     assert read_embeddings(tmp_path / "other.npz").vectors.shape == (4, 3)
 
 
+def test_a_table_keeps_its_ids_and_targets_out_of_the_vectors(tmp_path: Path) -> None:
+    vectors, other = np.arange(8.0).reshape(4, 2), np.arange(4)
+    columns = {"id": other, "unit_0": vectors[:, 0], "Target": other, "unit_1": vectors[:, 1], "label": other}
+    parquet.write_table(pa.table(columns), tmp_path / "wide.parquet")
+    found = read_embeddings(tmp_path / "wide.parquet")
+    np.testing.assert_array_equal(found.vectors, vectors)
+    assert found.notes == ("the columns id, Target are taken for no units and were left out of the embeddings",)
+
+
 def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
     vectors = np.zeros((4, 3), np.float32)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
@@ -103,6 +112,8 @@ def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", vectors + np.nan)
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1 no")
     parquet.write_table(pa.table({"embedding": [[1.0], [1.0, 2.0], [3.0]]}), tmp_path / "ragged.parquet")
+    parquet.write_table(pa.table({"embedding": [[1.0] * 5, [2.0] * 7]}), tmp_path / "shifted.parquet")
+    np.save(tmp_path / "empty.npy", vectors[:0])
     parquet.write_table(pa.table({"word": ["a"]}), tmp_path / "words.parquet")
     for name, says in {
         "missing.npy": "does not exist",
@@ -113,6 +124,8 @@ def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
         "nan.npy": "not finite",
         "damaged.parquet": "cannot read",
         "ragged.parquet": "not vectors of one length|cannot read",
+        "shifted.parquet": "not vectors of one length",  # two rows of 6 have as many values
+        "empty.npy": r"holds no embeddings: its shape is \(0, 3\)",
         "words.parquet": "call the list column `embedding`",
     }.items():
         with pytest.raises(UserError, match=says) as raised:

@@ -12,6 +12,7 @@ from planted import gaussians, images, make_encoder
 from pyarrow import parquet
 from torch import nn
 
+from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
 from deepinfomax.evaluation.command import render
@@ -27,6 +28,13 @@ TRAIN, TEST = images(90), images(60, seed=1)
 def run(encoder: nn.Module | None = None, train=TRAIN, test=TEST, **changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {"measures": ("linear", "knn"), "scale": "smoke", "make_encoder": make_encoder()}
     return evaluate(fixed() if encoder is None else encoder, train, test, **(settings | {"quiet": True} | changes))
+
+
+def floats(data: ImageSet, value: float) -> ImageSet:
+    """The set as floats in [-1, 1], one value of one image replaced."""
+    pixels = data.images / 127.5 - 1
+    pixels[7, 0, 2, 3] = value
+    return replace(data, images=pixels)
 
 
 def fixed() -> nn.Module:
@@ -96,6 +104,10 @@ def test_folds_are_checked_before_anything_is_measured(tmp_path: Path) -> None:
         run(measures=("linear", "semi_supervised_folds"), out=out)
     with pytest.raises(UserError, match="only 90 training images have labels"):
         run(measures=("linear", "svm_folds"), folds=[np.array([90])], out=out)
+    with pytest.raises(UserError, match="fold 2 of 2 names image -1; the first is 0"):
+        run(measures=("svm_folds",), folds=[np.arange(30), np.arange(-1, 30)], out=out)
+    with pytest.raises(UserError, match="fold 2 of 2 is empty"):
+        run(measures=("svm_folds",), folds=[np.arange(30), np.arange(0)], out=out)
     assert not out.exists()
 
 
@@ -206,6 +218,28 @@ def test_figures_set_aside_come_back_when_their_turn_comes(tmp_path: Path, capsy
     assert aside == {1, 2}
 
 
+def test_a_file_is_said_to_be_set_aside_only_when_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"measures": ("rank",), "controls": (), "out": tmp_path / "evaluation.json"}
+    run(**settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(rank, "measure", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(**settings, seed=1, quiet=False)
+    assert "kept as" not in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+    run(**settings, seed=1, quiet=False)
+    assert capsys.readouterr().err.count("kept as evaluation.1.json") == 1
+
+
+def test_seeds_of_more_than_32_bits() -> None:
+    result = run(measures=("knn",), levels=("y",), controls=("pixels_pca",), seed=2**32 + 1)
+    same = run(measures=("knn",), levels=("y",), controls=("pixels_pca",), seed=1)
+    accuracies = [found["controls"]["pixels_pca"]["knn"]["accuracy"] for found in (result, same)]
+    assert accuracies[0] == accuracies[1]
+
+
 def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def cheat(encoder: nn.Module, *_: Any, **__: Any) -> dict[str, Any]:
         encoder.train()
@@ -237,9 +271,34 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"test": images(30, side=32)}, "training images are 3x16x16 and test images 3x32x32"),
         ({"train": replace(TRAIN, labels=np.zeros((90, 4), np.int64))}, "labels are 4 attributes an image"),
         ({"measures": ("attributes",)}, r"attributes needs labels \(N, K\)"),
+        ({"measures": ("linear", "mine")}, "mine needs 100 training images or more, not 90"),
+        (
+            {"measures": ("ndm",), "train": images(150), "test": TEST.take(slice(0, 49))},
+            "ndm needs 50 test images or more, not 49",
+        ),
+        ({"measures": ("rank",), "test": TEST.take(slice(0, 2))}, "rank needs 3 test images"),
+        ({"measures": ("svm",), "train": TRAIN.take(slice(0, 9))}, "svm needs 10 training"),
+        ({"measures": ("svm_3_per_class",)}, "svm_3_per_class sees 9 labels, and svm needs 10"),
+        ({"measures": ("linear_folds",), "folds": [np.flatnonzero(TRAIN.labels == 1)]}, "labels of one class only, 1"),
+        ({"measures": ("reconstruction",), "train": TRAIN.take(np.array([3]))}, "reconstruction needs 2 training"),
+        (
+            {"measures": ("knn", "reconstruction"), "train": images(90, side=11), "test": images(60, side=11)},
+            "sides above 11 pixels, not 3x11x11",
+        ),
+        ({"train": floats(TRAIN, np.nan)}, "planted has 1 training images with values that are not finite"),
+        ({"test": floats(TEST, 1e300), "measures": ("semi_supervised",)}, "1 test images with values that are not"),
+        ({"test": floats(TEST, -3.0), "measures": ("reconstruction",)}, r"values in \[-1, 1\], .* test .* up to 3:"),
+        (
+            {"train": replace(TRAIN, labels=TRAIN.labels * 0), "controls": ("supervised",), "measures": ()},
+            "labels are 0",
+        ),
     ],
 )
-def test_mistakes_are_one_line(changes: dict[str, Any], says: str) -> None:
+def test_mistakes_are_one_line_before_any_work(
+    changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "_subject", None)
+    monkeypatch.setattr(suite, "_supervised", None)
     with pytest.raises(UserError, match=says) as raised:
         run(**({"controls": ()} | changes))
     assert "\n" not in str(raised.value)
@@ -284,7 +343,7 @@ def test_warnings_are_noted_and_said_and_a_collapse_is_loud(
     monkeypatch.setattr(mine, "measure", lambda *_, **__: found)
     encoder = fixed()
     torch.nn.init.zeros_(encoder.y.weight)
-    result = run(encoder, measures=("mine", "rank"), controls=(), quiet=False)
+    result = run(encoder, images(100), measures=("mine", "rank"), controls=(), quiet=False)
     err = capsys.readouterr().err
     assert "mine: 8.41 ± 0.12 nats" in err
     assert "above log n" in err
@@ -363,7 +422,7 @@ def test_the_split_of_embeddings() -> None:
     result = evaluate_embeddings(found, measures=("knn",), scale="smoke", quiet=True)
     expected = knn(x[:70], y[:70], x[70:], y[70:])
     assert result["measures"]["knn"]["accuracy"] == expected["accuracy"]
-    train, test, _ = suite._split(Embeddings(x.numpy(), y), seed=0)
+    train, test, *_ = suite._split(Embeddings(x.numpy(), y), seed=0)
     assert sorted([*train, *test]) == list(range(100))
     for label in range(3):
         assert (y[test] == label).sum() == -(-(y == label).sum() // 5)
@@ -422,6 +481,101 @@ def test_mistakes_with_embeddings() -> None:
     with pytest.raises(UserError, match="'mine' cannot be measured on embeddings"):
         evaluate_embeddings(Embeddings(x.numpy(), y), measures=("mine",), quiet=True)
     assert "rank" in evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), quiet=True)["measures"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vectors": np.full((30, 10), np.nan)}, "not finite .* 30 of 30 rows"),
+        ({"vectors": np.where(np.eye(30, 10) > 0, np.inf, 0.0)}, "not finite .* 10 of 30 rows"),
+        ({"vectors": np.full((30, 10), 1e300)}, r"beyond float32 .* 30 of 30 rows"),
+        ({"vectors": np.zeros(30)}, r"embeddings are numbers \(N, units\)"),
+        ({"vectors": np.array([["a"]] * 30)}, r"embeddings are numbers \(N, units\)"),
+        ({"vectors": [[1.0], [1.0, 2.0]]}, "rows of different lengths"),
+        ({"vectors": np.zeros((0, 10)), "labels": np.zeros(0)}, r"no embeddings: its shape is \(0, 10\)"),
+        ({"labels": np.zeros(29)}, "29 values of label for 30 embeddings"),
+        ({"labels": np.zeros(())}, r"label of shape \(\)"),
+        ({"labels": np.array([0, "a"] * 15, dtype=object)}, "labels of several kinds: give words"),
+        ({"labels": [[0], [1, 2]] * 15}, "labels of embeddings have rows of different lengths"),
+        ({"split": ["train", "test"] * 16}, "32 values of split for 30 embeddings"),
+        ({"split": np.full((30, 1), "train")}, r"split of shape \(30, 1\)"),
+    ],
+)
+@pytest.mark.parametrize("measure", ["knn", "rank"])
+def test_arrays_are_checked_as_files_are(changes: dict[str, Any], says: str, measure: str) -> None:
+    x, y = gaussians(30)
+    with pytest.raises(UserError, match=says) as raised:
+        evaluate_embeddings(Embeddings(x.numpy(), y)._replace(**changes), measures=(measure,), quiet=True)
+    assert "\n" not in str(raised.value)
+
+
+def test_splits_in_other_words_and_rows_of_other_splits() -> None:
+    x, y = gaussians(100)
+    split = np.array(["Training"] * 60 + [b"TEST", "testing "] * 15 + ["val"] * 8 + [None] * 2, dtype=object)
+    result = evaluate_embeddings(Embeddings(x.numpy(), y, split), measures=("knn",), quiet=True)
+    assert result["measures"]["knn"]["accuracy"] == knn(x[:60], y[:60], x[60:90], y[60:90])["accuracy"]
+    assert (result["data"]["train"]["count"], result["data"]["test"]["count"]) == (60, 30)
+    assert result["notes"] == ["10 embeddings are of other splits (none, val) and were left out"]
+    with pytest.raises(UserError, match=r"0 rows for training and 0 for testing; 100 .* other splits \(0, 1\)"):
+        evaluate_embeddings(Embeddings(x.numpy(), y, np.arange(100) % 2), measures=("knn",), quiet=True)
+
+
+def test_labels_in_one_column_are_classes_or_one_attribute() -> None:
+    x, y = gaussians(100, classes=2)
+    found = evaluate_embeddings(Embeddings(x.numpy(), y[:, None]), measures=("knn",), quiet=True)
+    expected = evaluate_embeddings(Embeddings(x.numpy(), y), measures=("knn",), quiet=True)
+    assert found["measures"]["knn"] | {"seconds": 0} == expected["measures"]["knn"] | {"seconds": 0}
+    both = evaluate_embeddings(
+        Embeddings(x.numpy(), y[:, None]), measures=("attributes", "knn"), scale="smoke", quiet=True
+    )
+    assert both["measures"]["attributes"]["attributes"] == 1
+    assert both["measures"]["knn"]["accuracy"] > 0.9
+
+
+def test_rank_of_embeddings_without_labels_takes_all_rows() -> None:
+    x, _ = gaussians(100)
+    result = evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), quiet=True)
+    assert result["measures"]["rank"]["n_test"] == 100
+    split = np.array(["test"] * 30 + ["val"] * 70)
+    result = evaluate_embeddings(Embeddings(x.numpy(), split=split), measures=("rank",), quiet=True)
+    assert result["measures"]["rank"]["n_test"] == 30
+
+
+@pytest.mark.parametrize(
+    ("measure", "changes", "says"),
+    [
+        ("linear_folds", {}, "a file of embeddings has no folds"),
+        ("mlp_5_per_class", {}, "'mlp_5_per_class' cannot be measured"),
+        ("attributes", {}, r"attributes needs labels \(N, K\)"),
+        ("linear", {"labels": np.zeros((30, 4))}, "one column per attribute"),
+        ("svm", {"split": ["train"] * 9 + ["test"] * 21}, "svm needs 10 training"),
+        ("rank", {"split": ["train"] * 28 + ["test"] * 2}, "rank needs 3 test"),
+        ("linear", {"labels": np.array(["a"] * 30)}, "all 24 training labels are a"),
+    ],
+)
+def test_what_embeddings_cannot_give_is_said_before_any_work(
+    measure: str, changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "_probes", None)
+    x, y = gaussians(30)
+    with pytest.raises(UserError, match=says) as raised:
+        evaluate_embeddings(Embeddings(x.numpy(), y)._replace(**changes), measures=(measure,), quiet=True)
+    assert "\n" not in str(raised.value)
+
+
+def test_lists_and_tensors_are_arrays() -> None:
+    x, y = gaussians(60)
+    expected = evaluate_embeddings(Embeddings(x.numpy(), y), measures=("knn",), quiet=True)["measures"]["knn"]
+    read_only = x.numpy().copy()
+    read_only.flags.writeable = False
+    objects = y.astype(object)
+    for given in (
+        Embeddings(x.tolist(), y.tolist()),
+        Embeddings(x, torch.from_numpy(y)),
+        Embeddings(read_only, objects),
+    ):
+        found = evaluate_embeddings(given, measures=("knn",), quiet=True)["measures"]["knn"]
+        assert found | {"seconds": 0} == expected | {"seconds": 0}
 
 
 def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture) -> None:

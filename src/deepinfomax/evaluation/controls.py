@@ -39,7 +39,8 @@ def pixels_pca(train: Tensor, test: Tensor, components: int, seed: int = 0) -> t
     components in seconds.
     """
     components = min(components, *train.shape)
-    pca = PCA(components, svd_solver="randomized", random_state=seed).fit(train.numpy())
+    # scikit-learn takes no seed of more than 32 bits.
+    pca = PCA(components, svd_solver="randomized", random_state=seed % 2**32).fit(train.numpy())
     return tuple(torch.from_numpy(pca.transform(x.numpy()).astype(np.float32)) for x in (train, test))  # type: ignore
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from pyarrow import parquet
+from pyarrow import compute, parquet
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
@@ -17,6 +17,8 @@ from deepinfomax.features import LEVELS
 from deepinfomax.progress import Say, counted, silent
 
 SUFFIXES = (".npz", ".npy", ".parquet")
+#: Columns of a table of one number column per unit that are no units, whatever their case.
+NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__")
 
 
 def embed(
@@ -118,7 +120,8 @@ class Embeddings(NamedTuple):
 
     vectors: np.ndarray  #: (N, units) float32
     labels: np.ndarray | None = None  #: (N,) of any kind, or (N, K) of 0 and 1
-    split: np.ndarray | None = None  #: (N,) "train" or "test", where the file says so
+    split: np.ndarray | None = None  #: (N,) "train" or "test" (or training, testing), where the file says so
+    notes: tuple[str, ...] = ()  #: what was left out on the way, one line each
 
 
 def write_embeddings(
@@ -165,7 +168,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
     """Read what `write_embeddings` wrote, or anything alike.
 
     .npz: `embedding` (or the only two-dimensional array), `label` and `split` where there. .parquet: a list column, or
-    one number column per unit; `label` and `split` where there. .npy: (N, units). Nothing is unpickled.
+    one number column per unit (but those of `NO_UNITS`, which a note names); `label` and `split` where there. .npy:
+    (N, units), with NAME.labels.npy beside it where there. Nothing is unpickled.
 
     Raises:
         UserError: no such file, or contents that are not embeddings.
@@ -182,15 +186,52 @@ def read_embeddings(path: str | Path) -> Embeddings:
         raise
     except Exception as error:  # numpy, zipfile and Arrow each have errors of their own for a damaged file
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())[:200]}") from None
-    vectors = found.vectors
-    if vectors.ndim != 2 or vectors.dtype.kind not in "fiub" or 0 in vectors.shape:
-        raise UserError(f"{path} holds {vectors.dtype} of shape {vectors.shape}; embeddings are numbers (N, units)")
-    for name, column in (("label", found.labels), ("split", found.split)):
-        if column is not None and len(column) != len(vectors):
-            raise UserError(f"{path} has {len(column):,} values of {name} for {len(vectors):,} embeddings")
-    vectors = np.asarray(vectors, dtype=np.float32)
-    check_finite(torch.from_numpy(vectors), str(path))
-    return found._replace(vectors=vectors)
+    return checked(found, str(path))
+
+
+def checked(found: Embeddings, name: str) -> Embeddings:
+    """Anything that numpy takes for an array -> arrays of the kinds and shapes that measures take, vectors float32.
+
+    Raises:
+        UserError: vectors that are not finite numbers (N, units) in float32, labels or split of another length, labels
+            that mix words and numbers.
+    """
+    vectors, labels, split = (
+        None if column is None else _array(column, f"{what} of {name}")
+        for what, column in (("vectors", found.vectors), ("labels", found.labels), ("split", found.split))
+    )
+    if vectors is None or vectors.ndim != 2 or vectors.dtype.kind not in "fiub":
+        what = "nothing" if vectors is None else f"{vectors.dtype} of shape {vectors.shape}"
+        raise UserError(f"{name} holds {what}; embeddings are numbers (N, units)")
+    if 0 in vectors.shape:
+        raise UserError(f"{name} holds no embeddings: its shape is {vectors.shape}")
+    for what, column, most in (("label", labels, 2), ("split", split, 1)):
+        if column is None:
+            continue
+        if not 1 <= column.ndim <= most:
+            raise UserError(f"{name} has {what} of shape {column.shape}; give one for each embedding")
+        if len(column) != len(vectors):
+            raise UserError(f"{name} has {len(column):,} values of {what} for {len(vectors):,} embeddings")
+    if labels is not None and labels.dtype == object:
+        known = [value for value in labels.ravel().tolist() if value is not None]
+        if not any(all(isinstance(value, kind) for value in known) for kind in (str, bytes, int | float | np.number)):
+            raise UserError(f"{name} has labels of several kinds: give words for all of them, or numbers")
+        labels = np.array(known).reshape(labels.shape) if len(known) == labels.size else labels
+    with np.errstate(over="ignore"):
+        small = np.require(vectors, np.float32, ("C", "W"))  # torch warns of what it could not write to
+    if (beyond := int((np.isinf(small) & np.isfinite(vectors)).any(1).sum())) > 0:
+        raise UserError(
+            f"{name} has numbers beyond float32 (3.4e38) in {beyond:,} of {len(small):,} rows: scale them down"
+        )
+    check_finite(torch.from_numpy(small), name)
+    return Embeddings(small, labels, split, found.notes)
+
+
+def _array(column: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(column.detach().cpu() if isinstance(column, Tensor) else column)
+    except ValueError:
+        raise UserError(f"{what} have rows of different lengths") from None
 
 
 def _labels_beside(path: Path) -> Path:
@@ -217,16 +258,15 @@ def _read_npy(path: Path) -> Embeddings:
 def _read_parquet(path: Path) -> Embeddings:
     table = parquet.read_table(path)
     lists = [f.name for f in table.schema if _is_list(f.type) and f.name not in ("label", "labels")]
-    numbers = [
-        f.name
-        for f in table.schema
-        if (pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
-        and f.name not in ("label", "labels", "split", "index", "__index_level_0__")
-    ]
+    numbers = [f.name for f in table.schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+    units = [name for name in numbers if name.casefold() not in NO_UNITS]
+    notes: tuple[str, ...] = ()
     if len(lists) == 1 or "embedding" in lists:
         vectors = _rows(table["embedding" if "embedding" in lists else lists[0]], path)
-    elif numbers and not lists:
-        vectors = np.stack([table[n].to_numpy() for n in numbers], 1)
+    elif units and not lists:
+        vectors = np.stack([table[n].to_numpy() for n in units], 1)
+        if others := [name for name in numbers if name not in units and name not in ("label", "labels", "split")]:
+            notes = (f"the columns {', '.join(others)} are taken for no units and were left out of the embeddings",)
     else:
         raise UserError(f"{path} has columns {', '.join(table.column_names)}; call the list column `embedding`")
     label = next((n for n in ("label", "labels") if n in table.column_names), None)
@@ -236,7 +276,7 @@ def _read_parquet(path: Path) -> Embeddings:
         if labels.dtype == object:  # words, of which some may be missing
             labels = np.array(["" if label is None else str(label) for label in labels])
     split = table["split"].to_numpy(zero_copy_only=False).astype(str) if "split" in table.column_names else None
-    return Embeddings(vectors, labels, split)
+    return Embeddings(vectors, labels, split, notes)
 
 
 def _columns(vectors: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
@@ -258,6 +298,7 @@ def _rows(column: pa.ChunkedArray, path: Path) -> np.ndarray:
     joined = column.combine_chunks()
     chunks = joined.chunks if isinstance(joined, pa.ChunkedArray) else [joined]
     values = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks])
-    if len(column) == 0 or column.null_count or len(values) % len(column):
+    # Row by row: a row of 5 and one of 7 have as many values as two of 6.
+    if len(column) == 0 or column.null_count or len(compute.unique(compute.list_value_length(column))) != 1:
         raise UserError(f"{path}: the rows are not vectors of one length")
     return values.reshape(len(column), -1)

@@ -172,12 +172,17 @@ class Few:
 
 
 def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
-    """Raises UserError where there are no folds, or where they point beyond `count` labelled images."""
+    """Raises UserError where there are no folds, empty ones, or such as point beyond `count` labelled images."""
     if not len(folds):
         raise UserError(
             "there are no folds: put a file fold_indices.txt into the folder of the data, a line of positions for each "
             "fold as STL-10 has it, or measure semi_supervised or linear_10_per_class"
         )
+    for number, fold in enumerate(folds, 1):
+        if np.size(fold) == 0:
+            raise UserError(f"fold {number} of {len(folds)} is empty: give it positions of training images")
+        if np.min(fold) < 0:
+            raise UserError(f"fold {number} of {len(folds)} names image {int(np.min(fold))}; the first is 0")
     last = max(int(np.max(fold)) for fold in folds)
     if last >= count:
         raise UserError(

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ class Record:
 
     A file there with the same data, encoder, scale and seed is continued. Another is set aside as evaluation.1.json and
     so on when the first figure is written, and not before, so that a call which fails leaves everything where it was:
-    nothing that was computed is lost. One set aside earlier comes back, and is continued, when its turn comes.
+    nothing that was computed is lost; `say` is told when it happens. One set aside earlier comes back, and is
+    continued, when its turn comes.
     """
 
-    def __init__(self, head: dict[str, Any], out: Path | None) -> None:
-        self.out = out
+    def __init__(self, head: dict[str, Any], out: Path | None, say: Callable[[str], object] | None = None) -> None:
+        self.out, self._say = out, say
         self.set_aside: Path | None = None  #: where figures of another evaluation went
         self.brought_back: Path | None = None  #: where figures of this one were
         self._in_the_way = False  #: whether the file at `out` has still to go
@@ -48,8 +50,8 @@ class Record:
 
     @property
     def swapped(self) -> str | None:
-        """What became of other files, in words; None where nothing did."""
-        if self.out is None or self.set_aside is None:
+        """What became of other files, in words; None where nothing did, or nothing yet."""
+        if self.out is None or self.set_aside is None or self._in_the_way:
             return None
         back = "" if self.brought_back is None else f"; {self.brought_back.name} was of this one: brought back"
         return f"{self.out} was of other data, encoder, scale or seed: kept as {self.set_aside.name}{back}"
@@ -83,6 +85,8 @@ class Record:
             if self.brought_back is not None:
                 self.brought_back.unlink()
             self._in_the_way = False
+            if self._say is not None and self.swapped is not None:
+                self._say(self.swapped)
         partial = self.out.with_name(f".{self.out.name}.partial")
         partial.write_text(json.dumps(self.contents, indent=1, allow_nan=False), encoding="utf-8")
         partial.replace(self.out)

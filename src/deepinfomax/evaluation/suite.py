@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls as controlling
-from deepinfomax.evaluation.embeddings import Embeddings, YOf, embed, read_embeddings
+from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, read_embeddings
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
-from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_scale, few_in_name, seeded
+from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_labels, check_scale, few_in_name, seeded
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import Say, shown
@@ -45,6 +45,16 @@ WHOLES = {
     "rank": "rank",
     "mine": "mine",
     "ndm": "ndm",
+}
+#: What a split column calls the two sets, in any case.
+TRAIN_WORDS, TEST_WORDS = ("train", "training"), ("test", "testing")
+#: The fewest training and test images of a measure, which each checks for itself, but late.
+LEAST = {
+    "mine": (100, 50),
+    "ndm": (100, 50),
+    "rank": (0, 3),
+    "reconstruction": (2, 1),
+    "svm": (10, 1),
 }
 NEED_LABELS = (*PROBES, "semi_supervised")
 MEASURES = (*PROBES, *WHOLES)
@@ -101,16 +111,19 @@ def evaluate(
     _check_names(measures, levels, controls, make_encoder)
     _check_sets(train, test, measures, controls)
     _check_folds(measures, folds, train.labels)
+    _check_pixels(train, test, measures)
+    used = [_used(images) for images in (train, test)]
+    _check_counts(measures, *(len(labels) for labels in used))
+    if train.labels is not None and test.labels is not None:
+        _check_classes([*measures, *controls], used[0], used[1], seed, folds)
     head = {
         "data": {"train": describe(train), "test": describe(test)},
         "encoder": {"fingerprint": fingerprint(encoder)[:16]},
         "scale": scale,
         "seed": seed,
     }
-    record = Record(head, out)
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-    if record.swapped:
-        console.print(record.swapped, markup=False)
+    record = Record(head, out, partial(console.print, markup=False))
     for note in notes:
         record.note(note)
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
@@ -159,8 +172,9 @@ def evaluate_embeddings(
     """The measures of features, of any embeddings: a file (.npz, .npy, .parquet) or arrays, whoever made them.
 
     Where `split` does not say which rows are for training and which for testing, a fifth of each class, drawn by
-    `seed`, is for testing. Rows labelled -1, NaN or "" have no label and are left out, with a note; `out` is continued
-    as `evaluate` does.
+    `seed`, is for testing; without labels, when only rank can be measured, all rows are. Rows of other splits are left
+    out, with a note. Labels (N, 1) are classes, except for `attributes`. Rows labelled -1, NaN or "" have no label and
+    are left out, with a note; `out` is continued as `evaluate` does.
 
     Returns:
         as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
@@ -171,37 +185,58 @@ def evaluate_embeddings(
     check_scale(scale)
     if not measures:
         raise UserError(f"there is nothing to measure; choose of {', '.join(PROBES)}, rank")
-    known = [m for m in measures if few_in_name(m)[0] in PROBES or m == "rank"]
+    if any(_of_few_labels(m) and m.endswith("_folds") for m in measures):
+        raise UserError("a file of embeddings has no folds: measure linear_10_per_class or linear_1_percent")
+    known = [m for m in measures if m == "rank" or m in PROBES or _of_few_labels(m)]
     if len(known) < len(measures):
         odd = next(m for m in measures if m not in known)
         raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
-    _check_folds(measures, (), None)
-    found = source if isinstance(source, Embeddings) else read_embeddings(source)
+    found = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
     name = "embeddings" if isinstance(source, Embeddings) else str(source)
     # Any encoder may have made these; what identifies them is their bytes.
-    identity = _digest(np.ascontiguousarray(found.vectors, dtype=np.float32))
+    identity = _digest(found.vectors)
     of_labels = _digest(*(column for column in (found.labels, found.split) if column is not None))
+    notes = []
+    if found.labels is not None and found.labels.shape[1:] == (1,) and "attributes" not in measures:
+        found = found._replace(labels=found.labels[:, 0])
     found, left_out = _rows_with_labels(found)
+    if left_out:
+        notes.append(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
     if found.labels is None and any(m != "rank" for m in measures):
         raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
-    vectors = torch.from_numpy(np.ascontiguousarray(found.vectors, dtype=np.float32))
     labels = found.labels
-    train_rows, test_rows, how = _split(found, seed)
-    if len(train_rows) == 0 or len(test_rows) == 0:
-        raise UserError(f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing")
+    train_rows, test_rows, how, others = _split(found, seed)
+    if others:
+        notes.append(others)
+    if len(test_rows) == 0 or (len(train_rows) == 0 and any(m != "rank" for m in measures)):
+        raise UserError(
+            f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing"
+            + (f"; {others}" if others else "")
+        )
+    _check_counts(measures, len(train_rows), len(test_rows))
+    vectors = torch.from_numpy(found.vectors)
+    flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
+    if labels is not None and flat is not None:
+        if "attributes" in measures and labels.ndim == 1:
+            raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
+        _check_classes(measures, flat[train_rows], flat[test_rows], seed)
     data = {"name": name, "units": vectors.shape[1], "split": how}
     data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
-    record = Record({"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed}, out)
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-    if record.swapped:
-        console.print(record.swapped, markup=False)
+    record = Record(
+        {"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed},
+        out,
+        partial(console.print, markup=False),
+    )
     work = _Work(record, console, scale, seed, device or "cpu")
-    if left_out:
-        record.note(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
+    for note in notes:
+        record.note(note)
     x, x_test = vectors[train_rows], vectors[test_rows]
-    if labels is not None:
-        sets = (_bare(labels[train_rows], name), _bare(labels[test_rows], name))
-        _probes(work, ("measures",), x, x_test, *sets, [m for m in measures if m != "rank"])
+    if labels is not None and flat is not None:
+        for measure in (m for m in measures if m != "rank"):
+            given = labels if measure == "attributes" else flat
+            sets = (_bare(given[train_rows], name), _bare(given[test_rows], name))
+            _probes(work, ("measures",), x, x_test, *sets, [measure])
     if "rank" in measures:
         of_vectors = _function("rank.of_vectors")
         work.measure(("measures", "rank"), lambda _progress: of_vectors(x_test, scale=scale, seed=seed))
@@ -471,6 +506,77 @@ def _check_folds(measures: Sequence[str], folds: Sequence[np.ndarray], labels: n
         check_folds(folds, 0 if labels is None else int((labels != -1).sum()))
 
 
+def _check_pixels(train: ImageSet, test: ImageSet, measures: Sequence[str]) -> None:
+    """What images must be like, whatever the encoder makes of them."""
+    shape = train.shape
+    if "reconstruction" in measures:
+        side = importlib.import_module("deepinfomax.evaluation.reconstruction").KERNEL
+        if len(shape) != 3 or min(shape[1:]) <= side:
+            raise UserError(
+                f"reconstruction needs images with sides above {side} pixels, not {'x'.join(map(str, shape))}"
+            )
+    for which, images in (("training", train), ("test", test)):
+        if images.images.dtype.kind != "f":
+            continue
+        largest, bad = 0.0, 0
+        for start in range(0, len(images), 1000):  # a memory map is not read at once
+            with np.errstate(over="ignore"):
+                part = np.asarray(images.images[start : start + 1000], dtype=np.float32).reshape(
+                    -1, images.images[0].size
+                )
+            bad += int((~np.isfinite(part).all(1)).sum())
+            largest = max(largest, float(np.abs(part).max()))
+        name = images.name or "the data"
+        if bad:
+            raise UserError(
+                f"{name} has {bad:,} {which} images with values that are not finite in float32 (NaN or infinity): "
+                "leave them out"
+            )
+        if "reconstruction" in measures and largest > 1.001:  # room for rounding
+            raise UserError(
+                f"reconstruction needs values in [-1, 1], and {name} has {which} images of values up to {largest:.3g}: "
+                "scale them"
+            )
+
+
+def _used(images: ImageSet) -> np.ndarray:
+    """The labels of the images that `_labelled` keeps; -1 for each image of a set without labels."""
+    if images.labels is None:
+        return np.full(len(images), -1)
+    if images.labels.ndim > 1 or (images.labels == -1).all():
+        return images.labels
+    return images.labels[images.labels != -1]
+
+
+def _check_counts(measures: Sequence[str], train: int, test: int) -> None:
+    for name in measures:
+        for which, least, count in zip(
+            ("training", "test"), LEAST.get(few_in_name(name)[0], ()), (train, test), strict=False
+        ):
+            if count < least:
+                raise UserError(f"{name} needs {least} {which} images or more, not {count:,}")
+
+
+def _check_classes(
+    names: Sequence[str], train: np.ndarray, test: np.ndarray, seed: int, folds: Sequence[np.ndarray] = ()
+) -> None:
+    """Labels that the measures, and the supervised control, among `names` can use; few labels, as they are drawn."""
+    for name in names:
+        base, few = few_in_name(name)
+        if base == "attributes" or base not in (*NEED_LABELS, "supervised"):
+            continue
+        check_labels(train, test)
+        if few is None:
+            continue
+        least, _ = LEAST.get(base, (2, 1))
+        for part in few.parts(train, draws=1, seed=seed, folds=folds)[0]:
+            seen = train[part.numpy()]
+            if len(seen) < least:
+                raise UserError(f"{name} sees {len(seen):,} labels, and {base} needs {least} or more: give it more")
+            if len(np.unique(seen)) < 2:
+                raise UserError(f"{name} sees labels of one class only, {seen[0]}: a probe needs two classes or more")
+
+
 def _labelled(images: ImageSet, which: str, record: Record) -> ImageSet:
     """The set without the images labelled -1, said in a note; a set without any label as it is."""
     if images.labels is None or images.labels.ndim > 1 or (images.labels == -1).all():
@@ -506,16 +612,34 @@ def _digest(*arrays: np.ndarray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+def _of_few_labels(measure: str) -> bool:
+    base, few = few_in_name(measure)
+    return few is not None and base in PROBES and base in FEW
+
+
+def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str, str]:
+    """Rows for training, rows for testing, whose split it is, and what the file's leaves out, "" where nothing."""
     if found.split is not None:
-        split = np.asarray(found.split).astype(str)
-        return np.flatnonzero(split == "train"), np.flatnonzero(split == "test"), "the file's"
+        said = [_word(value) for value in found.split.tolist()]
+        parts = [np.flatnonzero(np.isin(said, names)) for names in (TRAIN_WORDS, TEST_WORDS)]
+        others = [word for word in said if word not in (*TRAIN_WORDS, *TEST_WORDS)]
+        names = ", ".join(sorted(set(others))[:5])
+        left_out = f"{len(others):,} embeddings are of other splits ({names}) and were left out" if others else ""
+        return parts[0], parts[1], "the file's", left_out
+    if found.labels is None:  # nothing is trained
+        return np.arange(0), np.arange(len(found.vectors)), "all rows, without labels", ""
     rng = np.random.default_rng(seed)
-    labels = found.labels if found.labels is not None and found.labels.ndim == 1 else np.zeros(len(found.vectors))
+    labels = found.labels if found.labels.ndim == 1 else np.zeros(len(found.vectors))
     groups = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
     test = np.sort(np.concatenate([g[: -(-len(g) // 5) if len(g) > 1 else 0] for g in groups]))
     train = np.setdiff1d(np.arange(len(found.vectors)), test)
-    return train, test, f"a fifth of each class for testing, drawn by seed {seed}"
+    return train, test, f"a fifth of each class for testing, drawn by seed {seed}", ""
+
+
+def _word(value: Any) -> str:
+    """A value of a split column, whoever wrote it."""
+    word = value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
+    return word.strip().casefold() or "none"
 
 
 def _bare(labels: np.ndarray, name: str) -> ImageSet:
