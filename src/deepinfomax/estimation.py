@@ -638,7 +638,9 @@ def _transform(side: np.ndarray, rows: np.ndarray | slice, transform: Transform)
     fitted = side[rows]
     if transform == "rank":
         quantiles = min(1000, len(fitted))
-        return QuantileTransformer(n_quantiles=quantiles, output_distribution="normal").fit(fitted).transform(side)
+        # Of all rows: by default scikit-learn draws 10,000, by numpy's global state, which no seed of ours reaches.
+        ranks = QuantileTransformer(n_quantiles=quantiles, subsample=None, output_distribution="normal")
+        return ranks.fit(fitted).transform(side)
     if transform == "asinh":
         centre = np.median(fitted, axis=0)
         spread = np.median(np.abs(fitted - centre), axis=0)
