@@ -410,16 +410,15 @@ def summarise(
     started: float,
     *,
     ceiling: float = math.inf,
+    plain: bool = False,
 ) -> MIEstimate:
     """One estimate of all repeats: their mean, the error within and between them, and what speaks against it.
 
-    `ceiling` is what the truth cannot exceed, in nats: the entropy of a side that is labels.
+    `ceiling` is what the truth cannot exceed, in nats: the entropy of a side that is labels. `plain`: the readouts
+    without a tangent are summed up, which are no lower bound.
     """
     fits, readings = zip(*results, strict=True)
-    nats = float(np.mean([r.nats for r in readings]))
-    within = float(np.mean([r.standard_error**2 for r in readings]))
-    between = float(np.var([r.nats for r in readings], ddof=1)) / len(readings) if len(readings) > 1 else 0.0
-    error = math.sqrt(within + between)
+    nats, error = mean_and_error([(r.plain, r.plain_error) if plain else (r.nats, r.standard_error) for r in readings])
     train_nats = float(np.mean([r.train_nats for r in readings]))
     cap = min(r.cap for r in readings)
     effective = min(r.effective_negatives for r in readings)
@@ -450,7 +449,7 @@ def summarise(
     return MIEstimate(
         nats=nats,
         standard_error=error,
-        lower_bound=estimator.lower_bound,
+        lower_bound=estimator.lower_bound and not plain,
         cap=min(cap, ceiling),
         n_train=n_train,
         n_test=readings[0].n_test,
@@ -461,6 +460,14 @@ def summarise(
         seeds=seeds,
         train_nats=train_nats,
     )
+
+
+def mean_and_error(values: list[tuple[float, float]]) -> tuple[float, float]:
+    """The value and standard error of each repeat -> the mean, and the error within and between them."""
+    nats, errors = np.array(values).T
+    with np.errstate(invalid="ignore"):  # a value may be infinite, and the error then is nan
+        between = float(np.var(nats, ddof=1)) / len(nats) if len(nats) > 1 else 0.0
+        return float(nats.mean()), math.sqrt(float(np.mean(errors**2)) + between)
 
 
 # ---------------------------------------------------------------------------------------------- nearest neighbours
