@@ -168,6 +168,10 @@ def estimate_mi(
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
     if transform not in ("standard", "rank", "asinh", "none"):
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
+    _check_whole(
+        steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats, seed=seed
+    )
+    _check_numbers(lr=lr, tau=tau, validation=validation, test=test)
     if not 0 <= seed < 2**63 - repeats:
         raise UserError(f"the seed must be 0 or more, and below 2^63, not {seed}")
     on = choose_device(device)
@@ -541,11 +545,14 @@ def _spread(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _side(values: Any, name: str) -> np.ndarray:
     """(n, D) float64, or (n,) int64 for labels; raises UserError for what cannot be used."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy knows no bfloat16
     try:
         array = np.asarray(values)
     except ValueError:
         raise UserError(f"{name} is no array: its rows differ in length") from None
+    if array.dtype == object and array.size and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)  # a column of a data frame
     if array.ndim == 1 and array.dtype.kind in "iubUS":
         _, labels = np.unique(array, return_inverse=True)
         if labels.size and labels.max() == 0:
@@ -597,6 +604,18 @@ def _check_labels(side: np.ndarray, name: str) -> None:
         )
 
 
+def _check_whole(**settings: Any) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise UserError(f"{name} must be a whole number, such as 3, not {value!r}")
+
+
+def _check_numbers(**settings: Any) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+            raise UserError(f"{name} must be a number, such as 0.5, not {value!r}")
+
+
 def _check_settings(steps: int, batch_size: int, validation: float, test: float, repeats: int) -> None:
     if steps < 1 or repeats < 1:
         raise UserError(f"steps ({steps}) and repeats ({repeats}) must be at least 1")
@@ -609,7 +628,8 @@ def _check_settings(steps: int, batch_size: int, validation: float, test: float,
 def _check_training(lr: float, hidden: tuple[int, ...], patience: int, tau: float) -> None:
     if not 0 < lr < math.inf:
         raise UserError(f"lr must be above 0, not {lr}: 5e-4 is usual")
-    if not isinstance(hidden, tuple | list) or not hidden or min(hidden) < 1:
+    whole = isinstance(hidden, tuple | list) and all(isinstance(width, int | np.integer) for width in hidden)
+    if not whole or not hidden or min(hidden) < 1:
         raise UserError(f"hidden must be the widths of one layer or more, such as (256, 256), not {hidden!r}")
     if patience < 1:
         raise UserError(f"patience must be at least 1 evaluation, not {patience}")
