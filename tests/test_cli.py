@@ -1,5 +1,6 @@
 """Every command as a person types it: figures on stdout, a mistake in one line with exit code 2."""
 
+import inspect
 import json
 import shutil
 import signal
@@ -271,6 +272,39 @@ def test_estimate_mi_and_its_mistakes(capsys: pytest.CaptureFixture, tmp_path: P
     labels = str(tmp_path / "labels.npy")
     np.save(labels, np.arange(100))
     assert "y has 100 different labels in 100 rows" in mistake(capsys, "estimate-mi", x, labels)
+
+
+def test_estimate_mi_takes_every_setting(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    from deepinfomax.estimation import estimate_mi
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100, 1))
+    y = np.exp(2 * (x + rng.standard_normal((100, 1))))
+    words = ["estimate-mi", *(str(tmp_path / name) for name in ("x.npy", "y.npy")), "--device", "cpu", "--json"]
+    np.save(words[1], x)
+    np.save(words[2], y)
+    settings = {"transform": "rank", "repeats": 2, "steps": 5, "batch_size": 16, "lr": 0.01, "tau": 1.5}
+    options = [word for k, v in settings.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+    code, out, _ = run(capsys, *words, "--estimator", "smile", *options)
+    assert code == 0
+    asked = estimate_mi(x, y, "smile", **settings)
+    assert json.loads(out)["seeds"] == [0, 1]
+    assert json.loads(out)["nats"] == asked.nats
+    assert asked.nats != estimate_mi(x, y, "smile", **settings | {"tau": 5.0}).nats
+    _, out, _ = run(capsys, *words, "--estimator", "ksg", "--neighbours", "5")
+    assert json.loads(out)["nats"] == estimate_mi(x, y, "ksg", neighbours=5).nats != estimate_mi(x, y, "ksg").nats
+    assert "unknown transform 'log'" in mistake(capsys, *words[:3], "--transform", "log")
+    assert "steps (0)" in mistake(capsys, *words[:3], "--steps", "0")
+    assert "Invalid value for '--lr'" in mistake(capsys, *words[:3], "--lr", "fast")
+
+
+def test_defaults_of_estimate_mi_are_those_of_the_function() -> None:
+    from deepinfomax.estimation import estimate_mi
+
+    ours, theirs = (inspect.signature(f).parameters for f in (cli.estimate_mi, estimate_mi))
+    both = (ours.keys() & theirs.keys()) - {"x", "y", "device"}  # the command takes the best device there is
+    assert len(both) == 10
+    assert {name: ours[name].default for name in both} == {name: theirs[name].default for name in both}
 
 
 def test_bad_images(

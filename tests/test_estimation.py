@@ -290,6 +290,23 @@ def test_labels_cap_the_estimate_at_their_entropy(name):
         assert "cap" not in (result.warning or "")
 
 
+def test_labels_of_a_data_frame_are_labels():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, 300)
+    x = label[:, None] + rng.standard_normal((300, 1))
+    words = np.array(["ash", "elm", "oak"])[label]
+    plain = estimate_mi(x, words, "ksg").nats
+    assert plain > 0.2
+    assert estimate_mi(x, words.astype(object), "ksg").nats == estimate_mi(x, words.tolist(), "ksg").nats == plain
+
+
+def test_bfloat16_is_what_it_is_in_float32():
+    x, y = (torch.from_numpy(side).bfloat16() for side in gaussians(1.0, 1, 300))
+    assert estimate_mi(x, y, "ksg").nats == estimate_mi(x.float(), y.float(), "ksg").nats
+    counts = torch.arange(300).remainder(4)
+    assert estimate_mi(x, counts.bfloat16(), "ksg").nats == estimate_mi(x, counts.float(), "ksg").nats  # no labels
+
+
 @pytest.mark.parametrize("name", ["infonce", "ksg"])
 def test_quantities_are_not_taken_for_labels(name):
     rng = np.random.default_rng(0)
@@ -387,6 +404,13 @@ def test_seeds_and_repeats():
     assert both.standard_error == pytest.approx(math.sqrt(within + between))
 
 
+def test_ranks_of_very_many_rows_depend_on_nothing_but_the_rows():
+    x, y = gaussians(1.0, 1, 12_000)
+    first, again = (estimate_mi(x, y, "ksg", transform="rank") for _ in range(2))
+    assert first.nats == again.nats
+    assert first.nats == pytest.approx(1.0, abs=0.03)
+
+
 # ---------------------------------------------------------------------------------------- warnings and user mistakes
 
 
@@ -449,6 +473,17 @@ MISTAKES = {
     "hidden must be the widths .* not \\(0,\\)": (GOOD, GOOD, {"hidden": (0,)}),
     "hidden must be the widths .* not 64": (GOOD, GOOD, {"hidden": 64}),
     "patience must be at least 1": (GOOD, GOOD, {"patience": 0}),
+    "hidden must be the widths .* not \\('a',\\)": (GOOD, GOOD, {"hidden": ("a",)}),
+    "repeats must be a whole number, such as 3, not '2'": (GOOD, GOOD, {"repeats": "2"}),
+    "steps must be a whole number, such as 3, not 2.5": (GOOD, GOOD, {"steps": 2.5}),
+    "batch_size must be a whole number": (GOOD, GOOD, {"batch_size": 16.0}),
+    "patience must be a whole number": (GOOD, GOOD, {"patience": None}),
+    "seed must be a whole number": (GOOD, GOOD, {"seed": "0"}),
+    "neighbours must be a whole number, such as 3, not 3.0": (GOOD, GOOD, {"estimator": "ksg", "neighbours": 3.0}),
+    "lr must be a number, such as 0.5, not '1e-3'": (GOOD, GOOD, {"lr": "1e-3"}),
+    "tau must be a number": (GOOD, GOOD, {"estimator": "smile", "tau": None}),
+    "y holds object": (GOOD, np.array(["ash", 1.0] * 50, dtype=object), {}),
+    "y holds <U3": (GOOD, np.array([["ash"]] * 100, dtype=object), {}),
     "tau must be above 0": (GOOD, GOOD, {"estimator": "smile", "tau": 0.0}),
 }
 

@@ -228,6 +228,13 @@ def estimate_mi(
     y: Annotated[Path, typer.Argument(help=".npy of (n,) or (n, units); whole numbers (n,) are labels.")],
     estimator: Annotated[str, typer.Option(help="infonce, dv, mine, nwj, jsd, smile, ksg, ...")] = "infonce",
     critic: Annotated[str, typer.Option(help="separable or joint.")] = "separable",
+    transform: Annotated[str, typer.Option(help="Of each column: standard, rank, asinh or none.")] = "standard",
+    repeats: Annotated[int, typer.Option(help="Trainings, each with its own split and seed.")] = 1,
+    steps: Annotated[int, typer.Option(help="Training steps at most.")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Pairs of a batch.")] = 128,
+    lr: Annotated[float, typer.Option(help="Learning rate at the start.")] = 5e-4,
+    tau: Annotated[float, typer.Option(help="Clip of smile.")] = 5.0,
+    neighbours: Annotated[int, typer.Option(help="Neighbours that ksg goes by.")] = 3,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
@@ -235,7 +242,22 @@ def estimate_mi(
     """Mutual information of two arrays, in nats, with its standard error, its cap and whether it is a lower bound."""
     from deepinfomax.estimation import estimate_mi_files
 
-    _print(estimate_mi_files(x, y, estimator=estimator, critic=critic, seed=seed, device=device), as_json)
+    result = estimate_mi_files(
+        x,
+        y,
+        estimator=estimator,
+        critic=critic,
+        transform=transform,
+        repeats=repeats,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        tau=tau,
+        neighbours=neighbours,
+        seed=seed,
+        device=device,
+    )
+    _print(result, as_json)
 
 
 @app.command()

@@ -168,6 +168,10 @@ def estimate_mi(
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
     if transform not in ("standard", "rank", "asinh", "none"):
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
+    _check_whole(
+        steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats, seed=seed
+    )
+    _check_numbers(lr=lr, tau=tau, validation=validation, test=test)
     if not 0 <= seed < 2**63 - repeats:
         raise UserError(f"the seed must be 0 or more, and below 2^63, not {seed}")
     on = choose_device(device)
@@ -410,16 +414,15 @@ def summarise(
     started: float,
     *,
     ceiling: float = math.inf,
+    plain: bool = False,
 ) -> MIEstimate:
     """One estimate of all repeats: their mean, the error within and between them, and what speaks against it.
 
-    `ceiling` is what the truth cannot exceed, in nats: the entropy of a side that is labels.
+    `ceiling` is what the truth cannot exceed, in nats: the entropy of a side that is labels. `plain`: the readouts
+    without a tangent are summed up, which are no lower bound.
     """
     fits, readings = zip(*results, strict=True)
-    nats = float(np.mean([r.nats for r in readings]))
-    within = float(np.mean([r.standard_error**2 for r in readings]))
-    between = float(np.var([r.nats for r in readings], ddof=1)) / len(readings) if len(readings) > 1 else 0.0
-    error = math.sqrt(within + between)
+    nats, error = mean_and_error([(r.plain, r.plain_error) if plain else (r.nats, r.standard_error) for r in readings])
     train_nats = float(np.mean([r.train_nats for r in readings]))
     cap = min(r.cap for r in readings)
     effective = min(r.effective_negatives for r in readings)
@@ -450,7 +453,7 @@ def summarise(
     return MIEstimate(
         nats=nats,
         standard_error=error,
-        lower_bound=estimator.lower_bound,
+        lower_bound=estimator.lower_bound and not plain,
         cap=min(cap, ceiling),
         n_train=n_train,
         n_test=readings[0].n_test,
@@ -461,6 +464,14 @@ def summarise(
         seeds=seeds,
         train_nats=train_nats,
     )
+
+
+def mean_and_error(values: list[tuple[float, float]]) -> tuple[float, float]:
+    """The value and standard error of each repeat -> the mean, and the error within and between them."""
+    nats, errors = np.array(values).T
+    with np.errstate(invalid="ignore"):  # a value may be infinite, and the error then is nan
+        between = float(np.var(nats, ddof=1)) / len(nats) if len(nats) > 1 else 0.0
+        return float(nats.mean()), math.sqrt(float(np.mean(errors**2)) + between)
 
 
 # ---------------------------------------------------------------------------------------------- nearest neighbours
@@ -534,11 +545,14 @@ def _spread(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _side(values: Any, name: str) -> np.ndarray:
     """(n, D) float64, or (n,) int64 for labels; raises UserError for what cannot be used."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy knows no bfloat16
     try:
         array = np.asarray(values)
     except ValueError:
         raise UserError(f"{name} is no array: its rows differ in length") from None
+    if array.dtype == object and array.size and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)  # a column of a data frame
     if array.ndim == 1 and array.dtype.kind in "iubUS":
         _, labels = np.unique(array, return_inverse=True)
         if labels.size and labels.max() == 0:
@@ -590,6 +604,18 @@ def _check_labels(side: np.ndarray, name: str) -> None:
         )
 
 
+def _check_whole(**settings: Any) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise UserError(f"{name} must be a whole number, such as 3, not {value!r}")
+
+
+def _check_numbers(**settings: Any) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+            raise UserError(f"{name} must be a number, such as 0.5, not {value!r}")
+
+
 def _check_settings(steps: int, batch_size: int, validation: float, test: float, repeats: int) -> None:
     if steps < 1 or repeats < 1:
         raise UserError(f"steps ({steps}) and repeats ({repeats}) must be at least 1")
@@ -602,7 +628,8 @@ def _check_settings(steps: int, batch_size: int, validation: float, test: float,
 def _check_training(lr: float, hidden: tuple[int, ...], patience: int, tau: float) -> None:
     if not 0 < lr < math.inf:
         raise UserError(f"lr must be above 0, not {lr}: 5e-4 is usual")
-    if not isinstance(hidden, tuple | list) or not hidden or min(hidden) < 1:
+    whole = isinstance(hidden, tuple | list) and all(isinstance(width, int | np.integer) for width in hidden)
+    if not whole or not hidden or min(hidden) < 1:
         raise UserError(f"hidden must be the widths of one layer or more, such as (256, 256), not {hidden!r}")
     if patience < 1:
         raise UserError(f"patience must be at least 1 evaluation, not {patience}")
@@ -638,7 +665,9 @@ def _transform(side: np.ndarray, rows: np.ndarray | slice, transform: Transform)
     fitted = side[rows]
     if transform == "rank":
         quantiles = min(1000, len(fitted))
-        return QuantileTransformer(n_quantiles=quantiles, output_distribution="normal").fit(fitted).transform(side)
+        # Of all rows: by default scikit-learn draws 10,000, by numpy's global state, which no seed of ours reaches.
+        ranks = QuantileTransformer(n_quantiles=quantiles, subsample=None, output_distribution="normal")
+        return ranks.fit(fitted).transform(side)
     if transform == "asinh":
         centre = np.median(fitted, axis=0)
         spread = np.median(np.abs(fitted - centre), axis=0)

@@ -10,6 +10,7 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
+from deepinfomax.estimation import Reading
 from deepinfomax.evaluation import mine
 from deepinfomax.features import Features
 
@@ -52,6 +53,7 @@ def test_what_y_keeps_is_found_and_what_it_lacks_is_not(small):
     assert keeps["nats"] > 1
     assert abs(forgets["nats"]) < 0.1
     assert keeps["lower_bound_nats"] <= keeps["nats"] + 1e-6
+    assert 0 < keeps["lower_bound_standard_error"] < 1
     assert keeps["cap"] == pytest.approx(math.log(250))
     assert keeps["n_test"] == 250
     assert keeps["n_train"] == 630  # a tenth decides when to stop
@@ -67,6 +69,30 @@ def test_same_seed_same_number_and_more_seeds_an_error(small, monkeypatch):
     both = mine.measure(Encoder(), images, images, scale="smoke", seed=3)
     assert both["seeds"] == [3, 4]
     assert math.isfinite(both["standard_error"])
+
+
+def test_a_normaliser_that_drifts_is_told(small, monkeypatch):
+    """DV of the test images is 3 nats, by the tangent at the stopping images -5 and -6: they disagree by 8 and 9."""
+    monkeypatch.setitem(mine.SETTINGS["smoke"], "steps", 1)
+    monkeypatch.setitem(mine.SETTINGS["smoke"], "repeats", 2)
+    values = iter([(-5.0, 0.25), (-6.0, 0.25)])
+
+    def reading(*_):
+        nats, error = next(values)
+        return Reading(
+            nats=nats, standard_error=error, plain=3.0, plain_error=0.1, train_nats=3.0, cap=5.0, n_test=250,
+            effective_negatives=1000.0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(mine, "read_critic", reading)
+    images = quarters(400)
+    result = mine.measure(Encoder(), images, images, scale="smoke")
+    assert "two held-out parts disagree on the normaliser by 9.00 nats" in result["warning"]
+    assert result["nats"] == 3.0
+    assert result["standard_error"] == pytest.approx(0.1)
+    assert result["lower_bound_nats"] == -5.5
+    within, between = 0.25**2, 0.5 / 2  # the variance of two values that lie 1 apart, over two
+    assert result["lower_bound_standard_error"] == pytest.approx(math.sqrt(within + between))
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 8, 8), (1, 4, 4), (2, 64), (1, 8, 16, 16)])

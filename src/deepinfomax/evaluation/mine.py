@@ -11,7 +11,6 @@ protocol and says nothing alone. DV's value on a sample can exceed log n, as the
 nats); no sample of n images supports such a number (McAllester & Stratos 2020), and the warning says so.
 """
 
-import dataclasses
 import math
 import time
 from itertools import pairwise
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
-from deepinfomax.estimation import ESTIMATORS, read_critic, summarise, train_critic
+from deepinfomax.estimation import ESTIMATORS, mean_and_error, read_critic, summarise, train_critic
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, sample, seeded
 from deepinfomax.progress import Say, after, silent
@@ -99,8 +98,8 @@ def measure(
 
     Returns:
         nats (DV on test images, the paper's figure), standard_error, lower_bound_nats (DV with its log by the tangent
-        laid at the stopping images: at most nats, and a lower bound in expectation), train_nats, cap (log of the test
-        images in a block), warning, n_train, n_test, seeds, seconds, protocol.
+        laid at the stopping images: at most nats, and a lower bound in expectation), lower_bound_standard_error,
+        train_nats, cap (log of the test images in a block), warning, n_train, n_test, seeds, seconds, protocol.
 
     Raises:
         UserError: too few images.
@@ -142,13 +141,13 @@ def measure(
         parts = [test_pairs, [side[stop] for side in pairs], [side[rest[: len(held_out)]] for side in pairs]]
         results.append((fit, read_critic(critic, ESTIMATORS["mine"], *parts)))
     # The paper's figure is the plain DV value, so that is what is summed up and warned about.
-    plain = [(fit, dataclasses.replace(r, nats=r.plain, standard_error=r.plain_error)) for fit, r in results]
-    dv = dataclasses.replace(ESTIMATORS["mine"], touch=None, lower_bound=False)
-    estimate = summarise("mine", "image", dv, plain, seeds, len(rest), started)
+    estimate = summarise("mine", "image", ESTIMATORS["mine"], results, seeds, len(rest), started, plain=True)
+    lower, lower_error = mean_and_error([(reading.nats, reading.standard_error) for _, reading in results])
     return {
         "nats": estimate.nats,
         "standard_error": estimate.standard_error,
-        "lower_bound_nats": float(np.mean([reading.nats for _, reading in results])),
+        "lower_bound_nats": lower,
+        "lower_bound_standard_error": lower_error,
         "train_nats": estimate.train_nats,
         "cap": estimate.cap,
         "warning": estimate.warning,
