@@ -263,6 +263,29 @@ def test_counting_labels_is_not_biased_upwards(classes, n):
     assert abs(np.mean(values)) < 0.2 * plug_in + 2 * np.std(values) / math.sqrt(20)
 
 
+def test_standard_error_of_counted_labels_leaves_out_each_row():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 5, 40)
+    b = (a + rng.integers(0, 3, 40)) % 6
+    values = [label_information.information(np.delete(a, i), np.delete(b, i)) for i in range(40)]
+    error = math.sqrt(39 / 40 * sum((value - np.mean(values)) ** 2 for value in values))
+    assert label_information.standard_error(a, b) == pytest.approx(error)
+
+
+@pytest.mark.parametrize("classes", [4, 20])
+@pytest.mark.parametrize("copied", [0.5, 0.8])
+def test_standard_error_of_counted_labels_is_the_spread_over_fresh_samples(classes, copied):
+    values, errors = [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        a = rng.integers(0, classes, 1000)
+        b = np.where(rng.random(1000) < copied, a, rng.integers(0, classes, 1000))
+        values.append(label_information.information(a, b))
+        errors.append(label_information.standard_error(a, b))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+    assert estimate_mi(a, b, "ksg").standard_error == errors[-1]
+
+
 def test_labels_too_rare_to_count_say_so():
     rng = np.random.default_rng(0)
     result = estimate_mi(rng.integers(0, 100, 1000), rng.integers(0, 100, 1000), "ksg")

@@ -155,7 +155,7 @@ def estimate_mi(
 
     Returns:
         `MIEstimate`. Its standard error is the infinitesimal jackknife over held-out pairs (KSG: the spread over ten
-        disjoint subsets), joined with the spread between repeats.
+        disjoint subsets; two sets of labels: the jackknife over all pairs), joined with the spread between repeats.
 
     Raises:
         UserError: different lengths, missing or infinite values, too few pairs, a constant column, labels that are
@@ -547,12 +547,13 @@ def _nearest_neighbours(
             one, other = other, one
         return ksg.ksg_labels(one, other, k) if _is_label(other) else ksg.ksg(one, other, k)
 
-    # Disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019).
-    parts = np.array_split(rng.permutation(n), subsets)
-    values = np.array([value(part) for part in parts])
-    known = bool(np.isfinite(values).all())  # a subset may hold no rare label twice
-    error = float(np.std(values, ddof=1)) / math.sqrt(subsets) if known else math.inf
-    nats, cap, ceiling = value(slice(None)), ksg.cap(n, k), _ceiling(sides)
+    if counted:  # a tenth of the pairs has far fewer of many combinations, and tells little of what all of them vary by
+        error = label_information.standard_error(*sides)
+    else:  # disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019)
+        values = np.array([value(part) for part in np.array_split(rng.permutation(n), subsets)])
+        known = np.isfinite(values).all()  # a subset may hold no rare label twice
+        error = float(np.std(values, ddof=1)) / math.sqrt(subsets) if known else math.inf
+    nats, cap, ceiling = value(slice(None)), math.inf if counted else ksg.cap(n, k), _ceiling(sides)
     units = sum(1 if _is_label(side) else side.shape[1] for side in sides)
     reasons = []
     if nats > 0.7 * cap and cap < ceiling:
@@ -566,7 +567,7 @@ def _nearest_neighbours(
             )
     if units > 6:
         reasons.append(f"{units} dimensions: nearest neighbours fall far below the truth in so many; train a critic")
-    if not known:
+    if error == math.inf:
         reasons.append("no standard error, since a tenth of the pairs holds no label twice: give more or merge labels")
     elif error > 0.1 * max(1.0, abs(nats)):
         reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs")
