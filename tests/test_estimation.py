@@ -1,5 +1,6 @@
 """Estimates against known truths, readouts against loops, standard errors against repetition."""
 
+import dataclasses
 import json
 import math
 
@@ -13,11 +14,16 @@ from deepinfomax.errors import UserError
 from deepinfomax.estimation import (
     ESTIMATORS,
     NAMES,
+    Advice,
+    Fit,
     MovingAverage,
+    Reading,
     _value_and_error,
     estimate_mi,
     estimate_mi_files,
     off_diagonal,
+    summarise,
+    train_critic,
 )
 from deepinfomax.readouts import Scores
 from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
@@ -196,6 +202,7 @@ def test_one_nat_between_gaussians(name):
         assert result.nats <= 1 + 2 * result.standard_error
     assert 0 < result.standard_error < 0.3
     assert result.n_test == (4000 if name == "ksg" else 800)
+    assert "rose" not in (result.warning or "")
     json.dumps(result.to_dict(), allow_nan=False)
 
 
@@ -254,6 +261,29 @@ def test_counting_labels_is_not_biased_upwards(classes, n):
         errors.append(result.standard_error)
     plug_in = (classes - 1) ** 2 / (2 * n)
     assert abs(np.mean(values)) < 0.2 * plug_in + 2 * np.std(values) / math.sqrt(20)
+
+
+def test_standard_error_of_counted_labels_leaves_out_each_row():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 5, 40)
+    b = (a + rng.integers(0, 3, 40)) % 6
+    values = [label_information.information(np.delete(a, i), np.delete(b, i)) for i in range(40)]
+    error = math.sqrt(39 / 40 * sum((value - np.mean(values)) ** 2 for value in values))
+    assert label_information.standard_error(a, b) == pytest.approx(error)
+
+
+@pytest.mark.parametrize("classes", [4, 20])
+@pytest.mark.parametrize("copied", [0.5, 0.8])
+def test_standard_error_of_counted_labels_is_the_spread_over_fresh_samples(classes, copied):
+    values, errors = [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        a = rng.integers(0, classes, 1000)
+        b = np.where(rng.random(1000) < copied, a, rng.integers(0, classes, 1000))
+        values.append(label_information.information(a, b))
+        errors.append(label_information.standard_error(a, b))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+    assert estimate_mi(a, b, "ksg").standard_error == errors[-1]
 
 
 def test_labels_too_rare_to_count_say_so():
@@ -431,6 +461,73 @@ def test_overflow_ends_in_a_warning():
     result = estimate_mi(1e18 * x, 1e18 * y, "nwj", transform="none", steps=20)
     assert "overflowed" in result.warning
     json.dumps(result.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["infonce", "nwj", "mine", "jsd-lb"])
+def test_a_critic_that_had_not_learned_yet_is_told(name):
+    """12.47 nats, of which 20, 50 or 100 steps show 1.4 at most."""
+    x, y = gaussians(12.47, 10, 5000)
+    settings = {"hidden": (64, 64), "batch_size": 128, "lr": 5e-4}
+    for steps, told in ((20, "20 steps are too few"), (70, "still rose by 0"), (100, "still rose by 0")):
+        result = estimate_mi(x, y, name, steps=steps, **settings)
+        assert result.nats < 1.5
+        assert told in result.warning
+        assert "give more steps" in result.warning
+
+
+def test_rise_of_the_stopping_values():
+    def rise(*values, gave_up=False):
+        return Fit(steps=100, skipped=0, stopping=values, gave_up=gave_up).rise
+
+    assert rise(0.0, 1.0, 2.0, 3.0, 4.5) == 2.5  # the middle one is where the second half begins
+    assert rise(0.0, 1.0, 2.0, 4.5) == 3.5
+    assert rise(0.0, 3.0, 2.0, 1.0, 3.25, 2.0) == 0.25  # of the best so far: what is kept
+    assert rise(math.nan, 1.0, math.nan, 2.0) == 1.0
+    assert rise(0.0, 1.0, 2.0, 3.0, 4.5, gave_up=True) == 0.0
+    assert rise(2.0) == rise() == 0.0
+
+
+def test_stopping_values_are_the_training_bound_and_of_jsd_what_it_allows():
+    x, y = (torch.from_numpy(side).float() for side in gaussians(1.0, 2, 300))
+    for name in ("nwj", "jsd-dv"):
+        torch.manual_seed(0)
+        critic = SeparableCritic(2, 2, hidden=(8,))
+        estimator, generator = ESTIMATORS[name], torch.Generator().manual_seed(0)
+        settings = {"batch_size": 64, "lr": 1e-3, "patience": 10, "generator": generator}
+        fit = train_critic(critic, estimator, x, y, x[:100], y[:100], steps=2, **settings)
+        scores = Scores(critic(x[:100], y[:100]).detach().double())
+        bound = readouts.jsd_lb if name == "jsd-dv" else readouts.nwj
+        assert len(fit.stopping) == 2
+        assert max(fit.stopping) == pytest.approx(float(bound(scores)), abs=1e-5)
+        assert not fit.gave_up
+
+
+def test_advice_does_not_name_what_was_done():
+    reading = Reading(
+        nats=1.0, standard_error=2.0, plain=1.0, plain_error=2.0, train_nats=1.0, cap=5.0, n_test=100,
+        effective_negatives=1000.0,
+    )  # fmt: skip
+    lost = dataclasses.replace(reading, nats=math.nan, standard_error=0.01)
+    fit = Fit(steps=100, skipped=0, stopping=(0.0, 0.0), gave_up=False)
+
+    def warning(reading, name, advice):
+        return summarise(name, "joint", ESTIMATORS[name], [(fit, reading)], (0,), 100, 0.0, advice).warning
+
+    large = "the standard error of 2.00 nats is large"
+    assert warning(reading, "nwj", Advice.of("nwj", "rank")) == f"{large}: give more pairs or use infonce or jsd-lb"
+    for name in ("infonce", "jsd-lb"):
+        assert warning(reading, name, Advice.of(name, "none")) == f"{large}: give more pairs"
+    assert warning(reading, "mine", Advice()) == large
+    lost_words = "the value is not finite"
+    told = {
+        ("nwj", "none"): ": use infonce, smile, jsd-lb or transform='rank'",
+        ("nwj", "rank"): ": use infonce, smile or jsd-lb",
+        ("infonce", "asinh"): ": use smile, jsd-lb or transform='rank'",
+        ("jsd-lb", "rank"): ": use infonce or smile",
+    }
+    for (name, transform), words in told.items():
+        assert warning(lost, name, Advice.of(name, transform)) == lost_words + words
+    assert warning(lost, "mine", Advice()) == lost_words
 
 
 def test_nwj_warns_where_its_variance_is_large():

@@ -56,6 +56,8 @@ STOPPING_PAIRS = 512
 FEWEST_PAIRS = 50
 #: Rows per label, on average, below which a column of integers is refused: it is a quantity, or labels too rare to use.
 ROWS_PER_LABEL = 5
+#: Steps of training below which no critic has learned: Adam moves a weight by about the learning rate in each.
+FEWEST_STEPS = 40
 #: Standard deviations beyond which a value is no longer one of a distribution that a network can handle as it is.
 LONG_TAIL = 20
 
@@ -153,7 +155,7 @@ def estimate_mi(
 
     Returns:
         `MIEstimate`. Its standard error is the infinitesimal jackknife over held-out pairs (KSG: the spread over ten
-        disjoint subsets), joined with the spread between repeats.
+        disjoint subsets; two sets of labels: the jackknife over all pairs), joined with the spread between repeats.
 
     Raises:
         UserError: different lengths, missing or infinite values, too few pairs, a constant column, labels that are
@@ -210,7 +212,8 @@ def estimate_mi(
         )
         results.append((fit, read_critic(network, chosen, held_out, stop, train)))
     seeds = tuple(range(seed, seed + repeats))
-    estimate = summarise(name, critic, chosen, results, seeds, len(train[0]), started, ceiling=_ceiling(sides))
+    advice = Advice.of(name, transform)
+    estimate = summarise(name, critic, chosen, results, seeds, len(train[0]), started, advice, ceiling=_ceiling(sides))
     if transform != "standard" or farthest <= LONG_TAIL:
         return estimate
     tails = f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
@@ -249,8 +252,22 @@ class Fit:
     """How the training of a critic went."""
 
     steps: int  #: taken
-    best_step: int  #: whose weights were kept
     skipped: int  #: steps not taken, because the loss or its gradient was not finite
+    #: at each evaluation: the training bound on all combinations of the stopping pairs, in nats; of JSD, the least
+    #: mutual information that the divergence allows
+    stopping: tuple[float, ...]
+    gave_up: bool  #: stopped for want of improvement, not of steps
+
+    @property
+    def rise(self) -> float:
+        """Nats by which the best stopping value rose over the second half of the evaluations; 0 where it gave up.
+
+        Half, because the learning rate is nearly zero over the last quarter of the steps, where every value is flat.
+        """
+        if self.gave_up or len(self.stopping) < 2:
+            return 0.0
+        best = np.fmax.accumulate(self.stopping).tolist()
+        return best[-1] - best[(len(best) - 1) // 2]
 
 
 def train_critic(
@@ -271,8 +288,8 @@ def train_critic(
 ) -> Fit:
     """Train `critic` in place on pairs (x_i, y_i) and leave it with the weights that served the stopping pairs best.
 
-    The value that decides is the training bound on all combinations of the stopping pairs. `critic(x, y)` scores all
-    pairs of its rows, (N, ...), (M, ...) -> (N, M).
+    The value that decides is the training bound on all combinations of the stopping pairs, not the readout.
+    `critic(x, y)` scores all pairs of its rows, (N, ...), (M, ...) -> (N, M).
     """
     batch_size = min(batch_size, len(x))
     bound = bounds.get(estimator.trained_by)
@@ -281,7 +298,7 @@ def train_critic(
     average = MovingAverage() if estimator.averaged else None
     every = max(1, steps // evaluations)
     best, best_step, best_weights = -math.inf, 0, copy.deepcopy(critic.state_dict())
-    skipped, step = 0, 0
+    skipped, step, stopping, gave_up = 0, 0, [], False
     order = torch.empty(0, dtype=torch.long)
     for step in counted(steps, "step", progress):
         if len(order) < batch_size:
@@ -303,13 +320,16 @@ def train_critic(
             scores = score_all_pairs(critic, x_stop, y_stop).float()
             critic.train()
             value = float(bound(scores.diagonal().unsqueeze(1), off_diagonal(scores)))
+            in_nats = readouts.least_kl(math.log(2) - value / 2) if estimator.trained_by == "jsd" else value
+            stopping.append(in_nats if math.isfinite(value) else value)
             if value > best:
                 best, best_step, best_weights = value, step, copy.deepcopy(critic.state_dict())
             elif step - best_step >= patience * every:
+                gave_up = True
                 break
     critic.load_state_dict(best_weights)
     critic.eval()
-    return Fit(step, best_step, skipped)
+    return Fit(step, skipped, tuple(stopping), gave_up)
 
 
 class MovingAverage:
@@ -341,6 +361,26 @@ def off_diagonal(scores: Tensor) -> Tensor:
 
 
 # -------------------------------------------------------------------------------------------------- reading it out
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a warning tells to do; "" where nothing is left to choose."""
+
+    finite: str = ""  #: where the value is not finite
+    steady: str = ""  #: where the standard error is large
+    longer: str = ""  #: where the critic had not learned all it could
+
+    @classmethod
+    def of(cls, estimator: str, transform: Transform) -> "Advice":
+        """For `estimate_mi` with that estimator and transform: neither is told again."""
+        others = [name for name in ("infonce", "smile", "jsd-lb") if name != estimator]
+        others += [] if transform == "rank" else ["transform='rank'"]
+        return cls(
+            finite=f"use {', '.join(others[:-1])} or {others[-1]}",
+            steady="give more pairs" + ("" if estimator in ("infonce", "jsd-lb") else " or use infonce or jsd-lb"),
+            longer="give more steps or a larger lr",
+        )
 
 
 @dataclass(frozen=True)
@@ -412,6 +452,7 @@ def summarise(
     seeds: tuple[int, ...],
     n_train: int,
     started: float,
+    advice: Advice,
     *,
     ceiling: float = math.inf,
     plain: bool = False,
@@ -428,10 +469,11 @@ def summarise(
     effective = min(r.effective_negatives for r in readings)
     drift = max(r.plain - r.nats for r in readings)
     skipped = max(fit.skipped / fit.steps for fit in fits)
+    fewest, rise = min(fit.steps for fit in fits), max(fit.rise for fit in fits)
     hard = name == "infonce"
     reasons = []
     if not math.isfinite(nats):
-        reasons.append("the value is not finite: use infonce, smile or jsd-lb, or transform='rank'")
+        reasons.append(_with("the value is not finite", advice.finite))
     if hard and nats > 0.7 * cap and cap < ceiling:
         reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
     if not hard and nats > cap:
@@ -439,7 +481,7 @@ def summarise(
     if nats > ceiling + 2 * error:
         reasons.append(f"above the labels' entropy of {ceiling:.2f} nats, which no mutual information exceeds")
     if error > 0.1 * max(1.0, abs(nats)):
-        reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs or use infonce or jsd-lb")
+        reasons.append(_with(f"the standard error of {error:.2f} nats is large", advice.steady))
     if estimator.read in (readouts.dv, readouts.nwj, readouts.jsd_nwj) and effective < 30:
         reasons.append(
             f"the normaliser rests on {effective:.0f} of all combinations, so its error is larger than it looks"
@@ -448,6 +490,11 @@ def summarise(
         reasons.append(f"two held-out parts disagree on the normaliser by {drift:.2f} nats")
     if train_nats - nats > max(0.3, 0.2 * abs(nats)):
         reasons.append(f"{train_nats:.2f} nats on training pairs: the critic overfits, and more pairs would raise it")
+    if fewest < FEWEST_STEPS:
+        reasons.append(_with(f"{fewest} steps are too few for a critic to learn in", advice.longer))
+    elif rise > max(0.05, 0.1 * abs(nats)):  # where more steps gave nothing more, it rose by 4% at most
+        told = f"the stopping value still rose by {rise:.2f} nats over the second half of training"
+        reasons.append(_with(told, advice.longer))
     if skipped > 0.01:
         reasons.append(f"{100 * skipped:.0f}% of the training steps overflowed and were left out")
     return MIEstimate(
@@ -464,6 +511,10 @@ def summarise(
         seeds=seeds,
         train_nats=train_nats,
     )
+
+
+def _with(reason: str, advice: str) -> str:
+    return f"{reason}: {advice}" if advice else reason
 
 
 def mean_and_error(values: list[tuple[float, float]]) -> tuple[float, float]:
@@ -496,12 +547,13 @@ def _nearest_neighbours(
             one, other = other, one
         return ksg.ksg_labels(one, other, k) if _is_label(other) else ksg.ksg(one, other, k)
 
-    # Disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019).
-    parts = np.array_split(rng.permutation(n), subsets)
-    values = np.array([value(part) for part in parts])
-    known = bool(np.isfinite(values).all())  # a subset may hold no rare label twice
-    error = float(np.std(values, ddof=1)) / math.sqrt(subsets) if known else math.inf
-    nats, cap, ceiling = value(slice(None)), ksg.cap(n, k), _ceiling(sides)
+    if counted:  # a tenth of the pairs has far fewer of many combinations, and tells little of what all of them vary by
+        error = label_information.standard_error(*sides)
+    else:  # disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019)
+        values = np.array([value(part) for part in np.array_split(rng.permutation(n), subsets)])
+        known = np.isfinite(values).all()  # a subset may hold no rare label twice
+        error = float(np.std(values, ddof=1)) / math.sqrt(subsets) if known else math.inf
+    nats, cap, ceiling = value(slice(None)), math.inf if counted else ksg.cap(n, k), _ceiling(sides)
     units = sum(1 if _is_label(side) else side.shape[1] for side in sides)
     reasons = []
     if nats > 0.7 * cap and cap < ceiling:
@@ -515,7 +567,7 @@ def _nearest_neighbours(
             )
     if units > 6:
         reasons.append(f"{units} dimensions: nearest neighbours fall far below the truth in so many; train a critic")
-    if not known:
+    if error == math.inf:
         reasons.append("no standard error, since a tenth of the pairs holds no label twice: give more or merge labels")
     elif error > 0.1 * max(1.0, abs(nats)):
         reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs")

@@ -80,7 +80,7 @@ def test_a_normaliser_that_drifts_is_told(small, monkeypatch):
     def reading(*_):
         nats, error = next(values)
         return Reading(
-            nats=nats, standard_error=error, plain=3.0, plain_error=0.1, train_nats=3.0, cap=5.0, n_test=250,
+            nats=nats, standard_error=error, plain=3.0, plain_error=1.0, train_nats=3.0, cap=5.0, n_test=250,
             effective_negatives=1000.0,
         )  # fmt: skip
 
@@ -89,7 +89,9 @@ def test_a_normaliser_that_drifts_is_told(small, monkeypatch):
     result = mine.measure(Encoder(), images, images, scale="smoke")
     assert "two held-out parts disagree on the normaliser by 9.00 nats" in result["warning"]
     assert result["nats"] == 3.0
-    assert result["standard_error"] == pytest.approx(0.1)
+    assert result["standard_error"] == pytest.approx(1.0)
+    assert "1.00 nats is large: measure at a larger scale" in result["warning"]
+    assert "use infonce" not in result["warning"]  # there is nothing to choose from
     assert result["lower_bound_nats"] == -5.5
     within, between = 0.25**2, 0.5 / 2  # the variance of two values that lie 1 apart, over two
     assert result["lower_bound_standard_error"] == pytest.approx(math.sqrt(within + between))

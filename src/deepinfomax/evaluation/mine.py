@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
-from deepinfomax.estimation import ESTIMATORS, mean_and_error, read_critic, summarise, train_critic
+from deepinfomax.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, sample, seeded
 from deepinfomax.progress import Say, after, silent
@@ -141,7 +141,9 @@ def measure(
         parts = [test_pairs, [side[stop] for side in pairs], [side[rest[: len(held_out)]] for side in pairs]]
         results.append((fit, read_critic(critic, ESTIMATORS["mine"], *parts)))
     # The paper's figure is the plain DV value, so that is what is summed up and warned about.
-    estimate = summarise("mine", "image", ESTIMATORS["mine"], results, seeds, len(rest), started, plain=True)
+    larger = "" if scale == "paper" else "measure at a larger scale"
+    advice = Advice(steady=larger, longer=larger)
+    estimate = summarise("mine", "image", ESTIMATORS["mine"], results, seeds, len(rest), started, advice, plain=True)
     lower, lower_error = mean_and_error([(reading.nats, reading.standard_error) for _, reading in results])
     return {
         "nats": estimate.nats,
