@@ -426,6 +426,9 @@ def test_seeds_and_repeats():
     first, again, other = (estimate_mi(x, y, seed=seed, **settings) for seed in (0, 0, 1))
     assert torch.equal(before, torch.random.get_rng_state())
     assert first.nats == again.nats != other.nats
+    large = 2**40  # more than numpy's older generator takes
+    assert estimate_mi(x, y, "ksg", seed=large).seeds == (large,)
+    assert estimate_mi(x, y, seed=large, transform="rank", **settings).nats != first.nats
     both = estimate_mi(x, y, repeats=2, **settings)
     assert both.seeds == (0, 1)
     assert both.nats == pytest.approx((first.nats + other.nats) / 2)
@@ -579,8 +582,12 @@ MISTAKES = {
     "neighbours must be a whole number, such as 3, not 3.0": (GOOD, GOOD, {"estimator": "ksg", "neighbours": 3.0}),
     "lr must be a number, such as 0.5, not '1e-3'": (GOOD, GOOD, {"lr": "1e-3"}),
     "tau must be a number": (GOOD, GOOD, {"estimator": "smile", "tau": None}),
-    "y holds object": (GOOD, np.array(["ash", 1.0] * 50, dtype=object), {}),
-    "y holds <U3": (GOOD, np.array([["ash"]] * 100, dtype=object), {}),
+    "y holds nan among its words, first in row 1: drop": (GOOD, np.array(["ash", math.nan] * 50, dtype=object), {}),
+    "y holds object of shape \\(100, 1\\): give words as": (GOOD, np.array([["ash"]] * 100, dtype=object), {}),
+    "x holds <U3 of shape \\(100, 1\\): give words as": (np.array([["ash"]] * 100), GOOD, {}),
+    "unknown estimator None": (GOOD, GOOD, {"estimator": None}),
+    "unknown critic \\['joint'\\]": (GOOD, GOOD, {"critic": ["joint"]}),
+    "validation \\(nan\\)": (GOOD, GOOD, {"validation": math.nan}),
     "tau must be above 0": (GOOD, GOOD, {"estimator": "smile", "tau": 0.0}),
 }
 

@@ -162,11 +162,11 @@ def estimate_mi(
             nearly all different, a bad name, or a setting out of its range.
     """
     started = time.monotonic()
-    name = estimator.lower().replace("_", "-")
+    name = str(estimator).lower().replace("_", "-")
     name = "jsd-nwj" if name == "jsd" else name  # what the literature calls the JS estimator (Poole et al. 2019)
     if name not in NAMES:
         raise UserError(f"unknown estimator {estimator!r}; choose one of {', '.join(NAMES)}")
-    if name != "ksg" and critic not in CRITICS:
+    if name != "ksg" and str(critic) not in CRITICS:
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
     if transform not in ("standard", "rank", "asinh", "none"):
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
@@ -603,8 +603,14 @@ def _side(values: Any, name: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError:
         raise UserError(f"{name} is no array: its rows differ in length") from None
-    if array.dtype == object and array.size and all(isinstance(value, str) for value in array.flat):
-        array = array.astype(str)  # a column of a data frame
+    if array.dtype == object and array.ndim == 1:  # a column of a data frame
+        words = [isinstance(value, str) for value in array]
+        if any(words) and not all(words):
+            row = words.index(False)
+            raise UserError(f"{name} holds {array[row]!r} among its words, first in row {row}: drop those rows")
+        array = array.astype(str) if any(words) else array
+    if array.ndim > 1 and array.dtype.kind in "OUS":
+        raise UserError(f"{name} holds {array.dtype} of shape {array.shape}: give words as (n,), numbers as floats")
     if array.ndim == 1 and array.dtype.kind in "iubUS":
         _, labels = np.unique(array, return_inverse=True)
         if labels.size and labels.max() == 0:
@@ -673,7 +679,7 @@ def _check_settings(steps: int, batch_size: int, validation: float, test: float,
         raise UserError(f"steps ({steps}) and repeats ({repeats}) must be at least 1")
     if batch_size < 2:
         raise UserError(f"batch_size must be at least 2, not {batch_size}: the others of a batch are the negatives")
-    if min(validation, test) <= 0 or validation + test > 0.95:
+    if not (validation > 0 and test > 0 and validation + test <= 0.95):  # written so that nan is refused too
         raise UserError(f"validation ({validation}) and test ({test}) must be above 0 and leave 5% to train on")
 
 
