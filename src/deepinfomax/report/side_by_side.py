@@ -1,5 +1,6 @@
 """A sheet of pictures: each query once, beside it its neighbours by one encoder, then by the next."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -39,7 +40,9 @@ def draw(
         label = -1 if labels is None else int(labels[position])
         if label >= 0:
             name = classes[label] if label < len(classes) else f"class {label}"
-            row[0].text(-0.12, 0.5, name, ha="right", va="center", fontsize=8, transform=row[0].transAxes)
+            row[0].text(
+                -0.12, 0.5, textwrap.fill(name, 13), ha="right", va="center", fontsize=8, transform=row[0].transAxes
+            )
         for block, rows in enumerate(found.values()):
             first = 2 + block * (count + 1)
             for axes, neighbour in zip(row[first : first + count], rows[i], strict=True):
