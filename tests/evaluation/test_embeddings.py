@@ -100,7 +100,7 @@ def test_a_table_keeps_its_ids_and_targets_out_of_the_vectors(tmp_path: Path) ->
     parquet.write_table(pa.table(columns), tmp_path / "wide.parquet")
     found = read_embeddings(tmp_path / "wide.parquet")
     np.testing.assert_array_equal(found.vectors, vectors)
-    assert found.notes == ("the columns id, Target are taken for no units and were left out of the embeddings",)
+    assert found.notes == ("left out of the embeddings, as columns that are no units: id, Target",)
 
 
 def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:

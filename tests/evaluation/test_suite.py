@@ -108,6 +108,8 @@ def test_folds_are_checked_before_anything_is_measured(tmp_path: Path) -> None:
         run(measures=("svm_folds",), folds=[np.arange(30), np.arange(-1, 30)], out=out)
     with pytest.raises(UserError, match="fold 2 of 2 is empty"):
         run(measures=("svm_folds",), folds=[np.arange(30), np.arange(0)], out=out)
+    with pytest.raises(UserError, match="fold 1 of 1 holds bool: give it positions"):
+        run(measures=("svm_folds",), folds=[np.arange(90) < 30], out=out)
     assert not out.exists()
 
 
@@ -218,6 +220,31 @@ def test_figures_set_aside_come_back_when_their_turn_comes(tmp_path: Path, capsy
     assert aside == {1, 2}
 
 
+def test_a_control_of_other_steps_and_figures_of_other_folds_are_measured_anew(tmp_path: Path) -> None:
+    def once(steps: int, count: int) -> dict[str, Any]:
+        return run(
+            measures=("rank", "knn_folds"),
+            levels=("y",),
+            controls=("supervised",),
+            supervised_steps=steps,
+            folds=[np.arange(count)],
+            out=tmp_path / "evaluation.json",
+        )
+
+    first, second, third = once(1, 30), once(2, 30), once(2, 45)
+    assert [found["controls"]["supervised"]["steps"] for found in (first, second)] == [1, 2]
+    assert [found["controls"]["supervised"]["folds"]["steps"] for found in (first, second)] == [1, 2]
+    assert second["measures"] == first["measures"]
+    assert third["measures"]["knn_folds"]["y"]["n_train"] == 45
+    assert third["controls"]["supervised"]["folds"]["n_train"] == 45
+    assert third["measures"]["rank"] == first["measures"]["rank"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suite.controlling, "train_supervised", None)  # nothing is missing
+        patch.setattr(suite, "embed", None)
+        assert once(2, 45) == third
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+
+
 def test_a_file_is_said_to_be_set_aside_only_when_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +288,9 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"levels": ("top",)}, "unknown level 'top'"),
         ({"controls": ("noise",)}, "unknown control 'noise'"),
         ({"scale": "big"}, "unknown scale 'big'"),
+        ({"seed": -1}, r"seed must be a whole number from 0 to 2\^63 - 1, not -1"),
+        ({"seed": 10**20}, "seed must be a whole number"),
+        ({"supervised_steps": 0}, "supervised_steps must be 1 or more, not 0"),
         ({"controls": ("random_encoder",), "make_encoder": None}, "control random_encoder needs an encoder"),
         ({"train": images(30, labels=False)}, r"planted has no training labels, which linear, knn need; without"),
         ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,ndm"),
@@ -448,6 +478,15 @@ def test_embeddings_without_a_label_are_left_out_and_said(tmp_path: Path, kind: 
     with pytest.raises(UserError, match="no labels, so only rank can be measured"):
         evaluate_embeddings(Embeddings(x.numpy(), labels), quiet=True)
     assert evaluate_embeddings(Embeddings(x.numpy(), labels), measures=("rank",), quiet=True)["notes"] == []
+
+
+def test_columns_taken_for_no_units_are_noted(tmp_path: Path) -> None:
+    x, y = gaussians(60)
+    columns = {f"unit_{i}": x.numpy()[:, i] for i in range(10)}
+    parquet.write_table(pa.table(columns | {"target": y, "label": y}), tmp_path / "x.parquet")
+    result = evaluate_embeddings(tmp_path / "x.parquet", measures=("knn",), quiet=True)
+    assert result["data"]["units"] == 10
+    assert result["notes"] == ["left out of the embeddings, as columns that are no units: target"]
 
 
 def test_missing_words_of_a_table_are_no_class(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def _read_parquet(path: Path) -> Embeddings:
     elif units and not lists:
         vectors = np.stack([table[n].to_numpy() for n in units], 1)
         if others := [name for name in numbers if name not in units and name not in ("label", "labels", "split")]:
-            notes = (f"the columns {', '.join(others)} are taken for no units and were left out of the embeddings",)
+            notes = (f"left out of the embeddings, as columns that are no units: {', '.join(others)}",)
     else:
         raise UserError(f"{path} has columns {', '.join(table.column_names)}; call the list column `embedding`")
     label = next((n for n in ("label", "labels") if n in table.column_names), None)

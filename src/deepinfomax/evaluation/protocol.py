@@ -21,6 +21,7 @@ __all__ = [
     "check_folds",
     "check_labels",
     "check_scale",
+    "check_seed",
     "choose",
     "few_in_name",
     "few_per_class",
@@ -46,6 +47,13 @@ def check_scale(scale: str) -> Scale:
     if scale not in ("smoke", "cpu", "paper"):
         raise UserError(f"unknown scale {scale!r}; choose smoke, cpu or paper")
     return scale  # type: ignore[return-value]
+
+
+def check_seed(seed: int) -> int:
+    """The seed as a plain int; what numpy and torch take, with room for the seeds after it."""
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed!r}")
+    return int(seed)
 
 
 def choose(settings: dict[Scale, dict[str, Any]], scale: Scale) -> dict[str, Any]:
@@ -172,7 +180,7 @@ class Few:
 
 
 def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
-    """Raises UserError where there are no folds, empty ones, or such as point beyond `count` labelled images."""
+    """Raises UserError where there are no folds, or where any is not positions among `count` labelled images."""
     if not len(folds):
         raise UserError(
             "there are no folds: put a file fold_indices.txt into the folder of the data, a line of positions for each "
@@ -181,6 +189,8 @@ def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
     for number, fold in enumerate(folds, 1):
         if np.size(fold) == 0:
             raise UserError(f"fold {number} of {len(folds)} is empty: give it positions of training images")
+        if (kind := np.asarray(fold).dtype).kind not in "iu":  # a mask would pass for images 0 and 1
+            raise UserError(f"fold {number} of {len(folds)} holds {kind}: give it positions, which are whole numbers")
         if np.min(fold) < 0:
             raise UserError(f"fold {number} of {len(folds)} names image {int(np.min(fold))}; the first is 0")
     last = max(int(np.max(fold)) for fold in folds)

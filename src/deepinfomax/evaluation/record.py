@@ -1,14 +1,19 @@
 """evaluation.json: figures are written as soon as they are known, and never computed twice."""
 
+import getpass
 import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from deepinfomax.data.images import ImageSet
 
@@ -24,72 +29,103 @@ class Record:
     so on when the first figure is written, and not before, so that a call which fails leaves everything where it was:
     nothing that was computed is lost; `say` is told when it happens. One set aside earlier comes back, and is
     continued, when its turn comes.
+
+    Several processes of one user on one machine may write to one file: each reads it anew, under a lock, before it
+    adds its own figure.
     """
 
     def __init__(self, head: dict[str, Any], out: Path | None, say: Callable[[str], object] | None = None) -> None:
         self.out, self._say = out, say
-        self.set_aside: Path | None = None  #: where figures of another evaluation went
-        self.brought_back: Path | None = None  #: where figures of this one were
-        self._in_the_way = False  #: whether the file at `out` has still to go
-        self.contents: dict[str, Any] = {"schema": SCHEMA, **head, "measures": {}, "controls": {}, "notes": []}
-        if out is None or not out.exists():
-            return
-        here = json.loads(json.dumps(self.contents))  # tuples become lists, as in the file
-        earlier = _read(out)
-        if not _alike(earlier, here):
-            aside = _aside(out)
-            same = [path for path in aside.values() if _alike(_read(path), here)]
-            free = next(n for n in itertools.count(1) if n not in aside)
-            self.set_aside = out.with_name(f"{out.stem}.{free}{out.suffix}")
-            self._in_the_way = True
-            earlier = {}
-            if same:
-                self.brought_back = max(same, key=lambda path: path.stat().st_mtime)
-                earlier = _read(self.brought_back)
-        self.contents = here | earlier
+        self._notes: list[str] = []  #: of this process
+        # Tuples become lists, as in the file.
+        self.contents: dict[str, Any] = json.loads(
+            json.dumps({"schema": SCHEMA, **head, "measures": {}, "controls": {}, "notes": []})
+        )
+        self._catch_up()
 
-    @property
-    def swapped(self) -> str | None:
-        """What became of other files, in words; None where nothing did, or nothing yet."""
-        if self.out is None or self.set_aside is None or self._in_the_way:
-            return None
-        back = "" if self.brought_back is None else f"; {self.brought_back.name} was of this one: brought back"
-        return f"{self.out} was of other data, encoder, scale or seed: kept as {self.set_aside.name}{back}"
-
-    def has(self, path: tuple[str, ...]) -> bool:
+    def has(self, path: tuple[str, ...], **same: Any) -> bool:
+        """Whether there is a figure, and one that agrees in what `same` names."""
         tree: Any = self.contents
         for key in path:
             if not isinstance(tree, dict) or key not in tree:
                 return False
             tree = tree[key]
-        return True
+        return all(tree.get(key) == value for key, value in same.items())
 
-    def put(self, path: tuple[str, ...], value: Any) -> None:
-        """Place a figure and write the file, atomically."""
-        tree = self.contents
-        for key in path[:-1]:
-            tree = tree.setdefault(key, {})
-        tree[path[-1]] = _plain(value)
-        self.write()
+    def put(self, path: tuple[str, ...], value: dict[str, Any], *, beside: bool = False) -> None:
+        """Place a figure and write the file, atomically; `beside`: keep what else stands at `path`."""
+        with self._alone():
+            self._catch_up()
+            tree = self.contents
+            for key in path[:-1]:
+                tree = tree.setdefault(key, {})
+            tree[path[-1]] = (tree.get(path[-1], {}) if beside else {}) | _plain(value)
+            self._write()
 
     def note(self, text: str) -> None:
+        self._notes.append(text)
         if text not in self.contents["notes"]:
             self.contents["notes"].append(text)
 
     def write(self) -> None:
+        with self._alone():
+            self._catch_up()
+            self._write()
+
+    def _catch_up(self) -> None:
+        """Take over the figures of this evaluation that are on the disk, whoever put them there."""
+        earlier = self._earlier()
+        if earlier is None:
+            return
+        self.contents = self.contents | _read(earlier)
+        for text in self._notes:
+            if text not in self.contents["notes"]:
+                self.contents["notes"].append(text)
+
+    def _earlier(self) -> Path | None:
+        """The file that has figures of this evaluation: at `out`, or set aside for what is there now."""
+        if self.out is None or not self.out.exists():
+            return None
+        if _alike(_read(self.out), self.contents):
+            return self.out
+        same = [path for path in _aside(self.out).values() if _alike(_read(path), self.contents)]
+        return max(same, key=lambda path: path.stat().st_mtime, default=None)
+
+    def _write(self) -> None:
         if self.out is None:
             return
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        if self._in_the_way and self.set_aside is not None:
-            self.out.replace(self.set_aside)
-            if self.brought_back is not None:
-                self.brought_back.unlink()
-            self._in_the_way = False
-            if self._say is not None and self.swapped is not None:
-                self._say(self.swapped)
         partial = self.out.with_name(f".{self.out.name}.partial")
         partial.write_text(json.dumps(self.contents, indent=1, allow_nan=False), encoding="utf-8")
+        earlier = self._earlier()
+        if not self.out.exists() or earlier == self.out:
+            partial.replace(self.out)
+            return
+        taken = _aside(self.out)
+        aside = self.out.with_name(
+            f"{self.out.stem}.{next(n for n in itertools.count(1) if n not in taken)}{self.out.suffix}"
+        )
+        self.out.replace(aside)
         partial.replace(self.out)
+        says = f"{self.out} was of other data, encoder, scale or seed: kept as {aside.name}"
+        if earlier is not None:
+            earlier.unlink()
+            says += f"; {earlier.name} was of this one: brought back"
+        if self._say is not None:
+            self._say(says)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Within the block no other process writes to `out`."""
+        if self.out is None:
+            yield
+            return
+        # Not beside the file: a lock cannot be deleted safely, and a run folder should hold nothing but the run. Files
+        # whose paths begin alike in SHA-256 share one, so that there are 256 at most.
+        name = hashlib.sha256(str(self.out.resolve()).encode()).hexdigest()[:2]
+        user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # nobody can open another's lock
+        with FileLock(Path(tempfile.gettempdir()) / f".deepinfomax-{user}-{name}.lock"):
+            yield
 
 
 def _read(path: Path) -> dict[str, Any]:

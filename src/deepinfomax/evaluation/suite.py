@@ -21,7 +21,16 @@ from deepinfomax.evaluation import controls as controlling
 from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, read_embeddings
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
-from deepinfomax.evaluation.protocol import Few, Scale, check_folds, check_labels, check_scale, few_in_name, seeded
+from deepinfomax.evaluation.protocol import (
+    Few,
+    Scale,
+    check_folds,
+    check_labels,
+    check_scale,
+    check_seed,
+    few_in_name,
+    seeded,
+)
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import Say, shown
@@ -81,9 +90,10 @@ def evaluate(
     """Measure a frozen encoder, each figure beside its controls, obtained by the same probe.
 
     The file at `out` is written after every figure and continued where it has the same data, encoder, scale and seed,
-    so that a killed evaluation keeps what it finished. Images labelled -1 have no label and are left out. Memory: the
-    embeddings of one encoder at the levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy
-    of one level; then y alone, which measures of the whole encoder share (see `YOf`).
+    so that a killed evaluation keeps what it finished; figures of other folds and a supervised control of other steps
+    are measured anew. Images labelled -1 have no label and are left out. Memory: the embeddings of one encoder at the
+    levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy of one level; then y alone,
+    which measures of the whole encoder share (see `YOf`).
 
     Args:
         measures: of `MEASURES`; linear, knn, svm and semi_supervised also with few labels: linear_10_per_class,
@@ -108,7 +118,10 @@ def evaluate(
         EncoderChanged: a measure has altered the encoder it should only look at.
     """
     check_scale(scale)
+    seed = check_seed(seed)
     _check_names(measures, levels, controls, make_encoder)
+    if supervised_steps is not None and supervised_steps < 1:
+        raise UserError(f"supervised_steps must be 1 or more, not {supervised_steps}")
     _check_sets(train, test, measures, controls)
     _check_folds(measures, folds, train.labels)
     _check_pixels(train, test, measures)
@@ -133,12 +146,12 @@ def evaluate(
     of_wholes = [m for m in measures if few_in_name(m)[0] in WHOLES]
     _subject(work, ("measures",), encoder, train, test, of_features, of_wholes, levels, out and out.parent)
     paths = [("controls", kind, m) for kind in controls if kind.startswith("pixels") for m in of_features]
-    if any(not record.has(path) for path in paths):
+    if any(not work.has(path) for path in paths):
         with work.doing("pixels"):
             raw = controlling.pixels(train), controlling.pixels(test)
         if "pixels" in controls:
             _probes(work, ("controls", "pixels"), *raw, train, test, of_features)
-        if "pixels_pca" in controls and any(not record.has(("controls", "pixels_pca", m)) for m in of_features):
+        if "pixels_pca" in controls and any(not work.has(("controls", "pixels_pca", m)) for m in of_features):
             units = embed(encoder, train.take(slice(0, 1)), levels=("y",), device=device)["y"].shape[1]
             with work.doing(f"{units} principal components of pixels"):
                 reduced = controlling.pixels_pca(*raw, units, seed)
@@ -183,6 +196,7 @@ def evaluate_embeddings(
         UserError: no labels, no measures, unknown ones, or those that need images.
     """
     check_scale(scale)
+    seed = check_seed(seed)
     if not measures:
         raise UserError(f"there is nothing to measure; choose of {', '.join(PROBES)}, rank")
     if any(_of_few_labels(m) and m.endswith("_folds") for m in measures):
@@ -196,14 +210,14 @@ def evaluate_embeddings(
     # Any encoder may have made these; what identifies them is their bytes.
     identity = _digest(found.vectors)
     of_labels = _digest(*(column for column in (found.labels, found.split) if column is not None))
-    notes = []
+    notes = list(found.notes)
     if found.labels is not None and found.labels.shape[1:] == (1,) and "attributes" not in measures:
         found = found._replace(labels=found.labels[:, 0])
     found, left_out = _rows_with_labels(found)
     if left_out:
         notes.append(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
     if found.labels is None and any(m != "rank" for m in measures):
-        raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank")
+        raise UserError(f"{name} has no labels, so only rank can be measured: --measures rank, or call them `label`")
     labels = found.labels
     train_rows, test_rows, how, others = _split(found, seed)
     if others:
@@ -258,6 +272,14 @@ class _Work:
     ) -> None:
         self.record, self.console, self.scale, self.seed, self.device = record, console, scale, seed, device
         self.folds = folds
+        self._of_folds = {"folds": _digest(*(np.asarray(fold, dtype=np.int64) for fold in folds))}
+
+    def identity(self, path: tuple[str, ...]) -> dict[str, Any]:
+        """What a figure has of its own beyond what the whole file agrees in."""
+        return self._of_folds if any(p == "folds" or p.endswith("_folds") for p in path) else {}
+
+    def has(self, path: tuple[str, ...]) -> bool:
+        return self.record.has(path, **self.identity(path))
 
     @contextmanager
     def doing(self, what: str) -> Iterator[Say]:
@@ -269,11 +291,11 @@ class _Work:
 
     def measure(self, path: tuple[str, ...], compute: Callable[[Say], dict[str, Any]], **more: Any) -> None:
         """Compute one figure and write it, unless it is there already; `compute` says how far it is."""
-        if self.record.has(path):
+        if self.has(path):
             return
         what = " ".join(path[1:])
         with shown(what, self.console) as progress:
-            found = compute(progress) | more
+            found = compute(progress) | more | self.identity(path)
         remarks = _remarks(found)
         for remark in remarks:
             self.record.note(f"{what}: {remark}")
@@ -294,7 +316,7 @@ def _subject(
 ) -> None:
     """All measures of one encoder; a level is embedded only when a figure of it is missing."""
     y_of = YOf(encoder, work.device, train, test)
-    missing = [v for v in levels if any(not work.record.has((*path, m, v)) for m in of_features)]
+    missing = [v for v in levels if any(not work.has((*path, m, v)) for m in of_features)]
     if missing:
         with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images") as progress:
             x, x_test = (
@@ -360,9 +382,9 @@ def _supervised(
 ) -> None:
     """The same architecture trained on all labels, and on as few as the measures with few labels have."""
     path = ("controls", "supervised")
-    here = work.record.contents["controls"].get("supervised", {})
+    steps = controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps
 
-    def trained(part: ImageSet, steps: int | None, what: str) -> dict[str, Any]:
+    def trained(part: ImageSet, steps: int, what: str) -> dict[str, Any]:
         with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what) as progress:
             return controlling.train_supervised(
                 fresh,
@@ -375,19 +397,20 @@ def _supervised(
                 progress=progress,
             )
 
-    if "accuracy" not in here:
+    if not work.record.has(path, steps=steps):
         found = trained(train, steps, "supervised")
-        work.record.put(path, here | found)
+        work.record.put(path, found, beside=True)  # those with few labels stand beside it
         work.console.print(f"supervised: {_headline(found)}", markup=False)
+    # So few images are learnt by heart long before the full number of steps.
+    limit = min(steps, 100)
     for few in counts:
-        if work.record.has((*path, few.name)):
+        own = work.identity((*path, few.name))
+        if work.record.has((*path, few.name), steps=limit, **own):
             continue
         assert train.labels is not None
         (index, *_), _says = few.parts(train.labels, draws=1, seed=work.seed, folds=work.folds)
         part = train.take(index.numpy())
-        # So few images are learnt by heart long before the full number of steps.
-        limit = min(controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps, 100)
-        work.record.put((*path, few.name), trained(part, limit, f"supervised, {few.name.replace('_', ' ')}"))
+        work.record.put((*path, few.name), trained(part, limit, f"supervised, {few.name.replace('_', ' ')}") | own)
 
 
 @contextmanager

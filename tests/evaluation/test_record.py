@@ -1,0 +1,78 @@
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from deepinfomax.evaluation.record import Record
+
+HEAD = {"data": {"train": {"shape": (3, 8, 8)}}, "encoder": {"fingerprint": "a"}, "scale": "cpu", "seed": 0}
+
+
+@pytest.fixture(autouse=True)
+def _locks_go_with_the_test(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("locks")))
+
+
+def seeds(folder: Path) -> dict[str, tuple[int, list[str]]]:
+    trees = {path.name: json.loads(path.read_text()) for path in folder.iterdir()}
+    return {name: (tree["seed"], list(tree["measures"])) for name, tree in trees.items()}
+
+
+def test_figures_that_another_process_put_survive(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    one, other = Record(HEAD, out), Record(HEAD, out)
+    one.note("by one")
+    one.put(("measures", "knn", "y"), {"accuracy": 0.1})
+    other.note("by the other")
+    other.put(("measures", "knn", "fc"), {"accuracy": 0.2})
+    other.put(("measures", "knn", "y"), {"accuracy": 0.3})
+    one.put(("measures", "rank"), {"effective_rank": 4.0})
+    found = json.loads(out.read_text())
+    assert found["measures"] == {
+        "knn": {"y": {"accuracy": 0.3}, "fc": {"accuracy": 0.2}},
+        "rank": {"effective_rank": 4.0},
+    }
+    assert found["notes"] == ["by one", "by the other"]
+    assert one.contents == found
+    other.write()
+    assert json.loads(out.read_text()) == found
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+
+
+def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+
+    def puts(number: int) -> None:
+        record = Record(HEAD, out)
+        for i in range(15):
+            record.put(("measures", f"{number} {i}"), {"nats": 1.0})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(puts, range(3)))
+    assert len(json.loads(out.read_text())["measures"]) == 45
+
+
+def test_two_evaluations_that_differ_take_turns(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    said: list[str] = []
+    one, other = Record(HEAD, out), Record(HEAD | {"seed": 1}, out, said.append)
+    one.put(("measures", "a"), {})
+    other.put(("measures", "b"), {})
+    assert said == [f"{out} was of other data, encoder, scale or seed: kept as evaluation.1.json"]
+    one.put(("measures", "c"), {})
+    other.put(("measures", "d"), {})
+    assert said[1].endswith("kept as evaluation.1.json; evaluation.2.json was of this one: brought back")
+    assert seeds(tmp_path) == {"evaluation.json": (1, ["b", "d"]), "evaluation.1.json": (0, ["a", "c"])}
+
+
+def test_a_figure_is_there_when_it_agrees() -> None:
+    record = Record(HEAD, None)
+    record.put(("controls", "supervised"), {"accuracy": 0.5, "steps": 3})
+    record.put(("controls", "supervised", "folds"), {"steps": 3})
+    record.put(("controls", "supervised"), {"accuracy": 0.6, "steps": 4}, beside=True)
+    assert record.has(("controls", "supervised", "folds"), steps=3)
+    assert record.has(("controls", "supervised"), steps=4)
+    assert not record.has(("controls", "supervised"), steps=3)
+    assert not record.has(("controls", "supervised"), folds="x")
