@@ -71,6 +71,22 @@ def test_exact_parameter_counts(name, shape, arguments, local, parameters):
     assert sum(p.numel() for p in encoder.parameters()) == parameters
 
 
+def test_strided_alexnet_drops_a_tenth_behind_its_convolution_and_its_hidden_layer():
+    with torch.device("meta"):
+        networks = {
+            (stack, kind): encoders.build("strided", (3, 64, 64), stack=stack, globals=kind)
+            for stack in ("alexnet", "dcgan")
+            for kind in ("one", "blocks")
+        }
+    dropped = {
+        key: [(n, m) for n, m in e.named_modules() if "Dropout" in type(m).__name__] for key, e in networks.items()
+    }
+    found = [(name, type(m), m.p) for name, m in dropped.pop(("alexnet", "one"))]
+    # Whole maps of the convolution, units of the hidden layer; each the last of its level.
+    assert found == [("summary.1", torch.nn.Dropout2d, 0.1), ("fc.2", torch.nn.Dropout, 0.1)]
+    assert not any(dropped.values())  # published for that network alone
+
+
 SMALL = [
     ("dcgan", (3, 32, 32), {"width": 8, "fc": 32}),
     ("alexnet", (1, 32, 48), {"width": 4, "fc": 32}),

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from deepinfomax.experiments import drawings
+from deepinfomax import encoders, recipes
+from deepinfomax.experiments import drawings, tables
+from deepinfomax.experiments.published import BETAS, NEGATIVES, TABLES
 
 
 def row(name: str, changes: dict[str, object], **means: float) -> dict[str, object]:
@@ -37,6 +39,23 @@ def test_negatives_stand_at_the_log_of_their_number(scale: str, most: int) -> No
         assert list(drawn[bound].get_xdata()) == pytest.approx([0, 3, 6, math.log2(most)])
         assert list(drawn[bound].get_ydata()) == pytest.approx([base + i / 100 for i in range(4)])
     assert "log2" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize("scale", recipes.SCALES)
+def test_all_negatives_are_the_places_of_the_other_images(scale: recipes.Scale) -> None:
+    """The drawing's own number, which nothing computes, against what the rows of the table are trained with."""
+    table, shape = TABLES["negatives"], (3, 32, 32)
+    for config in (tables.row_config(table, r, scale, 0) for r in table.rows):
+        arguments = {k: v for k, v in config.encoder.items() if k != "name"}
+        local = encoders.shapes_of(encoders.build(config.encoder["name"], shape, **arguments), shape).local
+        places = config.objective["local"]["places"] or math.prod(local[1:])
+        assert drawings.MOST_NEGATIVES[scale] == (config.training.batch_size - 1) * places
+
+
+def test_the_papers_abscissae() -> None:
+    assert NEGATIVES == (1, 8, 64, "all")
+    assert [r.changes["local.negatives"] for r in TABLES["negatives"].rows] == [*NEGATIVES] * 3
+    assert [r.changes["vae.beta"] for r in TABLES["ndm-and-beta"].rows] == [0.1, 0.5, 1, 1.5, 2, 4] == [*BETAS]
 
 
 def at(axes: Axes, alpha: str, beta: str) -> list[str]:
@@ -71,6 +90,9 @@ def test_a_cell_of_the_heat_map_is_its_own_weights() -> None:
             assert axes.get_ylim()[0] < axes.get_ylim()[1]
             assert axes.get_xlabel() == "β"
             assert axes.get_ylabel().endswith("α")
+            # One scale of colours for all γ of a measure: panels below each other compare.
+            shown = [r["measured"][list(r["measured"])[column]]["mean"] for r in rows]
+            assert axes.images[0].get_clim() == (min(shown), max(shown))
         assert f"γ {g:g}" in panels[k, 0].get_ylabel()
     assert [axes.get_title() for axes in panels[0]] == ["mlp, y", "ndm, nats"]
 
@@ -81,3 +103,22 @@ def test_ndm_against_beta() -> None:
     (axes,) = drawings.ndm_and_beta({"rows": rows, "scale": "cpu"}).axes
     line = axes.containers[0].lines[0]
     assert (list(line.get_xdata()), list(line.get_ydata())) == (betas, nats)
+    assert axes.get_xlabel() == "β"
+    assert axes.get_ylabel().startswith("NDM")
+
+
+def test_a_row_without_a_finite_figure_is_left_out_of_the_drawing() -> None:
+    nothing = {"mean": None, "sd": None, "seeds": []}
+    something = {"mean": 0.5, "sd": None, "seeds": [0.5]}
+    rows = [
+        {"name": f"DV, {count}", "changes": {"local.negatives": count}, "measured": {"mlp.y": found}}
+        for count, found in ((1, nothing), (8, something))
+    ]
+    (axes,) = drawings.negatives({"scale": "cpu", "rows": rows}).axes
+    assert axes.lines[0].get_xdata().tolist() == [3.0]
+    rows = [
+        {"changes": {"vae.beta": beta}, "measured": {"ndm.nats": found}}
+        for beta, found in ((0.5, nothing), (2.0, something))
+    ]
+    (axes,) = drawings.ndm_and_beta({"rows": rows}).axes
+    assert list(axes.lines[0].get_xdata()) == [2.0]

@@ -88,6 +88,28 @@ def test_maps_are_of_the_clean_pass_and_fc_and_y_of_the_occluded(batch: Batch) -
         assert torch.equal(objective.batch.images, encoder.shown[0])
 
 
+class OneWeight(nn.Module):
+    """Every level is the image times one weight, so that the gradient of a sum over a level is the sum of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> Features:
+        return Features(*(images * self.weight for _ in Features._fields))
+
+
+@pytest.mark.parametrize("level", Features._fields)
+def test_both_passes_train_the_encoder(batch: Batch, level: str) -> None:
+    torch.manual_seed(0)
+    encoder, occlusion = OneWeight(), RecordingOcclusion((3, 32, 32))
+    features, _ = Learner(encoder, {}, {}, occlusion)(batch)
+    getattr(features, level).sum().backward()
+    hidden = occlusion.last.unsqueeze(1)
+    seen = batch.images if level in ("local", "conv") else batch.images.masked_fill(hidden, 0.0)
+    torch.testing.assert_close(encoder.weight.grad, seen.sum())
+
+
 def test_without_occlusion_one_pass_gives_all(batch: Batch) -> None:
     encoder, objectives, features = one_step(batch, None)
     assert len(encoder.shown) == 1

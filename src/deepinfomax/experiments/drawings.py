@@ -27,6 +27,8 @@ def negatives(result: Result) -> Figure:
         lines: dict[str, list[tuple[float, float, float]]] = {}
         for row in result["rows"]:
             found = row["measured"][column]
+            if found["mean"] is None:  # no seed of it has a finite figure
+                continue
             count = row["changes"]["local.negatives"]
             point = (np.log2(most if count == "all" else count), found["mean"], found["sd"] or 0.0)
             lines.setdefault(row["name"].split(",")[0], []).append(point)
@@ -77,8 +79,9 @@ def ndm_and_beta(result: Result) -> Figure:
     """NDM of y against the β of a β-VAE, with the spread over seeds."""
     figure = Figure(figsize=(4.5, 3.2), layout="constrained")
     axes = figure.subplots()
-    beta = [row["changes"]["vae.beta"] for row in result["rows"]]
-    found = [row["measured"]["ndm.nats"] for row in result["rows"]]
+    rows = [row for row in result["rows"] if row["measured"]["ndm.nats"]["mean"] is not None]
+    beta = [row["changes"]["vae.beta"] for row in rows]
+    found = [row["measured"]["ndm.nats"] for row in rows]
     axes.errorbar(beta, [f["mean"] for f in found], [f["sd"] or 0.0 for f in found], marker="o", capsize=3)
     axes.set_xlabel("β")
     axes.set_ylabel("NDM of y (nats)")
