@@ -25,6 +25,7 @@ from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.objectives.occlusion import Occlusion
+from deepinfomax.seeds import check_seed
 
 #: what Hugging Face Accelerate can log to
 TRACKERS = tuple(str(kind.value) for kind in LoggerType if kind != LoggerType.ALL)
@@ -111,8 +112,7 @@ def resolve(config: Config) -> Config:
     occlusion = None if checked.occlusion is None else settings(Occlusion, checked.occlusion, "occlusion")
     _check_sizes(encoder, "encoder")
     _check_training(checked.training)
-    if checked.seed < 0:
-        raise UserError(f"seed must be 0 or more, not {checked.seed}")
+    check_seed(checked.seed)
     return dataclasses.replace(
         checked, encoder=encoder, objective=objective, augmentation=augmentation, occlusion=occlusion
     )

@@ -44,6 +44,7 @@ from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.progress import Say, after, counted, shown, silent
 from deepinfomax.readouts import Scores
+from deepinfomax.seeds import check_seed
 from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
 
 Transform = Literal["standard", "rank", "asinh", "none"]
@@ -170,12 +171,9 @@ def estimate_mi(
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
     if transform not in ("standard", "rank", "asinh", "none"):
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
-    _check_whole(
-        steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats, seed=seed
-    )
+    _check_whole(steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats)
     _check_numbers(lr=lr, tau=tau, validation=validation, test=test)
-    if not 0 <= seed < 2**63 - repeats:
-        raise UserError(f"the seed must be 0 or more, and below 2^63, not {seed}")
+    seed = check_seed(seed)
     on = choose_device(device)
     sides = (_side(x, "x"), _side(y, "y"))
     _check_lengths(len(sides[0]), len(sides[1]))

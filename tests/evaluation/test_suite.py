@@ -301,6 +301,22 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"test": images(30, side=32)}, "training images are 3x16x16 and test images 3x32x32"),
         ({"train": replace(TRAIN, labels=np.zeros((90, 4), np.int64))}, "labels are 4 attributes an image"),
         ({"measures": ("attributes",)}, r"attributes needs labels \(N, K\)"),
+        (
+            {
+                "measures": ("attributes",),
+                "train": replace(TRAIN, labels=np.eye(90, 4, dtype=np.int64)),
+                "test": replace(TEST, labels=np.zeros((len(TEST), 4), np.int64)),
+            },
+            "every attribute is the same",
+        ),
+        (
+            {
+                "measures": ("attributes",),
+                "train": replace(TRAIN, labels=np.full((90, 4), 2)),
+                "test": replace(TEST, labels=np.zeros((len(TEST), 4), np.int64)),
+            },
+            "labels .* of 0 and 1",
+        ),
         ({"measures": ("linear", "mine")}, "mine needs 100 training images or more, not 90"),
         (
             {"measures": ("ndm",), "train": images(150), "test": TEST.take(slice(0, 49))},
@@ -586,6 +602,7 @@ def test_rank_of_embeddings_without_labels_takes_all_rows() -> None:
         ("linear_folds", {}, "a file of embeddings has no folds"),
         ("mlp_5_per_class", {}, "'mlp_5_per_class' cannot be measured"),
         ("attributes", {}, r"attributes needs labels \(N, K\)"),
+        ("attributes", {"labels": np.zeros((30, 4))}, "every attribute is the same"),
         ("linear", {"labels": np.zeros((30, 4))}, "one column per attribute"),
         ("svm", {"split": ["train"] * 9 + ["test"] * 21}, "svm needs 10 training"),
         ("rank", {"split": ["train"] * 28 + ["test"] * 2}, "rank needs 3 test"),

@@ -12,7 +12,7 @@ from deepinfomax.experiments import drawings, tables
 from deepinfomax.experiments.published import BETAS, NEGATIVES, TABLES
 
 
-def row(name: str, changes: dict[str, object], **means: float) -> dict[str, object]:
+def row(name: str, changes: dict[str, object], **means: float | None) -> dict[str, object]:
     measured = {column: {"mean": mean, "sd": 0.01, "seeds": []} for column, mean in means.items()}
     return {"name": name, "changes": changes, "measured": {c.replace("_at_", "."): m for c, m in measured.items()}}
 
@@ -95,6 +95,13 @@ def test_a_cell_of_the_heat_map_is_its_own_weights() -> None:
             assert axes.images[0].get_clim() == (min(shown), max(shown))
         assert f"γ {g:g}" in panels[k, 0].get_ylabel()
     assert [axes.get_title() for axes in panels[0]] == ["mlp, y", "ndm, nats"]
+
+
+def test_a_measure_that_has_no_figure_leaves_its_panel_white() -> None:
+    weights = ({"prior.weight": 1.0, "global.weight": a, "local.weight": 0.1} for a in (0.0, 1.0))
+    figure = drawings.weights({"rows": [row("", w, mlp_at_y=None) for w in weights], "scale": "cpu"})
+    (axes,) = figure.axes
+    assert not [text.get_text() for text in axes.texts]
 
 
 def test_ndm_against_beta() -> None:

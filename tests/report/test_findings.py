@@ -220,6 +220,42 @@ def test_quantities_come_with_their_error_and_their_warning() -> None:
     assert "collapsed" in rank.warning
 
 
+def test_each_figure_of_ndm_has_its_own_error_and_warning() -> None:
+    run = measured(
+        {
+            "ndm": {
+                "nats": 0.2,
+                "standard_error": 0.01,
+                "lower_bound_nats": 0.19,
+                "warning": None,
+                "nats_sigmoid": 9.2,
+                "standard_error_sigmoid": 0.5,
+                "warning_sigmoid": "above log n",
+                "gaussian_nats": 0.3,
+                "train_nats": 0.4,
+                "cap": 6.9,
+            },
+        },
+        {"random_encoder": {"ndm": {"nats_sigmoid": 12.0, "standard_error_sigmoid": 0.7}}},
+    )
+    found = {q.name: q for q in quantities(run)}
+    assert list(found) == ["Dependence of units", "Lower bound", "After a sigmoid", "Gaussian control", "Cap"]
+    plain, squashed = found["Dependence of units"], found["After a sigmoid"]
+    assert (plain.trained, plain.warning, plain.random_encoder) == (Cell(0.2, 0.01), "", None)
+    assert (squashed.trained, squashed.warning) == (Cell(9.2, 0.5), "above log n")
+    assert squashed.random_encoder == Cell(12.0, 0.7)
+
+
+def test_attributes_are_compared_by_accuracy_and_list_what_else_they_have() -> None:
+    figures = {"balanced_accuracy": 0.7, "mean_average_precision": 0.4, "balanced_cross_entropy": 0.6, "attributes": 40}
+    run = measured({"attributes": {"y": figures}}, {"random_encoder": {"attributes": {"y": figures}}})
+    (comparison,) = comparisons(run)
+    assert (comparison.score, comparison.trained.cells["y"]) == ("balanced accuracy", Cell(0.7))
+    found = {q.name: q for q in quantities(run)}
+    assert list(found) == ["y · Mean average precision", "y · Balanced cross-entropy"]
+    assert found["y · Balanced cross-entropy"].random_encoder == Cell(0.6)
+
+
 def test_few_labels_stand_beside_a_network_trained_with_as_few() -> None:
     figures = {"y": {"accuracy": 0.5}}
     run = measured(

@@ -47,6 +47,11 @@ def lines(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+def test_the_largest_seed_trains(tmp_path: Path) -> None:
+    train(config(seed=2**63 - 1, **{"training.steps": 2}), images(), tmp_path / "run", device="cpu", quiet=True)
+    assert [e["event"] for e in lines(tmp_path / "run")][-1] == "end"
+
+
 def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
     run = tmp_path / "run"
     encoder = train(config(**{"training.trackers": ["tensorboard"]}), images(), run, device="cpu", quiet=True)

@@ -8,9 +8,8 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, standardised
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_attributes, choose, standardised
 from deepinfomax.progress import Say, silent
 
 ATTRIBUTES: dict[Scale, dict[str, Any]] = {
@@ -52,14 +51,7 @@ def attributes(
     """
     began = time.perf_counter()
     settings = choose(ATTRIBUTES, scale)
-    for labels in (train_labels, test_labels):
-        if np.ndim(labels) != 2 or not np.isin(labels, (0, 1)).all():
-            raise UserError(f"attributes needs labels (N, K) of 0 and 1, not of shape {np.shape(labels)}")
-    if train_labels.shape[1] != test_labels.shape[1]:
-        raise UserError(f"{train_labels.shape[1]} attributes in training and {test_labels.shape[1]} in test")
-    varies = np.logical_and(*(labels.min(0) < labels.max(0) for labels in (train_labels, test_labels)))
-    if not varies.any():
-        raise UserError("every attribute is the same for all training or for all test images: nothing to measure")
+    varies = check_attributes(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     target, target_test = (
         torch.from_numpy(np.ascontiguousarray(labels[:, varies])).float().to(device)

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.errors import UserError
 from deepinfomax.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
 from deepinfomax.evaluation.embeddings import YOf
-from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, sample, seeded
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, sample, seeded
 from deepinfomax.progress import Say, after, silent
 from deepinfomax.vector_critics import JointCritic
 
@@ -106,8 +105,7 @@ def measure(
     """
     started = time.monotonic()
     settings = choose(SETTINGS, scale)
-    if len(train) < 100 or len(test) < 50:
-        raise UserError(f"mine needs 100 training and 50 test images or more, not {len(train)} and {len(test)}")
+    check_counts("mine", "mine", len(train), len(test))
     rng = np.random.default_rng(seed)
     images, held_out = (
         sample(data, settings[limit], rng) for data, limit in ((train, "images"), (test, "test_images"))

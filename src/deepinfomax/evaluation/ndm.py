@@ -24,7 +24,7 @@ from deepinfomax.critics import Mlp
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf, check_finite
-from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
 from deepinfomax.progress import Say, after, counted, silent
 
 # "paper": batches of 10000, Adam 1e-4, times 0.1 at 500 and 750. The authors' framework counts epochs, 5 batches each.
@@ -87,8 +87,7 @@ def ndm(
         raise UserError(f"y {tuple(y.shape)} and held_out {tuple(held_out.shape)} must be (N, D) with the same D")
     if y.shape[1] < 2:
         raise UserError("y has a single unit, which depends on no other: ndm needs at least 2")
-    if len(y) < 100 or len(held_out) < 50:
-        raise UserError(f"ndm needs 100 training and 50 held-out rows or more, not {len(y)} and {len(held_out)}")
+    check_counts("ndm", "ndm", len(y), len(held_out))
     check_finite(y, "y")
     check_finite(held_out, "held_out")
     if sigmoid:

@@ -15,13 +15,15 @@ from deepinfomax.errors import UserError
 from deepinfomax.recipes import Scale
 
 __all__ = [
+    "LEAST",
     "Few",
     "Scale",
     "Standardiser",
+    "check_attributes",
+    "check_counts",
     "check_folds",
     "check_labels",
     "check_scale",
-    "check_seed",
     "choose",
     "few_in_name",
     "few_per_class",
@@ -31,6 +33,15 @@ __all__ = [
     "spread",
     "standardised",
 ]
+
+#: The fewest training and test images that a measure can say anything of.
+LEAST = {
+    "mine": (100, 50),
+    "ndm": (100, 50),
+    "rank": (0, 3),
+    "reconstruction": (2, 1),
+    "svm": (10, 1),
+}
 
 
 @contextmanager
@@ -47,13 +58,6 @@ def check_scale(scale: str) -> Scale:
     if scale not in ("smoke", "cpu", "paper"):
         raise UserError(f"unknown scale {scale!r}; choose smoke, cpu or paper")
     return scale  # type: ignore[return-value]
-
-
-def check_seed(seed: int) -> int:
-    """The seed as a plain int; what numpy and torch take, with room for the seeds after it."""
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed!r}")
-    return int(seed)
 
 
 def choose(settings: dict[Scale, dict[str, Any]], scale: Scale) -> dict[str, Any]:
@@ -128,6 +132,30 @@ def check_labels(train: np.ndarray, test: np.ndarray) -> tuple[Tensor, Tensor, i
     numbers = np.searchsorted(classes, test).clip(max=len(classes) - 1)
     known = np.where(classes[numbers] == test, numbers, -1)
     return torch.from_numpy(np.searchsorted(classes, train)), torch.from_numpy(known), len(classes)
+
+
+def check_attributes(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Labels (N, K), (T, K) of yes and no -> (K,) bool: which attributes vary in both sets, and so can be measured.
+
+    Raises:
+        UserError: labels that are not such, or no attribute that varies in both sets.
+    """
+    for labels in (train, test):
+        if np.ndim(labels) != 2 or not np.isin(labels, (0, 1)).all():
+            raise UserError(f"attributes needs labels (N, K) of 0 and 1, not of shape {np.shape(labels)}")
+    if train.shape[1] != test.shape[1]:
+        raise UserError(f"{train.shape[1]} attributes in training and {test.shape[1]} in test")
+    varies = np.logical_and(*(labels.min(0) < labels.max(0) for labels in (train, test)))
+    if not varies.any():
+        raise UserError("every attribute is the same for all training or for all test images: nothing to measure")
+    return varies
+
+
+def check_counts(name: str, measure: str, train: int, test: int) -> None:
+    """Raises UserError where `measure`, asked for as `name`, has fewer images than `LEAST`."""
+    for which, least, count in zip(("training", "test"), LEAST.get(measure, (0, 0)), (train, test), strict=True):
+        if count < least:
+            raise UserError(f"{name} needs {least} {which} images or more, not {count:,}")
 
 
 def few_per_class(labels: np.ndarray | Tensor, count: int, seed: int) -> Tensor:

@@ -10,9 +10,8 @@ from torch.nn.functional import normalize
 
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
-from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf, embed
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_scale, sample, seeded
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_scale, sample, seeded
 from deepinfomax.features import effective_rank
 from deepinfomax.progress import Say, silent
 
@@ -49,8 +48,7 @@ def describe(vectors: Tensor) -> dict[str, Any]:
         units: D.
         collapsed: whether the effective rank is below 2, where it could be above, or the mean cosine above 0.999.
     """
-    if len(vectors) < 3:
-        raise UserError(f"rank needs 3 images or more, not {len(vectors)}")
+    check_counts("rank", "rank", 0, len(vectors))
     unit = normalize(vectors.double())
     count = len(unit)
     # Σ over pairs of u·v is what the squared length of the sum holds beyond the N squares.

@@ -17,7 +17,7 @@ from deepinfomax.data.images import ImageSet, denormalise, normalise
 from deepinfomax.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf
-from deepinfomax.evaluation.protocol import Scale, Standardiser, choose, seeded
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
 from deepinfomax.progress import Say, counted, silent
 
 #: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64; how many epochs
@@ -108,8 +108,7 @@ def measure(
         raise UserError(
             f"reconstruction needs images with sides above {KERNEL} pixels, not {'x'.join(map(str, shape))}"
         )
-    if len(train) < 2:
-        raise UserError("one training image is not enough to train a decoder")
+    check_counts("reconstruction", "reconstruction", len(train), len(test))
     if settings["images"] is not None:
         test = test.take(np.random.default_rng(seed).permutation(len(test))[: settings["images"]])
     y_of = y_of or YOf(encoder, device)

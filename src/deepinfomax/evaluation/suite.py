@@ -22,18 +22,21 @@ from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, r
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.probes import few_labels
 from deepinfomax.evaluation.protocol import (
+    LEAST,
     Few,
     Scale,
+    check_attributes,
+    check_counts,
     check_folds,
     check_labels,
     check_scale,
-    check_seed,
     few_in_name,
     seeded,
 )
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import Say, shown
+from deepinfomax.seeds import check_seed
 
 #: Measures of features (N, units) with labels, at each level and of pixels: name -> module and function.
 PROBES = {
@@ -57,14 +60,6 @@ WHOLES = {
 }
 #: What a split column calls the two sets, in any case.
 TRAIN_WORDS, TEST_WORDS = ("train", "training"), ("test", "testing")
-#: The fewest training and test images of a measure, which each checks for itself, but late.
-LEAST = {
-    "mine": (100, 50),
-    "ndm": (100, 50),
-    "rank": (0, 3),
-    "reconstruction": (2, 1),
-    "svm": (10, 1),
-}
 NEED_LABELS = (*PROBES, "semi_supervised")
 MEASURES = (*PROBES, *WHOLES)
 
@@ -126,9 +121,12 @@ def evaluate(
     _check_folds(measures, folds, train.labels)
     _check_pixels(train, test, measures)
     used = [_used(images) for images in (train, test)]
-    _check_counts(measures, *(len(labels) for labels in used))
+    for name in measures:
+        check_counts(name, few_in_name(name)[0], *(len(labels) for labels in used))
     if train.labels is not None and test.labels is not None:
         _check_classes([*measures, *controls], used[0], used[1], seed, folds)
+        if "attributes" in measures:
+            check_attributes(*used)
     head = {
         "data": {"train": describe(train), "test": describe(test)},
         "encoder": {"fingerprint": fingerprint(encoder)[:16]},
@@ -227,13 +225,16 @@ def evaluate_embeddings(
             f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing"
             + (f"; {others}" if others else "")
         )
-    _check_counts(measures, len(train_rows), len(test_rows))
+    for name in measures:
+        check_counts(name, few_in_name(name)[0], len(train_rows), len(test_rows))
     vectors = torch.from_numpy(found.vectors)
     flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if labels is not None and flat is not None:
         if "attributes" in measures and labels.ndim == 1:
             raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
         _check_classes(measures, flat[train_rows], flat[test_rows], seed)
+        if "attributes" in measures:
+            check_attributes(labels[train_rows], labels[test_rows])
     data = {"name": name, "units": vectors.shape[1], "split": how}
     data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
@@ -571,15 +572,6 @@ def _used(images: ImageSet) -> np.ndarray:
     return images.labels[images.labels != -1]
 
 
-def _check_counts(measures: Sequence[str], train: int, test: int) -> None:
-    for name in measures:
-        for which, least, count in zip(
-            ("training", "test"), LEAST.get(few_in_name(name)[0], ()), (train, test), strict=False
-        ):
-            if count < least:
-                raise UserError(f"{name} needs {least} {which} images or more, not {count:,}")
-
-
 def _check_classes(
     names: Sequence[str], train: np.ndarray, test: np.ndarray, seed: int, folds: Sequence[np.ndarray] = ()
 ) -> None:
@@ -591,7 +583,7 @@ def _check_classes(
         check_labels(train, test)
         if few is None:
             continue
-        least, _ = LEAST.get(base, (2, 1))
+        least = max(2, LEAST.get(base, (2, 1))[0])
         for part in few.parts(train, draws=1, seed=seed, folds=folds)[0]:
             seen = train[part.numpy()]
             if len(seen) < least:

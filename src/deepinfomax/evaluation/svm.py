@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.probes import FEW_WEIGHT_DECAY, LEAST_HELD_OUT
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_labels, choose, standardised
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_labels, choose, standardised
 from deepinfomax.progress import Say, after, silent
 
 #: Candidates for λ = 1 / (C·N), chosen on the tenth that the first fit leaves out; iterations of one fit.
@@ -51,8 +50,7 @@ def svm(
     began = time.perf_counter()
     settings = choose(SVM, scale)
     y, y_test, classes = check_labels(train_labels, test_labels)
-    if len(train) < 10:
-        raise UserError(f"svm needs 10 training images or more, not {len(train)}")
+    check_counts("svm", "svm", len(train), len(test))
     x, x_test, constant = standardised(train, test, standardiser)
     x, y, x_test, y_test = (t.to(device) for t in (x, y, x_test, y_test))
     left_out = len(x) // 10

@@ -56,11 +56,17 @@ def weights(result: Result) -> Figure:
             mean = row["measured"][column]["mean"]
             values[gammas.index(gamma), alphas.index(alpha), betas.index(beta)] = np.nan if mean is None else mean
         for i, gamma in enumerate(gammas):
-            _heat_map(panels[i][j], values[i], alphas, betas, float(np.nanmin(values)), float(np.nanmax(values)))
+            _heat_map(panels[i][j], values[i], alphas, betas, *_range(values))
             if i == 0:
                 panels[i][j].set_title(column.replace(".", ", "), fontsize=9)
             panels[i][j].set_ylabel(f"γ {gamma:g}\nα" if j == 0 else "α")
     return figure
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """The least and the largest finite value; both 0 where there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def _heat_map(axes: Axes, values: np.ndarray, alphas: list[float], betas: list[float], low: float, high: float) -> None:

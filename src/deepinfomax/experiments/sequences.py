@@ -110,7 +110,8 @@ def compare(
     untrained = random_encoder(lambda: encoders.build(name, training.shape, **arguments), training, seed=seed)
     trained = train(settings, views, out, resume=(Path(out) / CONFIG).is_file(), quiet=True, device="cpu")
     flat, flat_test = (s.images.reshape(len(s), -1) for s in (training, test))
-    components = PCA(min(64, *flat.shape), random_state=seed).fit(flat)  # as many as y has units, where there are
+    units = min(64, *flat.shape)  # as many as y has, where there are
+    components = PCA(units, random_state=seed % 2**32).fit(flat)
     return {
         "raw": accuracies(flat, flat_test, training, test),
         "raw_pca": accuracies(components.transform(flat), components.transform(flat_test), training, test),

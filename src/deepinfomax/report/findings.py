@@ -47,8 +47,40 @@ QUANTITIES = {
             ("dead_units", "Dead units", "", "lower", "units that are the same for every image"),
         ),
     ),
-    "mine": ("MINE", (("nats", "I(x; y)", "nats", "higher", "what y tells of the image, as a network estimates it"),)),
-    "ndm": ("NDM", (("nats", "Dependence of units", "nats", "lower", "0: the units of y are independent"),)),
+    "mine": (
+        "MINE",
+        (
+            ("nats", "I(x; y)", "nats", "higher", "what y tells of the image, as a network estimates it"),
+            ("lower_bound_nats", "Lower bound", "nats", "higher", "at most that, and below the truth in expectation"),
+            ("cap", "Cap", "nats", "", "log of the test images in a block, which vouch for no more"),
+        ),
+    ),
+    "ndm": (
+        "NDM",
+        (
+            ("nats", "Dependence of units", "nats", "lower", "0: the units of y are independent"),
+            ("lower_bound_nats", "Lower bound", "nats", "lower", "below the truth in expectation"),
+            ("gaussian_nats", "Gaussian control", "nats", "lower", "of a Gaussian with the correlations of y"),
+            (
+                "nats_sigmoid",
+                "After a sigmoid",
+                "nats",
+                "lower",
+                "the same quantity, as a critic sees it there",
+            ),
+            ("lower_bound_nats_sigmoid", "Lower bound after a sigmoid", "nats", "lower", ""),
+            ("gaussian_nats_sigmoid", "Gaussian control after a sigmoid", "nats", "lower", ""),
+            ("cap", "Cap", "nats", "", "log of the held-out images, which vouch for no more"),
+        ),
+    ),
+    # beside the accuracy of `ACCURACIES`
+    "attributes": (
+        "Attributes",
+        (
+            ("mean_average_precision", "Mean average precision", "", "higher", "mean over attributes"),
+            ("balanced_cross_entropy", "Balanced cross-entropy", "nats", "lower", "0.69: guessing"),
+        ),
+    ),
 }
 MEASURES = ("mlp", "linear", "knn", "svm", "semi_supervised", "reconstruction", "mine", "ndm", "rank")
 CONTROLS = {
@@ -56,6 +88,12 @@ CONTROLS = {
     "pixels": "raw pixels",
     "pixels_pca": "PCA of pixels",
     "supervised": "supervised",
+}
+#: figures with a standard error of their own
+_ERRORS = {
+    "nats": "standard_error",
+    "nats_sigmoid": "standard_error_sigmoid",
+    "lower_bound_nats": "lower_bound_standard_error",
 }
 #: A supervised network is what labels can give, not a control to beat.
 RIVALS = ("random_encoder", "pixels", "pixels_pca")
@@ -342,10 +380,10 @@ class Quantity:
 
 
 def quantities(run: Run) -> list[Quantity]:
-    """Every other figure of the evaluation."""
+    """The figures of the evaluation that are no scores, and those that stand beside a score."""
     found = []
     for measure, entry in table(run.evaluation, "measures").items():
-        if _cells(entry):
+        if _cells(entry) and measure not in QUANTITIES:
             continue
         title, known = QUANTITIES.get(measure, (measure.replace("_", " "), ()))
         about = {key: (name, unit, better, says) for key, name, unit, better, says in known}
@@ -374,14 +412,14 @@ def quantities(run: Run) -> list[Quantity]:
 
 def _figure(tree: Any, path: tuple[str, ...]) -> Cell | None:
     value = number(at(tree, *path))
-    error = number(at(tree, *path[:-1], "standard_error")) if path[-1] == "nats" else None
+    error = number(at(tree, *path[:-1], _ERRORS[path[-1]])) if path[-1] in _ERRORS else None
     return None if value is None else Cell(value, error)
 
 
 def _warning(around: Any, key: str) -> str:
     if key == "effective_rank" and at(around, "collapsed") is True:
         return "y has collapsed: it is nearly the same for every image"
-    warned = at(around, "warning") if key == "nats" else None
+    warned = at(around, key.replace("nats", "warning")) if key in ("nats", "nats_sigmoid") else None
     return warned if isinstance(warned, str) else ""
 
 

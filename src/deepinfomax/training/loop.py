@@ -328,7 +328,7 @@ def _learning_rate(optimizers: dict[str, torch.optim.Optimizer], config: Config,
 
 
 def _step_seed(seed: int, step: int, process: int) -> int:
-    return (seed * 2_000_003 + step) * 4_099 + process
+    return ((seed * 2_000_003 + step) * 4_099 + process) % 2**64  # all that torch takes
 
 
 def _restore(

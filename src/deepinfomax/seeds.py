@@ -1,0 +1,22 @@
+"""Seeds that every generator behind the library takes."""
+
+import operator
+
+from deepinfomax.errors import UserError
+
+LAST_SEED = 2**63 - 1
+
+
+def check_seed(seed: int) -> int:
+    """The seed as a plain int; numpy and torch take it, with room for the seeds after it.
+
+    Raises:
+        UserError: no whole number, negative, or above `LAST_SEED`.
+    """
+    try:
+        whole = operator.index(seed)
+    except TypeError:
+        whole = -1
+    if not 0 <= whole <= LAST_SEED:
+        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed!r}")
+    return whole
