@@ -110,5 +110,5 @@ def test_critic_takes_signals_of_any_rank(shape):
 
 
 def test_too_few_images():
-    with pytest.raises(UserError, match="100 training and 50 test images"):
+    with pytest.raises(UserError, match="mine needs 100 training images or more, not 60"):
         mine.measure(Encoder(), quarters(60), quarters(60), scale="smoke")

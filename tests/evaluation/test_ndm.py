@@ -72,7 +72,7 @@ def test_repeats_and_seeds():
     [
         (torch.zeros(200, 3), torch.zeros(100, 2), "same D"),
         (torch.zeros(200, 1), torch.zeros(100, 1), "single unit"),
-        (torch.zeros(50, 2), torch.zeros(100, 2), "100 training and 50 held-out"),
+        (torch.zeros(50, 2), torch.zeros(100, 2), "ndm needs 100 training images or more, not 50"),
         (torch.full((200, 2), torch.nan), torch.zeros(100, 2), "not finite"),
     ],
 )

@@ -101,7 +101,7 @@ def test_an_encoder_that_ignores_the_image_has_collapsed_and_aligns() -> None:
 
 
 def test_too_few_images() -> None:
-    with pytest.raises(UserError, match="3 images or more, not 2"):
+    with pytest.raises(UserError, match="3 test images or more, not 2"):
         describe(torch.randn(2, 4))
 
 
