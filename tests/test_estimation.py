@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
-from deepinfomax import ksg, label_information, readouts
+from deepinfomax import estimation, ksg, label_information, readouts
 from deepinfomax.errors import UserError
 from deepinfomax.estimation import (
     ESTIMATORS,
@@ -540,6 +540,7 @@ def test_nwj_warns_where_its_variance_is_large():
 
 
 GOOD = np.random.default_rng(0).standard_normal((100, 2))
+MANY = np.arange(60_000.0)
 MISTAKES = {
     "100 rows but y has 90": (GOOD, GOOD[:90], {}),
     "missing or infinite values, the first in row 3, column 1": (
@@ -589,6 +590,19 @@ MISTAKES = {
     "unknown critic \\['joint'\\]": (GOOD, GOOD, {"critic": ["joint"]}),
     "validation \\(nan\\)": (GOOD, GOOD, {"validation": math.nan}),
     "tau must be above 0": (GOOD, GOOD, {"estimator": "smile", "tau": 0.0}),
+    "x has 1 masked values: drop": (np.ma.masked_array(GOOD, mask=GOOD.max() == GOOD), GOOD, {}),
+    "y holds nan among its words, first in row 1": (GOOD, ["ash", math.nan] * 50, {}),
+    "x cannot be read as an array: ": (torch.eye(100).to_sparse(), GOOD, {}),
+    "y cannot be read as an array: ": (GOOD, [torch.ones(2, requires_grad=True)] * 100, {}),
+    "all pairs of a batch of 60,000 need 13 GiB: make batch_size 32,768": (MANY, MANY, {"batch_size": 60_000}),
+    "all pairs of a batch of 9,000 need 77 GiB: ": (MANY, MANY, {"batch_size": 9000, "critic": "joint"}),
+    "y has 12,000 different labels in 100,000 rows, .* 4 GiB: merge": (
+        np.arange(100_000.0),
+        np.arange(100_000) % 12_000,
+        {},
+    ),
+    "column 0 of x, from 1e\\+09 to 1e\\+09, is more than float32": (GOOD + 1e9, GOOD, {"transform": "none"}),
+    "there is no device 'meta' here": (GOOD, GOOD, {"device": "meta"}),
 }
 
 
@@ -614,3 +628,117 @@ def test_files(tmp_path):
     for name, message in (("objects.npy", "no array"), ("several.npz", "several arrays"), ("empty.npy", "no array")):
         with pytest.raises(UserError, match=message):
             estimate_mi_files(tmp_path / name, tmp_path / "y.npy")
+
+
+# --------------------------------------------------------------------------------------------- what looks like data
+
+
+@pytest.mark.parametrize("name", ["infonce", "ksg"])
+def test_copies_of_pairs_are_told(name):
+    """Independent numbers, every pair five times: what is held out has been trained on, or is its own neighbour."""
+    rng = np.random.default_rng(0)
+    x, y = (np.repeat(rng.standard_normal((200, 4)), 5, 0) for _ in range(2))
+    result = estimate_mi(x, y, name, **FAST)
+    assert result.warning.startswith("800 of 1,000 pairs repeat another exactly")
+    assert not result.lower_bound
+
+
+def test_copies_of_labelled_rows_are_told():
+    rng = np.random.default_rng(0)
+    x, label = rng.standard_normal((300, 3)), rng.integers(0, 3, 300)
+    assert "repeat another" in estimate_mi(np.repeat(x, 3, 0), np.repeat(label, 3), "ksg").warning
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_rounded_measurements_are_no_copies(digits):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(2000)
+    y = x + 0.3 * rng.standard_normal(2000)
+    result = estimate_mi(x.round(digits), y.round(digits), "ksg")
+    assert result.warning is None
+    assert result.nats == pytest.approx(0.5 * math.log(1 + 1 / 0.09), abs=0.08)
+    assert estimate_mi(x.round(digits), (y > 0).astype(int), "ksg").warning is None
+
+
+@pytest.mark.parametrize("transform", ["standard", "rank"])
+def test_rare_indicators_are_no_long_tails(transform):
+    """A column that is 1 in a 200th of the rows lies 14 standard deviations out, one in a 1000th 31."""
+    rng = np.random.default_rng(0)
+    label = np.concatenate([rng.integers(0, 100, 1990), np.full(10, 100)])
+    rows = np.eye(101)[label][:, 1:]
+    y = (label % 4)[:, None] + 0.1 * rng.standard_normal((2000, 1))
+    result = estimate_mi(rows[:, rows.sum(0) > 2], y, transform=transform, **FAST)
+    assert "long tails" not in (result.warning or "")
+    assert result.nats > 0.9
+
+
+@pytest.mark.parametrize("name", ["infonce", "ksg"])
+@pytest.mark.parametrize("transform", ["standard", "rank", "asinh"])
+@pytest.mark.parametrize(("scale", "offset"), [(1e-4, 1e9), (1e-200, 0.0), (1e200, 0.0), (-3.0, 1e7)])
+def test_neither_unit_nor_origin_matters(name, transform, scale, offset):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(600)
+    y = x + 0.3 * rng.standard_normal(600)
+    settings = FAST | {"steps": 100, "transform": transform}
+    plain = estimate_mi(x, y, name, **settings).nats
+    assert plain > 0.7
+    assert estimate_mi(scale * x + offset, y, name, **settings).nats == pytest.approx(plain, abs=0.1)
+
+
+def test_ties_are_broken_below_the_scale_of_the_data():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(600)
+    y = x + 0.3 * rng.standard_normal(600)
+    plain = estimate_mi(x, y, "ksg", transform="none").nats
+    for scale, offset in ((1e-11, 0.0), (1.0, 1e8)):
+        moved = estimate_mi(scale * x + offset, scale * y, "ksg", transform="none").nats
+        assert moved == pytest.approx(plain, abs=0.05)
+
+
+@pytest.mark.parametrize(("mi", "n"), [(4.0, 500), (4.0, 2000), (3.0, 500)])
+def test_ksg_says_when_it_still_rises(mi, n):
+    result = estimate_mi(*gaussians(mi, 3, n), "ksg")
+    assert result.nats < mi - 0.4
+    assert "still rises with their number" in result.warning
+
+
+@pytest.mark.parametrize(("mi", "dims", "n"), [(1.0, 1, 500), (2.0, 1, 500), (0.5, 3, 2000)])
+def test_ksg_says_nothing_where_it_is_right(mi, dims, n):
+    result = estimate_mi(*gaussians(mi, dims, n), "ksg")
+    assert result.nats == pytest.approx(mi, abs=0.2)
+    assert result.warning is None
+
+
+def test_more_pairs_never_lower_the_cap_below_that_of_a_block(monkeypatch):
+    monkeypatch.setattr(estimation, "BLOCK", 64)
+    caps = {n: estimate_mi(*gaussians(1.0, 2, n), **FAST | {"steps": 3}) for n in (300, 320, 325, 600, 645)}
+    assert [round(math.exp(e.cap)) for e in caps.values()] == [60, 64, 65, 120, 64]
+    assert [e.n_test for e in caps.values()] == [60, 64, 65, 120, 129]
+
+
+def test_numpy_integers_are_integers():
+    result = estimate_mi(GOOD, GOOD + 1, "ksg", seed=np.int64(3))
+    json.dumps(result.to_dict(), allow_nan=False)
+    result = estimate_mi(GOOD, GOOD + 1, **FAST | {"steps": np.int64(2)}, repeats=np.int64(2))
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_files_that_are_broken_or_none(tmp_path):
+    good = tmp_path / "x.npy"
+    np.save(good, GOOD)
+    np.savez(tmp_path / "one.npz", GOOD)
+    assert estimation._read(tmp_path / "one.npz").shape == GOOD.shape
+    np.savez(tmp_path / "cut.npz", GOOD)
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    header = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (%s), }"
+    (tmp_path / "huge.npy").write_bytes((header % b"10**30,").ljust(127) + b"\n")
+    (tmp_path / "vast.npy").write_bytes((header % b"99999999999999,").ljust(127) + b"\n")
+    (tmp_path / "garbled.npy").write_bytes((header % b"((((").ljust(127) + b"\n")
+    torch.save({"a": torch.ones(2)}, tmp_path / "weights.pt")
+    for name in ("cut.npz", "huge.npy", "vast.npy", "garbled.npy", "weights.pt"):
+        with pytest.raises(UserError, match=rf"{name} is no array of numbers; write it with numpy\.save") as error:
+            estimate_mi_files(good, tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="is a folder"):
+        estimate_mi_files(good, tmp_path)

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TEST_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e '.[test]' && .venv/bin/python -m pytest"
+TEST_COMMAND = " && ".join(
+    (
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -q -c constraints.txt -e '.[test]'",
+        ".venv/bin/python -m pytest -n auto",
+    )
 )
 
 

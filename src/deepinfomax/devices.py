@@ -21,7 +21,9 @@ def choose_device(name: str | None = None) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        if device.type == "meta":
+            raise NotImplementedError  # knows shapes and no numbers
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError):
         best = choose_device()
         raise UserError(f"there is no device {name!r} here; leave --device out for the best there is, {best}") from None
     return device

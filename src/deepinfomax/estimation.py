@@ -16,6 +16,7 @@ estimator could not go, and a warning wherever the number should not be believed
 | smile | JSD | DV with clipped normaliser | no | about log n_test |
 | ksg | - | nearest neighbours | no | digamma(n) - digamma(k), hard |
 
+n_test are the held-out pairs, or those of a block where they are read in several (see `BLOCK`).
 "Yes" means: in expectation over held-out pairs the number does not exceed the mutual information, whatever the critic.
 The plain DV value of a sample lacks that property, because the log of a mean is too low on average; hence the tangent
 (see `readouts`). The caps that are not hard are a caution: no distribution-free lower bound from n samples can exceed
@@ -27,6 +28,8 @@ import copy
 import dataclasses
 import math
 import time
+import tokenize
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +53,8 @@ from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_p
 Transform = Literal["standard", "rank", "asinh", "none"]
 CRITICS: dict[str, type[nn.Module]] = {"separable": SeparableCritic, "joint": JointCritic}
 
-#: Held-out pairs are read in blocks of at most this many, each with all its n(n - 1) combinations as negatives.
+#: Held-out pairs are read in as many equal blocks of at least this many as they give, so of less than twice as many;
+#: each with all its n(n - 1) combinations as negatives.
 BLOCK = 2048
 #: Pairs of the validation part that decide when to stop.
 STOPPING_PAIRS = 512
@@ -61,6 +65,10 @@ ROWS_PER_LABEL = 5
 FEWEST_STEPS = 40
 #: Standard deviations beyond which a value is no longer one of a distribution that a network can handle as it is.
 LONG_TAIL = 20
+#: Numbers of one tensor, of one-hot labels or of the scores of a batch, above which nothing is begun: 4 GiB.
+MOST_NUMBERS = 2**30
+#: The share of pairs that repeat another, exactly, above which they are no coincidence.
+REPEATS = 0.01
 
 
 @dataclass(frozen=True)
@@ -173,16 +181,20 @@ def estimate_mi(
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
     _check_whole(steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats)
     _check_numbers(lr=lr, tau=tau, validation=validation, test=test)
-    seed = check_seed(seed)
+    seed, repeats = check_seed(seed), int(repeats)
     on = choose_device(device)
     sides = (_side(x, "x"), _side(y, "y"))
     _check_lengths(len(sides[0]), len(sides[1]))
     for side, letter in zip(sides, "xy", strict=True):
         _check_labels(side, letter)
     if name == "ksg":
-        return _nearest_neighbours(*sides, transform, neighbours, seed, started)
+        found = _nearest_neighbours(*sides, transform, neighbours, seed, started)
+        return _warned(found, _repeated(sides))
     _check_settings(steps, batch_size, validation, test, repeats)
     _check_training(lr, hidden, patience, tau)
+    _check_memory(sides, batch_size, hidden[0] if critic == "joint" else 1)
+    if transform == "none":
+        _check_resolution(sides)
     chosen = ESTIMATORS[name]
     if name == "smile":
         chosen = dataclasses.replace(chosen, read=partial(readouts.smile, tau=tau))
@@ -191,7 +203,7 @@ def estimate_mi(
         generator = torch.Generator().manual_seed(one_seed)
         parts = _split(len(sides[0]), validation, test, generator)
         numbers = [_prepare(side, parts.train, transform, on) for side in sides]
-        farthest = max(farthest, *(float(side.abs().max()) for side in numbers))
+        farthest = max(farthest, *map(_farthest, numbers))
         train, stop, held_out = ([side[part] for side in numbers] for part in parts)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(one_seed)
@@ -212,10 +224,16 @@ def estimate_mi(
     seeds = tuple(range(seed, seed + repeats))
     advice = Advice.of(name, transform)
     estimate = summarise(name, critic, chosen, results, seeds, len(train[0]), started, advice, ceiling=_ceiling(sides))
-    if transform != "standard" or farthest <= LONG_TAIL:
-        return estimate
-    tails = f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
-    return dataclasses.replace(estimate, warning="; ".join(filter(None, (tails, estimate.warning))))
+    if transform == "standard" and farthest > LONG_TAIL:
+        estimate = _warned(estimate, f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'")
+    if repeated := _repeated(sides):  # what is held out has been seen, and nothing bounds the value
+        estimate = dataclasses.replace(_warned(estimate, repeated), lower_bound=False)
+    return estimate
+
+
+def _warned(estimate: MIEstimate, reason: str) -> MIEstimate:
+    """The estimate with one more reason, before the others; as it is for none."""
+    return dataclasses.replace(estimate, warning="; ".join(filter(None, (reason, estimate.warning))) or None)
 
 
 def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None, **settings: Any) -> dict[str, Any]:
@@ -232,14 +250,24 @@ def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None
 
 def _read(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise UserError(f"{path} does not exist; write it with numpy.save")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {what}; write a file with numpy.save")
+    no_array = f"{path} is no array of numbers; write it with numpy.save('{path.stem}.npy', array)"
+    # What numpy raises depends on how a file is broken: a garbled header is parsed, an impossible shape allocated.
+    broken = (ValueError, EOFError, OSError, SyntaxError, MemoryError, tokenize.TokenError, zipfile.BadZipFile)
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        raise UserError(f"{path} is no array of numbers; write it with numpy.save('{path.stem}.npy', array)") from None
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path} holds several arrays ({', '.join(array)}); save the one you mean with numpy.save")
-    return array
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found
+            arrays = {name: found[name] for name in found.files}
+    except broken:
+        raise UserError(no_array) from None
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):  # a zip of something else
+        raise UserError(no_array)
+    if len(arrays) > 1:
+        raise UserError(f"{path} holds several arrays ({', '.join(arrays)}); save the one you mean with numpy.save")
+    return next(iter(arrays.values()))
 
 
 # ---------------------------------------------------------------------------------------------- training a critic
@@ -406,7 +434,7 @@ def read_critic(
     at = None
     if estimator.touch is not None:
         at = float(estimator.touch(_scores(critic, [side[:BLOCK] for side in stop])))
-    blocks = math.ceil(len(held_out[0]) / BLOCK)
+    blocks = max(1, len(held_out[0]) // BLOCK)
     values, effective = [], []
     for block in zip(*(side.tensor_split(blocks) for side in held_out), strict=True):
         scores = _scores(critic, list(block))
@@ -473,9 +501,11 @@ def summarise(
     if not math.isfinite(nats):
         reasons.append(_with("the value is not finite", advice.finite))
     if hard and nats > 0.7 * cap and cap < ceiling:
-        reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: give more pairs")
+        # Beyond a block more pairs make it no larger.
+        remedy = "give more pairs" if readings[0].n_test < BLOCK else "see what dv or smile say"
+        reasons.append(f"close to its cap of {cap:.2f} nats, so the truth may be far higher: {remedy}")
     if not hard and nats > cap:
-        reasons.append(f"above log n_test = {cap:.2f} nats, more than so many held-out pairs can vouch for")
+        reasons.append(f"above {cap:.2f} nats, the log of the held-out pairs read at once, which vouch for no more")
     if nats > ceiling + 2 * error:
         reasons.append(f"above the labels' entropy of {ceiling:.2f} nats, which no mutual information exceeds")
     if error > 0.1 * max(1.0, abs(nats)):
@@ -533,7 +563,8 @@ def _nearest_neighbours(
     subsets = 10
     if not 1 <= k < n // subsets:
         raise UserError(f"{k} neighbours need more than {subsets * k} pairs, and at least 1 neighbour; you gave {n}")
-    rng = np.random.default_rng(seed)
+    # A stream of its own: data that a user drew by default_rng(seed) would meet themselves in the noise, and depend.
+    rng = np.random.default_rng([seed, n, subsets])
     sides = [side if _is_label(side) else _spread(_transform(side, slice(None), transform), rng) for side in (x, y)]
     counted = _is_label(x) and _is_label(y)
 
@@ -549,7 +580,7 @@ def _nearest_neighbours(
         error = label_information.standard_error(*sides)
     else:  # disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019)
         values = np.array([value(part) for part in np.array_split(rng.permutation(n), subsets)])
-        known = np.isfinite(values).all()  # a subset may hold no rare label twice
+        known = bool(np.isfinite(values).all())  # a subset may hold no rare label twice
         error = float(np.std(values, ddof=1)) / math.sqrt(subsets) if known else math.inf
     nats, cap, ceiling = value(slice(None)), math.inf if counted else ksg.cap(n, k), _ceiling(sides)
     units = sum(1 if _is_label(side) else side.shape[1] for side in sides)
@@ -563,6 +594,11 @@ def _nearest_neighbours(
                 f"labels this rare read {chance:.2f} nats even when shuffled, where the truth is 0: "
                 "give more pairs or merge labels"
             )
+    elif known and nats - values.mean() > max(0.2, 0.2 * abs(nats)):
+        reasons.append(
+            f"a tenth of the pairs reads {values.mean():.2f} nats, so the value still rises with their number: give "
+            "more pairs or train a critic"
+        )
     if units > 6:
         reasons.append(f"{units} dimensions: nearest neighbours fall far below the truth in so many; train a critic")
     if error == math.inf:
@@ -586,7 +622,8 @@ def _nearest_neighbours(
 
 def _spread(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Ties (rounded measurements) apart, by noise far below any difference that matters, as scikit-learn does."""
-    return side + 1e-10 * np.maximum(1, np.abs(side).mean(0)) * rng.standard_normal(side.shape)
+    centred = side - np.median(side, axis=0)
+    return centred + 1e-10 * np.abs(centred).mean(0) * rng.standard_normal(side.shape)
 
 
 # --------------------------------------------------------------------------------------------- what the user gives
@@ -594,15 +631,22 @@ def _spread(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _side(values: Any, name: str) -> np.ndarray:
     """(n, D) float64, or (n,) int64 for labels; raises UserError for what cannot be used."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy knows no bfloat16
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise UserError(f"{name} has {np.ma.getmaskarray(values).sum()} masked values: drop those rows")
     try:
+        if isinstance(values, Tensor):
+            values = values.detach().cpu()
+            values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy knows no bfloat16
         array = np.asarray(values)
     except ValueError:
         raise UserError(f"{name} is no array: its rows differ in length") from None
+    except (TypeError, RuntimeError) as error:  # a sparse tensor, a list of tensors that need gradients
+        reason = str(error).partition(". ")[0].splitlines()[0]
+        raise UserError(f"{name} cannot be read as an array: {reason}") from None
+    if array.ndim == 1 and array.dtype.kind in "US" and isinstance(values, list | tuple):
+        array = np.array(values, dtype=object)  # else a missing value would be the word "nan"
     if array.dtype == object and array.ndim == 1:  # a column of a data frame
-        words = [isinstance(value, str) for value in array]
+        words = [isinstance(value, str | bytes) for value in array]
         if any(words) and not all(words):
             row = words.index(False)
             raise UserError(f"{name} holds {array[row]!r} among its words, first in row {row}: drop those rows")
@@ -660,6 +704,69 @@ def _check_labels(side: np.ndarray, name: str) -> None:
         )
 
 
+def _check_memory(sides: tuple[np.ndarray, ...], batch_size: int, units: int) -> None:
+    """Refuses what no memory holds: one-hot labels, or the scores of a batch with `units` numbers for each pair."""
+    for side, name in zip(sides, "xy", strict=True):
+        if _is_label(side) and len(side) * (int(side.max()) + 1) > MOST_NUMBERS:
+            raise UserError(
+                f"{name} has {side.max() + 1:,} different labels in {len(side):,} rows, which as one-hot rows are "
+                f"{len(side) * (int(side.max()) + 1) * 4 / 2**30:.0f} GiB: merge rare labels, or use ksg"
+            )
+    batch = min(batch_size, len(sides[0]))
+    if batch**2 * units > MOST_NUMBERS:
+        most, gib = math.isqrt(MOST_NUMBERS // units), batch**2 * units * 4 / 2**30
+        raise UserError(f"all pairs of a batch of {batch:,} need {gib:.0f} GiB: make batch_size {most:,} at most")
+
+
+def _check_resolution(sides: tuple[np.ndarray, ...]) -> None:
+    """Columns as they are must survive float32, in which critics compute."""
+    for side, name in zip(sides, "xy", strict=True):
+        if _is_label(side):
+            continue
+        largest = np.abs(side).max(0)
+        with np.errstate(over="ignore"):
+            lost = (np.ptp(side, axis=0) < 1e-5 * largest) | (largest > 1e30) | (largest < 1e-30)
+        if lost.any():
+            column = int(lost.argmax())
+            raise UserError(
+                f"column {column} of {name}, from {side[:, column].min():.6g} to {side[:, column].max():.6g}, is more "
+                "than float32 can tell apart: use transform='standard'"
+            )
+
+
+def _repeated(sides: tuple[np.ndarray, ...]) -> str:
+    """A warning where pairs are copies of others; "" where none or only so many are as rounding makes by chance.
+
+    Copies stand on both sides of the split, so that held-out pairs have been seen. Rounded values coincide too, but
+    then also when every column is shuffled on its own.
+    """
+    if all(_is_label(side) for side in sides):
+        return ""
+    copies = _copies(sides)
+    if copies <= REPEATS * len(sides[0]):
+        return ""
+    rng = np.random.default_rng(0)
+    by_chance = _copies(tuple(rng.permuted(side, axis=0) for side in sides))
+    if copies <= 10 * by_chance:
+        return ""
+    return (
+        f"{copies:,} of {len(sides[0]):,} pairs repeat another exactly: if they are copies, what is held out has been "
+        "seen in training, and the value is far too high: drop them"
+    )
+
+
+def _copies(sides: tuple[np.ndarray, ...]) -> int:
+    """How many pairs are equal to an earlier one."""
+    rows = zip(*(np.ascontiguousarray(side) for side in sides), strict=True)
+    return len(sides[0]) - len({tuple(hash(part.tobytes()) for part in row) for row in rows})
+
+
+def _farthest(side: Tensor) -> float:
+    """The largest absolute value; of columns with two values only, as an indicator's, it says nothing of tails."""
+    two = ((side == side.amin(0)) | (side == side.amax(0))).all(0)
+    return 0.0 if two.all() else float(side[:, ~two].abs().max())
+
+
 def _check_whole(**settings: Any) -> None:
     for name, value in settings.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool):
@@ -710,7 +817,8 @@ def _split(n: int, validation: float, test: float, generator: torch.Generator) -
 def _prepare(side: np.ndarray, train: Tensor, transform: Transform, device: torch.device) -> Tensor:
     """Numbers transformed by the training pairs' statistics, labels as one-hot rows: (n, D) float32."""
     if _is_label(side):
-        return torch.nn.functional.one_hot(torch.from_numpy(side)).float().to(device)
+        rows = torch.zeros(len(side), int(side.max()) + 1)  # one_hot would take int64 first
+        return rows.scatter_(1, torch.from_numpy(side).unsqueeze(1), 1.0).to(device)
     return torch.from_numpy(_transform(side, train.numpy(), transform)).float().to(device)
 
 
@@ -718,15 +826,30 @@ def _transform(side: np.ndarray, rows: np.ndarray | slice, transform: Transform)
     """Each column transformed; what is fitted is fitted on `rows`."""
     if transform == "none":
         return side
+    side = _in_range(side)
     fitted = side[rows]
     if transform == "rank":
         quantiles = min(1000, len(fitted))
         # Of all rows: by default scikit-learn draws 10,000, by numpy's global state, which no seed of ours reaches.
         ranks = QuantileTransformer(n_quantiles=quantiles, subsample=None, output_distribution="normal")
-        return ranks.fit(fitted).transform(side)
+        ranked = ranks.fit(fitted).transform(side)
+        # Of two values the ranks are the ends of the normal distribution, ten standard deviations apart.
+        two = ((side == side.min(0)) | (side == side.max(0))).all(0)
+        ranked[:, two] = _transform(side[:, two], rows, "standard") if two.any() else 0
+        return ranked
     if transform == "asinh":
         centre = np.median(fitted, axis=0)
         spread = np.median(np.abs(fitted - centre), axis=0)
         squash = FunctionTransformer(lambda z: np.arcsinh((z - centre) / np.where(spread > 0, spread, 1.0)))
         side, fitted = squash.transform(side), squash.transform(fitted)
     return StandardScaler().fit(fitted).transform(side)
+
+
+def _in_range(side: np.ndarray) -> np.ndarray:
+    """Each column about its median, the largest absolute value 1.
+
+    Sums of squares neither overflow nor underflow then, and no column far from zero is taken for a constant.
+    """
+    side = side / np.abs(side).max(0)
+    side = side - np.median(side, axis=0)
+    return side / np.abs(side).max(0)

@@ -120,6 +120,13 @@ def test_the_gaussian_control_is_unbiased_for_few_rows(rows, rho):
     assert math.isnan(gaussian(torch.randn(65, 64)))
 
 
+@pytest.mark.parametrize("units", [3, 20])
+def test_a_unit_that_another_determines_depends_without_end(units):
+    y = torch.randn(500, units, generator=torch.Generator().manual_seed(0))
+    assert gaussian(torch.cat([y, -3 * y[:, :1]], 1)) == math.inf
+    assert gaussian(torch.cat([y, y.sum(1, keepdim=True)], 1)) == math.inf
+
+
 def test_the_standard_error_is_near_the_spread_over_fresh_samples():
     """With the true log-ratio for a critic, so that only the held-out rows differ."""
     units, rho = 6, 0.5

@@ -139,9 +139,12 @@ def gaussian(y: Tensor) -> float:
         return 0.0
     if n <= units + 1:
         return math.nan
+    correlations = torch.corrcoef(moving.T)
+    if torch.linalg.matrix_rank(correlations, hermitian=True) < units:
+        return math.inf
     degrees = torch.arange(n - 1, n - 1 - units, -1, dtype=torch.float64) / 2
     bias = -0.5 * (torch.digamma(degrees) - torch.digamma(degrees[0])).sum()
-    return float(-0.5 * torch.logdet(torch.corrcoef(moving.T)) - bias)
+    return float(-0.5 * torch.logdet(correlations) - bias)
 
 
 def _train(

@@ -121,8 +121,8 @@ def evaluate(
     _check_folds(measures, folds, train.labels)
     _check_pixels(train, test, measures)
     used = [_used(images) for images in (train, test)]
-    for name in measures:
-        check_counts(name, few_in_name(name)[0], *(len(labels) for labels in used))
+    for measure in measures:
+        check_counts(measure, few_in_name(measure)[0], *(len(labels) for labels in used))
     if train.labels is not None and test.labels is not None:
         _check_classes([*measures, *controls], used[0], used[1], seed, folds)
         if "attributes" in measures:
@@ -225,8 +225,8 @@ def evaluate_embeddings(
             f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing"
             + (f"; {others}" if others else "")
         )
-    for name in measures:
-        check_counts(name, few_in_name(name)[0], len(train_rows), len(test_rows))
+    for measure in measures:
+        check_counts(measure, few_in_name(measure)[0], len(train_rows), len(test_rows))
     vectors = torch.from_numpy(found.vectors)
     flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if labels is not None and flat is not None:
