@@ -33,6 +33,31 @@ def test_levels_are_the_layers_named() -> None:
     assert not any(m._forward_hooks for m in encoder.modules())
 
 
+class Overwriting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.conv, self.relu = nn.Conv2d(1, 4, 4, 2), nn.Conv2d(4, 8, 3), nn.ReLU(inplace=True)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.relu(self.conv(self.relu(self.stem(x)))).mean((2, 3))).sigmoid_()
+
+
+def test_what_comes_behind_a_layer_does_not_write_over_it() -> None:
+    net, images = Overwriting(), torch.randn(3, 1, 12, 12)
+    features = wrap(net, local="stem", conv="conv", fc="head", y="head")(images)
+    assert torch.equal(features.local, net.stem(images))
+    assert torch.equal(features.conv, net.conv(net.stem(images).relu()))
+    assert features.conv.min() < 0
+    assert torch.equal(features.y, net.head(features.conv.relu().mean((2, 3))))
+
+
+def test_a_layer_that_runs_twice_is_ambiguous() -> None:
+    encoder = wrap(Overwriting(), local="relu", conv="conv", fc="head", y="head")
+    with pytest.raises(UserError, match="'relu' runs more than once in forward: name one for local that runs once"):
+        encoder(torch.randn(3, 1, 12, 12))
+
+
 def test_objectives_train_it() -> None:
     encoder = wrap(Net(), local="stem", conv="stage", fc="pool", y="head")
     shapes = encoders.shapes_of(encoder, (1, 12, 12))

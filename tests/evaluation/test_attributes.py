@@ -54,6 +54,16 @@ def test_balanced_cross_entropy_is_that_of_a_slow_loop() -> None:
     assert float(value) == pytest.approx(sum(expected) / 3)
 
 
+@pytest.mark.parametrize("copies", [5, 40])
+def test_an_attribute_is_measured_alike_alone_and_among_others(copies: int) -> None:
+    (x, labels), (x_test, labels_test) = planted(300, 0, (0.3,)), planted(300, 1, (0.3,))
+    x[:, 0], x_test[:, 0] = x[:, 0] / 3, x_test[:, 0] / 3  # hard enough for the decay to matter
+    alone = attributes(x, labels, x_test, labels_test)
+    among = attributes(x, labels.repeat(copies, 1), x_test, labels_test.repeat(copies, 1))
+    for key in ("balanced_accuracy", "mean_average_precision", "balanced_cross_entropy"):
+        assert among[key] == pytest.approx(alone[key], abs=2e-3)
+
+
 def test_attributes_that_never_vary_are_left_out() -> None:
     (x, labels), (x_test, labels_test) = planted(100, 0), planted(100, 1)
     always = np.ones((100, 1), dtype=np.int64)

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from pyarrow import parquet
 
 from deepinfomax.data.images import normalise
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import embed, read_embeddings, write_embeddings
+from deepinfomax.evaluation.embeddings import Embeddings, checked, embed, read_embeddings, write_embeddings
 
 
 def test_embeddings_are_the_encoders_one_image_at_a_time() -> None:
@@ -101,6 +102,56 @@ def test_a_table_keeps_its_ids_and_targets_out_of_the_vectors(tmp_path: Path) ->
     found = read_embeddings(tmp_path / "wide.parquet")
     np.testing.assert_array_equal(found.vectors, vectors)
     assert found.notes == ("left out of the embeddings, as columns that are no units: id, Target",)
+
+
+def test_columns_of_any_numbers_are_units_and_others_are_named(tmp_path: Path) -> None:
+    columns = {
+        "a": pa.array([0.5, 1.5]),
+        "b": pa.array([True, False]),
+        "c": pa.array([Decimal("1.25"), Decimal("2.5")]),
+        "d": pa.array([3, 4]),
+        "file": pa.array(["x.png", "y.png"]),
+        "label": pa.array(["ash", "elm"]),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "wide.parquet")
+    found = read_embeddings(tmp_path / "wide.parquet")
+    np.testing.assert_array_equal(found.vectors, [[0.5, 1, 1.25, 3], [1.5, 0, 2.5, 4]])
+    assert found.notes == ("left out of the embeddings, as columns that are no units: file",)
+
+
+@pytest.mark.parametrize("vectors", [1e6 + 1e-2 * np.arange(12.0).reshape(4, 3), 1e-50 * np.arange(12.0).reshape(4, 3)])
+def test_what_float32_cannot_tell_is_noted(vectors: np.ndarray) -> None:
+    found = checked(Embeddings(vectors), "embeddings")
+    assert found.notes == (
+        "3 units differ from row to row by less than float32 can tell: subtract their means, and scale them up",
+    )
+    assert checked(Embeddings(np.arange(12.0).reshape(4, 3) / 7 - 5), "embeddings").notes == ()
+
+
+def test_arrays_of_any_kind() -> None:
+    plain = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    labels = np.arange(4)
+    for vectors in (torch.from_numpy(plain).bfloat16(), plain.astype(">f8"), plain.astype(np.float16), plain.tolist()):
+        found = checked(Embeddings(vectors, labels.astype(">i4")), "embeddings")  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found.vectors, plain)
+        torch.from_numpy(found.labels)  # which takes the machine's own order of bytes alone
+    words = np.array(["ash", float("nan"), "elm", None], dtype=object)
+    assert checked(Embeddings(plain, words), "embeddings").labels[0] == "ash"
+    for masked in ({"vectors": np.ma.masked_less(plain, 3)}, {"labels": np.ma.masked_less(labels, 1)}):
+        with pytest.raises(UserError, match=r"of embeddings have masked values; leave those rows out"):
+            checked(Embeddings(plain, labels)._replace(**masked), "embeddings")
+
+
+def test_a_module_that_gives_no_levels_is_to_be_wrapped() -> None:
+    with pytest.raises(UserError, match=r"the encoder returns Tensor, not conv, fc and y: name its layers by .*wrap"):
+        embed(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 256, 4)), images(3))
+
+
+def test_damaged_labels_beside_vectors_are_named(tmp_path: Path) -> None:
+    write_embeddings(tmp_path / "d.npy", np.zeros((4, 3)), np.arange(4))
+    (tmp_path / "d.labels.npy").write_bytes(b"no")
+    with pytest.raises(UserError, match=r"cannot read \S*d\.labels\.npy"):
+        read_embeddings(tmp_path / "d.npy")
 
 
 def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@ import torch
 from planted import images, make_encoder
 from torch import nn
 
+from deepinfomax.encoders import wrap
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.frozen import EncoderChanged, digests, fingerprint, on_device, unchanged
 
@@ -87,3 +89,22 @@ def test_an_encoder_returns_to_its_device() -> None:
     assert next(encoder.parameters()).device.type == "cpu"
     with on_device(encoder, None) as where:
         assert where.type == "cpu"
+
+
+def test_a_fingerprint_is_of_the_modules_around_the_weights_too() -> None:
+    def network(activation: type[nn.Module]) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), activation(), nn.Flatten(), nn.Linear(4 * 36, 5), nn.Linear(5, 5))
+
+    plain, other = network(nn.ReLU), network(nn.Tanh)
+    assert digests(plain) == digests(other)
+    assert fingerprint(plain) != fingerprint(other)
+    levels = {"local": "0", "conv": "0"}
+    one, exchanged = (wrap(plain, **levels, fc=fc, y=y) for fc, y in (("3", "4"), ("4", "3")))
+    assert fingerprint(one) == fingerprint(wrap(network(nn.ReLU), **levels, fc="3", y="4"))
+    assert fingerprint(one) != fingerprint(exchanged)
+
+
+def test_an_encoder_without_weights_yet_is_told() -> None:
+    with pytest.raises(UserError, match=r"has yet to make its weight 0\.weight: run it on one image"):
+        fingerprint(nn.Sequential(nn.LazyLinear(3)))

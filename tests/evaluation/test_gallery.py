@@ -12,7 +12,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.command import _queries
 from deepinfomax.evaluation.embeddings import embed
-from deepinfomax.evaluation.gallery import write_gallery
+from deepinfomax.evaluation.gallery import one_of_each, write_gallery
 from deepinfomax.evaluation.neighbours import neighbours
 from deepinfomax.report.reading import _gallery, _sample
 
@@ -59,6 +59,13 @@ def test_only_the_bank_is_brought_to_what_the_encoder_takes(tmp_path: Path) -> N
     write_gallery(make_encoder(side=12)(), images(50), tmp_path, bank=20, view=view)
     assert seen == [20]
     assert _gallery(tmp_path / "gallery.npz").images.shape == (20, 3, 12, 12)
+
+
+def test_queries_of_unlabelled_images_are_drawn_from_all() -> None:
+    drawn = [one_of_each(None, 1000, 12, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(len(set(d.tolist())) == 12 and (np.diff(d) > 0).all() for d in drawn)
+    assert 400 < np.mean(drawn) < 600
+    assert len({tuple(d) for d in drawn}) == 20
 
 
 def test_queries_of_what_is_no_picture_are_by_index(tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ def test_a_query_in_the_bank_finds_itself_first() -> None:
     assert (distance[:, 1] > 0).all()
 
 
+def test_cosines_are_told_apart_far_from_the_origin() -> None:
+    x = np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32) + 1000
+    index, distance = neighbours(torch.from_numpy(x[:20]), torch.from_numpy(x), 6, "cosine")
+    unit = x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_array_equal(index, np.argsort(1 - unit[:20] @ unit.T, axis=1, kind="stable")[:, :6])
+    assert (distance >= 0).all()
+
+
 def test_mistakes() -> None:
     bank, _ = gaussians(5)
     with pytest.raises(UserError, match="unknown metric 'l2'; choose l1 or cosine"):

@@ -149,6 +149,17 @@ def test_the_weight_decay_is_chosen_without_the_test_images() -> None:
     assert one["accuracy"] != other["accuracy"]
 
 
+def test_rows_put_in_order_by_the_same_seed_are_held_out_like_any() -> None:
+    """Rows scattered by default_rng(0): drawn by that again, the held-out tenth would be of one class."""
+    x, y = gaussians(3000, distance=0.7, seed=5)
+    order, perm = np.argsort(y, kind="stable"), np.random.default_rng(0).permutation(3000)
+    scattered, labels = torch.empty_like(x), np.empty_like(y)
+    scattered[perm], labels[perm] = x[order], y[order]
+    test, y_test = gaussians(500, distance=0.7, seed=6)
+    found = [linear(scattered, labels, test, y_test, scale="cpu", seed=seed)["accuracy"] for seed in (0, 1)]
+    assert found[0] == pytest.approx(found[1], abs=0.02)
+
+
 def test_few_labels_are_drawn_anew_and_averaged() -> None:
     (x, y), (x_test, y_test) = gaussians(600, distance=2, seed=0), gaussians(400, distance=2, seed=1)
     few = few_labels(linear, x, y, x_test, y_test, few=Few("per_class", 5), scale="smoke")

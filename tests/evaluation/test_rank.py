@@ -8,6 +8,7 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.protocol import stream
 from deepinfomax.evaluation.rank import IMAGES, alignment, describe, effective_rank, measure, of_vectors, uniformity
 
 
@@ -74,9 +75,27 @@ def test_mean_cosine_is_over_pairs_and_dead_units_are_counted() -> None:
 def test_vectors_are_described_on_as_many_as_images_are() -> None:
     x = torch.randn(IMAGES["smoke"] + 100, 4, generator=torch.Generator().manual_seed(0))
     found = of_vectors(x, scale="smoke", seed=2)
-    drawn = np.sort(np.random.default_rng(2).permutation(len(x))[: IMAGES["smoke"]])
+    drawn = np.sort(stream(2, "rank").permutation(len(x))[: IMAGES["smoke"]])
     assert found["n_test"] == IMAGES["smoke"]
     assert {k: v for k, v in found.items() if k in describe(x)} == describe(x[drawn])
+
+
+def test_rows_put_in_order_by_the_same_seed_are_drawn_like_any() -> None:
+    """Rows scattered by default_rng(0): drawn by that again they would come back sorted, the first kind alone."""
+    kinds = torch.cat([torch.ones(1000, 4), torch.randn(4000, 4, generator=torch.Generator().manual_seed(0))])
+    scattered = torch.empty_like(kinds)
+    scattered[np.random.default_rng(0).permutation(5000)] = kinds
+    cosine = [of_vectors(scattered, scale="smoke", seed=seed)["mean_cosine"] for seed in range(3)]
+    assert max(cosine) < 0.1
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-14, 1.0, 1e20, 1e30])
+def test_directions_have_no_scale(scale: float) -> None:
+    x = torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
+    y = x + 0.5 * torch.randn(60, 8, generator=torch.Generator().manual_seed(1))
+    assert float(uniformity(scale * x)) == pytest.approx(float(uniformity(x)), abs=1e-5)
+    assert float(alignment(scale * x, scale * y)) == pytest.approx(float(alignment(x, y)), abs=1e-5)
+    assert describe(scale * x)["mean_cosine"] == pytest.approx(describe(x)["mean_cosine"], abs=1e-5)
 
 
 def test_of_an_encoder_without_labels() -> None:

@@ -67,6 +67,21 @@ def test_two_evaluations_that_differ_take_turns(tmp_path: Path) -> None:
     assert seeds(tmp_path) == {"evaluation.json": (1, ["b", "d"]), "evaluation.1.json": (0, ["a", "c"])}
 
 
+@pytest.mark.parametrize("broken", ['{"measures": 3}', '{"measures": {}, "controls": {}, "notes": 0}', "[]", "{"])
+def test_a_file_that_is_no_record_is_set_aside(tmp_path: Path, broken: str) -> None:
+    out = tmp_path / "evaluation.json"
+    out.write_text(broken)
+    Record(HEAD, out).put(("measures", "a"), {"accuracy": 0.5})
+    assert json.loads(out.read_text())["measures"] == {"a": {"accuracy": 0.5}}
+    assert (tmp_path / "evaluation.1.json").read_text() == broken
+
+
+def test_a_figure_that_is_none_is_not_there() -> None:
+    record = Record(HEAD, None)
+    record.contents["measures"]["rank"] = None
+    assert not record.has(("measures", "rank"))
+
+
 def test_a_figure_is_there_when_it_agrees() -> None:
     record = Record(HEAD, None)
     record.put(("controls", "supervised"), {"accuracy": 0.5, "steps": 3})

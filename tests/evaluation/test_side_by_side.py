@@ -41,6 +41,11 @@ def test_images_without_a_label_are_no_queries_of_the_shares() -> None:
         assert len(found.query) == 4
 
 
+def test_a_bank_without_any_label_has_no_shares() -> None:
+    found = side_by_side(replace(BANK, labels=BANK.labels * 0 - 1), {"noise": NOISE})
+    assert (found.shared, found.chance) == (None, None)
+
+
 def test_a_bank_is_drawn_by_its_seed() -> None:
     one, again, other = (draw_bank(BANK, 20, seed).images for seed in (0, 0, 1))
     assert np.array_equal(one, again)

@@ -575,6 +575,26 @@ def test_splits_in_other_words_and_rows_of_other_splits() -> None:
         evaluate_embeddings(Embeddings(x.numpy(), y, np.arange(100) % 2), measures=("knn",), quiet=True)
 
 
+def test_a_figure_does_not_hang_on_what_is_measured_beside_it() -> None:
+    x, y = gaussians(120, classes=2, distance=1.0)
+    source = Embeddings(x.numpy(), y[:, None])
+    alone = evaluate_embeddings(source, measures=("linear",), quiet=True)
+    beside = evaluate_embeddings(source, measures=("linear", "attributes"), quiet=True)
+    same = {"seconds": 0}
+    assert beside["measures"]["linear"] | same == alone["measures"]["linear"] | same
+    assert beside["data"] == alone["data"]
+
+
+def test_a_file_is_known_by_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = gaussians(60)
+    np.savez(tmp_path / "e.npz", embedding=x.numpy(), label=y)
+    monkeypatch.chdir(tmp_path)
+    for file in ("e.npz", tmp_path / "e.npz"):
+        for measure in ("knn", "linear"):
+            evaluate_embeddings(file, measures=(measure,), out=tmp_path / "out.json", quiet=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.npz", "out.json"]
+
+
 def test_labels_in_one_column_are_classes_or_one_attribute() -> None:
     x, y = gaussians(100, classes=2)
     found = evaluate_embeddings(Embeddings(x.numpy(), y[:, None]), measures=("knn",), quiet=True)

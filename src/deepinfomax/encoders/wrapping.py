@@ -21,12 +21,15 @@ class Wrapped(nn.Module):
                 known = [n for n in modules if n and n.count(".") < 2]
                 raise UserError(f"{level}={name!r} is no layer of {type(module).__name__}; it has {', '.join(known)}")
 
+    def extra_repr(self) -> str:
+        return ", ".join(f"{level}={name!r}" for level, name in self.layers.items())
+
     def forward(self, images: Tensor) -> Features:
         """images (N, C, *S) -> Features; fc and y flat, maps as they come."""
         caught: dict[str, Tensor] = {}
         # Hooks live for one call only, so the network stays as free to use, copy and save as it was.
         hooks = [
-            self.module.get_submodule(name).register_forward_hook(_catch(caught, level))
+            self.module.get_submodule(name).register_forward_hook(_catch(caught, level, name))
             for level, name in self.layers.items()
         ]
         try:
@@ -42,9 +45,12 @@ class Wrapped(nn.Module):
         return Features(caught["local"], caught["conv"], caught["fc"].flatten(1), caught["y"].flatten(1))
 
 
-def _catch(caught: dict[str, Tensor], level: str) -> Callable[[nn.Module, tuple, Tensor], None]:
+def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
     def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-        caught[level] = output
+        if level in caught:
+            raise UserError(f"layer {name!r} runs more than once in forward: name one for {level} that runs once")
+        # A copy: what comes behind may write over its input, as ReLU(inplace=True) does.
+        caught[level] = output.clone() if isinstance(output, Tensor) else output
 
     return hook
 
@@ -65,6 +71,7 @@ def wrap(module: nn.Module, *, local: str, conv: str, fc: str, y: str) -> Wrappe
         y: layer of the representation; flattened to (N, D).
 
     Raises:
-        UserError: a name that is no layer; at the first batch, a layer that did not run or returns no tensor.
+        UserError: a name that is no layer; at the first batch, a layer that did not run, runs twice, or returns no
+            tensor.
     """
     return Wrapped(module, {"local": local, "conv": conv, "fc": fc, "y": y})

@@ -58,7 +58,16 @@ def attributes(
         for labels in (train_labels, test_labels)
     )
     x, x_test = x.to(device), x_test.to(device)
-    weights = convex.fit(x, target, target.shape[1], loss=convex.balanced_cross_entropy, progress=progress, **settings)
+    # The loss is a mean over attributes: each has a K-th of it, and of λ, as if it were fitted alone.
+    weights = convex.fit(
+        x,
+        target,
+        target.shape[1],
+        loss=convex.balanced_cross_entropy,
+        weight_decay=settings["weight_decay"] / target.shape[1],
+        iterations=settings["iterations"],
+        progress=progress,
+    )
     found = convex.scores(weights, x_test)
     entropy, _ = convex.balanced_cross_entropy(found, target_test)
     right = ((found > 0) == (target_test > 0.5)).float()

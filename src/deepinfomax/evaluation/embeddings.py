@@ -62,6 +62,11 @@ def embed(
             batch = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))  # reads a memory map
             with torch.inference_mode():
                 features = encoder(normalise(batch.to(where)))
+                if not all(hasattr(features, level) for level in levels):
+                    raise UserError(
+                        f"the encoder returns {type(features).__name__}, not conv, fc and y: name its layers by "
+                        "deepinfomax.wrap(module, local=..., conv=..., fc=..., y=...)"
+                    )
                 for level in levels:
                     flat = getattr(features, level).flatten(1).float()
                     if level not in embedded:
@@ -168,8 +173,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
     """Read what `write_embeddings` wrote, or anything alike.
 
     .npz: `embedding` (or the only two-dimensional array), `label` and `split` where there. .parquet: a list column, or
-    one number column per unit (but those of `NO_UNITS`, which a note names); `label` and `split` where there. .npy:
-    (N, units), with NAME.labels.npy beside it where there. Nothing is unpickled.
+    one number column per unit (a note names the columns that are none, such as those of `NO_UNITS`); `label` and
+    `split` where there. .npy: (N, units), with NAME.labels.npy beside it where there. Nothing is unpickled.
 
     Raises:
         UserError: no such file, or contents that are not embeddings.
@@ -213,7 +218,7 @@ def checked(found: Embeddings, name: str) -> Embeddings:
         if len(column) != len(vectors):
             raise UserError(f"{name} has {len(column):,} values of {what} for {len(vectors):,} embeddings")
     if labels is not None and labels.dtype == object:
-        known = [value for value in labels.ravel().tolist() if value is not None]
+        known = [value for value in labels.ravel().tolist() if value is not None and value == value]  # nan
         if not any(all(isinstance(value, kind) for value in known) for kind in (str, bytes, int | float | np.number)):
             raise UserError(f"{name} has labels of several kinds: give words for all of them, or numbers")
         labels = np.array(known).reshape(labels.shape) if len(known) == labels.size else labels
@@ -224,12 +229,32 @@ def checked(found: Embeddings, name: str) -> Embeddings:
             f"{name} has numbers beyond float32 (3.4e38) in {beyond:,} of {len(small):,} rows: scale them down"
         )
     check_finite(torch.from_numpy(small), name)
-    return Embeddings(small, labels, split, found.notes)
+    return Embeddings(small, labels, split, (*found.notes, *_lost(vectors, small)))
+
+
+def _lost(vectors: np.ndarray, small: np.ndarray) -> tuple[str, ...]:
+    """A note where what a unit tells is lost in float32: far from zero for its spread, or below the smallest number."""
+    if vectors.dtype.kind == "f" and vectors.dtype.itemsize <= 4:
+        return ()
+    least, largest = vectors.min(0).astype(np.float64), vectors.max(0).astype(np.float64)
+    kept = small.max(0).astype(np.float64) - small.min(0)
+    lost = int((np.abs((largest - least) - kept) > 0.01 * (largest - least)).sum())
+    if not lost:
+        return ()
+    return (
+        f"{lost} units differ from row to row by less than float32 can tell: subtract their means, and scale them up",
+    )
 
 
 def _array(column: Any, what: str) -> np.ndarray:
+    if np.ma.is_masked(column):
+        raise UserError(f"{what} have masked values; leave those rows out")
     try:
-        return np.asarray(column.detach().cpu() if isinstance(column, Tensor) else column)
+        if isinstance(column, Tensor):
+            column = column.detach().cpu()
+            column = column.float() if column.dtype == torch.bfloat16 else column  # numpy knows no bfloat16
+        array = np.asarray(column)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)  # torch knows the machine's own order alone
     except ValueError:
         raise UserError(f"{what} have rows of different lengths") from None
 
@@ -251,21 +276,26 @@ def _read_npz(path: Path) -> Embeddings:
 
 def _read_npy(path: Path) -> Embeddings:
     beside = _labels_beside(path)
-    labels = np.load(beside, allow_pickle=False) if beside.is_file() else None
-    return Embeddings(np.load(path, allow_pickle=False), labels)
+    vectors = np.load(path, allow_pickle=False)
+    try:
+        labels = np.load(beside, allow_pickle=False) if beside.is_file() else None
+    except Exception as error:  # as in `read_embeddings`
+        raise UserError(f"cannot read {beside}: {' '.join(str(error).split())[:200]}") from None
+    return Embeddings(vectors, labels)
 
 
 def _read_parquet(path: Path) -> Embeddings:
     table = parquet.read_table(path)
     lists = [f.name for f in table.schema if _is_list(f.type) and f.name not in ("label", "labels")]
-    numbers = [f.name for f in table.schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+    numbers = [f.name for f in table.schema if any(is_kind(f.type) for is_kind in _NUMBERS)]
     units = [name for name in numbers if name.casefold() not in NO_UNITS]
     notes: tuple[str, ...] = ()
     if len(lists) == 1 or "embedding" in lists:
         vectors = _rows(table["embedding" if "embedding" in lists else lists[0]], path)
     elif units and not lists:
-        vectors = np.stack([table[n].to_numpy() for n in units], 1)
-        if others := [name for name in numbers if name not in units and name not in ("label", "labels", "split")]:
+        vectors = np.stack([_number_column(table[n]) for n in units], 1)
+        others = [n for n in table.column_names if n not in units and n not in ("label", "labels", "split")]
+        if others:
             notes = (f"left out of the embeddings, as columns that are no units: {', '.join(others)}",)
     else:
         raise UserError(f"{path} has columns {', '.join(table.column_names)}; call the list column `embedding`")
@@ -287,6 +317,15 @@ def _columns(vectors: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
     if labels is not None:
         columns["label"] = rows(labels) if labels.ndim == 2 else pa.array(labels)
     return columns
+
+
+_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
+
+
+def _number_column(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers as they are; decimals as floats, of which numpy knows nothing."""
+    plain = compute.cast(column, pa.float64()) if pa.types.is_decimal(column.type) else column
+    return plain.to_numpy()
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -5,12 +5,16 @@ every measure of a frozen encoder runs inside `unchanged`, which compares all we
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+
+from deepinfomax.errors import UserError
 
 
 class EncoderChanged(RuntimeError):
@@ -19,13 +23,19 @@ class EncoderChanged(RuntimeError):
 
 def digests(encoder: nn.Module) -> dict[str, str]:
     """Name -> SHA-256 of the bytes of each parameter and buffer, those left out of the state dict included."""
-    tensors = chain(encoder.named_parameters(), encoder.named_buffers())
+    tensors = list(chain(encoder.named_parameters(), encoder.named_buffers()))
+    for name, tensor in tensors:
+        if is_lazy(tensor):
+            raise UserError(f"the encoder has yet to make its weight {name}: run it on one image first")
     return {name: _digest(tensor) for name, tensor in tensors}
 
 
 def fingerprint(encoder: nn.Module) -> str:
-    """One SHA-256 for all weights and buffers: equal if and only if they are bit-identical."""
-    return hashlib.sha256("".join(f"{k}={v};" for k, v in sorted(digests(encoder).items())).encode()).hexdigest()
+    """One SHA-256 for all weights and buffers, and for what PyTorch prints of the modules around them."""
+    # A tanh in a ReLU's place, or another layer's output for y, is another encoder with the same weights.
+    printed = re.sub(r" at 0x[0-9a-f]+", "", repr(encoder))
+    weights = "".join(f"{k}={v};" for k, v in sorted(digests(encoder).items()))
+    return hashlib.sha256((weights + printed).encode()).hexdigest()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def write_gallery(
         part = view(part)
     embedded = embed(encoder, part, levels=LEVELS, device=device or "cpu")
     count = min(count, len(part) - 1)
-    query = one_of_each(part.labels, min(queries, len(part)), rng)
+    query = one_of_each(part.labels, len(part), min(queries, len(part)), rng)
     if len(part.shape) == 3 and count > 0:
         found: dict[str, np.ndarray] = {
             f"neighbours_{level}": other_neighbours(vectors, torch.from_numpy(query), count, metric)[0].numpy()
@@ -67,9 +67,9 @@ def write_gallery(
     _savez(run / SAMPLE, y=embedded["y"].numpy().astype(np.float32))
 
 
-def one_of_each(labels: np.ndarray | None, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `count` images, going through the classes in turn."""
-    order = rng.permutation(count if labels is None else len(labels))
+def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `count` of so many images, going through the classes in turn; in order where there are none."""
+    order = rng.permutation(images)
     if labels is None or labels.ndim > 1:
         return np.sort(order[:count])
     rounds = np.zeros(len(labels), dtype=np.int64)

@@ -37,15 +37,17 @@ def neighbours(query: Tensor, bank: Tensor, k: int, metric: str = "l1") -> tuple
         raise UserError(
             f"queries have {query.shape[1]} units and the bank {bank.shape[1]}; embed both at the same level"
         )
+    kind = query.dtype
     if metric == "cosine":
-        query, bank = normalize(query), normalize(bank)
+        # In fp64: of vectors far from the origin all cosines are nearly 1.
+        query, bank = (normalize(side.double(), eps=1e-300) for side in (query, bank))
     index, distance = [], []
-    for part in query.split(max(1, BLOCK_BYTES // (4 * len(bank)))):
-        far = torch.cdist(part, bank, p=1.0) if metric == "l1" else 1 - part @ bank.T
+    for part in query.split(max(1, BLOCK_BYTES // (bank.element_size() * len(bank)))):
+        far = torch.cdist(part, bank, p=1.0) if metric == "l1" else (1 - part @ bank.T).clamp_min_(0)
         nearest = far.topk(k, largest=False)
         index.append(nearest.indices)
         distance.append(nearest.values)
-    return torch.cat(index), torch.cat(distance)
+    return torch.cat(index), torch.cat(distance).to(kind)
 
 
 def other_neighbours(bank: Tensor, query: Tensor, k: int, metric: str = "l1") -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ from deepinfomax.evaluation.protocol import (
     seeded,
     spread,
     standardised,
+    stream,
 )
 from deepinfomax.progress import Say, after, counted, silent
 
@@ -178,7 +179,7 @@ def linear(
     start = None
     if len(candidates) > 1 and held_out >= LEAST_HELD_OUT:
         how = "C chosen on held-out training images"
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x))).to(device)
+        order = torch.from_numpy(stream(seed, "linear").permutation(len(x))).to(device)
         decay, start = convex.choose_decay(
             x,
             y,

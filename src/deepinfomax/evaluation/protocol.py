@@ -1,6 +1,7 @@
 """What all probes share: scales, seeds, standardised features, checked labels."""
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = [
     "share_of_each_class",
     "spread",
     "standardised",
+    "stream",
 ]
 
 #: The fewest training and test images that a measure can say anything of.
@@ -52,6 +54,14 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
+
+
+def stream(seed: int, purpose: str) -> np.random.Generator:
+    """Draws of one purpose, by `seed`.
+
+    Not default_rng(seed): whoever put rows in order by that would find, of all orders, the inverse of it drawn here.
+    """
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
 def check_scale(scale: str) -> Scale:

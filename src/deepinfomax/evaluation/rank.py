@@ -1,5 +1,6 @@
 """Is it learning? What y itself says, without labels: how many directions it uses, and whether it has collapsed."""
 
+import math
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn.functional import normalize
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.evaluation.embeddings import YOf, embed
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_scale, sample, seeded
+from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_scale, sample, seeded, stream
 from deepinfomax.features import effective_rank
 from deepinfomax.progress import Say, silent
 
@@ -28,13 +29,18 @@ def uniformity(x: Tensor) -> Tensor:
     Wang & Isola 2020 (arXiv 2005.10242). 0: all vectors point the same way; about -4 for directions uniform in many
     dimensions.
     """
-    squared = torch.pdist(normalize(x)).square()
-    return (-2 * squared).logsumexp(0) - torch.tensor(float(len(squared))).log()
+    squared = torch.pdist(_direction(x)).square()
+    return ((-2 * squared).logsumexp(0) - math.log(len(squared))).to(x.dtype)
 
 
 def alignment(x: Tensor, y: Tensor) -> Tensor:
     """Mean of ‖u - v‖² over two views of each image, on the unit sphere (ibid.); (N, D), (N, D) -> scalar in [0, 4]."""
-    return (normalize(x) - normalize(y)).square().sum(1).mean()
+    return (_direction(x) - _direction(y)).square().sum(1).mean().to(x.dtype)
+
+
+def _direction(x: Tensor) -> Tensor:
+    """(N, D) on the unit sphere, in fp64, where no square of an fp32 number overflows or vanishes."""
+    return normalize(x.double(), eps=1e-300)
 
 
 def describe(vectors: Tensor) -> dict[str, Any]:
@@ -49,7 +55,7 @@ def describe(vectors: Tensor) -> dict[str, Any]:
         collapsed: whether the effective rank is below 2, where it could be above, or the mean cosine above 0.999.
     """
     check_counts("rank", "rank", 0, len(vectors))
-    unit = normalize(vectors.double())
+    unit = _direction(vectors)
     count = len(unit)
     # Σ over pairs of u·v is what the squared length of the sum holds beyond the N squares.
     cosine = float((unit.sum(0).square().sum() - unit.square().sum()) / (count * (count - 1)))
@@ -71,7 +77,7 @@ def of_vectors(vectors: Tensor, *, scale: Scale = "cpu", seed: int = 0) -> dict[
         the figures of `describe`, n_test, protocol, seconds.
     """
     began = time.perf_counter()
-    drawn = np.random.default_rng(seed).permutation(len(vectors))[: IMAGES[check_scale(scale)]]
+    drawn = stream(seed, "rank").permutation(len(vectors))[: IMAGES[check_scale(scale)]]
     part = vectors[np.sort(drawn)]
     return describe(part) | {
         "n_test": len(part),
@@ -103,7 +109,7 @@ def measure(
         the figures of `describe`, alignment, n_test, protocol, seconds.
     """
     began = time.perf_counter()
-    part = sample(test, IMAGES[check_scale(scale)], np.random.default_rng(seed))
+    part = sample(test, IMAGES[check_scale(scale)], stream(seed, "rank"))
     found = describe((y_of or YOf(encoder, device))(part))
     sides = part.images.shape[2:]
     if len(sides) == 2:

@@ -50,7 +50,7 @@ class Record:
             if not isinstance(tree, dict) or key not in tree:
                 return False
             tree = tree[key]
-        return all(tree.get(key) == value for key, value in same.items())
+        return isinstance(tree, dict) and all(tree.get(key) == value for key, value in same.items())
 
     def put(self, path: tuple[str, ...], value: dict[str, Any], *, beside: bool = False) -> None:
         """Place a figure and write the file, atomically; `beside`: keep what else stands at `path`."""
@@ -134,7 +134,9 @@ def _read(path: Path) -> dict[str, Any]:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return {}
-    return tree if isinstance(tree, dict) else {}
+    kinds = {"measures": dict, "controls": dict, "notes": list}
+    sound = isinstance(tree, dict) and all(isinstance(tree.get(key), kind) for key, kind in kinds.items())
+    return tree if sound else {}
 
 
 def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -56,13 +56,13 @@ def side_by_side(
     for name, of_bank in vectors.items():
         if len(of_bank) != len(bank):
             raise UserError(f"{name} has vectors of {len(of_bank)} images, and the bank has {len(bank)}")
-    query = one_of_each(bank.labels, min(queries, len(bank)), np.random.default_rng(seed))
+    query = one_of_each(bank.labels, len(bank), min(queries, len(bank)), np.random.default_rng(seed))
     found = {
         name: other_neighbours(of_bank, torch.from_numpy(query), count, metric)[0].numpy()
         for name, of_bank in vectors.items()
     }
     labels, shared, chance = bank.labels, None, None
-    if labels is not None and labels.ndim == 1:
+    if labels is not None and labels.ndim == 1 and (labels != -1).any():
         everyone = np.flatnonzero(labels != -1)
         shared = {
             name: {m: _shared(of_bank, labels, everyone, count, m) for m in METRICS}

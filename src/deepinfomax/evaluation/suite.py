@@ -32,6 +32,7 @@ from deepinfomax.evaluation.protocol import (
     check_scale,
     few_in_name,
     seeded,
+    stream,
 )
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
@@ -204,7 +205,7 @@ def evaluate_embeddings(
         odd = next(m for m in measures if m not in known)
         raise UserError(f"{odd!r} cannot be measured on embeddings; choose of {', '.join(PROBES)}, rank")
     found = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
-    name = "embeddings" if isinstance(source, Embeddings) else str(source)
+    name = "embeddings" if isinstance(source, Embeddings) else Path(source).name
     # Any encoder may have made these; what identifies them is their bytes.
     identity = _digest(found.vectors)
     of_labels = _digest(*(column for column in (found.labels, found.split) if column is not None))
@@ -643,8 +644,10 @@ def _split(found: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, str, s
         return parts[0], parts[1], "the file's", left_out
     if found.labels is None:  # nothing is trained
         return np.arange(0), np.arange(len(found.vectors)), "all rows, without labels", ""
-    rng = np.random.default_rng(seed)
-    labels = found.labels if found.labels.ndim == 1 else np.zeros(len(found.vectors))
+    rng = stream(seed, "split")
+    labels = np.zeros(len(found.vectors))
+    if found.labels.ndim == 1 or found.labels.shape[1] == 1:
+        labels = found.labels.reshape(-1)
     groups = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
     test = np.sort(np.concatenate([g[: -(-len(g) // 5) if len(g) > 1 else 0] for g in groups]))
     train = np.setdiff1d(np.arange(len(found.vectors)), test)
