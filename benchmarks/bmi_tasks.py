@@ -14,8 +14,6 @@ Results are written after each task, and tasks that are already there are left a
 import argparse
 import json
 import math
-import os
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -70,6 +68,7 @@ def estimate(folder: Path, target: Path) -> None:
     """Every estimator on every sampled task; runs where deepinfomax is installed."""
     import torch
 
+    from deepinfomax.devices import hardware
     from deepinfomax.estimation import estimate_mi
 
     torch.set_num_threads(1)
@@ -94,11 +93,11 @@ def estimate(folder: Path, target: Path) -> None:
                 "seconds": round(result.seconds, 1),
             }
         tasks[name] = {"truth": round(truth, 4), "dim": [data["x"].shape[1], data["y"].shape[1]], "estimates": rows}
-        write(tasks, target, f"{platform.machine()}, {os.cpu_count()} cores, 1 thread, torch {torch.__version__}")
+        write(tasks, target, f"{hardware(torch.device('cpu'))}, torch {torch.__version__}")
         print(name, {label: row["error"] for label, row in rows.items()}, flush=True)
 
 
-def write(tasks: dict, target: Path, hardware: str) -> None:
+def write(tasks: dict, target: Path, machine: str) -> None:
     summary = {}
     for label in ESTIMATORS:
         rows = [task["estimates"][label] for task in tasks.values()]
@@ -114,7 +113,7 @@ def write(tasks: dict, target: Path, hardware: str) -> None:
         "command": "python benchmarks/bmi_tasks.py estimate samples",
         "seed": SEED,
         "training": TRAINING,
-        "hardware": hardware,
+        "hardware": machine,
         "minutes": round(sum(r["seconds"] for t in tasks.values() for r in t["estimates"].values()) / 60, 1),
         "not_run": [name for name in TASKS if name not in tasks],
         "summary": summary,
