@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 from pathlib import Path
 
@@ -28,3 +29,40 @@ def test_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             exec(compile(code, page, "exec"), names)
         if expected:
             assert printed.getvalue() == expected
+
+
+ESTIMATORS = {
+    "infoNCE": "infonce",
+    "NWJ": "nwj",
+    "DV": "dv",
+    "SMILE τ = 1": "smile-1",
+    "SMILE τ = 5": "smile-5",
+    "SMILE τ = ∞ (= `jsd-dv`)": "smile-inf",
+    "`jsd-nwj`": "jsd-nwj",
+    "`jsd-lb`": "jsd-lb",
+}
+
+
+def test_the_page_has_the_figures_of_the_truth_table() -> None:
+    page = (DOCS / "estimate-mi.md").read_text(encoding="utf-8")
+    results = json.loads((DOCS.parent / "results/mi_truth_table.json").read_text())
+    assert results["not_run"] == []
+    cells = {(r["transform"], r["critic"], r["estimator"], r["truth"]): r for r in results["table"]}
+    part = page.partition("<!-- results/mi_truth_table.json -->")[2].partition("<!-- end -->")[0]
+    plain, cubic = part.split("| estimator, critic, y³ |")
+    for transform, table in (("plain", plain), ("cubic", cubic)):
+        for line in re.findall(r"^\| (.*, (?:separable|joint)) \| (.*) \|$", table, re.MULTILINE):
+            name, _, critic = line[0].rpartition(", ")
+            for truth, shown in zip((2, 4, 6, 8, 10), line[1].split(" | "), strict=True):
+                cell = cells.pop((transform, critic, ESTIMATORS[name], truth))
+                value, _, published = shown.rstrip(")").partition(" (")
+                assert abs(float(value) - cell["curve"]) <= (0.5 if abs(cell["curve"]) > 1000 else 0.0051)
+                assert (float(published) if published else None) == cell["published"]
+    assert cells == {}
+    said = re.search(r"Of its (\d+) cells with a published value, (\w+)\s+are more than 0\.3 nats away", page)
+    compared = [r["within_0.3"] for r in results["table"] if r["published"] is not None]
+    assert said is not None
+    assert said.groups() == (str(len(compared)), ("none", "one", "two", "three", "four")[compared.count(False)])
+    bounds = [r["below_truth_plus_2_se"] for r in results["table"] if r["called_lower_bound"]]
+    assert all(bounds)
+    assert f"None of the {len(bounds)} cells of a lower bound" in page
