@@ -516,7 +516,7 @@ def test_advice_does_not_name_what_was_done():
     def warning(reading, name, advice):
         return summarise(name, "joint", ESTIMATORS[name], [(fit, reading)], (0,), 100, 0.0, advice).warning
 
-    large = "the standard error of 2.00 nats is large"
+    large = "the standard error of 2 nats is large"
     assert warning(reading, "nwj", Advice.of("nwj", "rank")) == f"{large}: give more pairs or use infonce or jsd-lb"
     for name in ("infonce", "jsd-lb"):
         assert warning(reading, name, Advice.of(name, "none")) == f"{large}: give more pairs"

@@ -509,7 +509,7 @@ def summarise(
     if nats > ceiling + 2 * error:
         reasons.append(f"above the labels' entropy of {ceiling:.2f} nats, which no mutual information exceeds")
     if error > 0.1 * max(1.0, abs(nats)):
-        reasons.append(_with(f"the standard error of {error:.2f} nats is large", advice.steady))
+        reasons.append(_with(f"the standard error of {error:.2g} nats is large", advice.steady))
     if estimator.read in (readouts.dv, readouts.nwj, readouts.jsd_nwj) and effective < 30:
         reasons.append(
             f"the normaliser rests on {effective:.0f} of all combinations, so its error is larger than it looks"
@@ -604,7 +604,7 @@ def _nearest_neighbours(
     if error == math.inf:
         reasons.append("no standard error, since a tenth of the pairs holds no label twice: give more or merge labels")
     elif error > 0.1 * max(1.0, abs(nats)):
-        reasons.append(f"the standard error of {error:.2f} nats is large: give more pairs")
+        reasons.append(f"the standard error of {error:.2g} nats is large: give more pairs")
     return MIEstimate(
         nats=nats,
         standard_error=error,

@@ -106,12 +106,15 @@ def test_a_measure_that_has_no_figure_leaves_its_panel_white() -> None:
 
 def test_ndm_against_beta() -> None:
     betas, nats = [0.1, 0.5, 4.0], [3.0, 2.0, 0.5]
-    rows = [row("", {"vae.beta": b}, ndm_at_nats=n) for b, n in zip(betas, nats, strict=True)]
+    rows = [
+        row("", {"vae.beta": b}, ndm_at_nats=n, ndm_at_gaussian_nats=n + 1) for b, n in zip(betas, nats, strict=True)
+    ]
     (axes,) = drawings.ndm_and_beta({"rows": rows, "scale": "cpu"}).axes
-    line = axes.containers[0].lines[0]
-    assert (list(line.get_xdata()), list(line.get_ydata())) == (betas, nats)
+    for container, more in zip(axes.containers, (0.0, 1.0), strict=True):
+        line = container.lines[0]
+        assert (list(line.get_xdata()), list(line.get_ydata())) == (betas, [n + more for n in nats])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["NDM", "of a Gaussian so correlated"]
     assert axes.get_xlabel() == "β"
-    assert axes.get_ylabel().startswith("NDM")
 
 
 def test_a_row_without_a_finite_figure_is_left_out_of_the_drawing() -> None:

@@ -203,7 +203,7 @@ def _warning(nats: float, error: float, train_nats: float, effective: float, cap
     if effective < 30:
         reasons.append(f"the normaliser rests on {effective:.0f} shuffled rows, so its error is larger than it looks")
     if error > 0.1 * max(1.0, abs(nats)):
-        reasons.append(f"the standard error of {error:.2f} nats is large: give more images")
+        reasons.append(f"the standard error of {error:.2g} nats is large: give more images")
     if train_nats - nats > max(0.3, 0.2 * abs(nats)):
         reasons.append(f"{train_nats:.2f} nats on training rows: the critic overfits, and more images would raise it")
     return "; ".join(reasons) or None

@@ -82,15 +82,19 @@ def _heat_map(axes: Axes, values: np.ndarray, alphas: list[float], betas: list[f
 
 
 def ndm_and_beta(result: Result) -> Figure:
-    """NDM of y against the β of a β-VAE, with the spread over seeds."""
+    """NDM of y against the β of a β-VAE, with the spread over seeds, and the Gaussian control beside it."""
     figure = Figure(figsize=(4.5, 3.2), layout="constrained")
     axes = figure.subplots()
-    rows = [row for row in result["rows"] if row["measured"]["ndm.nats"]["mean"] is not None]
-    beta = [row["changes"]["vae.beta"] for row in rows]
-    found = [row["measured"]["ndm.nats"] for row in rows]
-    axes.errorbar(beta, [f["mean"] for f in found], [f["sd"] or 0.0 for f in found], marker="o", capsize=3)
+    for column, label in (("ndm.nats", "NDM"), ("ndm.gaussian_nats", "of a Gaussian so correlated")):
+        rows = [row for row in result["rows"] if row["measured"].get(column, {"mean": None})["mean"] is not None]
+        beta = [row["changes"]["vae.beta"] for row in rows]
+        found = [row["measured"][column] for row in rows]
+        axes.errorbar(
+            beta, [f["mean"] for f in found], [f["sd"] or 0.0 for f in found], marker="o", capsize=3, label=label
+        )
     axes.set_xlabel("β")
-    axes.set_ylabel("NDM of y (nats)")
+    axes.set_ylabel("dependence of the units of y (nats)")
+    axes.legend(fontsize=8, frameon=False)
     return figure
 
 
