@@ -346,3 +346,17 @@ def test_wrapped_networks_train(tmp_path: Path) -> None:
     loaded = deepinfomax.load(tmp_path / "run", module=wrapped)
     assert loaded is wrapped
     assert trained is wrapped
+
+
+def test_tied_weights_train_and_resume(tmp_path: Path) -> None:
+    def tied() -> torch.nn.Module:
+        first, second = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+        second.weight = first.weight
+        layers = [torch.nn.Conv2d(3, 8, 16), torch.nn.ReLU(), torch.nn.Flatten(), first, second]
+        return deepinfomax.encoders.wrap(torch.nn.Sequential(*layers), local="1", conv="1", fc="3", y="4")
+
+    run, longer = tmp_path / "run", config(**{"training.steps": 6})
+    train(config(), images(), run, device="cpu", quiet=True, encoder=tied())
+    trained = train(longer, images(), run, resume=True, device="cpu", quiet=True, encoder=tied())
+    sample = torch.randn(3, 3, 16, 16)
+    assert torch.equal(deepinfomax.load(run, module=tied())(sample).y, trained(sample).y)
