@@ -19,7 +19,9 @@ from deepinfomax import cli, recipes
 from deepinfomax import config as configuration
 from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders import DCGAN
 from deepinfomax.errors import UserError
+from deepinfomax.features import Features
 from deepinfomax.objectives import LocalInfoMax
 from deepinfomax.training import checkpoint, loop
 from deepinfomax.training.loop import Diverged, train
@@ -360,3 +362,26 @@ def test_tied_weights_train_and_resume(tmp_path: Path) -> None:
     trained = train(longer, images(), run, resume=True, device="cpu", quiet=True, encoder=tied())
     sample = torch.randn(3, 3, 16, 16)
     assert torch.equal(deepinfomax.load(run, module=tied())(sample).y, trained(sample).y)
+
+
+def test_an_encoder_that_the_configuration_does_not_describe_is_refused_before_training(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match=r"the encoder given is no dcgan of width 8, fc 16, y 8: set encoder\.\*"):
+        train(config(), images(), run, device="cpu", quiet=True, encoder=DCGAN((3, 16, 16), width=4, fc=16, y=8))
+    assert not run.exists()
+    torch.manual_seed(0)
+    described = DCGAN((3, 16, 16), width=8, fc=16, y=8)
+    trained = train(config(), images(), run, device="cpu", quiet=True, encoder=described)
+    sample = torch.randn(3, 3, 16, 16)
+    assert torch.equal(deepinfomax.load(run)(sample).y, trained(sample).y)
+
+
+def test_arguments_that_show_in_no_weight_are_told_apart(tmp_path: Path) -> None:
+    class Negated(DCGAN):
+        def forward(self, images: torch.Tensor) -> Features:
+            features = super().forward(images)
+            return features._replace(y=-features.y)
+
+    negated = Negated((3, 16, 16), width=8, fc=16, y=8)
+    with pytest.raises(UserError, match="the encoder given is no dcgan"):
+        train(config(), images(), tmp_path / "run", device="cpu", quiet=True, encoder=negated)

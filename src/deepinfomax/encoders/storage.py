@@ -129,6 +129,19 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
     return encoder.eval()
 
 
+def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> bool:
+    """Whether `load` would give this encoder again, were it saved under that name with these arguments."""
+    with torch.random.fork_rng(devices=[]):  # the twin's own first weights are no draws of the caller's
+        twin = build(name, image_shape, **arguments)
+    twin.to(next((p.device for p in encoder.parameters()), torch.device("cpu")))
+    try:
+        twin.load_state_dict(encoder.state_dict(), strict=True)
+    except RuntimeError:
+        return False
+    own, rebuilt = (torch.tensor(_probe(module, image_shape)) for module in (encoder, twin))
+    return torch.allclose(own, rebuilt, rtol=1e-3, atol=2e-6)  # not looser: before training y is near 0
+
+
 def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:
     try:
         return build(description["architecture"], tuple(description["image_shape"]), **description["arguments"])

@@ -63,14 +63,16 @@ def train(
         resume: continue the run that lies in `out` from its checkpoint, bit for bit where the machine is the same.
         device: "cpu", "cuda", ...; None: the best there is.
         quiet: no progress lines.
-        encoder: a module to train instead of `config.encoder`, from `encoders.wrap`.
+        encoder: a module to train instead of `config.encoder`, from `encoders.wrap`; or one that `config.encoder`
+            describes.
 
     Returns:
         the trained encoder, on the CPU, in eval mode.
 
     Raises:
-        UserError: a folder in use, a checkpoint of another configuration or other data, too few images for a batch;
-            `Diverged` where a loss is no longer finite, or what would be saved is not.
+        UserError: a folder in use, a checkpoint of another configuration or other data, too few images for a batch, an
+            encoder of the architecture but not the arguments of `config.encoder`; `Diverged` where a loss is no longer
+            finite, or what would be saved is not.
     """
     config, out = resolve(config), Path(out)
     settings = config.training
@@ -96,6 +98,8 @@ def train(
     image_shape = augment.output_shape(images.shape)
     torch.manual_seed(config.seed)
     learner = build(config, image_shape, images, encoder)
+    if encoder is not None:
+        _check_described(encoder, config, image_shape)
     if processes > 1 and on.type == "cuda":  # on a CPU torch has no SyncBatchNorm: statistics stay a process's own
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
     channels_last = settings.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
@@ -394,6 +398,23 @@ def _restore(
         raise UserError(
             f"the checkpoint is of another architecture ({' '.join(str(error).split())[:160]}); choose another --out"
         ) from None
+
+
+def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int, ...]) -> None:
+    """Raises UserError where `write_encoder` would describe the encoder as one that it is not, so that none loads it.
+
+    A module does not tell the arguments it was made with, but whether it is as those of the configuration make it.
+    """
+    name = config.encoder["name"]
+    arguments = {k: v for k, v in config.encoder.items() if k != "name"}
+    if isinstance(encoder, encoders.ARCHITECTURES[name]) and not storage.rebuilds(
+        encoder, name=name, image_shape=image_shape, **arguments
+    ):
+        said = ", ".join(f"{k} {v}" for k, v in arguments.items())
+        raise UserError(
+            f"the encoder given is no {name} of {said}: set encoder.* of the configuration to the arguments it was "
+            "made with, or pass it through encoders.wrap"
+        )
 
 
 def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ...], out: Path) -> None:
