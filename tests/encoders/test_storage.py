@@ -139,3 +139,15 @@ def test_an_encoder_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="a y that is not finite"):
         storage.save(built, tmp_path, name="dcgan", image_shape=IMAGE, width=4, fc=8, y=6)
     assert not list(tmp_path.iterdir())
+
+
+def test_whether_arguments_rebuild_an_encoder() -> None:
+    built, draws = encoder(), torch.get_rng_state()
+    own = {"name": "dcgan", "image_shape": IMAGE, "width": 4, "fc": 8, "y": 6}
+    assert storage.rebuilds(built, **own)
+    assert not storage.rebuilds(built, **(own | {"width": 8}))
+    assert torch.equal(torch.get_rng_state(), draws)
+    assert built.training
+    with torch.no_grad():
+        built.y.bias[0] = float("nan")  # type: ignore[union-attr, operator]
+    assert storage.rebuilds(built, **own)

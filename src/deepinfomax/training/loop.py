@@ -35,8 +35,6 @@ from deepinfomax.training.pictures import write_pictures
 from deepinfomax.training.progress import Progress
 
 COLLAPSED = 2.0  #: effective rank of y below which a run says so, on every line
-
-
 KEPT = "any checkpoint stays as it was: --resume with a lower training.lr, or begin anew"
 
 
