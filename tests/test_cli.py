@@ -152,6 +152,28 @@ def test_export_to_onnx_gives_the_same_embedding(capsys: pytest.CaptureFixture, 
     assert torch.equal(load(copied)(images).y, load(trained)(images).y)
 
 
+def test_a_run_is_not_exported_onto_itself(capsys: pytest.CaptureFixture, trained: Path) -> None:
+    before = (trained / "encoder.safetensors").read_bytes()
+    for same in (trained, trained / ".." / trained.name):
+        words = ("export", str(trained), "--format", "safetensors", "--out", str(same))
+        assert "is the run itself, which holds its encoder already: choose another --out" in mistake(capsys, *words)
+    assert (trained / "encoder.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["2024", "2024-05-01", "true", "none"])
+def test_data_and_its_root_are_called_anything(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, name)
+    words = (name, "--data-root", name, "--device", "cpu")
+    code, _, err = run(capsys, "train", *words, "--scale", "smoke", "--out", "run", *SMALL)
+    assert code == 0, err
+    assert deepinfomax.config.load("run/config.toml").data.source == name
+    assert run(capsys, "train", *words, "--resume", "--out", "run", "training.steps", "6")[0] == 0
+    assert run(capsys, "data", name, "--data-root", name)[0] == 0
+
+
 def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path) -> None:
     words = ["train", str(folder), "--device", "cpu"]
     assert "continue it with --resume" in mistake(capsys, *words, "--scale", "smoke", "--out", str(trained))

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,9 @@ def test_overrides_as_typed() -> None:
         ({"training.weight_decay": "-1"}, r"training\.weight_decay must be 0 or more"),
         ({"training.lr": "inf"}, r"training\.lr must be above 0"),
         ({"training.trackers": '["tensorbord"]'}, r"'tensorbord' is unknown; did you mean 'tensorboard'\?"),
+        ({"seed": "1.5"}, r"seed must be a whole number from 0 to 2\^63 - 1, not 1\.5"),
+        ({"seed": "1.0"}, r"seed must be a whole number from 0 to 2\^63 - 1, not 1\.0"),
+        ({"seed": "true"}, r"seed must be a whole number from 0 to 2\^63 - 1, not True"),
         ({"seed": "-1"}, r"seed must be a whole number from 0"),
         ({"seed": "9300000000000000000000"}, r"seed must be a whole number from 0 to 2\^63 - 1"),
         ({"local.units": "0"}, r"objective\.local\.units must be 1 or more, not 0"),
@@ -110,3 +114,23 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_a_weight_that_cannot_be_is_refused(weight: str) -> None:
     with pytest.raises(UserError, match=r"objective.local.weight must be 0 or more"):
         config.override(recipes.recipe("dim-local"), {"local.weight": weight})
+
+
+@pytest.mark.parametrize("seed", ["true", "1.5", '"3"', "[1]"])
+def test_a_seed_in_a_file_is_a_whole_number(seed: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"seed = {seed}\n" + config.dumps(recipes.recipe("cpu")).replace("seed = 0\n", ""))
+    with pytest.raises(UserError, match=r"seed must be a whole number from 0 to 2\^63 - 1, not .*"):
+        config.load(file)
+    with pytest.raises(UserError, match="seed must be a whole number"):
+        config.resolve(dataclasses.replace(recipes.recipe("cpu"), seed=True))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_encoder_has_arguments_of_its_own(order: int) -> None:
+    """Those given beside its name stay, in any order; the same name changes nothing."""
+    small = recipes.recipe("dim-local", "smoke")
+    given = {"encoder.name": "alexnet", "encoder.y": "32"}
+    changed = config.override(small, dict(list(given.items())[::order]))
+    assert changed.encoder == {"name": "alexnet", "width": 96, "fc": 4096, "y": 32}
+    assert config.override(small, {"encoder.name": "dcgan"}) == small

@@ -103,14 +103,45 @@ def test_random_states_are_scikit_learns_and_torchs_own_state_stays() -> None:
     assert (a != model(random_state=None).fit(images).transform(images)).any()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"level": "z"}, "unknown level 'z'; choose y, fc or conv"),
+        ({"settings": {"data.size": 8}}, "settings 'data.size' has no effect on arrays"),
+        ({"settings": {"data.limit": 8}}, "settings 'data.limit' has no effect on arrays"),
+        ({"settings": {"data": {"split": "test"}}}, "settings 'data' has no effect on arrays"),
+        ({"batch_size": 0}, "training.batch_size must be at least 2, not 0"),
+    ],
+)
+def test_what_would_be_ignored_is_refused_before_training(
+    changes: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepinfomax.sklearn.train", lambda *_, **__: pytest.fail("it trained"))
+    with pytest.raises(UserError, match=message):
+        model(**changes).fit(data()[0])
+
+
+@pytest.mark.parametrize("kind", [np.bytes_, object])
+def test_labels_of_bytes_are_words(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("deepinfomax.sklearn.train", lambda _, images, *__, **___: seen.append(images) or 1 / 0)
+    y = np.array([b"cat", "dög".encode()] * 30, kind)
+    with pytest.raises(ZeroDivisionError):
+        model(recipe="supervised").fit(data()[0], y)
+    assert seen[0].classes == ("cat", "dög")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        model(recipe="supervised").fit(data()[0], np.array([b"cat", b"\xff"] * 30))
+
+
 def test_mistakes() -> None:
     images, _ = data()
     with pytest.raises(UserError, match="say image_shape"):
         model().fit(images.reshape(60, -1))
     with pytest.raises(UserError, match="does not hold"):
         model(image_shape=(8, 8)).fit(images.reshape(60, -1))
-    with pytest.raises(UserError, match="unknown level"):
-        model(level="z").fit(images)
+    for sides in (256, "16x16", (16.0, 16.0), (16, None)):
+        with pytest.raises(UserError, match=r"image_shape must be \(H, W\) or \(H, W, C\), whole numbers, not "):
+            model(image_shape=sides).fit(images.reshape(60, -1))
     fitted = model().fit(images)
     with pytest.raises(UserError, match="was fitted on"):
         fitted.transform(images[:, :8])

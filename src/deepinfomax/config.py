@@ -87,6 +87,7 @@ def resolve(config: Config) -> Config:
     Raises:
         UserError: an unknown section, field or name, or a value of the wrong type; one line, with the nearest name.
     """
+    check_seed(config.seed)  # as it was given: what checks types takes true for 1
     tree = _validated(Config, dataclasses.asdict(config), "")
     checked = Config(**tree)
     name = checked.encoder.get("name")
@@ -112,7 +113,6 @@ def resolve(config: Config) -> Config:
     occlusion = None if checked.occlusion is None else settings(Occlusion, checked.occlusion, "occlusion")
     _check_sizes(encoder, "encoder")
     _check_training(checked.training)
-    check_seed(checked.seed)
     return dataclasses.replace(
         checked, encoder=encoder, objective=objective, augmentation=augmentation, occlusion=occlusion
     )
@@ -215,6 +215,8 @@ def _nearest(name: str, known: typing.Iterable[str]) -> str:
 def from_tree(tree: Mapping[str, Any]) -> Config:
     """A nested dictionary, as TOML gives it -> Config, resolved."""
     _refuse_unknown(Config, tree, "")
+    if "seed" in tree:
+        check_seed(tree["seed"])
     try:
         return resolve(_adapter(Config).validate_python(dict(tree)))
     except pydantic.ValidationError as error:
@@ -226,9 +228,16 @@ def from_tree(tree: Mapping[str, Any]) -> Config:
 def override(config: Config, changes: Mapping[str, Any]) -> Config:
     """With some fields replaced: {"training.lr": 1e-3, "local.weight": 0.5}; an objective's name may stand alone.
 
-    Values may be strings as typed on a command line. Raises UserError as `resolve` does.
+    Values may be strings as typed on a command line. Another encoder.name takes the arguments given here, and its own
+    defaults for the rest. Raises UserError as `resolve` does.
     """
     tree = dataclasses.asdict(config)
+    changes = {path: parse_value(value) if isinstance(value, str) else value for path, value in changes.items()}
+    name = tree["encoder"].get("name")
+    if changes.get("encoder.name", name) != name:
+        # Units mean something else in each architecture. Those that a recipe's scale set go too: it set them for the
+        # encoder that is replaced, and by now nothing tells them from those that the user wrote in a file.
+        tree["encoder"] = {}
     for path, value in changes.items():
         keys = path.split(".")
         if keys[0] in OBJECTIVES:
@@ -243,7 +252,7 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
                 here = ".".join(keys[: i + 1])
                 raise UserError(f"{here} is no section of the configuration{_nearest(key, branch)}")
             branch = branch[key]
-        branch[keys[-1]] = parse_value(value) if isinstance(value, str) else value
+        branch[keys[-1]] = value
     return from_tree(tree)
 
 

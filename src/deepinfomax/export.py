@@ -37,13 +37,15 @@ def export(run: str | Path, format: str, *, out: Path | None = None, repo: str |
         where it is.
 
     Raises:
-        UserError: an unknown format, packages missing, no encoder, no repo.
+        UserError: an unknown format, packages missing, no encoder, no repo, a run copied onto itself.
     """
     run = Path(run)
     if format == "onnx":
         return {"onnx": str(_onnx(run, out or run / "encoder.onnx"))}
     if format == "safetensors":
         folder = out or run / "export"
+        if folder.resolve() == run.resolve():
+            raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
         storage.load(run)  # copies of a damaged encoder help nobody
         folder.mkdir(parents=True, exist_ok=True)
         for name in (storage.WEIGHTS, storage.DESCRIPTION):

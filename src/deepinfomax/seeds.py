@@ -14,7 +14,7 @@ def check_seed(seed: int) -> int:
         UserError: no whole number, negative, or above `LAST_SEED`.
     """
     try:
-        whole = operator.index(seed)
+        whole = -1 if isinstance(seed, bool) else operator.index(seed)
     except TypeError:
         whole = -1
     if not 0 <= whole <= LAST_SEED:

@@ -77,6 +77,11 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
+        self._check_level()
+        given = dict(self.settings or {})
+        of_data = [name for name in given if name.split(".")[0] == "data"]
+        if of_data:
+            raise UserError(f"settings {of_data[0]!r} has no effect on arrays: bring X itself to the form you want")
         images = self._images(X, None)
         config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
         seed = self.random_state if isinstance(self.random_state, int | np.integer) else None
@@ -85,8 +90,9 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         changes: dict[str, Any] = {"seed": int(seed), "training.trackers": []}
         if self.steps is not None:
             changes |= {"training.steps": self.steps, "training.epochs": 1_000_000}
-        changes["training.batch_size"] = self.batch_size or min(config.training.batch_size, len(images))
-        config = configuration.override(config, changes | (self.settings or {}))
+        fitting = min(config.training.batch_size, len(images))
+        changes["training.batch_size"] = fitting if self.batch_size is None else self.batch_size
+        config = configuration.override(config, changes | given)
         if needs_labels(config):
             images = self._images(X, y)
         # The caller's own draws stay what they were.
@@ -104,11 +110,14 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         images = self._images(X, None)
         if images.shape != self.image_shape_:
             raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
-        if self.level not in ("y", "fc", "conv"):
-            raise UserError(f"unknown level {self.level!r}; choose y, fc or conv")
+        self._check_level()
         images = as_trained(self.config_, images)
         device = choose_device(self.device)
         return embed(self.encoder_, images, levels=(self.level,), device=device)[self.level].numpy()
+
+    def _check_level(self) -> None:
+        if self.level not in ("y", "fc", "conv"):
+            raise UserError(f"unknown level {self.level!r}; choose y, fc or conv")
 
     def _images(self, X: Any, y: Any) -> ImageSet:
         from deepinfomax.data import from_array
@@ -117,7 +126,23 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if array.ndim == 2:
             if self.image_shape is None:
                 raise UserError(f"X has rows of {array.shape[1]} values: say image_shape=(H, W) or (H, W, C)")
+            sides = self.image_shape
+            if not isinstance(sides, tuple | list | np.ndarray) or not all(
+                isinstance(n, int | np.integer) for n in sides
+            ):
+                raise UserError(f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}")
             if np.prod(self.image_shape) != array.shape[1]:
                 raise UserError(f"image_shape {self.image_shape} does not hold the {array.shape[1]} values of a row")
             array = array.reshape(len(array), *self.image_shape)
-        return from_array(array, labels=None if y is None else np.asarray(y), name="array")
+        return from_array(array, labels=None if y is None else _text(np.asarray(y)), name="array")
+
+
+def _text(labels: np.ndarray) -> np.ndarray:
+    """Words that came as bytes, as words; others as they are."""
+    if labels.dtype.kind not in "SO":
+        return labels
+    decoded = np.frompyfunc(lambda word: word.decode() if isinstance(word, bytes) else word, 1, 1)
+    try:
+        return decoded(labels.astype(object))
+    except UnicodeDecodeError as error:
+        raise UserError(f"y holds {error.object!r}, which is not UTF-8: give words as str") from None

@@ -81,3 +81,73 @@ def test_damage_is_named(tmp_path: Path) -> None:
     (tmp_path / storage.WEIGHTS).write_bytes(b"no safetensors")
     with pytest.raises(UserError, match="cannot read"):
         storage.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": 3}, "'architecture' has a value of the wrong type"),
+        ({"arguments": [1]}, "'arguments' has a value of the wrong type"),
+        ({"arguments": {"width": "wide"}}, "its 'arguments' build no encoder"),
+        ({"arguments": {"width": -4}}, "its 'arguments' build no encoder"),
+        ({"image_shape": 16}, "'image_shape' has a value of the wrong type"),
+        ({"image_shape": [3, "16", 16]}, "'image_shape' has a value of the wrong type"),
+        ({"fingerprint": {}}, "'fingerprint' has a value of the wrong type"),
+        ({"fingerprint": {"sha256": "0", "y": ["a"]}}, "'fingerprint' has a value of the wrong type"),
+    ],
+)
+def test_values_of_a_wrong_type_are_one_line(tmp_path: Path, changes: dict, message: str) -> None:
+    saved(tmp_path)
+    file = tmp_path / storage.DESCRIPTION
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(UserError, match=message) as caught:
+        storage.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_description_of_other_units_or_no_text_is_one_line(tmp_path: Path) -> None:
+    saved(tmp_path)
+    file = tmp_path / storage.DESCRIPTION
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps(description | {"fingerprint": description["fingerprint"] | {"y": [0.0] * 3}}))
+    with pytest.raises(UserError, match="embeds a test image otherwise"):
+        storage.load(tmp_path)
+    file.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UserError, match=r"encoder\.json is damaged \('utf-8'"):
+        storage.load(tmp_path)
+
+
+def test_tied_weights_are_saved(tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+        second.weight = first.weight
+        layers = [nn.Conv2d(3, 8, 16), nn.ReLU(), nn.Flatten(), first, second]
+        return encoders.wrap(nn.Sequential(*layers), local="1", conv="1", fc="3", y="4")
+
+    torch.manual_seed(0)
+    built = net()
+    storage.save(built, tmp_path, name="wrapped", image_shape=IMAGE)
+    images = torch.randn(2, *IMAGE)
+    loaded = storage.load(tmp_path, module=net())
+    assert torch.equal(loaded(images).y, built.eval()(images).y)
+
+
+def test_an_encoder_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    built = encoder()
+    with torch.no_grad():
+        built.y.bias[0] = float("nan")  # type: ignore[union-attr, operator]
+    with pytest.raises(UserError, match="a y that is not finite"):
+        storage.save(built, tmp_path, name="dcgan", image_shape=IMAGE, width=4, fc=8, y=6)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whether_arguments_rebuild_an_encoder() -> None:
+    built, draws = encoder(), torch.get_rng_state()
+    own = {"name": "dcgan", "image_shape": IMAGE, "width": 4, "fc": 8, "y": 6}
+    assert storage.rebuilds(built, **own)
+    assert not storage.rebuilds(built, **(own | {"width": 8}))
+    assert torch.equal(torch.get_rng_state(), draws)
+    assert built.training
+    with torch.no_grad():
+        built.y.bias[0] = float("nan")  # type: ignore[union-attr, operator]
+    assert storage.rebuilds(built, **own)

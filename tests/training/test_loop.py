@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -18,7 +19,9 @@ from deepinfomax import cli, recipes
 from deepinfomax import config as configuration
 from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders import DCGAN
 from deepinfomax.errors import UserError
+from deepinfomax.features import Features
 from deepinfomax.objectives import LocalInfoMax
 from deepinfomax.training import checkpoint, loop
 from deepinfomax.training.loop import Diverged, train
@@ -234,6 +237,89 @@ def test_divergence_exits_with_2_and_keeps_the_checkpoint(
     assert saved["step"] == 2
 
 
+@pytest.mark.parametrize(("recipe", "lr", "every"), [("cpu", 1e30, 0.0), ("cpu", 1e30, 60.0), ("ae", 1e38, 0.0)])
+def test_weights_that_a_step_ruined_are_never_saved(tmp_path: Path, recipe: str, lr: float, every: float) -> None:
+    """The loss of the only step is finite; its update is not."""
+    run = tmp_path / "run"
+    sizes = {"encoder.fc": 16, "encoder.y": 8, "training.trackers": []}
+    changes = sizes | {"training.lr": lr, "training.checkpoint_every": every, "training.steps": 1}
+    settings = configuration.override(recipes.recipe(recipe, "smoke"), changes)
+    with pytest.raises(Diverged, match=r"no longer finite .*after step 1; any checkpoint stays as it was"):
+        train(settings, images(), run, device="cpu", quiet=True)
+    assert checkpoint.load(run / "checkpoint") is None
+    assert not (run / "encoder.json").exists()
+    mended = configuration.override(settings, {"training.lr": 1e-3, "training.steps": 3})
+    train(mended, images(), run, resume=True, device="cpu", quiet=True)
+    deepinfomax.load(run)
+
+
+def test_the_last_good_checkpoint_outlives_ruined_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, original = tmp_path / "run", loop._Step.__call__
+
+    def ruin(one_step: loop._Step, pixels: torch.Tensor, labels: torch.Tensor, index: torch.Tensor) -> Any:
+        found = original(one_step, pixels, labels, index)
+        ruin.calls += 1  # type: ignore[attr-defined]
+        if ruin.calls == 3:  # type: ignore[attr-defined]
+            with torch.no_grad():
+                one_step.learner.encoder.y.bias[0] = float("nan")
+        return found
+
+    ruin.calls = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(loop._Step, "__call__", ruin)
+    with pytest.raises(Diverged, match=r"the weights are no longer finite \(encoder\.y\.bias\) after step 3; any"):
+        train(config(**{"training.checkpoint_every": 0.0}), images(), run, device="cpu", quiet=True)
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] == 2
+    assert all(v.isfinite().all() for v in saved["learner"].values())
+
+
+def test_saving_often_changes_nothing(tmp_path: Path) -> None:
+    """What looks at the encoder before it is saved leaves its mode, statistics and draws alone."""
+    for name, every in (("often", 0.0), ("once", 60.0)):
+        train(config(**{"training.checkpoint_every": every}), images(), tmp_path / name, device="cpu", quiet=True)
+    assert equal(weights(tmp_path / "often"), weights(tmp_path / "once"))
+
+
+def test_a_mask_of_infinities_is_not_divergence(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 4, 4),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(128, 16),
+        torch.nn.Linear(16, 8),
+    )
+    module.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
+    wrapped = deepinfomax.encoders.wrap(module, local="1", conv="1", fc="3", y="4")
+    train(config(), images(), tmp_path / "run", device="cpu", quiet=True, encoder=wrapped)
+    assert (tmp_path / "run/encoder.json").exists()
+
+
+def test_resuming_with_other_data_is_refused(tmp_path: Path) -> None:
+    run, longer = tmp_path / "run", config(**{"training.steps": 6})
+    train(config(), images(), run, device="cpu", quiet=True)
+    with pytest.raises(UserError, match=r"the data changed \(64 images of 3x16x16 before, 80 images of 3x16x16 now\)"):
+        train(longer, images(80), run, resume=True, device="cpu", quiet=True)
+    same_size = images(seed=1)
+    relabelled = dataclasses.replace(images(), labels=same_size.labels)
+    for others in (same_size, relabelled):
+        with pytest.raises(UserError, match="their content does not"):
+            train(longer, others, run, resume=True, device="cpu", quiet=True)
+    train(longer, images(), run, resume=True, device="cpu", quiet=True)
+    assert lines(run)[-1]["step"] == 6
+
+
+def test_a_checkpoint_that_does_not_say_its_data_is_resumed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(config(), images(), run, device="cpu", quiet=True)
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    del saved["data"]
+    checkpoint.save(run / "checkpoint", saved)
+    train(config(**{"training.steps": 6}), images(80), run, resume=True, device="cpu", quiet=True)
+    assert lines(run)[-1]["step"] == 6
+
+
 def test_mistakes(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(config(), images(), run, device="cpu", quiet=True)
@@ -262,3 +348,40 @@ def test_wrapped_networks_train(tmp_path: Path) -> None:
     loaded = deepinfomax.load(tmp_path / "run", module=wrapped)
     assert loaded is wrapped
     assert trained is wrapped
+
+
+def test_tied_weights_train_and_resume(tmp_path: Path) -> None:
+    def tied() -> torch.nn.Module:
+        first, second = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+        second.weight = first.weight
+        layers = [torch.nn.Conv2d(3, 8, 16), torch.nn.ReLU(), torch.nn.Flatten(), first, second]
+        return deepinfomax.encoders.wrap(torch.nn.Sequential(*layers), local="1", conv="1", fc="3", y="4")
+
+    run, longer = tmp_path / "run", config(**{"training.steps": 6})
+    train(config(), images(), run, device="cpu", quiet=True, encoder=tied())
+    trained = train(longer, images(), run, resume=True, device="cpu", quiet=True, encoder=tied())
+    sample = torch.randn(3, 3, 16, 16)
+    assert torch.equal(deepinfomax.load(run, module=tied())(sample).y, trained(sample).y)
+
+
+def test_an_encoder_that_the_configuration_does_not_describe_is_refused_before_training(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match=r"the encoder given is no dcgan of width 8, fc 16, y 8: set encoder\.\*"):
+        train(config(), images(), run, device="cpu", quiet=True, encoder=DCGAN((3, 16, 16), width=4, fc=16, y=8))
+    assert not run.exists()
+    torch.manual_seed(0)
+    described = DCGAN((3, 16, 16), width=8, fc=16, y=8)
+    trained = train(config(), images(), run, device="cpu", quiet=True, encoder=described)
+    sample = torch.randn(3, 3, 16, 16)
+    assert torch.equal(deepinfomax.load(run)(sample).y, trained(sample).y)
+
+
+def test_arguments_that_show_in_no_weight_are_told_apart(tmp_path: Path) -> None:
+    class Negated(DCGAN):
+        def forward(self, images: torch.Tensor) -> Features:
+            features = super().forward(images)
+            return features._replace(y=-features.y)
+
+    negated = Negated((3, 16, 16), width=8, fc=16, y=8)
+    with pytest.raises(UserError, match="the encoder given is no dcgan"):
+        train(config(), images(), tmp_path / "run", device="cpu", quiet=True, encoder=negated)

@@ -66,6 +66,51 @@ def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Pat
     assert saved["step"] == 2
 
 
+RUINED = """
+import os, sys
+sys.path[:0] = [{tests!r}]
+import torch
+from test_loop import config, images
+from deepinfomax.training import loop
+
+torch.set_num_threads(1)
+rank, original, calls = os.environ["RANK"], loop._Step.__call__, 0
+
+
+def ruin(one_step, *batch):
+    global calls
+    calls += 1
+    found = original(one_step, *batch)
+    if calls == 2 and rank == "1":
+        with torch.no_grad():
+            one_step.learner.module.encoder.y.bias[0] = float("nan")
+    return found
+
+
+loop._Step.__call__ = ruin
+try:
+    settings = config(**{{"training.steps": 50, "training.checkpoint_every": 0.0}})
+    loop.train(settings, images(), {run!r}, device="cpu", quiet=True)
+except loop.Diverged as error:
+    print(f"process {{rank}}: {{error}}")
+"""
+
+
+def test_weights_ruined_in_one_process_stop_all_and_are_not_saved(tmp_path: Path) -> None:
+    script, run = tmp_path / "ruined.py", tmp_path / "run"
+    script.write_text(RUINED.format(tests=str(Path(__file__).parent), run=str(run)))
+    done = subprocess.run(
+        [*TORCHRUN, str(script)], capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in range(2):
+        assert f"process {rank}: " in done.stdout
+    assert done.stdout.count("after step 2; any checkpoint stays as it was") == 2
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] == 1
+
+
 def test_the_train_command_under_torchrun(tmp_path: Path) -> None:
     """Two processes, one run folder; the continued run ends where the undisturbed one does."""
     words = ["-m", "deepinfomax.cli", "train", "digits", "--scale", "smoke", "--recipe", "dim-local", "--device", "cpu"]

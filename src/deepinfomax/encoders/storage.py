@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,39 @@ from deepinfomax.errors import UserError
 WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
 
 
+def _numbers(value: Any, *kinds: type) -> bool:
+    return isinstance(value, list) and all(type(number) in kinds for number in value)
+
+
+#: what encoder.json must have, and what each of it must be
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "architecture": lambda value: isinstance(value, str),
+    "arguments": lambda value: isinstance(value, dict),
+    "image_shape": lambda value: _numbers(value, int) and len(value) > 1 and min(value) > 0,
+    "fingerprint": lambda value: (
+        isinstance(value, dict) and isinstance(value.get("sha256"), str) and _numbers(value.get("y"), int, float)
+    ),
+}
+
+
 def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> None:
     """Write both files, each atomically.
 
     Args:
         name: of the architecture, with `arguments` those of its class; "wrapped" for a module of the user's own.
         image_shape: (C, *S) of the images it takes.
+
+    Raises:
+        UserError: an encoder whose y is not finite, which `load` would refuse.
     """
     folder = Path(folder)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
+    # Copies: safetensors refuses tensors that share memory, as tied weights do.
+    tensors = {
+        k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in encoder.state_dict().items()
+    }
+    probe = _probe(encoder, image_shape)
+    if not all(math.isfinite(v) for v in probe):
+        raise UserError(f"the encoder gives a test image a y that is not finite ({probe[:3]}...): it is not saved")
     description = {
         "schema": 1,
         "architecture": name,
@@ -33,7 +59,7 @@ def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tupl
         "image_shape": list(image_shape),
         # What an image passes through before the encoder; uint8 v becomes v · scale + shift.
         "preprocess": {"scale": 2 / 255, "shift": -1.0, "size": list(image_shape[1:]), "channels": image_shape[0]},
-        "fingerprint": {"sha256": _hash(tensors), "y": _probe(encoder, image_shape)},
+        "fingerprint": {"sha256": _hash(tensors), "y": probe},
     }
     partial = folder / f".{WEIGHTS}.partial"
     partial.write_bytes(to_bytes(tensors))  # their save_file makes files that only the owner can read
@@ -52,12 +78,15 @@ def describe(folder: str | Path) -> dict[str, Any]:
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or no UTF-8
         raise UserError(f"{path} is damaged ({error}); train again or restore it") from None
     found = description if isinstance(description, dict) else {}
-    missing = [key for key in ("architecture", "arguments", "image_shape", "fingerprint") if key not in found]
+    missing = [key for key in KINDS if key not in found]
     if missing:
         raise UserError(f"{path} is damaged (it has no {missing[0]!r}); train again or restore it")
+    wrong = [key for key, is_sound in KINDS.items() if not is_sound(found[key])]
+    if wrong:
+        raise UserError(f"{path} is damaged ({wrong[0]!r} has a value of the wrong type); train again or restore it")
     return found
 
 
@@ -84,7 +113,7 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
     elif description["architecture"] == "wrapped":
         raise UserError(f"{folder} holds a wrapped module: pass load(..., module=wrap(your_network, ...))")
     else:
-        encoder = build(description["architecture"], image_shape, **description["arguments"])
+        encoder = _rebuilt(description, Path(folder) / DESCRIPTION)
     try:
         encoder.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
@@ -94,9 +123,34 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
     if recorded["sha256"] != _hash(tensors):
         raise UserError(f"{weights} is not the file that {DESCRIPTION} describes; copy both from the same run")
     probe = _probe(encoder, image_shape)
-    if not torch.allclose(torch.tensor(probe), torch.tensor(recorded["y"]), rtol=1e-2, atol=1e-3):
+    y, y_then = torch.tensor(probe), torch.tensor(recorded["y"], dtype=torch.float32)
+    if y.shape != y_then.shape or not torch.allclose(y, y_then, rtol=1e-2, atol=1e-3):
         raise UserError(f"the encoder of {folder} embeds a test image otherwise than when it was saved: {probe[:3]}...")
     return encoder.eval()
+
+
+def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> bool:
+    """Whether `load` would give this encoder again, were it saved under that name with these arguments."""
+    with torch.random.fork_rng(devices=[]):  # the twin's own first weights are no draws of the caller's
+        twin = build(name, image_shape, **arguments)
+    twin.to(next((p.device for p in encoder.parameters()), torch.device("cpu")))
+    try:
+        twin.load_state_dict(encoder.state_dict(), strict=True)
+    except RuntimeError:
+        return False
+    own, rebuilt = (torch.tensor(_probe(module, image_shape)) for module in (encoder, twin))
+    # Not looser, since before training y is near 0; one ruined by a run that diverged is still of its architecture.
+    return torch.allclose(own, rebuilt, rtol=1e-3, atol=2e-6, equal_nan=True)
+
+
+def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:
+    try:
+        return build(description["architecture"], tuple(description["image_shape"]), **description["arguments"])
+    except UserError:
+        raise
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        detail = " ".join(str(error).split())[:160]
+        raise UserError(f"{path} is damaged (its 'arguments' build no encoder: {detail})") from None
 
 
 def _hash(tensors: dict[str, torch.Tensor]) -> str:

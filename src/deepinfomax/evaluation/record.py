@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from deepinfomax.data.fingerprint import fingerprint
 from deepinfomax.data.images import ImageSet
 
 SCHEMA = 1
@@ -159,21 +160,12 @@ def _plain(value: Any) -> Any:
 
 
 def describe(images: ImageSet) -> dict[str, Any]:
-    """Count, shape, classes and a fingerprint of a set.
-
-    The fingerprint is of all labels and at most 1,000 evenly spaced images, so that a memory map of gigabytes is not
-    read for it.
-    """
-    digest = hashlib.sha256(str(images.images.shape).encode())
-    step = max(1, len(images) // 1000)
-    for start in range(0, len(images), step):
-        digest.update(np.ascontiguousarray(images.images[start]).tobytes())
+    """Count, shape, classes and a fingerprint of a set, see `data.fingerprint`."""
     found: dict[str, Any] = {"name": images.name, "count": len(images), "shape": list(images.images.shape[1:])}
     if images.labels is not None:
-        digest.update(np.ascontiguousarray(images.labels).tobytes())
         if np.ndim(images.labels) == 1:
             counts = np.unique(images.labels, return_counts=True)[1]
             found |= {"classes": len(counts), "majority": float(counts.max() / counts.sum())}
         else:
             found |= {"attributes": int(images.labels.shape[1])}
-    return found | {"fingerprint": digest.hexdigest()[:16]}
+    return found | {"fingerprint": fingerprint(images)}

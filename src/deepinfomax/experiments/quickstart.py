@@ -21,7 +21,7 @@ from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.recipes import recipe
 from deepinfomax.report import write as write_report
-from deepinfomax.training.command import load_images
+from deepinfomax.training.command import load_images, with_source
 from deepinfomax.training.loop import train
 
 #: data -> settings beyond those of the recipe `cpu`, and steps of the supervised control
@@ -40,8 +40,7 @@ def stage(data: str, *, root: Path | None = None, seed: int = 0) -> tuple[Config
             f"quickstart has {' and '.join(STAGES)}, not {data!r}; for your own data: deepinfomax train DATA"
         )
     changes, supervised_steps = STAGES[data]
-    changes = changes | {"seed": seed, "data.source": data, "data.root": None if root is None else str(root)}
-    config = configuration.override(recipe("cpu"), changes)
+    config = with_source(configuration.override(recipe("cpu"), changes | {"seed": seed}), data, root)
     return replace(config, recipe=f"quickstart on {data}"), supervised_steps
 
 

@@ -33,7 +33,7 @@ from deepinfomax.experiments.provenance import command, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
-from deepinfomax.training.command import as_trained, load_images
+from deepinfomax.training.command import as_trained, load_images, with_source
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 
@@ -63,14 +63,12 @@ PAIRS = (
 
 def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | None = None) -> Config:
     """What one row trains."""
-    changes: dict[str, Any] = {"data.source": table.data, "seed": seed, "training.trackers": []}
+    changes: dict[str, Any] = {"seed": seed, "training.trackers": []}
     changes |= SCALES[scale] | dict(table.at.get(scale, {}))
     if scale == "cpu":
         # A step takes in proportion to the pixels.
         changes["training.steps"] = round(STEPS[row.recipe] * (32 / table.side) ** 2 * table.minutes / 2)
-    if root is not None:
-        changes["data.root"] = str(root)
-    return configuration.override(recipe(row.recipe, scale), changes | dict(row.changes))
+    return with_source(configuration.override(recipe(row.recipe, scale), changes | dict(row.changes)), table.data, root)
 
 
 def run_table(

@@ -51,14 +51,11 @@ def train_command(
     else:
         config = named_recipe(recipe or "cpu", scale)
     changes: dict[str, Any] = dict(overrides)
-    changes["data.source"] = data
-    if data_root is not None:
-        changes["data.root"] = str(data_root)
     if seed is not None:
         changes["seed"] = seed
     if epochs is not None:
         changes |= {"training.epochs": epochs, "training.steps": None}
-    config = configuration.override(config, changes)
+    config = with_source(configuration.override(config, changes), data, data_root)
     out = out or _free_folder(Path("runs"), config)
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists; continue it with --resume, or choose another --out")
@@ -86,13 +83,19 @@ def data_command(
     data: str, *, root: Path | None, size: int | None, skip_bad: bool | None, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
     """What DATA is, under these settings of a configuration's section `data`: as a tree, and as lines of text."""
-    given = {"data.root": None if root is None else str(root), "data.size": size, "data.skip_bad": skip_bad}
+    given = {"data.size": size, "data.skip_bad": skip_bad}
     changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
-    fields = dataclasses.asdict(with_data_settings(named_recipe(), changes).data)
+    fields = dataclasses.asdict(with_data_settings(with_source(named_recipe(), data, root), changes).data)
     for own in ("source", "split"):
         fields.pop(own)
     found = data_room.describe_readable(data, **fields)
     return found, data_room.render_description(found)
+
+
+def with_source(config: Config, source: str, root: Path | None) -> Config:
+    """The configuration with other data; names and folders as they were typed: one may be called 2024 or true."""
+    root_there = config.data.root if root is None else str(root)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source, root=root_there))
 
 
 def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:

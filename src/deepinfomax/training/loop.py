@@ -21,6 +21,7 @@ from deepinfomax import __version__, encoders
 from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
+from deepinfomax.data.fingerprint import fingerprint
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
@@ -34,10 +35,11 @@ from deepinfomax.training.pictures import write_pictures
 from deepinfomax.training.progress import Progress
 
 COLLAPSED = 2.0  #: effective rank of y below which a run says so, on every line
+KEPT = "any checkpoint stays as it was: --resume with a lower training.lr, or begin anew"
 
 
 class Diverged(UserError):
-    """A loss became infinite or undefined; the last checkpoint is as it was."""
+    """A loss, a weight or y became infinite or undefined; the last checkpoint is as it was."""
 
 
 def train(
@@ -59,14 +61,16 @@ def train(
         resume: continue the run that lies in `out` from its checkpoint, bit for bit where the machine is the same.
         device: "cpu", "cuda", ...; None: the best there is.
         quiet: no progress lines.
-        encoder: a module to train instead of `config.encoder`, from `encoders.wrap`.
+        encoder: a module to train instead of `config.encoder`, from `encoders.wrap`; or one that `config.encoder`
+            describes.
 
     Returns:
         the trained encoder, on the CPU, in eval mode.
 
     Raises:
-        UserError: a folder in use, another configuration's checkpoint, too few images for a batch; `Diverged` where a
-            loss is no longer finite.
+        UserError: a folder in use, a checkpoint of another configuration or other data, too few images for a batch, an
+            encoder of the architecture but not the arguments of `config.encoder`; `Diverged` where a loss is no longer
+            finite, or what would be saved is not.
     """
     config, out = resolve(config), Path(out)
     settings = config.training
@@ -92,11 +96,14 @@ def train(
     image_shape = augment.output_shape(images.shape)
     torch.manual_seed(config.seed)
     learner = build(config, image_shape, images, encoder)
+    if encoder is not None:
+        _check_described(encoder, config, image_shape)
     if processes > 1 and on.type == "cuda":  # on a CPU torch has no SyncBatchNorm: statistics stay a process's own
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
     channels_last = settings.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
     layout = torch.channels_last if channels_last else torch.preserve_format
     learner.to(on, memory_format=layout)  # type: ignore[call-overload]
+    never_finite = _not_finite(learner)
     opponents = Opponents(learner.objectives)
     optimizers = {"learner": _optimizer(learner.own_parameters(), config, on)}
     if opponents:
@@ -112,11 +119,13 @@ def train(
     steps = settings.epochs * len(batches)
     if settings.steps is not None:
         steps = min(steps, settings.steps)
+    data = {"count": len(images), "shape": list(images.shape), "fingerprint": fingerprint(images)}
     saved = None
     if resume:
         run_folder.check_resumable(out, config)
         saved = checkpoint.load(out / run_folder.CHECKPOINT)
         if saved is not None:
+            _check_data(saved.get("data", data), data, out)  # checkpoints of earlier versions do not say
             _restore(saved, learner, optimizers, accelerator.scaler)
         if main:
             checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
@@ -137,7 +146,7 @@ def train(
         return seconds_before + time.perf_counter() - began
 
     def save(step: int) -> None:
-        state = {"step": step, "seconds": seconds(), "learner": learner.state_dict()}
+        state = {"step": step, "seconds": seconds(), "data": data, "learner": learner.state_dict()}
         state["optimizers"] = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
         if accelerator.scaler is not None:  # fp16: a scale grown over thousands of steps, and how long ago it last grew
             state["scaler"] = accelerator.scaler.state_dict()
@@ -192,9 +201,11 @@ def train(
                         )
                 accelerator.log({k: v for k, v in values.items() if v is not None}, step=step)
             due = time.perf_counter() - last_saved >= settings.checkpoint_every
-            stop = _any_process(accelerator, bool(interrupted))
-            if main and (due or stop or step == steps):
-                save(step)
+            due, stop = _any_process(accelerator, due or step == steps, bool(interrupted))
+            if due or stop:
+                _check_finite(accelerator, learner, pixels, never_finite, step)
+                if main:
+                    save(step)
                 last_saved = time.perf_counter()
             if stop:
                 message = f"stopped after step {step}; continue with --resume"
@@ -216,17 +227,42 @@ def available_trackers() -> list[str]:
     return [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]
 
 
-def _any_process(accelerator: Accelerator, asked: bool) -> bool:
-    """Whether any process was asked to stop, so that all of them stop after the same step.
+def _any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
+    """Whether any process was asked to save, to stop, ..., so that all of them do so after the same step.
 
     Else one would leave while the others wait for its gradients for ever, the main process with its unsaved steps
-    among them. Alone it costs nothing; together, a sum of one number after each step's sums of gradients.
+    among them. Alone it costs nothing; together, one small sum after each step's sums of gradients.
     """
     if accelerator.num_processes == 1:
         return asked
-    if asked:
-        accelerator.set_trigger()
-    return bool(accelerator.check_trigger())
+    counts = accelerator.reduce(torch.tensor(asked, dtype=torch.float32, device=accelerator.device))
+    return tuple(count > 0 for count in counts.tolist())
+
+
+def _check_finite(accelerator: Accelerator, learner: Learner, images: Tensor, expected: set[str], step: int) -> None:
+    """Raises Diverged, in all processes, where what would be saved now is ruined in one of them.
+
+    A finite loss does not show it: the step that ruins the weights is the one after it.
+
+    Args:
+        expected: names of what was not finite from the start, such as a mask of -inf.
+    """
+    encoder = learner.encoder
+    ruined = sorted(_not_finite(learner) - expected)
+    was_training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        y = encoder.forward(images).y  # not by a call: what was compiled for training is not compiled anew for this
+    encoder.train(was_training)
+    if _any_process(accelerator, bool(ruined) or not bool(y.isfinite().all()))[0]:
+        what = f"the weights are no longer finite ({ruined[0]})" if ruined else "y is no longer finite in eval mode"
+        raise Diverged(f"{what} after step {step}; {KEPT}")
+
+
+def _not_finite(module: nn.Module) -> set[str]:
+    """Names of the parameters and buffers that hold a number that is infinite or undefined."""
+    tensors = itertools.chain(module.named_parameters(), module.named_buffers())
+    return {name for name, tensor in tensors if not bool(tensor.isfinite().all())}
 
 
 class _Pace:
@@ -280,10 +316,7 @@ class _Step:
     def _descend(self, player: str, total: Tensor, losses: dict[str, Tensor]) -> None:
         if not math.isfinite(total.item()):  # note: this waits for the device, the price of never stepping on a NaN
             named = ", ".join(f"{name} {loss.item():.4g}" for name, loss in losses.items())
-            raise Diverged(
-                f"the loss is no longer finite ({named}); any checkpoint stays as it was: --resume with a lower "
-                "training.lr, or begin anew"
-            )
+            raise Diverged(f"the loss is no longer finite ({named}); {KEPT}")
         optimizer = self.optimizers[player]
         optimizer.zero_grad()
         self.accelerator.backward(total)
@@ -331,6 +364,17 @@ def _step_seed(seed: int, step: int, process: int) -> int:
     return ((seed * 2_000_003 + step) * 4_099 + process) % 2**64  # all that torch takes
 
 
+def _check_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+    """Raises UserError where a run would go on with other images or labels than it began with."""
+    if before == now:
+        return
+    was, found = (f"{d['count']:,} images of {'x'.join(map(str, d['shape']))}" for d in (before, now))
+    differ = f"{was} before, {found} now" if was != found else "their count and shape agree, their content does not"
+    raise UserError(
+        f"cannot resume {out}: the data changed ({differ}); give what it was trained on, or choose another --out"
+    )
+
+
 def _restore(
     saved: dict[str, Any],
     learner: Learner,
@@ -352,6 +396,23 @@ def _restore(
         raise UserError(
             f"the checkpoint is of another architecture ({' '.join(str(error).split())[:160]}); choose another --out"
         ) from None
+
+
+def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int, ...]) -> None:
+    """Raises UserError where `write_encoder` would describe the encoder as one that it is not, so that none loads it.
+
+    A module does not tell the arguments it was made with, but whether it is as those of the configuration make it.
+    """
+    name = config.encoder["name"]
+    arguments = {k: v for k, v in config.encoder.items() if k != "name"}
+    if isinstance(encoder, encoders.ARCHITECTURES[name]) and not storage.rebuilds(
+        encoder, name=name, image_shape=image_shape, **arguments
+    ):
+        said = ", ".join(f"{k} {v}" for k, v in arguments.items())
+        raise UserError(
+            f"the encoder given is no {name} of {said}: set encoder.* of the configuration to the arguments it was "
+            "made with, or pass it through encoders.wrap"
+        )
 
 
 def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ...], out: Path) -> None:
