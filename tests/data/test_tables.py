@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,26 @@ def test_plain_bytes_and_paths_are_images_too(tmp_path: Path):
     images = load(tmp_path / "paths", skip_bad=True)
     np.testing.assert_array_equal(images.images, expected([1]))
     assert images.notes == ("1 of 2 images cannot be read, first: x.parquet row 1 (no such file): left out",)
+
+
+@pytest.mark.parametrize("cell", ["one.png", {"bytes": None, "path": "one.png"}], ids=["path", "bytes and path"])
+def test_files_that_a_table_names_are_read_again_when_they_change(tmp_path: Path, cell: Any):
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()}) if isinstance(cell, dict) else pa.string()
+    write(tmp_path / "x.parquet", {"image": pa.array([cell], kind)})
+    for seed in (1, 2):
+        (tmp_path / "one.png").write_bytes(picture(seed)[0])
+        np.testing.assert_array_equal(load(tmp_path / "x.parquet").images, expected([seed]))
+
+
+def test_a_table_written_again_with_its_old_length_and_time(tmp_path: Path):
+    file = tmp_path / "x.parquet"
+    write(file, {"image": rows(range(2))}, compression="none", use_dictionary=False)
+    before = file.stat()
+    load(file)
+    write(file, {"image": rows(range(1, -1, -1))}, compression="none", use_dictionary=False)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    np.testing.assert_array_equal(load(file).images, expected([1, 0]))
 
 
 def test_class_names_beside_the_files_or_in_their_metadata(tmp_path: Path):

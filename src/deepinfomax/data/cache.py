@@ -17,7 +17,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 
 WRITING = ".writing-"  #: name of an entry that is not finished
-VERSION = 2  #: raise it when decoding changes, and nothing old is read again
+VERSION = 3  #: raise it when decoding changes, and nothing old is read again
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:

@@ -1,6 +1,7 @@
 """Encoded: images still in their files, and the rules that choose among them: part, hold-out, limit, label numbers."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +109,20 @@ def join(first: Source, second: Source, name: str) -> Source:
     members = [(s.identity, hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
     identity = hashlib.sha256(repr(members).encode()).hexdigest()
     return Encoded(name, np.arange(count + len(right)), blobs, title, identity, labels, classes, notes)
+
+
+def stamp(file: Path) -> bytes:
+    """What changes with a file: where it is, its length, its times and its place on the disk.
+
+    Length and time of writing alone would miss pixels put into a file of the same length whose time is set back, as
+    unzip and rsync do. A file that is not there has a stamp too.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        return os.fsencode(file) + b"|not there"
+    numbers = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return os.fsencode(file) + repr(numbers).encode()
 
 
 def held_out(titles: Sequence[str], fraction: float) -> np.ndarray:

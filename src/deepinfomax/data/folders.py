@@ -2,13 +2,14 @@
 
 import csv
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels
+from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels, stamp
 from deepinfomax.errors import UserError
 
 EXTENSIONS = frozenset(
@@ -112,10 +113,9 @@ def _of_files(
         except ValueError:  # a CSV may list files from anywhere
             return str(files[i])
 
-    digest = hashlib.sha256(str(root.resolve()).encode())
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
     for file in files:
-        stat = file.stat()
-        digest.update(f"\n{file}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+        digest.update(b"\n" + stamp(file))
     return Encoded(root.name, np.arange(len(files)), blobs, title, digest.hexdigest(), labels, classes, notes)
 
 

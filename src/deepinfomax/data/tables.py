@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels
+from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels, stamp
 from deepinfomax.errors import UserError
 
 IMAGE_COLUMNS = ("image", "img")
@@ -112,8 +112,9 @@ def _of_parquet(
 
     digest = hashlib.sha256()
     for file in files:
-        stat = file.stat()
-        digest.update(f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{image}\n".encode())
+        digest.update(stamp(file.resolve()) + image.encode())
+        for path in _outside(file, image):
+            digest.update(b"\n" + stamp(file.parent / path))
     return Encoded(name, np.arange(starts[-1]), blobs, title, digest.hexdigest(), labels, classes)
 
 
@@ -147,6 +148,26 @@ def _wanted(batches: Iterator[pa.RecordBatch], rows: np.ndarray, folder: Path) -
         first += batch.num_rows
 
 
+def _outside(file: Path, image: str) -> list[str]:
+    """The paths in an image column whose pixels lie in files of their own."""
+    content = pq.ParquetFile(file, memory_map=True)
+    kind = content.schema_arrow.field(image).type
+    if _is_string(kind):
+        return [path for path in content.read(columns=[image]).column(0).to_pylist() if path]
+    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+        return []
+    leaf = next(i for i in range(len(content.schema)) if content.schema.column(i).path == f"{image}.bytes")
+    groups = [content.metadata.row_group(i).column(leaf).statistics for i in range(content.num_row_groups)]
+    if all(group is not None and group.null_count == 0 for group in groups):
+        return []  # every image is in the table itself, and its path only tells where it once was
+    values = content.read(columns=[f"{image}.path"]).column(0).to_pylist()
+    return [value["path"] for value in values if value and value["path"]]
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _blobs(values: Sequence[Any], folder: Path) -> Iterator[bytes | Path]:
     """Encoded bytes, or the file, of each cell: Hugging Face's {bytes, path}, plain bytes, or a path."""
     for value in values:
@@ -171,7 +192,7 @@ def _columns(schema: pa.Schema, where: str) -> tuple[str, str]:
     if not image:
         raise UserError(f"{where} has the columns {', '.join(types)}; one must be called image and hold encoded images")
     kind = types[image]
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind)
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_string(kind)
     if not binary and not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
         raise UserError(f"{where}: column {image} holds {kind}, not encoded images (bytes, or bytes and path)")
     return image, next((name for name in LABEL_COLUMNS if name in types), "")
@@ -187,7 +208,7 @@ def _numbers_or_words(column: pa.ChunkedArray) -> np.ndarray | None:
     """One label per row, -1 or "" where it is null; None where the column holds something else, such as lists."""
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
         return column.cast(pa.int64()).fill_null(-1).to_numpy()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if _is_string(column.type):
         return np.array(column.fill_null("").to_pylist())
     return None
 
