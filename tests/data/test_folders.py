@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepinfomax.data import load
+from deepinfomax.data import describe, load
 from deepinfomax.errors import UserError
 
 
@@ -115,6 +115,25 @@ def test_holdout_of_a_class_folder(tmp_path: Path, draw):
 def test_an_empty_folder_is_an_error(tmp_path: Path):
     with pytest.raises(UserError, match="holds no images"):
         load(tmp_path)
+
+
+def test_links_back_up_are_not_followed(tmp_path: Path, draw):
+    for seed in range(4):
+        draw(tmp_path / "ab"[seed % 2] / f"{seed}.png", seed)
+    (tmp_path / "self").symlink_to(".")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "c").symlink_to("a")  # no way back: a class of its own
+    images = load(tmp_path)
+    assert (len(images), images.classes) == (6, ("a", "b", "c"))
+
+
+def test_a_link_to_nothing_is_a_broken_image(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    (tmp_path / "x.png").symlink_to("gone.png")
+    with pytest.raises(UserError, match=r"1 of 2 images cannot be read, first: x\.png \(no such file\)"):
+        load(tmp_path)
+    assert len(load(tmp_path, skip_bad=True)) == 1
+    assert "no such file" in describe(tmp_path)["problems"][0]
 
 
 def test_csv_of_paths(tmp_path: Path, draw):

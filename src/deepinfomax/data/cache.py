@@ -78,6 +78,8 @@ def decoded(
 
 
 def _write(folder: Path, source: Encoded, size: int | None, channels: int | None, skip_bad: bool) -> None:
+    if not len(source):
+        raise UserError(f"{source.name} holds no images")
     found = survey(source)
     if found.bad and not (skip_bad and found.readable):
         raise UserError(_stopped(source, broken(source, found)))

@@ -32,11 +32,13 @@ def folder_parts(root: Path) -> dict[str, Callable[[], Source]]:
     """
     if (root / "wnids.txt").is_file() and (root / "val" / "val_annotations.txt").is_file():
         return _tiny_imagenet_parts(root)
-    files = {child.name: _images(child) for child in _children(root) if child.is_dir()}
+    files = {
+        child.name: image_files(child, frozenset((root.resolve(),))) for child in _children(root) if child.is_dir()
+    }
     named = {name.lower(): name for name, found in files.items() if found and name.lower() in PART_OF}
     others = [name for name, found in files.items() if found and name.lower() not in PART_OF]
     if len({PART_OF[part] for part in named}) < 2 and (others or not named):
-        folders, files = {"train": root}, {"train": _images(root)}
+        folders, files = {"train": root}, {"train": image_files(root)}
     else:
         folders = {part: root / name for part, name in named.items()}
         files = {part: files[name] for part, name in named.items()}
@@ -127,7 +129,7 @@ def _tiny_imagenet_parts(root: Path) -> dict[str, Callable[[], Source]]:
     wnids = sorted((root / "wnids.txt").read_text().split())
     number = {wnid: i for i, wnid in enumerate(wnids)}
     classes = tuple(words.get(wnid, wnid).split(",")[0] for wnid in wnids)
-    train = [file for wnid in wnids for file in _images(root / "train" / wnid)]
+    train = [file for wnid in wnids for file in image_files(root / "train" / wnid)]
     annotated = [
         line.split("\t")[:2] for line in (root / "val" / "val_annotations.txt").read_text().splitlines() if line
     ]
@@ -149,12 +151,18 @@ def _as_integers(words: list[str]) -> np.ndarray:
         return np.array(words)
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files in a folder and below, sorted by path, hidden ones left out."""
+def image_files(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """Image files in a folder and below, sorted by path, hidden ones left out.
+
+    A link back to a folder `above`, or to this one, is not followed.
+    """
+    place = folder.resolve()
+    if place in above:
+        return []
     found = []
     for child in _children(folder):
         if child.is_dir():
-            found += _images(child)
+            found += image_files(child, above | {place})
         elif child.suffix.lower() in EXTENSIONS:
             found.append(child)
     return found

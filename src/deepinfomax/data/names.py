@@ -11,9 +11,9 @@ import numpy as np
 
 from deepinfomax.data.arrays import digits_parts, npy_parts, npz_parts
 from deepinfomax.data.encoded import Source
-from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts
+from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts, image_files
 from deepinfomax.data.photos import photos
-from deepinfomax.data.tables import hub_parts, parquet_parts
+from deepinfomax.data.tables import holds_images, hub_parts, parquet_files, parquet_parts
 from deepinfomax.errors import UserError
 
 Parts = dict[str, Callable[[], Source]]
@@ -120,8 +120,10 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
 def read_path(path: Path) -> Parts:
     """The reader of a file or folder that exists."""
     if path.is_dir():
-        holds_parquet = next(path.rglob("*.parquet"), None) is not None
-        return parquet_parts(path) if holds_parquet else folder_parts(path)
+        tables = parquet_files(path)
+        if any(holds_images(file) for file in tables) or (tables and not image_files(path)):
+            return parquet_parts(path)
+        return folder_parts(path)
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise UserError(f"{path}: files must be {', '.join(READERS)}; for images pass the folder that holds them")
