@@ -112,6 +112,20 @@ def test_a_stop_in_the_middle_leaves_nothing(folder: Path, tmp_path: Path, monke
     assert len(load(folder, cache_dir=tmp_path / "cache")) == 4
 
 
+@pytest.mark.parametrize("name", ["meta.json", "images.npy", "labels.npy"])
+@pytest.mark.parametrize("length", [0, 20])
+def test_a_damaged_entry_is_decoded_again(folder: Path, tmp_path: Path, decodes: list[str], name: str, length: int):
+    first = load(folder, cache_dir=tmp_path / "cache")
+    expected = np.array(first.images)
+    (entry,) = (tmp_path / "cache").iterdir()
+    os.truncate(entry / name, length)
+    for _ in range(2):
+        again = load(folder, cache_dir=tmp_path / "cache")
+        np.testing.assert_array_equal(again.images, expected)
+        np.testing.assert_array_equal(again.labels, [0, 0, 1, 1])
+    assert len(decodes) == 2
+
+
 def test_bad_images_leave_nothing(folder: Path, tmp_path: Path):
     (folder / "a" / "x.png").write_text("no")
     with pytest.raises(UserError):

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels, stamp
+from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels, shown, stamp
 from deepinfomax.errors import UserError
 
 IMAGE_COLUMNS = ("image", "img")
@@ -134,7 +134,7 @@ def _of_parquet(
 
     def title(i: int) -> str:
         file = int(np.searchsorted(starts, i, side="right")) - 1
-        return f"{files[file][0].name} row {i - starts[file]}"
+        return f"{shown(files[file][0].name)} row {i - starts[file]}"
 
     digest = hashlib.sha256()
     for file, image in files:

@@ -21,7 +21,7 @@ from deepinfomax import __version__, encoders
 from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -69,6 +69,7 @@ def train(
             loss is no longer finite.
     """
     config, out = resolve(config), Path(out)
+    images = trainable(images)
     settings = config.training
     if device is not None:
         choose_device(device)
