@@ -181,10 +181,18 @@ def test_impossible_sizes_and_channels(tmp_path: Path, settings: dict[str, int],
         load(tmp_path / "x.npy", **settings)
 
 
+def test_a_damaged_npy(tmp_path: Path):
+    np.save(tmp_path / "x.npy", PIXELS)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"), }", b"(((("))
+    with pytest.raises(UserError, match=r"x\.npy cannot be read as a NumPy array: .+$"):
+        load(tmp_path / "x.npy")
+
+
 def test_a_damaged_npz(tmp_path: Path):
     np.savez_compressed(tmp_path / "x.npz", images=PIXELS)
     content = bytearray((tmp_path / "x.npz").read_bytes())
-    content[200:300] = bytes(100)
+    content[60:80] = b"\xff" * 20  # the first block of the deflated array
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"x\.npz: array images cannot be read: .+$"):
         load(tmp_path / "x.npz")

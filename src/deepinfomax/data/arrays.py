@@ -5,6 +5,7 @@ memory, at a few hundred megabytes a second.
 """
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,10 @@ from deepinfomax.errors import UserError
 IMAGE_KEYS = ("images", "x", "data")
 LABEL_KEYS = ("labels", "y", "label", "targets")
 #: what NumPy and zipfile raise for a file that is not what it says, or protected by a password (RuntimeError)
-DAMAGE = (ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    *(ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 DIGITS_TRAIN = 1500  #: of 1797, in their order
 
 
