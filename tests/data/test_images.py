@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from deepinfomax.config import Config
 from deepinfomax.data import ImageSet, normalise
 from deepinfomax.data.images import denormalise, trainable
 from deepinfomax.errors import UserError
+from deepinfomax.training.loop import train
 
 
 def test_normalise_maps_0_and_255_to_the_ends(tmp_path: Path):
@@ -45,7 +47,7 @@ def test_masks_are_refused():
 
 def test_fewer_labels_than_images():
     with pytest.raises(UserError, match="the set holds 3 images but 2 labels"):
-        ImageSet(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1]))
+        trainable(ImageSet(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1])))
 
 
 @pytest.mark.parametrize("kind", ["uint16", "int16", "int64", "bool"])
@@ -76,6 +78,13 @@ def test_pixels_that_are_not_finite_are_counted():
     pixels[[1500, 2900], 0, 1, 1] = np.nan, np.inf
     with pytest.raises(UserError, match="2 of 3,000 images have pixels that are NaN or infinite, first: number 1500;"):
         trainable(ImageSet(pixels))
+
+
+def test_training_asks_before_it_makes_a_folder(tmp_path: Path):
+    bad = ImageSet(np.full((8, 1, 8, 8), np.nan, np.float32))
+    with pytest.raises(UserError, match="8 of 8 images have pixels that are NaN or infinite"):
+        train(Config(objective={"local": {}}), bad, tmp_path / "run", device="cpu", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_labels_that_are_words_are_refused_for_training():

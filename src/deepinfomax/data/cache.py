@@ -147,6 +147,8 @@ def _read(entry: Path, name: str) -> ImageSet | None:
         labels = np.load(entry / "labels.npy") if (entry / "labels.npy").is_file() else None
         images = np.load(entry / "images.npy", mmap_mode="r")
         notes, left_out = tuple(meta["notes"]), tuple(meta["left_out"])
+        if labels is not None and len(labels) != len(images):
+            raise ValueError("another number of labels than images")
         return ImageSet(images, labels, tuple(meta["classes"]), name=name, notes=notes, left_out=left_out)
     except (FileNotFoundError, ValueError, EOFError, LookupError, TypeError):
         shutil.rmtree(entry, ignore_errors=True)

@@ -30,8 +30,6 @@ class ImageSet:
         whole_pixels(self.images, named)
         if np.ma.is_masked(self.labels):
             raise UserError(f"{named} has masked labels: give them the number -1, labels.filled(-1)")
-        if self.labels is not None and len(self.labels) != len(self.images):
-            raise UserError(f"{named} holds {len(self.images):,} images but {len(self.labels):,} labels")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,7 +49,8 @@ def trainable(images: ImageSet) -> ImageSet:
     """The same set once it is sure that a network can be trained on it; floats and labels as torch takes them.
 
     Raises:
-        UserError: pixels that are neither uint8 nor floats, or not finite; labels that are no whole numbers.
+        UserError: pixels that are neither uint8 nor floats, or not finite; labels that are no whole numbers, or
+            not one an image.
     """
     pixels, labels, name = images.images, images.labels, images.name or "the set"
     if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
@@ -64,6 +63,8 @@ def trainable(images: ImageSet) -> ImageSet:
             raise UserError(f"{name}: {have}, first: number {np.argmin(finite)}; mend them or leave them out")
         if not pixels.dtype.isnative or pixels.dtype.itemsize > 8:
             pixels = pixels.astype(np.float32)
+    if labels is not None and len(labels) != len(pixels):
+        raise UserError(f"{name} holds {len(pixels):,} images but {len(labels):,} labels")
     if labels is not None and labels.dtype.kind not in "iub":
         raise UserError(f"{name}: labels are {labels.dtype}; number them 0, 1, ... as integers (from_array does)")
     return replace(images, images=pixels, labels=None if labels is None else labels.astype(np.int64, copy=False))
