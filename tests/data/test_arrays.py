@@ -147,6 +147,68 @@ def test_arrays_in_memory_with_words_as_labels():
     assert (images.classes, images.name) == (("a", "b"), "mine")
 
 
+def test_masked_pixels_in_memory():
+    with pytest.raises(UserError, match="mine: 5 of 5 images have masked pixels"):
+        from_array(np.ma.masked_less(PIXELS, 9), name="mine")
+    images = from_array(PIXELS, labels=np.ma.array([0, 1, 0, 1, 1], mask=[0, 0, 0, 1, 0]))
+    np.testing.assert_array_equal(images.labels, [0, 1, 0, -1, 1])
+
+
+def test_class_names_in_memory():
+    assert from_array(PIXELS, [0, 1, 0, 1, 1], np.array(["a", "b"])).classes == ("a", "b")
+    with pytest.raises(UserError, match="classes must be a list of names"):
+        from_array(PIXELS, [0, 1, 0, 1, 1], "ab")
+
+
+@pytest.mark.parametrize("content", [{"labels": 3}, {"labels": np.arange(5), "classes": "a"}])
+def test_npz_with_a_single_number_or_word(tmp_path: Path, content: dict[str, object]):
+    np.savez(tmp_path / "x.npz", images=PIXELS, **content)
+    with pytest.raises(UserError, match=r"x\.npz: (labels must be one number|classes must be a list)"):
+        load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 0}, "size must be at least 1 pixel, not 0"),
+        ({"channels": 0}, "channels must be 1 or 3, not 0"),
+        ({"size": 1_000_000}, r"images of 1000000 pixels take 15,000\.0 GB of memory, .* GB are free; set data\.size"),
+    ],
+)
+def test_impossible_sizes_and_channels(tmp_path: Path, settings: dict[str, int], message: str):
+    np.save(tmp_path / "x.npy", PIXELS)
+    with pytest.raises(UserError, match=message):
+        load(tmp_path / "x.npy", **settings)
+
+
+def test_a_damaged_npy(tmp_path: Path):
+    np.save(tmp_path / "x.npy", PIXELS)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"), }", b"(((("))
+    with pytest.raises(UserError, match=r"x\.npy cannot be read as a NumPy array: .+$"):
+        load(tmp_path / "x.npy")
+
+
+def test_a_damaged_npz(tmp_path: Path):
+    np.savez_compressed(tmp_path / "x.npz", images=PIXELS)
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[60:80] = b"\xff" * 20  # the first block of the deflated array
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.npz: array images cannot be read: .+$"):
+        load(tmp_path / "x.npz")
+
+
+def test_npy_and_npz_under_each_other_s_name(tmp_path: Path):
+    np.save(tmp_path / "one.npy", PIXELS)
+    np.savez(tmp_path / "many.npz", images=PIXELS)
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    (tmp_path / "many.npz").rename(tmp_path / "many.npy")
+    with pytest.raises(UserError, match=r"one\.npz holds a single array: call it one\.npy"):
+        load(tmp_path / "one.npz")
+    with pytest.raises(UserError, match=r"many\.npy holds several arrays: call it many\.npz"):
+        load(tmp_path / "many.npy")
+
+
 def test_digits():
     train, test = load("digits"), load("digits", "test")
     assert train.images.shape == (1500, 1, 8, 8)

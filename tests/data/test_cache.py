@@ -70,6 +70,19 @@ def test_a_changed_added_or_removed_file_is_decoded_again(folder: Path, tmp_path
     assert len(decodes) == 4
 
 
+def test_other_pixels_of_the_same_length_and_time(tmp_path: Path, draw):
+    file = tmp_path / "images" / "a.bmp"
+    draw(file, 1)
+    before = file.stat()
+    load(tmp_path / "images", cache_dir=tmp_path / "cache")
+    changed = draw(file, 2)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as unzip does
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    np.testing.assert_array_equal(
+        load(tmp_path / "images", cache_dir=tmp_path / "cache").images[0], changed.transpose(2, 0, 1)
+    )
+
+
 def test_labels_of_a_csv_are_part_of_the_key(tmp_path: Path, draw, decodes: list[str]):
     for seed in range(2):
         draw(tmp_path / f"{seed}.png", seed)
@@ -97,6 +110,20 @@ def test_a_stop_in_the_middle_leaves_nothing(folder: Path, tmp_path: Path, monke
             load(folder, cache_dir=tmp_path / "cache")
     assert entries(tmp_path / "cache") == []
     assert len(load(folder, cache_dir=tmp_path / "cache")) == 4
+
+
+@pytest.mark.parametrize("name", ["meta.json", "images.npy", "labels.npy"])
+@pytest.mark.parametrize("length", [0, 20])
+def test_a_damaged_entry_is_decoded_again(folder: Path, tmp_path: Path, decodes: list[str], name: str, length: int):
+    first = load(folder, cache_dir=tmp_path / "cache")
+    expected = np.array(first.images)
+    (entry,) = (tmp_path / "cache").iterdir()
+    os.truncate(entry / name, length)
+    for _ in range(2):
+        again = load(folder, cache_dir=tmp_path / "cache")
+        np.testing.assert_array_equal(again.images, expected)
+        np.testing.assert_array_equal(again.labels, [0, 0, 1, 1])
+    assert len(decodes) == 2
 
 
 def test_bad_images_leave_nothing(folder: Path, tmp_path: Path):

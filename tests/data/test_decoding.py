@@ -62,6 +62,42 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path):
     np.testing.assert_array_equal(load(tmp_path).images[0, 0], [[0, 1], [128, 255]])
 
 
+def test_floats_from_0_to_1_fill_the_whole_range(tmp_path: Path):
+    Image.fromarray(np.array([[0, 0.2], [0.5, 1]], np.float32)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(load(tmp_path).images[0, 0], [[0, 51], [128, 255]])
+
+
+def test_eight_bits_in_32_stay_as_they_are(tmp_path: Path):
+    Image.fromarray(np.array([[0, 1], [128, 255]], np.int32)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(load(tmp_path).images[0, 0], [[0, 1], [128, 255]])
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.array([[0, 200.5]], np.float32), r"floats from 0 to 200.5; they must lie in \[0, 1\]"),
+        (np.array([[0, np.nan]], np.float32), r"floats from nan to nan; they must lie in \[0, 1\]"),
+        (np.array([[0, 4000]], np.int32), r"32-bit values from 0 to 4000; they must lie in 0 \.\. 255"),
+        (np.array([[-5, 7]], np.int32), r"32-bit values from -5 to 7; they must lie in 0 \.\. 255"),
+    ],
+)
+def test_values_of_no_known_range_are_refused(tmp_path: Path, values: np.ndarray, reason: str):
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match=rf"1 of 1 images cannot be read, first: a\.tif \({reason}\)"):
+        load(tmp_path)
+
+
+def test_twelve_bits_in_16_are_told(tmp_path: Path, draw):
+    draw(tmp_path / "b.png", mode="L", size=(2, 1))
+    Image.fromarray(np.array([[256, 4095]], np.uint16)).save(tmp_path / "a.png")
+    images = load(tmp_path)
+    np.testing.assert_array_equal(images.images[0, 0], [[1, 15]])
+    assert images.notes == (
+        "1 of 2 images have more than 8 bits, but no pixel brighter than 15 of 255: "
+        "stretch their values to the whole range before training",
+    )
+
+
 @pytest.mark.parametrize(("channels", "shape"), [(1, (1, 8, 8)), (3, (3, 8, 8))])
 def test_channels_asked_for(tmp_path: Path, draw, channels: int, shape: tuple[int, ...]):
     draw(tmp_path / "colour" / "a.png")
@@ -73,7 +109,7 @@ def test_channels_asked_for(tmp_path: Path, draw, channels: int, shape: tuple[in
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
 def test_exif_orientation_is_respected(tmp_path: Path, ending: str, orientation: int):
     upright = Image.new("RGB", (16, 8), "white")
     upright.paste("red", (0, 0, 8, 4))  # the upper left quarter

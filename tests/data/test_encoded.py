@@ -28,6 +28,20 @@ def test_missing_parts_are_one_line_that_says_what_to_do():
         part({"train": lambda: image_set(3)}, "train", 1.5, "x")
 
 
+def test_names_that_mean_the_same_are_joined():
+    parts = {"training": lambda: image_set(2, 7), "train": lambda: image_set(3), "val": lambda: image_set(4)}
+    parts["validation"] = parts["val"]
+    train = part(parts, "train", None, "x")
+    np.testing.assert_array_equal(train.images[:, 0, 0, 0], [0, 0, 0, 7, 7])
+    np.testing.assert_array_equal(train.labels, [0, 1, 0, 0, 1])
+    assert len(part(parts, "test", None, "x")) == 8
+    parts["testing"] = lambda: image_set(5)
+    assert len(part(parts, "test", None, "x")) == 5
+    parts["training"] = lambda: ImageSet(np.zeros((1, 3, 2, 2), np.uint8))
+    with pytest.raises(UserError, match=r"parts of shapes \(1, 2, 2\) and \(3, 2, 2\)"):
+        part(parts, "train", None, "x")
+
+
 def test_holdout_splits_without_overlap_and_only_where_there_is_no_test_part():
     parts = {"train": lambda: ImageSet(np.arange(200, dtype=np.uint8).reshape(200, 1, 1, 1))}
     train, test = part(parts, "train", 0.2, "x"), part(parts, "test", 0.2, "x")
@@ -80,6 +94,21 @@ def test_integer_labels_keep_their_values_or_are_numbered_in_order():
     assert (labels.tolist(), names) == ([2, 0], ("a", "b", "c"))  # a named class may be absent
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (np.ma.array([1, 0, 1], mask=[0, 0, 1]), [1, 0, -1]),
+        (np.ma.array([1, 0, 1], np.uint8, mask=[0, 0, 1]), [1, 0, -1]),
+        (np.ma.array([True, False, True], mask=[0, 0, 1]), [1, 0, -1]),
+        (np.ma.array([1.0, 0.0, 1.0], mask=[0, 0, 1]), [1, 0, -1]),
+        (np.ma.array(["b", "a", "b"], mask=[0, 0, 1]), [1, 0, -1]),
+    ],
+)
+def test_masked_labels_are_none(labels: np.ndarray, expected: list[int]):
+    (numbers,), _ = number_labels([labels])
+    np.testing.assert_array_equal(numbers, expected)
+
+
 def test_labels_that_are_none():
     assert number_labels([None, None]) == ([None, None], ())
     labels, _ = number_labels([np.array([-1, -1]), np.array([0, 1])])
@@ -96,6 +125,7 @@ def test_several_columns_of_0_and_1_are_attributes():
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
+        (np.array(3), "must be one number or word per image, not a single one"),
         (np.array([0.5, 1.0]), "must be whole numbers or words"),
         (np.full((4, 3), 2), r"one number or word per image, or several of 0 and 1 \(attributes\)"),
     ],

@@ -1,10 +1,11 @@
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deepinfomax.data import load
+from deepinfomax.data import describe, load, titles
 from deepinfomax.errors import UserError
 
 
@@ -117,6 +118,56 @@ def test_an_empty_folder_is_an_error(tmp_path: Path):
         load(tmp_path)
 
 
+def test_a_name_that_is_no_utf8(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    for name in (b"cat\xff", b"dog"):
+        folder = tmp_path / "x" / os.fsdecode(name)
+        draw(folder / os.fsdecode(b"\xe9.png"))
+    images = load(tmp_path / "x")
+    assert images.classes == (r"cat\xff", "dog")
+    assert titles(tmp_path / "x", images) == [r"cat\xff/\xe9.png", r"dog/\xe9.png"]
+    load(tmp_path / "x", holdout=0.05, limit=1)
+    (folder / os.fsdecode(b"\xff.png")).touch()
+    with pytest.raises(UserError, match=r"dog/\\xff\.png \(empty file\)"):
+        load(tmp_path / "x")
+
+
+def test_parts_that_differ_in_case_only(tmp_path: Path, draw):
+    draw(tmp_path / "Train" / "a.png")
+    draw(tmp_path / "train" / "b.png")
+    draw(tmp_path / "test" / "b.png")
+    with pytest.raises(UserError, match="holds both Train and train: put their images into one of them"):
+        load(tmp_path)
+
+
+def test_parts_of_two_spellings_are_joined(tmp_path: Path, draw):
+    for seed, name in enumerate(["train", "training", "test"]):
+        draw(tmp_path / name / "a.png", seed)
+        draw(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("path,label,split\na.png,x,training\na.png,y,train\na.png,y,test\n")
+    assert len(load(tmp_path)) == 2
+    np.testing.assert_array_equal(load(tmp_path / "list.csv").labels, [1, 0])
+
+
+def test_links_back_up_are_not_followed(tmp_path: Path, draw):
+    for seed in range(4):
+        draw(tmp_path / "ab"[seed % 2] / f"{seed}.png", seed)
+    (tmp_path / "self").symlink_to(".")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "c").symlink_to("a")  # no way back: a class of its own
+    images = load(tmp_path)
+    assert (len(images), images.classes) == (6, ("a", "b", "c"))
+
+
+def test_a_link_to_nothing_is_a_broken_image(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    (tmp_path / "x.png").symlink_to("gone.png")
+    with pytest.raises(UserError, match=r"1 of 2 images cannot be read, first: x\.png \(no such file\)"):
+        load(tmp_path)
+    assert len(load(tmp_path, skip_bad=True)) == 1
+    assert "no such file" in describe(tmp_path)["problems"][0]
+
+
 def test_csv_of_paths(tmp_path: Path, draw):
     first = draw(tmp_path / "deep" / "a.png", 1)
     draw(tmp_path / "b.png", 2)
@@ -125,6 +176,15 @@ def test_csv_of_paths(tmp_path: Path, draw):
     assert images.classes == ("9", "10")  # as numbers, not as words
     np.testing.assert_array_equal(images.labels, [1, 0])
     np.testing.assert_array_equal(images.images[1], first.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("labels", [["1_0", "10", "010"], ["99999999999999999999", "1", "2"]])
+def test_words_that_only_look_like_numbers_stay_apart(tmp_path: Path, draw, labels: list[str]):
+    draw(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"a.png,{label}\n" for label in labels))
+    images = load(tmp_path / "list.csv")
+    assert images.classes == tuple(sorted(labels))
+    assert [images.classes[number] for number in images.labels] == labels
 
 
 @pytest.mark.parametrize("column", ["image", "File", "path"])
@@ -186,6 +246,23 @@ def test_tiny_imagenet_as_published_takes_the_validation_set_for_testing(tiny_im
     np.testing.assert_array_equal(train.labels, [0, 1])
     np.testing.assert_array_equal(test.labels, [1, 0, 1])
     assert test.notes == ("the official validation set is the test part",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"val_0.JPEG\tn02\nval_1.JPEG\tn09\n",
+            "1 of 2 images a class that wnids.txt does not list, first: val_1.JPEG",
+        ),
+        (b"val_0.JPEG n02\n", "1 of 1 images a class that wnids.txt does not list, first: val_0.JPEG n02"),
+        (b"\xff\xfe", "is no text in UTF-8"),
+    ],
+)
+def test_tiny_imagenet_with_other_annotations(tiny_imagenet: Path, content: bytes, message: str):
+    (tiny_imagenet / "val" / "val_annotations.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load(tiny_imagenet)
 
 
 def test_a_name_finds_the_published_folder_and_says_when_classes_are_missing(tiny_imagenet: Path):

@@ -1,10 +1,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from deepinfomax.config import Config
 from deepinfomax.data import ImageSet, normalise
-from deepinfomax.data.images import denormalise
+from deepinfomax.data.images import denormalise, trainable
+from deepinfomax.errors import UserError
+from deepinfomax.training.loop import train
 
 
 def test_normalise_maps_0_and_255_to_the_ends(tmp_path: Path):
@@ -28,6 +32,64 @@ def test_a_part_of_a_set():
     np.testing.assert_array_equal(part.labels, [7, 5])
     np.testing.assert_array_equal(part.images[0], images.images[2])
     assert (part.classes, part.name, part.notes) == (("a",), "x", ("note",))
+
+
+def test_masks_are_refused():
+    pixels = np.ma.array(np.zeros((3, 1, 2, 2), np.uint8), mask=False)
+    assert len(ImageSet(pixels)) == 3
+    labels = np.ma.array([0, 1, 0], mask=[False, True, False])
+    with pytest.raises(UserError, match=r"has masked labels: give them the number -1"):
+        ImageSet(pixels, labels)
+    pixels[1, 0, 0, 0] = np.ma.masked
+    with pytest.raises(UserError, match="mine: 1 of 3 images have masked pixels; fill them, or leave them out"):
+        ImageSet(pixels, name="mine")
+
+
+def test_fewer_labels_than_images():
+    with pytest.raises(UserError, match="the set holds 3 images but 2 labels"):
+        trainable(ImageSet(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1])))
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int16", "int64", "bool"])
+def test_only_bytes_and_floats_reach_a_network(kind: str):
+    pixels = np.ones((3, 1, 2, 2), kind)
+    for use in (lambda: trainable(ImageSet(pixels)), lambda: normalise(pixels)):
+        with pytest.raises(UserError, match=rf"images are .*{kind}; they must be uint8 in 0\.\.255 or floats") as error:
+            use()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", "longdouble"])
+def test_floats_that_torch_does_not_know(kind: str):
+    pixels = np.random.default_rng(0).random((3, 1, 2, 2)).astype(kind)
+    images = trainable(ImageSet(pixels, np.array([0, 1, 2], ">i4")))
+    torch.testing.assert_close(torch.from_numpy(images.images), torch.from_numpy(pixels.astype(np.float32)))
+    torch.testing.assert_close(torch.from_numpy(images.labels), torch.arange(3))
+
+
+def test_normalise_takes_foreign_byte_orders():
+    pixels = np.array([[0.5, -1]], ">f4")
+    torch.testing.assert_close(normalise(pixels), torch.tensor([[0.5, -1]]))
+
+
+def test_pixels_that_are_not_finite_are_counted():
+    pixels = np.zeros((3000, 1, 2, 2), np.float32)
+    assert trainable(ImageSet(pixels)).images is pixels
+    pixels[[1500, 2900], 0, 1, 1] = np.nan, np.inf
+    with pytest.raises(UserError, match="2 of 3,000 images have pixels that are NaN or infinite, first: number 1500;"):
+        trainable(ImageSet(pixels))
+
+
+def test_training_asks_before_it_makes_a_folder(tmp_path: Path):
+    bad = ImageSet(np.full((8, 1, 8, 8), np.nan, np.float32))
+    with pytest.raises(UserError, match="8 of 8 images have pixels that are NaN or infinite"):
+        train(Config(objective={"local": {}}), bad, tmp_path / "run", device="cpu", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_are_words_are_refused_for_training():
+    with pytest.raises(UserError, match="labels are <U1; number them"):
+        trainable(ImageSet(np.zeros((2, 1, 2, 2), np.uint8), np.array(["a", "b"])))
 
 
 def test_denormalise_undoes_normalise_and_cuts_off_what_no_pixel_has():

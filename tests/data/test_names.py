@@ -92,6 +92,17 @@ def test_a_root_that_is_no_folder(tmp_path: Path):
         load("cifar10", root=tmp_path / "nowhere")
 
 
+def test_the_home_of_nobody(offline: None, tmp_path: Path, draw, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(UserError, match=r"there is no ~nosuch-user/x"):
+        load("~nosuch-user/x")
+    assert names.read_folds("~nosuch-user/x") == []
+    with pytest.raises(UserError, match="which is no folder"):
+        load("cifar10", root="~nosuch-user")
+    draw(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"cannot be kept in ~nosuch-user .*: set DEEPINFOMAX_CACHE"):
+        load(tmp_path, cache_dir="~nosuch-user")
+
+
 def test_home_is_understood(tmp_path: Path, draw, monkeypatch: pytest.MonkeyPatch):
     draw(tmp_path / "pictures" / "a.png")
     monkeypatch.setenv("HOME", str(tmp_path))

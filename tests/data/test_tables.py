@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,26 @@ def test_plain_bytes_and_paths_are_images_too(tmp_path: Path):
     assert images.notes == ("1 of 2 images cannot be read, first: x.parquet row 1 (no such file): left out",)
 
 
+@pytest.mark.parametrize("cell", ["one.png", {"bytes": None, "path": "one.png"}], ids=["path", "bytes and path"])
+def test_files_that_a_table_names_are_read_again_when_they_change(tmp_path: Path, cell: Any):
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()}) if isinstance(cell, dict) else pa.string()
+    write(tmp_path / "x.parquet", {"image": pa.array([cell], kind)})
+    for seed in (1, 2):
+        (tmp_path / "one.png").write_bytes(picture(seed)[0])
+        np.testing.assert_array_equal(load(tmp_path / "x.parquet").images, expected([seed]))
+
+
+def test_a_table_written_again_with_its_old_length_and_time(tmp_path: Path):
+    file = tmp_path / "x.parquet"
+    write(file, {"image": rows(range(2))}, compression="none", use_dictionary=False)
+    before = file.stat()
+    load(file)
+    write(file, {"image": rows(range(1, -1, -1))}, compression="none", use_dictionary=False)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    np.testing.assert_array_equal(load(file).images, expected([1, 0]))
+
+
 def test_class_names_beside_the_files_or_in_their_metadata(tmp_path: Path):
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
     table = datasets.Dataset.from_dict({"image": rows(range(3)), "label": [1, 0, 1]}, features=features)
@@ -100,7 +121,33 @@ def test_class_names_beside_the_files_or_in_their_metadata(tmp_path: Path):
 
 def test_labels_of_a_kind_that_is_no_class_are_left_alone(tmp_path: Path):
     write(tmp_path / "x.parquet", {"image": rows(range(2)), "label": [[1, 2], [3]]})
-    assert load(tmp_path).labels is None
+    images = load(tmp_path)
+    assert images.labels is None
+    assert images.notes == ("column label of x.parquet holds list<element: int64>, no classes: read without labels",)
+
+
+@pytest.mark.parametrize(
+    ("column", "numbers", "classes"),
+    [
+        (pa.array([1.0, None, 0.0, float("nan")]), [1, -1, 0, -1], ("0", "1")),
+        (pa.array(["b", None, "a", "b"]).dictionary_encode(), [1, -1, 0, 1], ("a", "b")),
+        (pa.array([1, 0, None, 1]).dictionary_encode(), [1, 0, -1, 1], ("0", "1")),
+    ],
+    ids=["floats", "words of a dictionary", "numbers of a dictionary"],
+)
+def test_labels_as_pandas_writes_them(tmp_path: Path, column: pa.Array, numbers: list[int], classes: tuple[str, ...]):
+    write(tmp_path / "x.parquet", {"image": rows(range(4)), "label": column})
+    images = load(tmp_path)
+    np.testing.assert_array_equal(images.labels, numbers)
+    assert (images.classes, images.notes) == (classes, ())
+
+
+@pytest.mark.parametrize("column", [pa.array([0.5, 1.0]), pa.array([2**63, 1], pa.uint64())])
+def test_labels_that_are_no_classes_are_told(tmp_path: Path, column: pa.Array):
+    write(tmp_path / "x.parquet", {"image": rows(range(2)), "label": column})
+    images = load(tmp_path)
+    assert images.labels is None
+    assert images.notes == (f"column label of x.parquet holds {column.type}, no classes: read without labels",)
 
 
 def test_missing_labels_are_minus_one(tmp_path: Path):
@@ -118,6 +165,66 @@ def test_missing_labels_are_minus_one(tmp_path: Path):
 def test_no_image_column(tmp_path: Path, table: dict[str, Any], message: str):
     write(tmp_path / "x.parquet", table)
     with pytest.raises(UserError, match=message):
+        load(tmp_path)
+
+
+def test_embeddings_beside_images_are_not_taken_for_them(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").write_bytes(picture(1)[0])
+    write(tmp_path / "tables" / "a.parquet", {"image": rows(range(1, 2))})
+    for data in (tmp_path / "folder", tmp_path / "tables"):
+        write(data / "e.parquet", {"embedding": [[0.5, 1.0]], "label": [0], "name": ["a"]})
+        np.testing.assert_array_equal(load(data).images, expected([1]))
+    assert load(tmp_path / "folder").notes == ()
+    assert load(tmp_path / "tables").notes == ("e.parquet has no image column: left out",)
+
+
+def test_a_hidden_table_beside_images(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(picture(1)[0])
+    (tmp_path / ".x.parquet").touch()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "y.parquet").touch()
+    np.testing.assert_array_equal(load(tmp_path).images, expected([1]))
+
+
+def test_a_table_of_no_rows(tmp_path: Path):
+    write(tmp_path / "x.parquet", {"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())})
+    with pytest.raises(UserError, match="holds no images"):
+        load(tmp_path)
+
+
+def test_the_second_file_has_other_columns(tmp_path: Path):
+    write(tmp_path / "a.parquet", {"image": rows(range(2)), "label": [0, 1]})
+    write(tmp_path / "b.parquet", {"img": [picture(2)[0]]})
+    write(tmp_path / "c.parquet", {"image": rows(range(3, 4)), "label": [1.0]})
+    images = load(tmp_path)
+    np.testing.assert_array_equal(images.images, expected(range(4)))
+    np.testing.assert_array_equal(images.labels, [0, 1, -1, 1])
+    assert images.notes == ("b.parquet has no column label: its images are read without labels",)
+    write(tmp_path / "c.parquet", {"image": rows(range(3, 4)), "label": ["one"]})
+    with pytest.raises(UserError, match=r"column label holds numbers in a\.parquet but words in c\.parquet"):
+        load(tmp_path)
+
+
+def test_the_second_file_is_damaged(tmp_path: Path):
+    write(tmp_path / "a.parquet", {"image": rows(range(2)), "label": [0, 1]})
+    (tmp_path / "b.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"b\.parquet cannot be read as parquet"):
+        load(tmp_path)
+    write(tmp_path / "b.parquet", {"label": [1] * 50, "image": rows(range(50))})
+    content = bytearray((tmp_path / "b.parquet").read_bytes())
+    content[4:40] = bytes(36)  # the header of the first page of labels
+    (tmp_path / "b.parquet").write_bytes(content)
+    with pytest.raises(UserError, match=r"b\.parquet is damaged") as error:
+        load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"3", b'"cat"', b'{"names": 3}', b'{"words": 3}', b"\xff\xfe\x00"])
+def test_class_names_that_are_no_list(tmp_path: Path, content: bytes):
+    write(tmp_path / "x.parquet", {"image": rows(range(2)), "label": [0, 1]})
+    (tmp_path / "classes.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"classes\.json (must be a list of class names|is no JSON)"):
         load(tmp_path)
 
 

@@ -4,28 +4,39 @@ Arrays need no cache on disk: an uint8 .npy is used through a memory map as it i
 memory, at a few hundred megabytes a second.
 """
 
+import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.encoded import PART_OF, Source, number_labels
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, whole_pixels
 from deepinfomax.errors import UserError
 
 IMAGE_KEYS = ("images", "x", "data")
 LABEL_KEYS = ("labels", "y", "label", "targets")
+#: what NumPy and zipfile raise for a file that is not what it says, or protected by a password (RuntimeError)
+DAMAGE = (
+    *(ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 DIGITS_TRAIN = 1500  #: of 1797, in their order
 
 
 def npy_parts(file: Path) -> dict[str, Callable[[], Source]]:
     """One array of images without labels: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1]."""
     images = _opened(file)
+    if not isinstance(images, np.ndarray):
+        raise UserError(f"{file} holds several arrays: call it {file.stem}.npz")
     return {"train": partial(_image_set, images, None, (), str(file))}
 
 
@@ -35,6 +46,8 @@ def npz_parts(file: Path) -> dict[str, Callable[[], Source]]:
     The part may stand before or behind: `train_images` is read like `images_train`. `classes` may hold the names.
     """
     content = _opened(file)
+    if isinstance(content, np.ndarray):
+        raise UserError(f"{file} holds a single array: call it {file.stem}.npy")
     keys = {key.lower(): key for key in content.files}
     named: dict[str, tuple[str, str | None]] = {}
     for part in PART_OF:
@@ -49,7 +62,7 @@ def npz_parts(file: Path) -> dict[str, Callable[[], Source]]:
             raise UserError(f"{file} holds the arrays {held}; one must be called images or x (or x_train and x_test)")
         named["train"] = image, next((keys[k] for k in LABEL_KEYS if k in keys), None)
     raw = [None if label is None else _member(content, label, file) for _, label in named.values()]
-    names = [str(name) for name in _member(content, keys["classes"], file)] if "classes" in keys else []
+    names = _names(_member(content, keys["classes"], file), str(file)) if "classes" in keys else ()
     labels, classes = number_labels(raw, names, str(file))
     return {
         part: partial(_of_npz, content, image, part_labels, classes, file)
@@ -73,13 +86,19 @@ def digits_parts() -> dict[str, Callable[[], Source]]:
 def fit(images: ImageSet, size: int | None, channels: int | None) -> ImageSet:
     """The same images with another size or number of channels; as they are where nothing changes."""
     shape = images.shape
-    target = (channels or shape[0], size or shape[1], size or shape[2])
+    target = shape[0] if channels is None else channels, *(shape[1:] if size is None else (size, size))
     if target[0] not in (1, 3):
         raise UserError(f"channels must be 1 or 3, not {channels}")
     if target[1] < 1:
         raise UserError(f"size must be at least 1 pixel, not {size}")
     if target == shape:
         return images
+    need, free = len(images) * math.prod(target), psutil.virtual_memory().available
+    if need > free:
+        room = f"{need / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free"
+        raise UserError(
+            f"{images.name}: images of {target[1]} pixels take {room}; set data.size smaller, or data.limit"
+        )
     out = np.empty((len(images), *target), np.uint8)
     for row, image in zip(out, images.images, strict=True):
         row[:] = to_array(_as_picture(image), target[0], (target[2], target[1]))
@@ -89,12 +108,14 @@ def fit(images: ImageSet, size: int | None, channels: int | None) -> ImageSet:
 def from_array(images: Any, labels: Any = None, classes: Sequence[str] = (), name: str = "array") -> ImageSet:
     """Images in memory as a set: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1].
 
-    Labels are N whole numbers or words; None, or -1 and "" for single images, means there are none.
+    Labels are N whole numbers or words; None, or -1, "" and masked for single images, means there are none.
 
     Raises:
-        UserError: wrong rank, type or range, or another number of labels than images.
+        UserError: wrong rank, type or range, masked pixels, or another number of labels than images.
     """
-    (numbers,), names = number_labels([None if labels is None else np.asarray(labels)], classes, name)
+    whole_pixels(images, name)
+    raw = None if labels is None else np.asanyarray(labels)
+    (numbers,), names = number_labels([raw], _names(classes, name), name)
     return _image_set(np.asarray(images), numbers, names, name)
 
 
@@ -152,12 +173,22 @@ def _as_picture(image: np.ndarray) -> Image.Image:
 def _opened(file: Path) -> Any:
     try:
         return np.load(file, mmap_mode="r" if file.suffix == ".npy" else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file} cannot be read as a NumPy array: {str(error).splitlines()[0]}") from None
+    except DAMAGE as error:
+        raise UserError(f"{file} cannot be read as a NumPy array: {_first_line(error)}") from None
 
 
 def _member(content: Mapping[str, np.ndarray], key: str, file: Path) -> np.ndarray:
     try:
         return content[key]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file}: array {key} cannot be read: {str(error).splitlines()[0]}") from None
+    except DAMAGE as error:
+        raise UserError(f"{file}: array {key} cannot be read: {_first_line(error)}") from None
+
+
+def _names(classes: Any, where: str) -> tuple[str, ...]:
+    if np.ndim(classes) != 1:
+        raise UserError(f"{where}: classes must be a list of names, in the order of their numbers")
+    return tuple(str(name) for name in classes)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -17,13 +17,16 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 
 WRITING = ".writing-"  #: name of an entry that is not finished
-VERSION = 2  #: raise it when decoding changes, and nothing old is read again
+VERSION = 3  #: raise it when decoding changes, and nothing old is read again
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
     """Where decoded images are kept: `cache_dir`, else DEEPINFOMAX_CACHE, else ~/.cache/deepinfomax."""
     chosen = cache_dir or os.environ.get("DEEPINFOMAX_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "deepinfomax"
+    try:
+        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "deepinfomax"
+    except RuntimeError as error:  # nobody of that name, or no home
+        raise UserError(f"decoded images cannot be kept in {chosen or '~'} ({error}): set DEEPINFOMAX_CACHE") from None
 
 
 def key(source: Encoded, size: int | None, channels: int | None, skip_bad: bool) -> str:
@@ -52,7 +55,8 @@ def decoded(
     """
     base = cache_folder(cache_dir)
     entry = base / key(source, size, channels, skip_bad)
-    if not entry.is_dir():
+    kept = _read(entry, source.name)
+    if kept is None:
         try:
             base.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(base)
@@ -66,7 +70,8 @@ def decoded(
             try:
                 temporary.rename(entry)
             except OSError:
-                if not entry.is_dir():
+                kept = _read(entry, source.name)  # another process was faster
+                if kept is None:
                     raise
         except OSError as error:
             raise UserError(
@@ -74,10 +79,16 @@ def decoded(
             ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return _read(entry, source.name)
+    if kept is None:
+        kept = _read(entry, source.name)
+    if kept is None:
+        raise UserError(f"decoded images in {entry} cannot be read again: set DEEPINFOMAX_CACHE to another disk")
+    return kept
 
 
 def _write(folder: Path, source: Encoded, size: int | None, channels: int | None, skip_bad: bool) -> None:
+    if not len(source):
+        raise UserError(f"{source.name} holds no images")
     found = survey(source)
     if found.bad and not (skip_bad and found.readable):
         raise UserError(_stopped(source, broken(source, found)))
@@ -127,12 +138,21 @@ def _shorten(file: Path, count: int) -> None:
     file.with_suffix(".short").replace(file)
 
 
-def _read(entry: Path, name: str) -> ImageSet:
-    meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
-    labels = np.load(entry / "labels.npy") if (entry / "labels.npy").is_file() else None
-    images = np.load(entry / "images.npy", mmap_mode="r")
-    notes, left_out = tuple(meta["notes"]), tuple(meta["left_out"])
-    return ImageSet(images, labels, tuple(meta["classes"]), name=name, notes=notes, left_out=left_out)
+def _read(entry: Path, name: str) -> ImageSet | None:
+    """An entry, or None where there is none; one that is damaged is removed."""
+    if not entry.is_dir():
+        return None
+    try:
+        meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
+        labels = np.load(entry / "labels.npy") if (entry / "labels.npy").is_file() else None
+        images = np.load(entry / "images.npy", mmap_mode="r")
+        notes, left_out = tuple(meta["notes"]), tuple(meta["left_out"])
+        if labels is not None and len(labels) != len(images):
+            raise ValueError("another number of labels than images")
+        return ImageSet(images, labels, tuple(meta["classes"]), name=name, notes=notes, left_out=left_out)
+    except (FileNotFoundError, ValueError, EOFError, LookupError, TypeError):
+        shutil.rmtree(entry, ignore_errors=True)
+        return None
 
 
 def _stopped(source: Encoded, bad: dict[int, str]) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -28,7 +29,8 @@ Result = TypeVar("Result")
 #: and would run Ghostscript on what claims to be PostScript
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+DARK = 16  #: 12-bit values that a 16-bit file holds as they are come out darker than this
 CHUNK = 64  #: images per task of the pool
 THREADS_PAY_ABOVE = 128 * 128  #: pixels in the files; below, most time is Python's and threads queue for its lock
 
@@ -39,6 +41,7 @@ class Header(NamedTuple):
     size: tuple[int, int]  #: (width, height) after the EXIF orientation
     grey: bool
     alpha: bool
+    deep: bool  #: more than 8 bits of grey a pixel
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Survey:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     grey: int = 0
     alpha: int = 0
+    deep: set[int] = field(default_factory=set)  #: places in the source's index
+    brightest: int = 0  #: value of any pixel of the deep ones, known once they are decoded
     bad: dict[int, str] = field(default_factory=dict)  #: place in the source's index -> what is wrong
 
     @property
@@ -65,6 +70,8 @@ def survey(source: Encoded) -> Survey:
             found.sizes[header.size] += 1
             found.grey += header.grey
             found.alpha += header.alpha
+            if header.deep:
+                found.deep.add(place)
     return found
 
 
@@ -102,6 +109,11 @@ def conversions(found: Survey, channels: int) -> tuple[str, ...]:
         notes.append(f"{found.grey:,} of {total:,} images are grey: converted to RGB")
     if channels == 1 and found.grey < total:
         notes.append(f"{total - found.grey:,} of {total:,} images have colour: converted to grey")
+    if found.deep and found.brightest < DARK:
+        notes.append(
+            f"{len(found.deep):,} of {total:,} images have more than 8 bits, but no pixel brighter than "
+            f"{found.brightest} of 255: stretch their values to the whole range before training"
+        )
     if found.alpha:
         notes.append(f"{found.alpha:,} of {total:,} images are transparent: composited on white")
     return tuple(notes)
@@ -126,6 +138,8 @@ def decode(source: Encoded, found: Survey, shape: tuple[int, int, int], out: np.
         else:
             out[count] = image
             count += 1
+            if place in found.deep:
+                found.brightest = max(found.brightest, int(image.max()))
     return count
 
 
@@ -144,13 +158,18 @@ def broken(source: Encoded, found: Survey) -> dict[int, str]:
 def to_array(image: Image.Image, channels: int, size: tuple[int, int]) -> np.ndarray:
     """One image upright, opaque, of `channels` channels and `size` (width, height): (C, H, W) uint8.
 
-    Another size is resized to cover `size` with antialiasing, then cropped in the centre.
+    Another size is resized to cover `size` with antialiasing, then cropped in the centre. Deep grey values become 8
+    bits as `_shallow` says.
+
+    Raises:
+        ValueError: deep grey values whose range is not known.
     """
+    bits = _bits(image)  # the image loses its file's tags when it is turned
     image.draft(None, (2 * size[0], 2 * size[1]))  # a JPEG far larger than needed is decoded at a fraction of its size
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
-    if image.mode in SIXTEEN_BIT:  # Pillow would clip these at 255; a 16-bit file uses the whole range
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode in DEEP_MODES:  # Pillow would clip these at 255
+        image = Image.fromarray(_shallow(np.asarray(image), bits))
     if _has_alpha(image):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -170,16 +189,47 @@ def unreadable(source: Encoded, bad: dict[int, str]) -> str:
     )
 
 
+def _shallow(values: np.ndarray, bits: int) -> np.ndarray:
+    """Deep grey values as uint8, by what the file says of them and never by their own spread, so that all images of a
+    set are treated alike: floats in [0, 1] are stretched to 0 .. 255, of 9 to 16 bits the upper 8 are kept, and 32-bit
+    integers, of which nobody uses the whole range, must be 0 .. 255 already.
+
+    Raises:
+        ValueError: floats or 32-bit integers outside of that, or negative values.
+    """
+    if values.dtype.kind == "f":
+        if not (values.min() >= 0 and values.max() <= 1):  # also refuses nan
+            raise ValueError(f"floats from {values.min():g} to {values.max():g}; they must lie in [0, 1]")
+        return np.rint(values * 255).astype(np.uint8)
+    whole = values.astype(np.int64)
+    most = 255 if bits > 16 else 2**bits - 1
+    if whole.min() < 0 or whole.max() > most:
+        raise ValueError(f"{bits}-bit values from {whole.min()} to {whole.max()}; they must lie in 0 .. {most}")
+    return (whole if bits > 16 else whole >> bits - 8).astype(np.uint8)
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits a pixel and channel. Only TIFF says: other formats have 16 where Pillow does not give 8."""
+    return image.tag_v2.get(258, (8,))[0] if isinstance(image, TiffImageFile) else 16
+
+
 def _header(blob: bytes | Path) -> Header:
     with _opened(blob) as image:
         width, height = image.size
-        if _orientation(image) >= 5:  # EXIF 5 to 8 lie on their side
+        # EXIF 5 to 8 lie on their side; Pillow's newer versions say so themselves for TIFF
+        told = isinstance(image, TiffImageFile) and width != image.tag_v2[256]
+        if _orientation(image) >= 5 and not told:
             width, height = height, width
-        return Header((width, height), image.mode in GREY_MODES, _has_alpha(image))
+        return Header((width, height), image.mode in GREY_MODES, _has_alpha(image), image.mode in DEEP_MODES)
 
 
 def _opened(blob: bytes | Path) -> Image.Image:
-    return Image.open(io.BytesIO(blob) if isinstance(blob, bytes) else blob, formats=_formats())
+    image = Image.open(io.BytesIO(blob) if isinstance(blob, bytes) else blob, formats=_formats())
+    if isinstance(image, TiffImageFile):
+        image.filename = (
+            ""  # else Pillow maps plain files into memory, one that lies on its side with its sides swapped
+        )
+    return image
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.decoding import survey
-from deepinfomax.data.encoded import PARTS, Encoded, Source
+from deepinfomax.data.encoded import PARTS, Encoded, Source, shown
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import choose, decode
 from deepinfomax.data.names import find
@@ -32,7 +32,7 @@ def describe(
         cannot all be read is described without them, as one of 0 images where none can; one of several sizes has no
         shape.
     """
-    description: dict[str, Any] = {"data": str(data), "labels": False, "classes": [], "parts": {}, "problems": []}
+    description: dict[str, Any] = {"data": shown(data), "labels": False, "classes": [], "parts": {}, "problems": []}
     problems: list[str] = description["problems"]
     try:
         parts = find(data, root)
@@ -41,7 +41,7 @@ def describe(
         return description
     for name in PARTS:
         try:
-            source = choose(parts, name, str(data), limit, holdout)
+            source = choose(parts, name, shown(data), limit, holdout)
         except UserError as error:
             if not set(PARTS[name]) & parts.keys() and name != "train":
                 if name == "test":  # training needs none, so this is no problem

@@ -1,8 +1,10 @@
 """Encoded: images still in their files, and the rules that choose among them: part, hold-out, limit, label numbers."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ PARTS = {
     "test": ("test", "testing", "val", "valid", "validation"),
     "unlabeled": ("unlabeled", "unlabelled"),
 }
+VALIDATION = ("val", "valid", "validation")  #: a test part only where there is none called test
 PART_OF = {alias: part for part, aliases in PARTS.items() for alias in aliases}
 
 
@@ -54,8 +57,9 @@ def part(parts: Mapping[str, Callable[[], Source]], split: str, holdout: float |
     """The part of a source that `split` names.
 
     `parts` holds what the source has under its own names (`val`, `training`, ...); a source without parts is all
-    `train`. With `holdout` the fraction of images that `held_out` chooses becomes the test part, but only where the
-    source has none of its own.
+    `train`. Names that mean the same, train and training, are joined; val is read only where there is no test. With
+    `holdout` the fraction of images that `held_out` chooses becomes the test part, but only where the source has none
+    of its own.
 
     Raises:
         UserError: there is no such part; the line says how to provide one.
@@ -64,13 +68,18 @@ def part(parts: Mapping[str, Callable[[], Source]], split: str, holdout: float |
         raise UserError(f"split must be one of {', '.join(PARTS)}, not {split!r}")
     if holdout is not None and not 0 < holdout < 1:
         raise UserError(f"holdout must be a fraction between 0 and 1, not {holdout}")
-    found = {canonical: alias for canonical in PARTS for alias in reversed(PARTS[canonical]) if alias in parts}
+    found = {canonical: [alias for alias in aliases if alias in parts] for canonical, aliases in PARTS.items()}
+    found = {
+        canonical: [alias for alias in aliases if alias not in VALIDATION] or aliases
+        for canonical, aliases in found.items()
+        if aliases
+    }
     carve = holdout is not None and "test" not in found and "train" in found
     if split in found and not (carve and split == "train"):
-        return parts[found[split]]()
+        return _joined([parts[alias]() for alias in found[split]])
     if carve and split != "unlabeled":
         assert holdout is not None
-        whole = parts[found["train"]]()
+        whole = _joined([parts[alias]() for alias in found["train"]])
         titles = whole.titles() if isinstance(whole, Encoded) else [str(i) for i in range(len(whole))]
         chosen = np.flatnonzero(held_out(titles, holdout) == (split == "test"))
         if not len(chosen):
@@ -84,6 +93,10 @@ def part(parts: Mapping[str, Callable[[], Source]], split: str, holdout: float |
     raise UserError(f"{where} has no {split} part; it has: {', '.join(parts) or 'nothing'}")
 
 
+def _joined(sources: Sequence[Source]) -> Source:
+    return reduce(lambda first, second: join(first, second, first.name), sources)
+
+
 def join(first: Source, second: Source, name: str) -> Source:
     """Both sets as one, the first before the second; -1 labels the images of one without labels beside one with."""
     labels = None
@@ -95,6 +108,8 @@ def join(first: Source, second: Source, name: str) -> Source:
     if isinstance(first, ImageSet) or isinstance(second, ImageSet):
         assert isinstance(first, ImageSet)
         assert isinstance(second, ImageSet)  # parts of one source are of one kind
+        if first.shape != second.shape:
+            raise UserError(f"{name} has parts of shapes {first.shape} and {second.shape}; give them the same")
         return ImageSet(np.concatenate([first.images, second.images]), labels, classes, name, notes)
     left, right, count = first, second, len(first)
 
@@ -108,6 +123,25 @@ def join(first: Source, second: Source, name: str) -> Source:
     members = [(s.identity, hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
     identity = hashlib.sha256(repr(members).encode()).hexdigest()
     return Encoded(name, np.arange(count + len(right)), blobs, title, identity, labels, classes, notes)
+
+
+def stamp(file: Path) -> bytes:
+    """What changes with a file: where it is, its length, its times and its place on the disk.
+
+    Length and time of writing alone would miss pixels put into a file of the same length whose time is set back, as
+    unzip and rsync do. A file that is not there has a stamp too.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        return os.fsencode(file) + b"|not there"
+    numbers = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return os.fsencode(file) + repr(numbers).encode()
+
+
+def shown(name: str | Path) -> str:
+    """A path as text that can be printed and stored, its bytes that are no UTF-8 as \\x.."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def held_out(titles: Sequence[str], fraction: float) -> np.ndarray:
@@ -131,6 +165,8 @@ def sample(count: int, limit: int | None) -> np.ndarray | None:
         return None
     if limit < 1:
         raise UserError(f"limit must be at least 1, not {limit}")
+    # note: a user's own default_rng(0) draws the same order, so data laid out by it would not be drawn at random here;
+    # published figures rest on this draw
     return np.sort(np.random.default_rng(0).permutation(count)[:limit])
 
 
@@ -140,9 +176,12 @@ def number_labels(
     """Labels of all parts as numbers 0 .. K-1 that mean the same in every part, and the K names.
 
     Strings are numbered in sorted order. Integers keep their values where they are 0 .. K-1 or have `names`, and are
-    numbered in ascending order otherwise. -1 and empty strings mean "no label"; a part without any label gives None.
-    Several columns of 0 and 1 are attributes, (N, K), and stay as they are.
+    numbered in ascending order otherwise. -1, empty strings and masked ones mean "no label"; a part without any label
+    gives None. Several columns of 0 and 1 are attributes, (N, K), and stay as they are.
     """
+    raw = [None if values is None else _filled(values) for values in raw]
+    if any(values is not None and not values.ndim for values in raw):
+        raise UserError(f"{where}: labels must be one number or word per image, not a single one")
     known = [np.asarray(values).reshape(len(values), -1) for values in raw if values is not None and len(values)]
     if not known:
         return [None] * len(raw), ()
@@ -167,3 +206,13 @@ def number_labels(
         number = {name: i for i, name in enumerate(names)} | {"": -1}
         flat = [None if v is None else np.array([number[word] for word in v], np.int64) for v in words]
     return [v if v is not None and (v >= 0).any() else None for v in flat], tuple(names)
+
+
+def _filled(labels: np.ndarray) -> np.ndarray:
+    """Labels without a mask: where it was is no label."""
+    if not np.ma.is_masked(labels):
+        return np.asarray(labels)
+    mask, known = np.ma.getmaskarray(labels), np.ma.getdata(labels)
+    if known.dtype.kind in "iub":
+        known = known.astype(np.int64)
+    return np.where(mask, -1 if known.dtype.kind in "if" else "", known)

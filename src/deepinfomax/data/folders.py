@@ -2,13 +2,14 @@
 
 import csv
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels
+from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels, shown, stamp
 from deepinfomax.errors import UserError
 
 EXTENSIONS = frozenset(
@@ -31,12 +32,18 @@ def folder_parts(root: Path) -> dict[str, Callable[[], Source]]:
     """
     if (root / "wnids.txt").is_file() and (root / "val" / "val_annotations.txt").is_file():
         return _tiny_imagenet_parts(root)
-    files = {child.name: _images(child) for child in _children(root) if child.is_dir()}
-    named = {name.lower(): name for name, found in files.items() if found and name.lower() in PART_OF}
+    files = {
+        child.name: image_files(child, frozenset((root.resolve(),))) for child in _children(root) if child.is_dir()
+    }
+    cases = [(name.lower(), name) for name, found in files.items() if found and name.lower() in PART_OF]
+    named = dict(cases)
     others = [name for name, found in files.items() if found and name.lower() not in PART_OF]
     if len({PART_OF[part] for part in named}) < 2 and (others or not named):
-        folders, files = {"train": root}, {"train": _images(root)}
+        folders, files = {"train": root}, {"train": image_files(root)}
     else:
+        if len(named) < len(cases):
+            twice = sorted(name for part, name in cases if named[part] != name)[0]
+            raise UserError(f"{root} holds both {twice} and {named[twice.lower()]}: put their images into one of them")
         folders = {part: root / name for part, name in named.items()}
         files = {part: files[name] for part, name in named.items()}
     if not any(files.values()):
@@ -108,29 +115,29 @@ def _of_files(
 
     def title(i: int) -> str:
         try:
-            return files[i].relative_to(root).as_posix()
+            return shown(files[i].relative_to(root).as_posix())
         except ValueError:  # a CSV may list files from anywhere
-            return str(files[i])
+            return shown(files[i])
 
-    digest = hashlib.sha256(str(root.resolve()).encode())
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
     for file in files:
-        stat = file.stat()
-        digest.update(f"\n{file}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+        digest.update(b"\n" + stamp(file))
     return Encoded(root.name, np.arange(len(files)), blobs, title, digest.hexdigest(), labels, classes, notes)
 
 
 def _tiny_imagenet_parts(root: Path) -> dict[str, Callable[[], Source]]:
     """tiny-imagenet-200 as its authors pack it: the labels of `val` are in a table, `test` has none and is not used."""
-    table = root / "words.txt"
-    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-    words = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    wnids = sorted((root / "wnids.txt").read_text().split())
+    table, annotations = root / "words.txt", root / "val" / "val_annotations.txt"
+    words = dict(line.split("\t", 1) for line in (_lines(table) if table.is_file() else []) if "\t" in line)
+    wnids = sorted(word for line in _lines(root / "wnids.txt") for word in line.split())
     number = {wnid: i for i, wnid in enumerate(wnids)}
     classes = tuple(words.get(wnid, wnid).split(",")[0] for wnid in wnids)
-    train = [file for wnid in wnids for file in _images(root / "train" / wnid)]
-    annotated = [
-        line.split("\t")[:2] for line in (root / "val" / "val_annotations.txt").read_text().splitlines() if line
-    ]
+    train = [file for wnid in wnids for file in image_files(root / "train" / wnid)]
+    annotated = [(line + "\t").split("\t")[:2] for line in _lines(annotations) if line]
+    unknown = [name for name, wnid in annotated if wnid not in number]
+    if unknown:
+        have = f"{len(unknown):,} of {len(annotated):,} images a class that wnids.txt does not list"
+        raise UserError(f"{annotations} gives {have}, first: {unknown[0]}")
     val = [root / "val" / "images" / name for name, _ in annotated]
     train_labels = np.array([number[file.relative_to(root / "train").parts[0]] for file in train])
     val_labels = np.array([number[wnid] for _, wnid in annotated])
@@ -141,20 +148,38 @@ def _tiny_imagenet_parts(root: Path) -> dict[str, Callable[[], Source]]:
     }
 
 
-def _as_integers(words: list[str]) -> np.ndarray:
-    """Numbers where all words are numbers, so that 10 comes after 9; empty is -1."""
+def _lines(file: Path) -> list[str]:
     try:
-        return np.array([int(word) if word else -1 for word in words], np.int64)
-    except ValueError:
+        return file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is no text in UTF-8: {error}") from None
+
+
+def _as_integers(words: list[str]) -> np.ndarray:
+    """Numbers where all words are numbers, so that 10 comes after 9; empty is -1.
+
+    010 and 1_0 are words, as is a number that no int64 holds: else different labels would become one.
+    """
+    try:
+        numbers = np.array([int(word) if word else -1 for word in words], np.int64)
+    except (ValueError, OverflowError):
         return np.array(words)
+    same = all(str(number) == word for number, word in zip(numbers, words, strict=True) if word)
+    return numbers if same else np.array(words)
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files in a folder and below, sorted by path, hidden ones left out."""
+def image_files(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """Image files in a folder and below, sorted by path, hidden ones left out.
+
+    A link back to a folder `above`, or to this one, is not followed.
+    """
+    place = folder.resolve()
+    if place in above:
+        return []
     found = []
     for child in _children(folder):
         if child.is_dir():
-            found += _images(child)
+            found += image_files(child, above | {place})
         elif child.suffix.lower() in EXTENSIONS:
             found.append(child)
     return found
@@ -173,4 +198,4 @@ def _flat(folder: Path, files: Sequence[Path]) -> bool:
 def _sub_folder_names(folder: Path, files: Sequence[Path]) -> list[str] | None:
     """The name of the sub-folder each image is in, or None where some image is in none."""
     parts = [file.relative_to(folder).parts for file in files]
-    return [part[0] for part in parts] if all(len(part) > 1 for part in parts) else None
+    return [shown(part[0]) for part in parts] if all(len(part) > 1 for part in parts) else None

@@ -6,6 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepinfomax.errors import UserError
+
+CHUNK = 1024  #: images looked at together
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -21,6 +25,12 @@ class ImageSet:
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each
     left_out: tuple[int, ...] = ()  #: places, among all images that were asked for, of those that cannot be read
 
+    def __post_init__(self) -> None:
+        named = self.name or "the set"
+        whole_pixels(self.images, named)
+        if np.ma.is_masked(self.labels):
+            raise UserError(f"{named} has masked labels: give them the number -1, labels.filled(-1)")
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -35,6 +45,44 @@ class ImageSet:
         return replace(self, images=self.images[index], labels=labels)
 
 
+def trainable(images: ImageSet) -> ImageSet:
+    """The same set once it is sure that a network can be trained on it; floats and labels as torch takes them.
+
+    Raises:
+        UserError: pixels that are neither uint8 nor floats, or not finite; labels that are no whole numbers, or
+            not one an image.
+    """
+    pixels, labels, name = images.images, images.labels, images.name or "the set"
+    if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
+        raise UserError(f"{name}: {_wrong_kind(pixels.dtype)}")
+    if pixels.dtype.kind == "f" and len(pixels):
+        parts = range(0, len(pixels), CHUNK)
+        finite = np.concatenate([np.isfinite(pixels[i : i + CHUNK]).reshape(-1, pixels[0].size).all(1) for i in parts])
+        if not finite.all():
+            have = f"{(~finite).sum():,} of {len(pixels):,} images have pixels that are NaN or infinite"
+            raise UserError(f"{name}: {have}, first: number {np.argmin(finite)}; mend them or leave them out")
+        if not pixels.dtype.isnative or pixels.dtype.itemsize > 8:
+            pixels = pixels.astype(np.float32)
+    if labels is not None and len(labels) != len(pixels):
+        raise UserError(f"{name} holds {len(pixels):,} images but {len(labels):,} labels")
+    if labels is not None and labels.dtype.kind not in "iub":
+        raise UserError(f"{name}: labels are {labels.dtype}; number them 0, 1, ... as integers (from_array does)")
+    return replace(images, images=pixels, labels=None if labels is None else labels.astype(np.int64, copy=False))
+
+
+def whole_pixels(images: np.ndarray, where: str) -> None:
+    """Refuse masked pixels, whose mask would be forgotten on the way to the encoder.
+
+    Raises:
+        UserError: some are masked.
+    """
+    if np.ma.is_masked(images):
+        masked = np.ma.getmaskarray(images).reshape(len(images), -1).any(1).sum()
+        raise UserError(
+            f"{where}: {masked:,} of {len(images):,} images have masked pixels; fill them, or leave them out"
+        )
+
+
 def normalise(images: Tensor | np.ndarray) -> Tensor:
     """uint8 (N, C, H, W) -> float32 in [-1, 1], what encoders take (mean .5, sd .5 as in the authors' code).
 
@@ -42,10 +90,19 @@ def normalise(images: Tensor | np.ndarray) -> Tensor:
     """
     if isinstance(images, np.ndarray) and not images.flags.writeable:  # a memory map, which torch cannot share
         images = images.copy()
+    if isinstance(images, np.ndarray) and not images.dtype.isnative:
+        images = images.astype(images.dtype.newbyteorder("="))
     images = torch.as_tensor(images)
     if images.is_floating_point():
         return images.to(torch.float32)
+    if images.dtype != torch.uint8:
+        raise UserError(_wrong_kind(images.dtype))
     return images.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def _wrong_kind(kind: object) -> str:
+    way = "(images >> 8).astype(np.uint8) for 16 bits, images.astype(np.uint8) for 0..255"
+    return f"images are {kind}; they must be uint8 in 0..255 or floats: {way}"
 
 
 def denormalise(images: Tensor | np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deepinfomax.data.arrays import fit
 from deepinfomax.data.cache import decoded
-from deepinfomax.data.encoded import Encoded, Source, join, part, sample
+from deepinfomax.data.encoded import Encoded, Source, join, part, sample, shown
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.names import Parts, find
 from deepinfomax.errors import UserError
@@ -41,7 +41,7 @@ def load(
     Raises:
         UserError: one line that says what is wrong with the data and how to mend it.
     """
-    source = choose(find(data, root), split, str(data), limit, holdout)
+    source = choose(find(data, root), split, shown(data), limit, holdout)
     return decode(source, size, channels, skip_bad, cache_dir)
 
 
@@ -58,7 +58,7 @@ def titles(
 
     Paths relative to a folder or as a CSV has them, "FILE row 17" in a table; None for arrays, which have no names.
     """
-    source = choose(find(data, root), split, str(data), limit, holdout)
+    source = choose(find(data, root), split, shown(data), limit, holdout)
     if not isinstance(source, Encoded):
         return None
     left_out = set(images.left_out)

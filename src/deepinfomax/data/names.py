@@ -11,9 +11,9 @@ import numpy as np
 
 from deepinfomax.data.arrays import digits_parts, npy_parts, npz_parts
 from deepinfomax.data.encoded import Source
-from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts
+from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts, image_files
 from deepinfomax.data.photos import photos
-from deepinfomax.data.tables import hub_parts, parquet_parts
+from deepinfomax.data.tables import holds_images, hub_parts, parquet_files, parquet_parts
 from deepinfomax.errors import UserError
 
 Parts = dict[str, Callable[[], Source]]
@@ -76,7 +76,7 @@ def find(data: str | Path, root: str | Path | None = None) -> Parts:
     if not str(data):
         raise UserError(f"no data given: pass a folder, a file, a Hugging Face id or one of {', '.join(NAMES)}")
     name = str(data)
-    path = Path(data).expanduser()
+    path = _expanded(data)
     if data in EMBEDDED:
         return EMBEDDED[name]()
     if data in PUBLISHED:
@@ -103,7 +103,7 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
     Raises:
         UserError: a line that holds something else.
     """
-    path = _local_copy(str(data), root) if data in PUBLISHED else Path(data).expanduser()
+    path = _local_copy(str(data), root) if data in PUBLISHED else _expanded(data)
     file = path / FOLDS if path is not None and path.is_dir() else None
     if file is None or not file.is_file():
         return []
@@ -120,8 +120,10 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
 def read_path(path: Path) -> Parts:
     """The reader of a file or folder that exists."""
     if path.is_dir():
-        holds_parquet = next(path.rglob("*.parquet"), None) is not None
-        return parquet_parts(path) if holds_parquet else folder_parts(path)
+        tables = parquet_files(path)
+        if any(holds_images(file) for file in tables) or (tables and not image_files(path)):
+            return parquet_parts(path)
+        return folder_parts(path)
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise UserError(f"{path}: files must be {', '.join(READERS)}; for images pass the folder that holds them")
@@ -137,11 +139,16 @@ def _counted(read: Callable[[], Source], published: Published) -> Source:
     return replace(source, notes=(note, *source.notes))
 
 
+def _expanded(path: str | Path) -> Path:
+    """`~` and `~name` replaced; the home of a user who is unknown is a path that does not exist."""
+    return Path(os.path.expanduser(path))
+
+
 def _local_copy(name: str, root: str | Path | None) -> Path | None:
     place = root or os.environ.get("DEEPINFOMAX_DATA")
     if not place:
         return None
-    base = Path(place).expanduser()
+    base = _expanded(place)
     if not base.is_dir():
         where = "root / --data.root" if root else "the environment variable DEEPINFOMAX_DATA"
         raise UserError(f"{where} says {base}, which is no folder")

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels
+from deepinfomax.data.encoded import PART_OF, Encoded, Source, number_labels, shown, stamp
 from deepinfomax.errors import UserError
 
 IMAGE_COLUMNS = ("image", "img")
@@ -27,26 +27,49 @@ BATCH = 512  #: rows read at a time
 CONNECT_SECONDS = 5.0
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files in a folder and below, sorted by path, hidden ones left out."""
+    found = sorted(file.relative_to(folder) for file in folder.rglob("*.parquet"))
+    return [folder / file for file in found if not any(part.startswith(".") for part in file.parts)]
+
+
+def holds_images(file: Path) -> bool:
+    """Whether a parquet file has a column called like images; embeddings that lie beside images have none.
+
+    Raises:
+        UserError: a file that is no parquet.
+    """
+    return bool(_image_column(_schema(file)))
+
+
 def parquet_parts(path: Path) -> dict[str, Callable[[], Source]]:
     """A parquet file, or a folder of them whose names or sub-folders say train, test, val, ...
 
-    Class names come from `classes.json` beside the files, else from the Hugging Face metadata in them.
+    Class names come from `classes.json` beside the files, else from the Hugging Face metadata in them. Of a folder,
+    files without an image column are left out.
 
     Raises:
-        UserError: a file that is no parquet, or has no image column.
+        UserError: a file that is no parquet, or no image column.
     """
     root = path if path.is_dir() else path.parent
-    found = sorted(f for f in path.rglob("*.parquet") if not f.name.startswith(".")) if path.is_dir() else [path]
+    found = parquet_files(path) if path.is_dir() else [path]
+    schemas = {file: _schema(file) for file in found}
+    others = [file for file in found if not _image_column(schemas[file])]
+    tables = [file for file in found if file not in others] or found[:1]
+    notes = tuple(f"{file.relative_to(root)} has no image column: left out" for file in others)
+    image = {file: _columns(schemas[file], str(file))[0] for file in tables}
+    label = next((name for file in tables if (name := _columns(schemas[file], str(file))[1])), "")
     by_part: dict[str, list[Path]] = {}
-    for file in found:
+    for file in tables:
         by_part.setdefault(_part_name(file.relative_to(root)) if path.is_dir() else "train", []).append(file)
-    schema = _schema(found[0])
-    image, label = _columns(schema, str(found[0]))
-    raw = [_label_column(files, label) for files in by_part.values()]
-    names = _classes_beside(root) or _classes_in(schema, label)
+    columns = {file: _label_column(file, label) if label in schemas[file].names else None for file in tables}
+    raw, more = _labels_of(list(by_part.values()), columns, label, root)
+    names = _classes_beside(root) or next((n for file in tables if (n := _classes_in(schemas[file], label))), ())
     labels, classes = number_labels(raw, names, str(path))
     return {
-        part: partial(_of_parquet, path.name, files, image, part_labels, classes)
+        part: partial(
+            _of_parquet, path.name, [(file, image[file]) for file in files], part_labels, classes, notes + more
+        )
         for (part, files), part_labels in zip(by_part.items(), labels, strict=True)
     }
 
@@ -91,30 +114,35 @@ def hub_parts(identifier: str, image: str = "", label: str | Sequence[str] = "")
 
 
 def _of_parquet(
-    name: str, files: Sequence[Path], image: str, labels: np.ndarray | None, classes: tuple[str, ...]
+    name: str,
+    files: Sequence[tuple[Path, str]],
+    labels: np.ndarray | None,
+    classes: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> Encoded:
-    lengths = [pq.read_metadata(file).num_rows for file in files]
+    """`files`: each with the name of its image column."""
+    lengths = [pq.read_metadata(file).num_rows for file, _ in files]
     starts = np.concatenate([[0], np.cumsum(lengths)])
 
     def blobs(index: np.ndarray) -> Iterator[bytes | Path]:
-        for file, start, length in zip(files, starts, lengths, strict=False):
+        for (file, image), start, length in zip(files, starts, lengths, strict=False):
             wanted = index[(index >= start) & (index < start + length)] - start
             if len(wanted):
-                try:
+                with _damage(file):
                     batches = pq.ParquetFile(file, memory_map=True).iter_batches(BATCH, columns=[image])
                     yield from _wanted(batches, wanted, file.parent)
-                except (pa.ArrowException, OSError) as error:
-                    raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}") from None
 
     def title(i: int) -> str:
         file = int(np.searchsorted(starts, i, side="right")) - 1
-        return f"{files[file].name} row {i - starts[file]}"
+        return f"{shown(files[file][0].name)} row {i - starts[file]}"
 
     digest = hashlib.sha256()
-    for file in files:
-        stat = file.stat()
-        digest.update(f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{image}\n".encode())
-    return Encoded(name, np.arange(starts[-1]), blobs, title, digest.hexdigest(), labels, classes)
+    for file, image in files:
+        digest.update(stamp(file.resolve()) + image.encode())
+        with _damage(file):
+            for path in _outside(file, image):
+                digest.update(b"\n" + stamp(file.parent / path))
+    return Encoded(name, np.arange(starts[-1]), blobs, title, digest.hexdigest(), labels, classes, notes)
 
 
 def _of_hub(dataset: Any, identifier: str, image: str, labels: np.ndarray | None, classes: tuple[str, ...]) -> Encoded:
@@ -147,6 +175,26 @@ def _wanted(batches: Iterator[pa.RecordBatch], rows: np.ndarray, folder: Path) -
         first += batch.num_rows
 
 
+def _outside(file: Path, image: str) -> list[str]:
+    """The paths in an image column whose pixels lie in files of their own."""
+    content = pq.ParquetFile(file, memory_map=True)
+    kind = content.schema_arrow.field(image).type
+    if _is_string(kind):
+        return [path for path in content.read(columns=[image]).column(0).to_pylist() if path]
+    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+        return []
+    leaf = next(i for i in range(len(content.schema)) if content.schema.column(i).path == f"{image}.bytes")
+    groups = [content.metadata.row_group(i).column(leaf).statistics for i in range(content.num_row_groups)]
+    if all(group is not None and group.null_count == 0 for group in groups):
+        return []  # every image is in the table itself, and its path only tells where it once was
+    values = content.read(columns=[f"{image}.path"]).column(0).to_pylist()
+    return [value["path"] for value in values if value and value["path"]]
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _blobs(values: Sequence[Any], folder: Path) -> Iterator[bytes | Path]:
     """Encoded bytes, or the file, of each cell: Hugging Face's {bytes, path}, plain bytes, or a path."""
     for value in values:
@@ -155,40 +203,100 @@ def _blobs(values: Sequence[Any], folder: Path) -> Iterator[bytes | Path]:
         yield folder / value if isinstance(value, str) else value or b""
 
 
+@contextlib.contextmanager
+def _damage(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file} is damaged: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _schema(file: Path) -> pa.Schema:
     try:
         return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{file} cannot be read as parquet: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file} cannot be read as parquet: {_first_line(error)}") from None
+
+
+def _image_column(schema: pa.Schema) -> str:
+    """The first column called like images, else the first that holds bytes and path; "" where there is none."""
+    structs = (f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0)
+    return next((name for name in IMAGE_COLUMNS if name in schema.names), "") or next(structs, "")
 
 
 def _columns(schema: pa.Schema, where: str) -> tuple[str, str]:
     """Names of the image column and of the label column ("" where there is none)."""
     types = {field.name: field.type for field in schema}
-    image = next((name for name in IMAGE_COLUMNS if name in types), "") or next(
-        (name for name, kind in types.items() if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0), ""
-    )
+    image = _image_column(schema)
     if not image:
         raise UserError(f"{where} has the columns {', '.join(types)}; one must be called image and hold encoded images")
     kind = types[image]
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind)
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_string(kind)
     if not binary and not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
         raise UserError(f"{where}: column {image} holds {kind}, not encoded images (bytes, or bytes and path)")
     return image, next((name for name in LABEL_COLUMNS if name in types), "")
 
 
-def _label_column(files: Sequence[Path], label: str) -> np.ndarray | None:
+def _label_column(file: Path, label: str) -> pa.ChunkedArray:
+    with _damage(file):
+        return pq.read_table(file, columns=[label]).column(0)
+
+
+def _labels_of(
+    parts: Sequence[Sequence[Path]], columns: Mapping[Path, pa.ChunkedArray | None], label: str, root: Path
+) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
+    """The labels of each part, whose files follow each other, and notes on what could not be used.
+
+    Raises:
+        UserError: numbers in one file and words in another.
+    """
     if not label:
-        return None
-    return _numbers_or_words(pa.concat_tables([pq.read_table(file, columns=[label]) for file in files]).column(0))
+        return [None] * len(parts), ()
+    notes, known = [], {}
+    for file, column in columns.items():
+        name = file.relative_to(root)
+        if column is None:
+            notes.append(f"{name} has no column {label}: its images are read without labels")
+        elif (values := _numbers_or_words(column)) is not None:
+            known[file] = values
+        elif not pa.types.is_null(column.type):
+            notes.append(f"column {label} of {name} holds {column.type}, no classes: read without labels")
+    kinds = {values.dtype.kind: file.relative_to(root) for file, values in known.items()}
+    if len(kinds) > 1:
+        numbers, words = kinds["i"], kinds["U"]
+        raise UserError(f"{root}: column {label} holds numbers in {numbers} but words in {words}; make them the same")
+    if not known:
+        return [None] * len(parts), tuple(notes)
+    absent = "" if "U" in kinds else -1
+    raw: list[np.ndarray | None] = []
+    for files in parts:
+        lengths = {file: pq.read_metadata(file).num_rows for file in files}
+        raw.append(np.concatenate([known[f] if f in known else np.full(lengths[f], absent) for f in files]))
+    return raw, tuple(notes)
 
 
 def _numbers_or_words(column: pa.ChunkedArray) -> np.ndarray | None:
-    """One label per row, -1 or "" where it is null; None where the column holds something else, such as lists."""
+    """One label per row, -1 or "" where it is null; None where the column holds something else, such as lists.
+
+    Floats count as numbers where all are whole: pandas makes them of integers among which some are missing.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        values = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
+        whole = np.where(np.isnan(values), -1, values)
+        return whole.astype(np.int64) if (np.abs(whole) < 2**53).all() and (whole == np.rint(whole)).all() else None
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        return column.cast(pa.int64()).fill_null(-1).to_numpy()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return np.array(column.fill_null("").to_pylist())
+        try:
+            return column.cast(pa.int64()).fill_null(-1).to_numpy()
+        except pa.ArrowInvalid:  # unsigned ones beyond int64 are hashes, no classes
+            return None
+    if _is_string(column.type):
+        return np.array(column.fill_null("").to_pylist(), dtype=str)
     return None
 
 
@@ -199,12 +307,15 @@ def _classes_beside(root: Path) -> tuple[str, ...]:
         return ()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not UTF-8, or not JSON
         raise UserError(f"{file} is no JSON: {error}") from None
+    words = isinstance(content, dict) and isinstance(content.get("words"), list)
+    if words:  # WordNet's lists of synonyms, as Tiny ImageNet has them: the first one will do
+        content = {**content, "words": [str(synonyms).split(",")[0] for synonyms in content["words"]]}
     if isinstance(content, dict):
-        # WordNet's lists of synonyms, as Tiny ImageNet has them: the first one will do
-        content = {**content, "words": [str(words).split(",")[0] for words in content.get("words", ())]}
-        content = next((content[key] for key in CLASS_LISTS if content.get(key)), ())
+        content = next((content[key] for key in CLASS_LISTS if content.get(key)), [])
+    if not isinstance(content, list):
+        raise UserError(f"{file} must be a list of class names, or hold one as {', '.join(CLASS_LISTS)}")
     return tuple(str(name) for name in content)
 
 
@@ -268,7 +379,7 @@ def _hub_errors(identifier: str, reachable: bool) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the hub client, fsspec and pyarrow raise many kinds of their own
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = _first_line(error)
         if not reachable:
             raise UserError(
                 f"{identifier} is not on this machine and the Hugging Face hub cannot be reached; pass a local folder, "

@@ -22,7 +22,7 @@ from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.fingerprint import fingerprint
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -73,6 +73,7 @@ def train(
             finite, or what would be saved is not.
     """
     config, out = resolve(config), Path(out)
+    images = trainable(images)
     settings = config.training
     if device is not None:
         choose_device(device)
