@@ -92,7 +92,7 @@ def compare(
         {"prior_matching": {"score": ..., "frechet": ...}, "gan": the same, "real": the same for test images, which is
         what a perfect generator would get, "classifier": {"accuracy": ...}}. `score`: exp of the mean KL(p(class |
         image) || p(class)), from 1 to the number of classes, higher is better; `frechet`: squared Fréchet distance to
-        training images of Gaussians fitted to the features, lower is better.
+        training images of Gaussians fitted to the features, lower is better. Beside them scale, seed, data, settings.
 
     Raises:
         UserError: images without one class each, too few of them, or no such device.
@@ -108,6 +108,8 @@ def compare(
     result: dict[str, Any] = {
         "scale": scale,
         "seed": seed,
+        "data": {"name": training.name, "train": len(training), "test": len(test), "measured": len(held_out)},
+        "settings": size._asdict() | {"batch": BATCH, "z_units": Z_UNITS},
         "classifier": {"accuracy": float(np.mean(logits.argmax(1).numpy() == held_out.labels))},
         "real": measure(classifier, normalise(held_out.images), known),
     }
