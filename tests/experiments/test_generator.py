@@ -123,7 +123,8 @@ def test_grid(tmp_path, channels):
 def test_smallest_comparison(tmp_path):
     training, test = blobs(160, 0), blobs(80, 1)
     result = generator.compare(training, test, "smoke", 0, tmp_path / "a")
-    assert set(result) == {"scale", "seed", "classifier", "real", "prior_matching", "gan"}
+    assert set(result) == {"scale", "seed", "data", "settings", "classifier", "real", "prior_matching", "gan"}
+    assert (result["data"]["train"], result["data"]["test"], result["data"]["measured"]) == (160, 80, 80)
     assert result["classifier"]["accuracy"] > 0.9  # bright or dark
     for name in ("real", "prior_matching", "gan"):
         assert 1 <= result[name]["score"] <= 2
