@@ -226,9 +226,8 @@ def _header(blob: bytes | Path) -> Header:
 def _opened(blob: bytes | Path) -> Image.Image:
     image = Image.open(io.BytesIO(blob) if isinstance(blob, bytes) else blob, formats=_formats())
     if isinstance(image, TiffImageFile):
-        image.filename = (
-            ""  # else Pillow maps plain files into memory, one that lies on its side with its sides swapped
-        )
+        # Else Pillow maps plain files into memory, one that lies on its side with its sides swapped.
+        image.filename = ""
     return image
 
 
