@@ -19,7 +19,7 @@ from deepinfomax import cli, recipes
 from deepinfomax import config as configuration
 from deepinfomax.config import Config
 from deepinfomax.data.images import ImageSet
-from deepinfomax.encoders import DCGAN
+from deepinfomax.encoders import DCGAN, wrap
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import LocalInfoMax
@@ -48,6 +48,27 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def lines(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+class PartlyFrozen(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, 2), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
+        self.stage = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3), torch.nn.BatchNorm2d(8))
+        self.head = torch.nn.Linear(8 * 25, 6)
+        self.stem.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.stage(self.stem(x)).flatten(1))
+
+
+def test_batchnorm_that_was_frozen_stays_frozen(tmp_path: Path) -> None:
+    encoder = wrap(PartlyFrozen(), local="stem", conv="stage", fc="stage", y="head")
+    settings = config(**{"training.checkpoint_every": 0.0})
+    trained = train(settings, images(), tmp_path / "run", device="cpu", quiet=True, encoder=encoder)
+    buffers = dict(trained.named_buffers())
+    assert not buffers["module.stem.1.running_mean"].any()
+    assert buffers["module.stage.1.running_mean"].any()
 
 
 def test_the_largest_seed_trains(tmp_path: Path) -> None:

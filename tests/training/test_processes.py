@@ -49,6 +49,8 @@ try:
     train(config(**{{"training.steps": 50}}), images(), {run!r}, device="cpu", quiet=True)
 except KeyboardInterrupt as stop:
     print(f"process {{rank}} {{stop}}")
+finally:
+    torch.distributed.destroy_process_group()  # train leaves it to its caller
 """
 
 
@@ -93,6 +95,8 @@ try:
     loop.train(settings, images(), {run!r}, device="cpu", quiet=True)
 except loop.Diverged as error:
     print(f"process {{rank}}: {{error}}")
+finally:
+    torch.distributed.destroy_process_group()  # train leaves it to its caller
 """
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from deepinfomax.encoders.alexnet import AlexNet
 from deepinfomax.encoders.dcgan import DCGAN
+from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.encoders.resnet import ResNet
 from deepinfomax.encoders.sequence import Sequence
 from deepinfomax.encoders.strided import StridedCrops
@@ -57,16 +58,12 @@ def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Modul
 
 def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
     """What the encoder makes of one image, found by showing it a blank pair of them (in eval mode, state untouched)."""
-    was_training = encoder.training
-    encoder.eval()
     device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
     try:
-        with torch.no_grad():
+        with in_eval_mode(encoder), torch.no_grad():
             features = encoder(torch.zeros(2, *image_shape, device=device))
     except RuntimeError as error:
         raise UserError(
             f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {str(error).splitlines()[0]}"
         ) from error
-    finally:
-        encoder.train(was_training)
     return Shapes(tuple(image_shape), *(tuple(f.shape[1:]) for f in features))

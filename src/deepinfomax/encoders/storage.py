@@ -14,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from deepinfomax.encoders import build
+from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.errors import UserError
 
 WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
@@ -165,9 +166,6 @@ def _probe(encoder: nn.Module, image_shape: tuple[int, ...]) -> list[float]:
     """The first units of y for one fixed image, in eval mode."""
     image = torch.rand(1, *image_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
-    was_training = encoder.training
-    encoder.eval()
-    with torch.no_grad():
+    with in_eval_mode(encoder), torch.no_grad():
         y = encoder(image.to(device)).y.flatten()[:8].float().cpu()
-    encoder.train(was_training)
     return [round(v, 6) for v in y.tolist()]

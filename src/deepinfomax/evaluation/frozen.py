@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.errors import UserError
 
 
@@ -46,13 +47,8 @@ def unchanged(encoder: nn.Module) -> Iterator[None]:
         EncoderChanged: at the end of the block, when any weight or buffer differs in a single bit.
     """
     before = digests(encoder)
-    flags = {module: module.training for module in encoder.modules()}
-    encoder.eval()
-    try:
+    with in_eval_mode(encoder):
         yield
-    finally:
-        for module, training in flags.items():
-            module.training = training
     after = digests(encoder)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:

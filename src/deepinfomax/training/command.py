@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
+from torch import distributed
 
 from deepinfomax import config as configuration
 from deepinfomax import data as data_room
@@ -62,12 +63,14 @@ def train_command(
 
     images = load_images(config)
     began = time.perf_counter()
-    encoder = train(config, images, out, resume=resume, device=device)
+    try:
+        encoder = train(config, images, out, resume=resume, device=device)
+        PartialState().wait_for_everyone()
+    finally:  # also after an error: the group's threads may abort a process that leaves them running
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
     seconds = time.perf_counter() - began
-    processes = PartialState()
-    processes.wait_for_everyone()
-    processes.destroy_process_group()
-    if processes.is_main_process:
+    if PartialState().is_main_process:
         from deepinfomax.evaluation.gallery import write_gallery
         from deepinfomax.report import write
 

@@ -25,6 +25,7 @@ from deepinfomax.data.fingerprint import fingerprint
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
+from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, effective_rank
 from deepinfomax.objectives.protocol import Batch
@@ -250,11 +251,8 @@ def _check_finite(accelerator: Accelerator, learner: Learner, images: Tensor, ex
     """
     encoder = learner.encoder
     ruined = sorted(_not_finite(learner) - expected)
-    was_training = encoder.training
-    encoder.eval()
-    with torch.no_grad():
+    with in_eval_mode(encoder), torch.no_grad():
         y = encoder.forward(images).y  # not by a call: what was compiled for training is not compiled anew for this
-    encoder.train(was_training)
     if _any_process(accelerator, bool(ruined) or not bool(y.isfinite().all()))[0]:
         what = f"the weights are no longer finite ({ruined[0]})" if ruined else "y is no longer finite in eval mode"
         raise Diverged(f"{what} after step {step}; {KEPT}")

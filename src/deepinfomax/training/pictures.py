@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from deepinfomax.data.images import ImageSet, denormalise, normalise
+from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.features import Features
 from deepinfomax.objectives.protocol import DrawsY, Reconstructs, Samples
 from deepinfomax.training.learner import Learner
@@ -28,21 +29,17 @@ def write_pictures(learner: Learner, images: ImageSet, augment: torch.nn.Module,
     generator = next((o for o in objectives if isinstance(o, Samples)), None)
     matched = next((o for o in objectives if isinstance(o, DrawsY)), None)
     found: dict[str, np.ndarray] = {}
-    was_training = learner.training
-    learner.eval()
-    augment.eval()
-    if decoder is not None:
-        device = next(learner.encoder.parameters()).device
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS])
-        shown = augment(normalise(np.array(images.images[chosen])).to(device))
-        found["images"] = denormalise(shown)
-        found["reconstructions"] = denormalise(decoder.reconstruct(learner.encoder(shown)))
-    if generator is not None:
-        found["samples"] = denormalise(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
-    elif decoder is not None and matched is not None and (y := matched.draw_y(SAMPLES, seed)) is not None:
-        found["samples"] = denormalise(decoder.reconstruct(Features(y, y, y, y)))  # it looks at y alone
-    augment.train()
-    learner.train(was_training)
+    with in_eval_mode(learner), in_eval_mode(augment):
+        if decoder is not None:
+            device = next(learner.encoder.parameters()).device
+            chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS])
+            shown = augment(normalise(np.array(images.images[chosen])).to(device))
+            found["images"] = denormalise(shown)
+            found["reconstructions"] = denormalise(decoder.reconstruct(learner.encoder(shown)))
+        if generator is not None:
+            found["samples"] = denormalise(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
+        elif decoder is not None and matched is not None and (y := matched.draw_y(SAMPLES, seed)) is not None:
+            found["samples"] = denormalise(decoder.reconstruct(Features(y, y, y, y)))  # it looks at y alone
     if found:
         partial = folder / ".generated.partial.npz"
         np.savez_compressed(partial, **found)  # type: ignore[arg-type]
