@@ -69,7 +69,7 @@ def estimate(folder: Path, target: Path) -> None:
     import torch
 
     from deepinfomax.devices import hardware
-    from deepinfomax.estimation import estimate_mi
+    from deepinfomax.information.estimation import estimate_mi
 
     torch.set_num_threads(1)
     tasks = json.loads(target.read_text())["tasks"] if target.exists() else {}

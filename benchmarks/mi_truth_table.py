@@ -40,9 +40,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from deepinfomax import bounds, readouts
-from deepinfomax.readouts import Scores
-from deepinfomax.vector_critics import JointCritic, SeparableCritic
+from deepinfomax.information import bounds, readouts
+from deepinfomax.information.readouts import Scores
+from deepinfomax.information.vector_critics import JointCritic, SeparableCritic
 
 UNITS, BATCH, LR, STEPS, HIDDEN = 20, 64, 5e-4, 4000, (256, 256, 256)
 LEVELS = (2, 4, 6, 8, 10)

@@ -297,7 +297,7 @@ def test_estimate_mi_and_its_mistakes(capsys: pytest.CaptureFixture, tmp_path: P
 
 
 def test_estimate_mi_takes_every_setting(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    from deepinfomax.estimation import estimate_mi
+    from deepinfomax.information.estimation import estimate_mi
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((100, 1))
@@ -321,7 +321,7 @@ def test_estimate_mi_takes_every_setting(capsys: pytest.CaptureFixture, tmp_path
 
 
 def test_defaults_of_estimate_mi_are_those_of_the_function() -> None:
-    from deepinfomax.estimation import estimate_mi
+    from deepinfomax.information.estimation import estimate_mi
 
     ours, theirs = (inspect.signature(f).parameters for f in (cli.estimate_mi, estimate_mi))
     both = (ours.keys() & theirs.keys()) - {"x", "y", "device"}  # the command takes the best device there is

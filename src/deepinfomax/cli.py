@@ -240,7 +240,7 @@ def estimate_mi(
     as_json: Json = False,
 ) -> None:
     """Mutual information of two arrays, in nats, with its standard error, its cap and whether it is a lower bound."""
-    from deepinfomax.estimation import estimate_mi_files
+    from deepinfomax.information.estimation import estimate_mi_files
 
     result = estimate_mi_files(
         x,

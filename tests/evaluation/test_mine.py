@@ -10,9 +10,9 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.estimation import Reading
 from deepinfomax.evaluation import mine
 from deepinfomax.features import Features
+from deepinfomax.information.estimation import Reading
 
 
 class Encoder(nn.Module):

@@ -6,9 +6,9 @@ from torch import nn
 
 import oracles
 from deepinfomax import encoders
-from deepinfomax.bounds import BOUNDS
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
+from deepinfomax.information.bounds import BOUNDS
 from deepinfomax.objectives import Batch
 from deepinfomax.objectives.cpc import ContrastivePredictiveCoding, RowGRU, without_gradient_at
 from deepinfomax.objectives.occlusion import Occlusion

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 import oracles
-from deepinfomax import bounds
-from deepinfomax.critics import ConcatAndConvolve
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes, places
+from deepinfomax.information import bounds
+from deepinfomax.information.critics import ConcatAndConvolve
 from deepinfomax.objectives import Batch, LocalInfoMax
 from deepinfomax.objectives.local import sample_places
 

@@ -11,10 +11,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from deepinfomax import encoders
-from deepinfomax.bounds import BOUNDS
 from deepinfomax.features import Features
+from deepinfomax.information.bounds import BOUNDS
+from deepinfomax.information.pairs import gather_with_gradient
 from deepinfomax.objectives import OBJECTIVES, Batch
-from deepinfomax.pairs import gather_with_gradient
 
 IMAGE, IMAGES = (3, 16, 16), 8
 

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, sample, seeded
+from deepinfomax.information.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
+from deepinfomax.information.vector_critics import JointCritic
 from deepinfomax.progress import Say, after, silent
-from deepinfomax.vector_critics import JointCritic
 
 # The paper gives no schedule for MINE; "paper" is the size of its other measures.
 SETTINGS: dict[Scale, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from torchmetrics.functional.image import (
 )
 
 from deepinfomax.data.images import ImageSet, denormalise, normalise
-from deepinfomax.decoders import Decoder, decode
+from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded

@@ -29,13 +29,13 @@ from torch.nn.functional import cross_entropy, softplus
 
 from deepinfomax import data as datasets
 from deepinfomax import encoders
-from deepinfomax.critics import Mlp
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.decoders import Decoder, decode
 from deepinfomax.devices import choose_device
+from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.encoders.layers import halvings, out_size
 from deepinfomax.errors import UserError
+from deepinfomax.information.critics import Mlp
 from deepinfomax.objectives.players import read, squared_slope
 from deepinfomax.recipes import Scale
 

@@ -11,10 +11,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.decoders import Decoder, decode
+from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.features import Features
+from deepinfomax.information.pairs import at_least_float32
 from deepinfomax.objectives.protocol import Batch, Shapes
-from deepinfomax.pairs import at_least_float32
 
 
 class Autoencoder(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from deepinfomax.decoders import Decoder, decode
+from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.features import Features
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Shapes

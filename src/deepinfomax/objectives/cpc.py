@@ -10,13 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from deepinfomax import bounds
-from deepinfomax.critics import EncodeAndDot
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
+from deepinfomax.information import bounds
+from deepinfomax.information.critics import EncodeAndDot
+from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, local_infomax
 from deepinfomax.objectives.local import sample_places
 from deepinfomax.objectives.protocol import Batch, Shapes
-from deepinfomax.pairs import NegativesFrom, Pairing, count_negatives, local_infomax
 
 
 class ContrastivePredictiveCoding(nn.Module):

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from deepinfomax import bounds
-from deepinfomax.critics import GlobalCritic
 from deepinfomax.features import Features, places
+from deepinfomax.information import bounds
+from deepinfomax.information.critics import GlobalCritic
+from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, scored_infomax
 from deepinfomax.objectives.protocol import Batch, Shapes
-from deepinfomax.pairs import NegativesFrom, Pairing, count_negatives, scored_infomax
 
 
 class GlobalInfoMax(nn.Module):

@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
+from deepinfomax.information.pairs import at_least_float32, gather_with_gradient
 from deepinfomax.objectives.protocol import Batch, Shapes
-from deepinfomax.pairs import at_least_float32, gather_with_gradient
 
 
 class NoiseAsTargets(nn.Module):

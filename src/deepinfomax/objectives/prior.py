@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from deepinfomax.critics import Mlp
 from deepinfomax.features import Features, places
+from deepinfomax.information.critics import Mlp
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Shapes
 

@@ -8,8 +8,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
+from deepinfomax.information.pairs import at_least_float32, gather_with_gradient
 from deepinfomax.objectives.protocol import Batch, Shapes
-from deepinfomax.pairs import at_least_float32, gather_with_gradient
 
 
 class Supervised(nn.Module):

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from deepinfomax import bounds
+from deepinfomax.information import bounds
 from deepinfomax.report import figures
 from deepinfomax.report.figures import ACCENT, CONTROL, MUTED, RULE, SECOND
 from deepinfomax.report.reading import Run, at, number

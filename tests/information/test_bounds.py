@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import oracles
-from deepinfomax import bounds
 from deepinfomax.errors import UserError
+from deepinfomax.information import bounds
 
 
 @pytest.mark.parametrize("name", bounds.BOUNDS)

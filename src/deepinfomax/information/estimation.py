@@ -42,13 +42,14 @@ from rich.console import Console
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
 from torch import Tensor, nn
 
-from deepinfomax import bounds, ksg, label_information, readouts
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
+from deepinfomax.information import bounds, ksg, readouts
+from deepinfomax.information import labels as label_information
+from deepinfomax.information.readouts import Scores
+from deepinfomax.information.vector_critics import JointCritic, SeparableCritic, score_all_pairs
 from deepinfomax.progress import Say, after, counted, shown, silent
-from deepinfomax.readouts import Scores
 from deepinfomax.seeds import check_seed
-from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
 
 Transform = Literal["standard", "rank", "asinh", "none"]
 CRITICS: dict[str, type[nn.Module]] = {"separable": SeparableCritic, "joint": JointCritic}

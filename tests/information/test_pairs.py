@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import oracles
-from deepinfomax import bounds, pairs
 from deepinfomax.errors import UserError
 from deepinfomax.features import places
-from deepinfomax.pairs import local_infomax, scored_infomax
+from deepinfomax.information import bounds, pairs
+from deepinfomax.information.pairs import local_infomax, scored_infomax
 
 SHAPES = {"one place": (4, 1, 1), "one global": (4, 3, 1), "several globals": (3, 4, 2)}
 #: bounds with e^u of a score cannot be told from infinity at 1000, in any implementation

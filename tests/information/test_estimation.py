@@ -9,9 +9,10 @@ import pytest
 import torch
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
-from deepinfomax import estimation, ksg, label_information, readouts
 from deepinfomax.errors import UserError
-from deepinfomax.estimation import (
+from deepinfomax.information import estimation, ksg, readouts
+from deepinfomax.information import labels as label_information
+from deepinfomax.information.estimation import (
     ESTIMATORS,
     NAMES,
     Advice,
@@ -25,8 +26,8 @@ from deepinfomax.estimation import (
     summarise,
     train_critic,
 )
-from deepinfomax.readouts import Scores
-from deepinfomax.vector_critics import JointCritic, SeparableCritic, score_all_pairs
+from deepinfomax.information.readouts import Scores
+from deepinfomax.information.vector_critics import JointCritic, SeparableCritic, score_all_pairs
 
 FAST = {"steps": 300, "batch_size": 64, "hidden": (64, 64), "lr": 2e-3}
 

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from deepinfomax import bounds
 from deepinfomax.errors import UserError
+from deepinfomax.information import bounds
 
 SCORES_KEPT = 2**24  #: scores kept for the backward pass (64 MiB in float32); beyond, chunks and recomputation
 

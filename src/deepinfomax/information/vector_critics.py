@@ -7,7 +7,7 @@ every benchmark of estimators uses. When N = M, a pair drawn together scores on 
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.critics import Mlp
+from deepinfomax.information.critics import Mlp
 
 
 class SeparableCritic(nn.Module):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinfomax.decoders import Decoder, decode
+from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 
 

@@ -1,0 +1,13 @@
+from . import encoders as encoders
+from . import information as information
+from . import objectives as objectives
+from .encoders.storage import load as load
+from .errors import UserError as UserError
+from .features import Features as Features
+from .information import bounds as bounds
+from .information import pairs as pairs
+from .information.estimation import MIEstimate as MIEstimate
+from .information.estimation import estimate_mi as estimate_mi
+from .information.pairs import local_infomax as local_infomax
+
+__version__: str

@@ -1,0 +1,10 @@
+from . import bounds as bounds
+from . import critics as critics
+from . import ksg as ksg
+from . import labels as labels
+from . import pairs as pairs
+from . import readouts as readouts
+from . import vector_critics as vector_critics
+from .estimation import MIEstimate as MIEstimate
+from .estimation import estimate_mi as estimate_mi
+from .pairs import local_infomax as local_infomax
