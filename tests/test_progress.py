@@ -4,29 +4,43 @@ import pytest
 from rich.console import Console
 
 from deepinfomax import progress
-from deepinfomax.progress import after, counted, shown, silent
 
 
-def test_counted_counts_and_says_a_hundred_things_at_most() -> None:
-    said: list[str] = []
-    assert list(counted(1000, "step", said.append)) == list(range(1, 1001))
-    assert said[:3] == ["step 1 of 1000", "step 10 of 1000", "step 20 of 1000"]
-    assert len(said) == 101
-    assert list(counted(0, "step", silent)) == []
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    words: list[str] = []
+    monkeypatch.setattr(progress, "_tell", lambda text, done, total: words.append(text))
+    return words
 
 
-def test_after_puts_words_in_front() -> None:
-    said: list[str] = []
-    after("fit 2 of 5", said.append)("iteration 7")
-    assert said == ["fit 2 of 5, iteration 7"]
+def test_counted_counts_and_tells_a_hundred_things_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = told(monkeypatch)
+    assert list(progress.counted(1000, "step")) == list(range(1, 1001))
+    assert words[:3] == ["step 1 of 1000", "step 10 of 1000", "step 20 of 1000"]
+    assert len(words) == 101
+    assert list(progress.counted(0, "step")) == []
+
+
+def test_nobody_need_watch() -> None:
+    progress.say("iteration 7")
+    with progress.within("fit 2 of 5"):
+        assert list(progress.counted(2, "step")) == [1, 2]
 
 
 def test_without_a_terminal_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     out = io.StringIO()
-    with shown("svm y", Console(file=out, force_terminal=False)) as say:
+    with progress.shown("svm y", Console(file=out, force_terminal=False)), progress.within("fit 1 of 2"):
         for second in range(0, 100, 5):
             now[0] = float(second)
-            say(f"at [{second}]")  # no markup: brackets stay
-    assert out.getvalue().splitlines() == ["svm y: at [30]", "svm y: at [60]", "svm y: at [90]"]
+            progress.say(f"at [{second}]")  # no markup: brackets stay
+    lines = out.getvalue().splitlines()
+    assert lines == [f"svm y: fit 1 of 2, at [{second}]" for second in (30, 60, 90)]
+
+
+def test_in_a_terminal_a_bar_that_goes_away() -> None:
+    out = io.StringIO()
+    with progress.shown("svm y", Console(file=out, force_terminal=True, width=80)):
+        for _ in progress.counted(3, "fit"):
+            pass
+    assert "svm y" in out.getvalue()

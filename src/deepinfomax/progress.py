@@ -1,45 +1,82 @@
-"""How far a long computation is, in words for whoever watches: `Say` goes in, lines or a spinner come out."""
+"""How far a long computation is. Whoever computes says it, whoever watches shows it; nothing is passed between them.
+
+>>> from deepinfomax import progress
+>>> with progress.shown("linear probe"):          # a command, in a terminal: a bar with the time left
+...     for fit in progress.counted(5, "fit"):    # a measure, somewhere below: no argument, no callback
+...         progress.say("iteration 7")
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-Say = Callable[[str], None]  #: takes words such as "step 40 of 600"
-LINE_EVERY = 30.0  #: seconds, where there is no terminal to draw a spinner in
+LINE_EVERY = 30.0  #: seconds between lines where there is no terminal to draw a bar in
+
+#: takes words, how many parts are done, and of how many
+_Listener = Callable[[str, int, int | None], None]
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
-def silent(text: str) -> None:
-    """Nobody watches."""
+def say(text: str) -> None:
+    """Tell whoever watches where the computation is: "iteration 7"."""
+    _tell(text, 0, None)
 
 
-def counted(count: int, what: str, say: Say) -> Iterator[int]:
-    """1 to `count`; says "`what` i of `count`" in front of a hundred of them at most."""
+def counted(count: int, what: str) -> Iterator[int]:
+    """1 to `count`; tells "`what` i of `count`" a hundred times at most."""
     every = max(1, count // 100)
     for i in range(1, count + 1):
         if i % every == 0 or i == 1:
-            say(f"{what} {i} of {count}")
+            _tell(f"{what} {i} of {count}", i - 1, count)
         yield i
 
 
-def after(words: str, say: Say) -> Say:
-    """A `Say` that puts `words` in front: "fit 2 of 5, iteration 7"."""
-    return lambda text: say(f"{words}, {text}")
+@contextmanager
+def within(words: str) -> Iterator[None]:
+    """While the block runs, `words` stand in front of all that is told: "fit 2 of 5, iteration 7"."""
+    outer = _listener.get()
+    if outer is None:
+        yield
+        return
+    token = _listener.set(lambda text, done, total: outer(f"{words}, {text}", done, total))
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 @contextmanager
-def shown(what: str, console: Console) -> Iterator[Say]:
-    """A spinner in a terminal while the block runs, elsewhere a line every `LINE_EVERY` seconds: "`what`: words"."""
+def shown(what: str, console: Console | None = None) -> Iterator[None]:
+    """Show what is told while the block runs, on stderr.
+
+    A bar with the time left in a terminal; elsewhere a line every `LINE_EVERY` seconds, "`what`: words".
+    """
+    console = console or Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     last = time.monotonic()
 
-    with console.status(what) as status:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal or console.quiet) as bars:
+        bar = bars.add_task(what, total=None)
 
-        def say(text: str) -> None:
+        def show(text: str, done: int, total: int | None) -> None:
             nonlocal last
-            status.update(f"{what}: {text}")
+            bars.update(bar, description=f"{what}: {text}", completed=done, total=total)
             if not console.is_terminal and time.monotonic() - last >= LINE_EVERY:
                 console.print(f"{what}: {text}", markup=False)
                 last = time.monotonic()
 
-        yield say
+        token = _listener.set(show)
+        try:
+            yield
+        finally:
+            _listener.reset(token)
+
+
+def _tell(text: str, done: int, total: int | None) -> None:
+    listener = _listener.get()
+    if listener is not None:
+        listener(text, done, total)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_attributes, choose, standardised
-from deepinfomax.progress import Say, silent
+from deepinfomax.old_progress import Say, silent
 
 ATTRIBUTES: dict[Scale, dict[str, Any]] = {
     "smoke": {"weight_decay": 0.01, "iterations": 30},

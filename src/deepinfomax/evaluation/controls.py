@@ -18,7 +18,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device
 from deepinfomax.evaluation.protocol import Scale, check_labels, check_scale, seeded
-from deepinfomax.progress import Say, silent
+from deepinfomax.old_progress import Say, silent
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")
 

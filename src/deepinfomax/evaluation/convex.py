@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from deepinfomax.progress import Say, after, silent
+from deepinfomax.old_progress import Say, after, silent
 
 #: scores (N, K), target -> the mean loss over N, and its derivative (N, K) by the scores
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -14,7 +14,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
-from deepinfomax.progress import Say, counted, silent
+from deepinfomax.old_progress import Say, counted, silent
 
 SUFFIXES = (".npz", ".npy", ".parquet")
 #: Columns of a table of one number column per unit that are no units, whatever their case.

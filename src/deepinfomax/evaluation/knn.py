@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_labels, standardised
-from deepinfomax.progress import Say, counted, silent
+from deepinfomax.old_progress import Say, counted, silent
 
 K, TEMPERATURE = 20, 0.07  #: temperature of Wu et al. 2018 (arXiv 1805.01978), whose vote this is
 BLOCK_BYTES = 128 * 2**20  #: of the similarities held at once

@@ -25,7 +25,7 @@ from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, sample, seeded
 from deepinfomax.information.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
 from deepinfomax.information.vector_critics import JointCritic
-from deepinfomax.progress import Say, after, silent
+from deepinfomax.old_progress import Say, after, silent
 
 # The paper gives no schedule for MINE; "paper" is the size of its other measures.
 SETTINGS: dict[Scale, dict[str, Any]] = {

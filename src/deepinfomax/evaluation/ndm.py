@@ -25,7 +25,7 @@ from deepinfomax.evaluation.embeddings import YOf, check_finite
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
 from deepinfomax.information import bounds
 from deepinfomax.information.critics import Mlp
-from deepinfomax.progress import Say, after, counted, silent
+from deepinfomax.old_progress import Say, after, counted, silent
 
 # "paper": batches of 10000, Adam 1e-4, times 0.1 at 500 and 750. The authors' framework counts epochs, 5 batches each.
 SETTINGS: dict[Scale, dict[str, Any]] = {

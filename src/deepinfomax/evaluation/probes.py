@@ -27,7 +27,7 @@ from deepinfomax.evaluation.protocol import (
     standardised,
     stream,
 )
-from deepinfomax.progress import Say, after, counted, silent
+from deepinfomax.old_progress import Say, after, counted, silent
 
 #: The paper's classifier: Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64, accuracy averaged over the last 100
 #: epochs. How many epochs in all is not recorded: 200 here, so that the average begins after the last decay. The

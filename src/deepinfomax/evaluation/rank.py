@@ -14,7 +14,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.evaluation.embeddings import YOf, embed
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_scale, sample, seeded, stream
 from deepinfomax.features import effective_rank
-from deepinfomax.progress import Say, silent
+from deepinfomax.old_progress import Say, silent
 
 __all__ = ["alignment", "describe", "effective_rank", "measure", "uniformity"]
 

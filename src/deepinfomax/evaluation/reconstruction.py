@@ -18,7 +18,7 @@ from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import YOf
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
-from deepinfomax.progress import Say, counted, silent
+from deepinfomax.old_progress import Say, counted, silent
 
 #: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64; how many epochs
 #: in all is not recorded. The smaller scales are ours: `most_steps` ends them, and the rate falls at the same thirds.

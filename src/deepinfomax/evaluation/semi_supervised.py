@@ -14,7 +14,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.probes import DRAWS, mlp_network
 from deepinfomax.evaluation.protocol import Few, Scale, check_labels, choose, seeded, spread
-from deepinfomax.progress import Say, after, counted, silent
+from deepinfomax.old_progress import Say, after, counted, silent
 
 #: The paper's schedule is that of its other classifiers: Adam 1e-4, batches of 64, ×0.1 after 50 and 100 of 200 epochs,
 #: accuracy averaged over the last 100. The smaller scales are ours: `most_steps` ends them, the rate falls after the

@@ -36,7 +36,7 @@ from deepinfomax.evaluation.protocol import (
 )
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.features import LEVELS
-from deepinfomax.progress import Say, shown
+from deepinfomax.old_progress import Say, shown
 from deepinfomax.seeds import check_seed
 
 #: Measures of features (N, units) with labels, at each level and of pixels: name -> module and function.

@@ -10,7 +10,7 @@ from torch import Tensor
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.probes import FEW_WEIGHT_DECAY, LEAST_HELD_OUT
 from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_labels, choose, standardised
-from deepinfomax.progress import Say, after, silent
+from deepinfomax.old_progress import Say, after, silent
 
 #: Candidates for λ = 1 / (C·N), chosen on the tenth that the first fit leaves out; iterations of one fit.
 SVM: dict[Scale, dict[str, Any]] = {

@@ -48,7 +48,7 @@ from deepinfomax.information import bounds, ksg, readouts
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.readouts import Scores
 from deepinfomax.information.vector_critics import JointCritic, SeparableCritic, score_all_pairs
-from deepinfomax.progress import Say, after, counted, shown, silent
+from deepinfomax.old_progress import Say, after, counted, shown, silent
 from deepinfomax.seeds import check_seed
 
 Transform = Literal["standard", "rank", "asinh", "none"]
