@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from deepinfomax.training.learner import Learner
 from torch import nn
 
 import oracles
@@ -12,7 +13,6 @@ from deepinfomax.information.bounds import BOUNDS
 from deepinfomax.objectives import Batch
 from deepinfomax.objectives.cpc import ContrastivePredictiveCoding, RowGRU, without_gradient_at
 from deepinfomax.objectives.occlusion import Occlusion
-from deepinfomax.training.learner import Learner
 from play import blobs
 
 SHAPES = Shapes(image=(1, 8, 8), local=(4, 5, 3), conv=(4, 2, 2), fc=(6,), y=(3,))

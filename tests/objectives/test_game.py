@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from deepinfomax.training.learner import Learner, build
 from torch import Tensor, nn
 
 from deepinfomax import config, recipes
@@ -10,7 +11,6 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.features import Features
 from deepinfomax.objectives import Batch
 from deepinfomax.objectives.occlusion import Occlusion
-from deepinfomax.training.learner import Learner, build
 
 
 class RecordingEncoder(nn.Module):
