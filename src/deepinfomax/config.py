@@ -25,7 +25,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.objectives.occlusion import Occlusion
 from deepinfomax.seeds import check_seed
-from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, validate
+from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, one_line, validate
 
 #: what Hugging Face Accelerate can log to
 TRACKERS = tuple(str(kind.value) for kind in LoggerType if kind != LoggerType.ALL)
@@ -44,6 +44,7 @@ Section = dict[str, Any]
 _strict = pydantic.ConfigDict(extra="forbid")
 
 
+@one_line("data")
 @dataclass(frozen=True, config=_strict)
 class Data:
     """What to train on, see `deepinfomax.data.load`."""
@@ -58,6 +59,7 @@ class Data:
     holdout: float | None = None  #: fraction kept as the test part where the source has none
 
 
+@one_line("training")
 @dataclass(frozen=True, config=_strict)
 class Training:
     """How long, how fast, on what."""
@@ -78,6 +80,7 @@ class Training:
     trackers: Annotated[tuple[str, ...], AfterValidator(_known_trackers)] = ("tensorboard",)  #: of Accelerate's names
 
 
+@one_line("")
 @dataclass(frozen=True, config=_strict)
 class Config:
     """One run."""
@@ -98,7 +101,6 @@ def resolve(config: Config) -> Config:
     Raises:
         UserError: an unknown name or setting, or a value that is not allowed; one line, with the nearest name.
     """
-    check_seed(config.seed)
     if not config.objective:
         raise UserError(
             f"no objective: give at least one section such as [objective.local], of {', '.join(OBJECTIVES)}"

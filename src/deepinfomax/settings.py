@@ -41,6 +41,29 @@ def checked(cls: C) -> C:
     return cls
 
 
+def one_line(section: str) -> Callable[[C], C]:
+    """Class decorator for a pydantic dataclass: a mistake in its fields is a UserError of one line, like everywhere.
+
+    Args:
+        section: the path that its fields have in a configuration, "" for the top.
+    """
+
+    def decorate(cls: C) -> C:
+        plain = cls.__init__  # type: ignore[misc]
+
+        @functools.wraps(plain)
+        def constructor(self: Any, *values: Any, **fields: Any) -> None:
+            try:
+                plain(self, *values, **fields)
+            except pydantic.ValidationError as error:
+                raise UserError(explain(error, section, lambda _: cls.__pydantic_fields__)) from None  # type: ignore[attr-defined]
+
+        cls.__init__ = constructor  # type: ignore[misc]
+        return cls
+
+    return decorate
+
+
 def validate(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`given` checked against the settings of `target`, with the defaults filled in.
 
@@ -105,7 +128,10 @@ def explain(error: pydantic.ValidationError, where: str, names: Callable[[str], 
 
 def _says(error: Any) -> str:
     template = _MESSAGES.get(error["type"])
-    return error["msg"][:1].lower() + error["msg"][1:] if template is None else template.format(**error.get("ctx", {}))
+    if template is None:
+        return error["msg"][:1].lower() + error["msg"][1:]
+    limits = {k: f"{v:g}" if isinstance(v, int | float) else v for k, v in error.get("ctx", {}).items()}
+    return template.format(**limits)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -88,8 +88,8 @@ def test_damage_is_named(tmp_path: Path) -> None:
     [
         ({"architecture": 3}, "'architecture' has a value of the wrong type"),
         ({"arguments": [1]}, "'arguments' has a value of the wrong type"),
-        ({"arguments": {"width": "wide"}}, "its 'arguments' build no encoder"),
-        ({"arguments": {"width": -4}}, "its 'arguments' build no encoder"),
+        ({"arguments": {"width": "wide"}}, r"its 'arguments' build no encoder: .*width must be a whole number"),
+        ({"arguments": {"width": -4}}, r"its 'arguments' build no encoder: .*width must be 1 or more"),
         ({"image_shape": 16}, "'image_shape' has a value of the wrong type"),
         ({"image_shape": [3, "16", 16]}, "'image_shape' has a value of the wrong type"),
         ({"fingerprint": {}}, "'fingerprint' has a value of the wrong type"),

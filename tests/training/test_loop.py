@@ -23,8 +23,11 @@ from deepinfomax.encoders import DCGAN, wrap
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import LocalInfoMax
+from deepinfomax.objectives.protocol import Batch, Terms
 from deepinfomax.training import checkpoint, loop
-from deepinfomax.training.loop import Diverged, train
+from deepinfomax.training.guards import Diverged
+from deepinfomax.training.loop import train
+from deepinfomax.training.step import Step
 
 
 def images(count: int = 64, seed: int = 0) -> ImageSet:
@@ -219,8 +222,8 @@ def test_a_loss_that_is_not_finite_stops_at_once(tmp_path: Path, monkeypatch: py
     def forward(self, features, batch):
         nonlocal calls
         calls += 1
-        losses = original(self, features, batch)
-        return {name: loss * (float("nan") if calls == 3 else 1) for name, loss in losses.items()}
+        terms = original(self, features, batch)
+        return Terms({name: loss * (float("nan") if calls == 3 else 1) for name, loss in terms.items()}, terms.measured)
 
     monkeypatch.setattr(LocalInfoMax, "forward", forward)
     with pytest.raises(Diverged, match=r"no longer finite \(local nan, prior .*any checkpoint stays as it was"):
@@ -241,8 +244,8 @@ def test_divergence_exits_with_2_and_keeps_the_checkpoint(
     def forward(self, features, batch):
         nonlocal calls
         calls += 1
-        losses = original(self, features, batch)
-        return {name: loss * (float("nan") if calls == 3 else 1) for name, loss in losses.items()}
+        terms = original(self, features, batch)
+        return Terms({name: loss * (float("nan") if calls == 3 else 1) for name, loss in terms.items()}, terms.measured)
 
     monkeypatch.setattr(LocalInfoMax, "forward", forward)
     words = ["train", "digits", "--recipe", "dim-local", "--scale", "smoke", "--device", "cpu", "--out", str(run)]
@@ -275,18 +278,18 @@ def test_weights_that_a_step_ruined_are_never_saved(tmp_path: Path, recipe: str,
 
 
 def test_the_last_good_checkpoint_outlives_ruined_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, original = tmp_path / "run", loop._Step.__call__
+    run, original = tmp_path / "run", Step.__call__
 
-    def ruin(one_step: loop._Step, pixels: torch.Tensor, labels: torch.Tensor, index: torch.Tensor) -> Any:
-        found = original(one_step, pixels, labels, index)
+    def ruin(step: Step, batch: Batch) -> Any:
+        turn = original(step, batch)
         ruin.calls += 1  # type: ignore[attr-defined]
         if ruin.calls == 3:  # type: ignore[attr-defined]
             with torch.no_grad():
-                one_step.learner.encoder.y.bias[0] = float("nan")
-        return found
+                step.game.encoder.y.bias[0] = float("nan")
+        return turn
 
     ruin.calls = 0  # type: ignore[attr-defined]
-    monkeypatch.setattr(loop._Step, "__call__", ruin)
+    monkeypatch.setattr(Step, "__call__", ruin)
     with pytest.raises(Diverged, match=r"the weights are no longer finite \(encoder\.y\.bias\) after step 3; any"):
         train(config(**{"training.checkpoint_every": 0.0}), images(), run, device="cpu", quiet=True)
     saved = checkpoint.load(run / "checkpoint")

@@ -163,8 +163,6 @@ def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **a
 def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:
     try:
         return build(description["architecture"], tuple(description["image_shape"]), **description["arguments"])
-    except UserError:
-        raise
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         detail = " ".join(str(error).split())[:160]
         raise UserError(f"{path} is damaged (its 'arguments' build no encoder: {detail})") from None
