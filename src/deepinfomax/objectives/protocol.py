@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from deepinfomax.encoders import shapes_of
 from deepinfomax.features import Features, Shapes
 
 __all__ = [
@@ -39,6 +40,13 @@ class Facts:
     shapes: Shapes  #: of the images and of the encoder's features, without the batch axis
     classes: int | None = None  #: how many classes (or attributes) the labels have; None: there are no labels
     images: int | None = None  #: how many images the training set has; None: not known
+
+    @classmethod
+    def of(
+        cls, encoder: nn.Module, image_shape: tuple[int, ...], *, classes: int | None = None, images: int | None = None
+    ) -> Self:
+        """The facts of this encoder for images of (C, *S); it is shown two blank ones to see the shapes."""
+        return cls(shapes_of(encoder, image_shape), classes=classes, images=images)
 
 
 class Terms(dict[str, Tensor]):
