@@ -1,6 +1,7 @@
 """`train`: images -> encoder -> objectives -> step, until the configuration says enough."""
 
 import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def train(
         world_size=accelerator.num_processes,
     )
     steps = count_steps(training, len(batches))
-    _open_folder(out, config, state, steps, resume, accelerator)
+    lock = _open_folder(out, config, state, steps, resume, accelerator)
     if training.compile:
         game.encoder.compile()
     step = Step(accelerator, game, state.optimizers)
@@ -99,7 +100,7 @@ def train(
 
     seconds_before, began = state.seconds, time.perf_counter()
     last_saved = began
-    with watcher, Interruption() as interrupted:
+    with lock, watcher, Interruption() as interrupted:
         if state.step == 0:
             watcher.event("start", _start(config, images, game, on, accelerator))
         if training.steps is not None and steps < training.steps:
@@ -137,7 +138,8 @@ def train(
             total = steps * training.batch_size * accelerator.num_processes
             watcher.event("end", {"step": steps, "seconds": seconds, "images_per_second": total / seconds})
     accelerator.wait_for_everyone()
-    return game.encoder.cpu().eval()
+    # In the layout in which `load` makes it: another one changes the last bit of what it computes.
+    return game.encoder.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
 
 
 def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator, torch.device]:
@@ -179,18 +181,24 @@ def _game(
 
 def _open_folder(
     out: Path, config: Config, state: RunState, steps: int, resume: bool, accelerator: Accelerator
-) -> None:
-    """Make the run folder, or take the state from the checkpoint that lies in it."""
+) -> AbstractContextManager[object]:
+    """Make the run folder, or take the state from the checkpoint that lies in it; returns the main process's lock."""
+    main, lock = accelerator.is_main_process, ExitStack()
     if resume:
         run_folder.check_resumable(out, config)
-        state.restore(out / run_folder.CHECKPOINT)
-        if accelerator.is_main_process:
-            checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
-    elif accelerator.is_main_process:
+    elif main:
         run_folder.create(out, config)
+    if main:
+        lock.callback(run_folder.hold(out).release)
+    if resume:
+        state.restore(out / run_folder.CHECKPOINT)
+        if main:
+            checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
     accelerator.wait_for_everyone()
     if state.step > steps:
+        lock.close()
         raise UserError(f"{out} is at step {state.step} already: training.steps {steps} would take some back")
+    return lock
 
 
 def _identity(images: ImageSet) -> dict[str, Any]:

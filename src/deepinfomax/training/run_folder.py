@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from deepinfomax import config as configuration
@@ -47,6 +48,20 @@ def read_config(folder: Path) -> Config:
             f"{folder} is no run folder: it has no {CONFIG}; `deepinfomax train DATA --out {folder}` makes one"
         )
     return configuration.load(folder / CONFIG)
+
+
+def hold(folder: Path) -> FileLock:
+    """A lock on the run folder, taken: no other process trains there until it is released, or this process is gone.
+
+    Raises:
+        UserError: another process trains there now.
+    """
+    lock = FileLock(folder / files.LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is training {folder} now: wait for it, or choose another --out") from None
+    return lock
 
 
 def check_resumable(folder: Path, config: Config) -> None:
