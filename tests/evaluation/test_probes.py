@@ -7,17 +7,12 @@ from torch import Tensor
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
+from deepinfomax.evaluation.draws import seeded
+from deepinfomax.evaluation.few_labels import LabelBudget, count_of_each_class, parse_measure_name, share_of_each_class
 from deepinfomax.evaluation.knn import knn
+from deepinfomax.evaluation.labels import check_labels
 from deepinfomax.evaluation.probes import few_labels, linear, mlp, mlp_network
-from deepinfomax.evaluation.protocol import (
-    Few,
-    Standardiser,
-    check_labels,
-    few_in_name,
-    few_per_class,
-    seeded,
-    share_of_each_class,
-)
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.evaluation.svm import svm
 
 PROBES = [mlp, linear, knn, svm]
@@ -162,7 +157,7 @@ def test_rows_put_in_order_by_the_same_seed_are_held_out_like_any() -> None:
 
 def test_few_labels_are_drawn_anew_and_averaged() -> None:
     (x, y), (x_test, y_test) = gaussians(600, distance=2, seed=0), gaussians(400, distance=2, seed=1)
-    few = few_labels(linear, x, y, x_test, y_test, few=Few("per_class", 5), scale="smoke")
+    few = few_labels(linear, x, y, x_test, y_test, budget=LabelBudget("per_class", 5), scale="smoke")
     full = linear(x, y, x_test, y_test, scale="smoke")
     assert few["n_train"] == 15
     assert few["std"] > 0
@@ -172,29 +167,29 @@ def test_few_labels_are_drawn_anew_and_averaged() -> None:
 
 def test_few_per_class() -> None:
     labels = np.array([0] * 50 + [1] * 50 + [7] * 2)
-    index = few_per_class(labels, 5, seed=1)
+    index = count_of_each_class(labels, 5, seed=1)
     assert np.unique(labels[index], return_counts=True)[1].tolist() == [5, 5, 2]
-    assert torch.equal(index, few_per_class(labels, 5, seed=1))
-    assert not torch.equal(index, few_per_class(labels, 5, seed=2))
+    assert torch.equal(index, count_of_each_class(labels, 5, seed=1))
+    assert not torch.equal(index, count_of_each_class(labels, 5, seed=2))
     assert index.tolist() == sorted(set(index.tolist()))
 
 
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("linear_10_per_class", ("linear", Few("per_class", 10))),
-        ("semi_supervised_5_per_class", ("semi_supervised", Few("per_class", 5))),
-        ("semi_supervised_1_percent", ("semi_supervised", Few("percent", 1))),
-        ("svm_folds", ("svm", Few("folds"))),
+        ("linear_10_per_class", ("linear", LabelBudget("per_class", 10))),
+        ("semi_supervised_5_per_class", ("semi_supervised", LabelBudget("per_class", 5))),
+        ("semi_supervised_1_percent", ("semi_supervised", LabelBudget("percent", 1))),
+        ("svm_folds", ("svm", LabelBudget("folds"))),
         ("linear_100_percent", ("linear_100_percent", None)),
         ("linear", ("linear", None)),
         ("linear_0_per_class", ("linear_0_per_class", None)),
     ],
 )
-def test_names_of_measures_with_few_labels(name: str, parts: tuple[str, Few | None]) -> None:
-    assert few_in_name(name) == parts
-    base, few = parts
-    assert few is None or name == f"{base}_{few.name}"
+def test_names_of_measures_with_few_labels(name: str, parts: tuple[str, LabelBudget | None]) -> None:
+    assert parse_measure_name(name) == parts
+    base, budget = parts
+    assert budget is None or name == f"{base}_{budget.name}"
 
 
 def test_a_share_of_each_class() -> None:
@@ -207,12 +202,12 @@ def test_a_share_of_each_class() -> None:
 
 def test_a_percentage_of_the_labels_and_folds() -> None:
     (x, y), (x_test, y_test) = gaussians(600, distance=2, seed=0), gaussians(400, distance=2, seed=1)
-    found = few_labels(linear, x, y, x_test, y_test, few=Few("percent", 2), scale="smoke")
+    found = few_labels(linear, x, y, x_test, y_test, budget=LabelBudget("percent", 2), scale="smoke")
     assert found["n_train"] == sum(max(1, round(count * 0.02)) for count in np.bincount(y))
     assert "2 % of the labels of each class, mean of 3 draws" in found["protocol"]
 
     folds = [np.arange(0, 100), np.arange(100, 200)]
-    found = few_labels(linear, x, y, x_test, y_test, few=Few("folds"), folds=folds, scale="smoke")
+    found = few_labels(linear, x, y, x_test, y_test, budget=LabelBudget("folds"), folds=folds, scale="smoke")
     standardiser = Standardiser.of(x)
     each = [linear(x[f], y[f], x_test, y_test, scale="smoke", standardiser=standardiser)["accuracy"] for f in folds]
     assert found["accuracy"] == np.mean(each)
@@ -222,9 +217,9 @@ def test_a_percentage_of_the_labels_and_folds() -> None:
 def test_folds_that_cannot_be() -> None:
     labels = np.array([0, 1] * 5)
     with pytest.raises(UserError, match="there are no folds"):
-        Few("folds").parts(labels, draws=1)
+        LabelBudget("folds").draw(labels, draws=1)
     with pytest.raises(UserError, match="name image 10"):
-        Few("folds").parts(labels, draws=1, folds=[np.array([3, 10])])
+        LabelBudget("folds").draw(labels, draws=1, folds=[np.array([3, 10])])
 
 
 def test_standardising() -> None:

@@ -5,8 +5,8 @@ from planted import images, make_encoder
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import semi_supervised
+from deepinfomax.evaluation.few_labels import LabelBudget
 from deepinfomax.evaluation.frozen import fingerprint
-from deepinfomax.evaluation.protocol import Few
 from deepinfomax.evaluation.semi_supervised import measure
 
 
@@ -39,10 +39,10 @@ def test_the_encoder_is_fine_tuned_not_only_the_head(monkeypatch: pytest.MonkeyP
 
 def test_few_labels_and_folds() -> None:
     train, test = images(120), images(60, seed=1)
-    few = measure(make_encoder()(), train, test, scale="smoke", few=Few("per_class", 5))
+    few = measure(make_encoder()(), train, test, scale="smoke", budget=LabelBudget("per_class", 5))
     assert (few["n_train"], few["settings"]["trainings"]) == (15, 3)
     folds = [np.arange(0, 40), np.arange(40, 80)]
-    found = measure(make_encoder()(), train, test, scale="smoke", few=Few("folds"), folds=folds)
+    found = measure(make_encoder()(), train, test, scale="smoke", budget=LabelBudget("folds"), folds=folds)
     assert (found["n_train"], found["settings"]["trainings"]) == (40, 2)
     assert "2 folds" in found["protocol"]
 
@@ -70,4 +70,6 @@ def test_mistakes() -> None:
     with pytest.raises(UserError, match="two classes or more"):
         measure(make_encoder()(), images(20).take(images(20).labels == 1), images(20), scale="smoke")
     with pytest.raises(UserError, match="two labelled training images"):
-        measure(make_encoder()(), images(20), images(20), scale="smoke", few=Few("folds"), folds=[np.array([1])])
+        measure(
+            make_encoder()(), images(20), images(20), scale="smoke", budget=LabelBudget("folds"), folds=[np.array([1])]
+        )

@@ -17,10 +17,10 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
 from deepinfomax.evaluation.command import render
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
+from deepinfomax.evaluation.few_labels import LabelBudget
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.probes import few_labels, linear
-from deepinfomax.evaluation.protocol import Few
 
 TRAIN, TEST = images(90), images(60, seed=1)
 
@@ -77,7 +77,7 @@ def test_figures_are_those_of_the_probes() -> None:
     expected = {
         "linear": linear(*data, scale="smoke"),
         "knn": knn(*data),
-        "linear_3_per_class": few_labels(linear, *data, few=Few("per_class", 3), scale="smoke"),
+        "linear_3_per_class": few_labels(linear, *data, budget=LabelBudget("per_class", 3), scale="smoke"),
     }
     for name, found in expected.items():
         assert result["measures"][name]["fc"]["accuracy"] == found["accuracy"]

@@ -6,7 +6,7 @@ from sklearn.svm import LinearSVC
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.protocol import Standardiser
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.evaluation.svm import svm
 
 

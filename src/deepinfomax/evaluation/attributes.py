@@ -9,7 +9,9 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_attributes, choose, standardised
+from deepinfomax.evaluation.labels import check_attributes
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser, standardised
 from deepinfomax.old_progress import Say, silent
 
 ATTRIBUTES: dict[Scale, dict[str, Any]] = {
@@ -50,7 +52,7 @@ def attributes(
         UserError: labels that are not (N, K) of 0 and 1, or no attribute that varies in both sets.
     """
     began = time.perf_counter()
-    settings = choose(ATTRIBUTES, scale)
+    settings = at_scale(ATTRIBUTES, scale)
     varies = check_attributes(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     target, target_test = (

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_labels, standardised
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.scales import Scale
+from deepinfomax.evaluation.standardising import Standardiser, standardised
 from deepinfomax.old_progress import Say, counted, silent
 
 K, TEMPERATURE = 20, 0.07  #: temperature of Wu et al. 2018 (arXiv 1805.01978), whose vote this is

@@ -8,7 +8,7 @@ documentation take all they know about the measure from that record:
 ...     title="Linear probe",
 ...     of="features",
 ...     labels="classes",
-...     figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of test images named rightly", error="std"),),
+...     figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of right answers", error="std"),),
 ...     function=linear,
 ...     few_labels=True,
 ...     remarks=(CONSTANT_UNITS,),
@@ -18,9 +18,11 @@ All files of measures are imported together, so a file imports a large library i
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
@@ -79,7 +81,7 @@ class Measure:
 
         function(encoder, train, test, *, scale, seed, device)
 
-    with two `ImageSet`s, and with the arguments that `takes` names. With few labels it also takes `few`, a
+    with two `ImageSet`s, and with the arguments that `takes` names. With few labels it also takes `budget`, a
     `LabelBudget`, and `folds`.
 
     Both return a frozen dataclass with a field for each figure, and best also n_train, n_test, protocol and seconds.
@@ -94,9 +96,7 @@ class Measure:
     protocol: str = ""  #: how the figures come about, in a few words: "logistic regression on frozen features"
     least: tuple[int, int] = (0, 0)  #: fewest training and test images
     few_labels: bool = False  #: can be taken as NAME_10_per_class, NAME_1_percent, NAME_folds
-    takes: tuple[
-        Extra, ...
-    ] = ()  #: y_of: `EmbeddingsOfY` of both sets; folder: of the run, where files may go, or None
+    takes: tuple[Extra, ...] = ()  #: "y_of": y of both sets; "folder": of the run, where files may go, or None
     of_vectors: Callable[..., Any] | None = None  #: the same of test vectors alone: of_vectors(vectors, *, scale, seed)
     check: Callable[[ImageSet, ImageSet], None] | None = None  #: raises UserError for sets it cannot be taken of
     remarks: tuple[Remark, ...] = ()
@@ -124,6 +124,11 @@ class Measure:
         for which, least, count in zip(("training", "test"), self.least, (train, test), strict=True):
             if count < least:
                 raise UserError(f"{name or self.name} needs {least} {which} images or more, not {count:,}")
+
+
+def standard_deviation(values: Sequence[float]) -> float | None:
+    """Of the distribution that the values are a sample of (n - 1 in the denominator); None for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def as_json(result: Any) -> dict[str, Any]:

@@ -21,8 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.evaluation.embeddings import YOf
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, sample, seeded
+from deepinfomax.evaluation.draws import sample, seeded
+from deepinfomax.evaluation.embeddings import EmbeddingsOfY
+from deepinfomax.evaluation.old import check_counts
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.information.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
 from deepinfomax.information.vector_critics import JointCritic
 from deepinfomax.old_progress import Say, after, silent
@@ -85,7 +88,7 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    y_of: YOf | None = None,
+    y_of: EmbeddingsOfY | None = None,
     progress: Say = silent,
 ) -> dict[str, Any]:
     """I(x; y) of an encoder by DV, in nats.
@@ -104,13 +107,13 @@ def measure(
         UserError: too few images.
     """
     started = time.monotonic()
-    settings = choose(SETTINGS, scale)
+    settings = at_scale(SETTINGS, scale)
     check_counts("mine", "mine", len(train), len(test))
     rng = np.random.default_rng(seed)
     images, held_out = (
         sample(data, settings[limit], rng) for data, limit in ((train, "images"), (test, "test_images"))
     )
-    y_of = y_of or YOf(encoder, device)
+    y_of = y_of or EmbeddingsOfY(encoder, device)
     y = y_of(images)
     standardise = Standardiser.of(y)
     y_test = standardise(y_of(held_out))

@@ -21,8 +21,11 @@ from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import YOf, check_finite
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
+from deepinfomax.evaluation.draws import seeded
+from deepinfomax.evaluation.embeddings import EmbeddingsOfY, check_finite
+from deepinfomax.evaluation.old import check_counts
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.information import bounds
 from deepinfomax.information.critics import Mlp
 from deepinfomax.old_progress import Say, after, counted, silent
@@ -217,7 +220,7 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    y_of: YOf | None = None,
+    y_of: EmbeddingsOfY | None = None,
     progress: Say = silent,
 ) -> dict[str, Any]:
     """The dependence among the units of an encoder's y, without and with a sigmoid on it.
@@ -231,8 +234,8 @@ def measure(
         protocol.
     """
     started = time.monotonic()
-    settings = choose(SETTINGS, scale)
-    y_of = y_of or YOf(encoder, device)
+    settings = at_scale(SETTINGS, scale)
+    y_of = y_of or EmbeddingsOfY(encoder, device)
     y, held_out = y_of(train), y_of(test)
     results: dict[str, Any] = {}
     for suffix, sigmoid in (("", False), ("_sigmoid", True)):

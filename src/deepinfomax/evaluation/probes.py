@@ -15,18 +15,12 @@ from torch.nn import functional
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.protocol import (
-    Few,
-    Scale,
-    Standardiser,
-    check_labels,
-    check_scale,
-    choose,
-    seeded,
-    spread,
-    standardised,
-    stream,
-)
+from deepinfomax.evaluation.draws import seeded, stream
+from deepinfomax.evaluation.few_labels import LabelBudget
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.measure import standard_deviation
+from deepinfomax.evaluation.scales import Scale, at_scale, check_scale
+from deepinfomax.evaluation.standardising import Standardiser, standardised
 from deepinfomax.old_progress import Say, after, counted, silent
 
 #: The paper's classifier: Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64, accuracy averaged over the last 100
@@ -105,7 +99,7 @@ def mlp(
         seconds.
     """
     began = time.perf_counter()
-    settings = choose(MLP, scale)
+    settings = at_scale(MLP, scale)
     y, y_test, classes = check_labels(train_labels, test_labels)
     if len(train) < 2:
         raise UserError("one training image is not enough for a probe")
@@ -135,7 +129,7 @@ def mlp(
     averaged = settings["averaged"]
     return {
         "accuracy": float(np.mean(accuracies)),
-        "std": spread(accuracies),
+        "std": standard_deviation(accuracies),
         "n_train": len(x),
         "n_test": len(x_test),
         "constant_units": constant,
@@ -170,7 +164,7 @@ def linear(
         accuracy, std (None: one deterministic fit), n_train, n_test, constant_units, C, protocol, settings, seconds.
     """
     began = time.perf_counter()
-    settings = choose(LINEAR, scale)
+    settings = at_scale(LINEAR, scale)
     y, y_test, classes = check_labels(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     x, y, x_test, y_test = (t.to(device) for t in (x, y, x_test, y_test))
@@ -225,7 +219,7 @@ def few_labels(
     test: Tensor,
     test_labels: np.ndarray,
     *,
-    few: Few,
+    budget: LabelBudget,
     folds: Sequence[np.ndarray] = (),
     scale: Scale = "cpu",
     seed: int = 0,
@@ -237,8 +231,8 @@ def few_labels(
     Labels are few, images are not: features are standardised with the statistics of all training images.
 
     Args:
-        few: which labels.
-        folds: positions of training rows, where `few` asks for folds.
+        budget: which labels.
+        folds: positions of training rows, where `budget` asks for folds.
 
     Returns:
         as `probe` at its last draw, with accuracy and std over draws.
@@ -246,7 +240,7 @@ def few_labels(
     began = time.perf_counter()
     check_labels(train_labels, test_labels)
     standardiser = Standardiser.of(train)
-    parts, says = few.parts(np.asarray(train_labels), draws=DRAWS[check_scale(scale)], seed=seed, folds=folds)
+    parts, says = budget.draw(np.asarray(train_labels), draws=DRAWS[check_scale(scale)], seed=seed, folds=folds)
     found = []
     for number, index in enumerate(parts, 1):
         found.append(
@@ -265,9 +259,9 @@ def few_labels(
     accuracies = [f["accuracy"] for f in found]
     return found[-1] | {
         "accuracy": float(np.mean(accuracies)),
-        "std": spread(accuracies),
+        "std": standard_deviation(accuracies),
         "protocol": f"{found[-1]['protocol']}, {says}",
-        "settings": found[-1]["settings"] | {"draws": len(parts), "labels": few.name},
+        "settings": found[-1]["settings"] | {"draws": len(parts), "labels": budget.name},
         "seconds": time.perf_counter() - began,
     }
 

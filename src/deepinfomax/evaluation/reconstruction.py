@@ -16,8 +16,11 @@ from torchmetrics.functional.image import (
 from deepinfomax.data.images import ImageSet, denormalise, normalise
 from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import YOf
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
+from deepinfomax.evaluation.draws import seeded
+from deepinfomax.evaluation.embeddings import EmbeddingsOfY
+from deepinfomax.evaluation.old import check_counts
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.old_progress import Say, counted, silent
 
 #: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64; how many epochs
@@ -82,7 +85,7 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
-    y_of: YOf | None = None,
+    y_of: EmbeddingsOfY | None = None,
     progress: Say = silent,
 ) -> dict[str, Any]:
     """Train a decoder from frozen y to images by squared error, and compare what it makes of test images with them.
@@ -102,7 +105,7 @@ def measure(
         UserError: images too small to decode or compare, or fewer than two.
     """
     began = time.perf_counter()
-    settings = choose(RECONSTRUCTION, scale)
+    settings = at_scale(RECONSTRUCTION, scale)
     shape = tuple(train.images.shape[1:])
     if len(shape) != 3 or min(shape[1:]) <= KERNEL:
         raise UserError(
@@ -111,7 +114,7 @@ def measure(
     check_counts("reconstruction", "reconstruction", len(train), len(test))
     if settings["images"] is not None:
         test = test.take(np.random.default_rng(seed).permutation(len(test))[: settings["images"]])
-    y_of = y_of or YOf(encoder, device)
+    y_of = y_of or EmbeddingsOfY(encoder, device)
     y, y_test = y_of(train), y_of(test)
     standardiser = Standardiser.of(y)
     y, y_test = standardiser(y), standardiser(y_test)

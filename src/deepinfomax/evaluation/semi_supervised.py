@@ -12,8 +12,12 @@ from torch.nn.functional import cross_entropy
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.draws import seeded
+from deepinfomax.evaluation.few_labels import LabelBudget
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.measure import standard_deviation
 from deepinfomax.evaluation.probes import DRAWS, mlp_network
-from deepinfomax.evaluation.protocol import Few, Scale, check_labels, choose, seeded, spread
+from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.old_progress import Say, after, counted, silent
 
 #: The paper's schedule is that of its other classifiers: Adam 1e-4, batches of 64, ×0.1 after 50 and 100 of 200 epochs,
@@ -34,7 +38,7 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    few: Few | None = None,
+    budget: LabelBudget | None = None,
     folds: Sequence[np.ndarray] = (),
     progress: Say = silent,
 ) -> dict[str, Any]:
@@ -43,8 +47,8 @@ def measure(
     Args:
         encoder: stays as it is.
         train: its labelled images.
-        few: which labels to train on, with one training for each draw or fold; None: all.
-        folds: positions in `train`, where `few` asks for folds.
+        budget: which labels to train on, with one training for each draw or fold; None: all.
+        folds: positions in `train`, where `budget` asks for folds.
 
     Returns:
         accuracy, std (over draws or folds; of one training over its averaged evaluations, None for one), n_train,
@@ -54,13 +58,13 @@ def measure(
         UserError: no labels, one class, or fewer than two images.
     """
     began = time.perf_counter()
-    settings = choose(SEMI_SUPERVISED, scale)
+    settings = at_scale(SEMI_SUPERVISED, scale)
     if train.labels is None or test.labels is None:
         raise UserError("semi_supervised needs labels; measure rank or reconstruction without them")
     y, y_test, classes = check_labels(train.labels, test.labels)
     parts, what = [torch.arange(len(train))], "all labels"
-    if few is not None:
-        parts, what = few.parts(train.labels, draws=DRAWS[scale], seed=seed, folds=folds)
+    if budget is not None:
+        parts, what = budget.draw(train.labels, draws=DRAWS[scale], seed=seed, folds=folds)
     if min(len(part) for part in parts) < 2:
         raise UserError("semi_supervised needs two labelled training images or more")
     runs = []
@@ -70,11 +74,11 @@ def measure(
     means = [float(np.mean(accuracies)) for accuracies in runs]
     return {
         "accuracy": float(np.mean(means)),
-        "std": spread(means if len(means) > 1 else runs[0]),
+        "std": standard_deviation(means if len(means) > 1 else runs[0]),
         "n_train": len(parts[0]),
         "n_test": len(test),
         "protocol": f"encoder fine-tuned, MLP of 200 units on its last map, {what}, images as they are",
-        "settings": settings | {"scale": scale, "labels": few.name if few else "all", "trainings": len(parts)},
+        "settings": settings | {"scale": scale, "labels": budget.name if budget else "all", "trainings": len(parts)},
         "seconds": time.perf_counter() - began,
     }
 

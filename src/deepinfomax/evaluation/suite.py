@@ -18,23 +18,15 @@ from torch import Tensor, nn
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls as controlling
-from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, read_embeddings
+from deepinfomax.evaluation.draws import seeded, stream
+from deepinfomax.evaluation.embeddings import Embeddings, EmbeddingsOfY, checked, embed, read_embeddings
+from deepinfomax.evaluation.few_labels import LabelBudget, check_folds, parse_measure_name
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
+from deepinfomax.evaluation.labels import check_attributes, check_labels
+from deepinfomax.evaluation.old import LEAST, check_counts
 from deepinfomax.evaluation.probes import few_labels
-from deepinfomax.evaluation.protocol import (
-    LEAST,
-    Few,
-    Scale,
-    check_attributes,
-    check_counts,
-    check_folds,
-    check_labels,
-    check_scale,
-    few_in_name,
-    seeded,
-    stream,
-)
 from deepinfomax.evaluation.record import Record, describe
+from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.features import LEVELS
 from deepinfomax.old_progress import Say, shown
 from deepinfomax.seeds import check_seed
@@ -89,7 +81,7 @@ def evaluate(
     so that a killed evaluation keeps what it finished; figures of other folds and a supervised control of other steps
     are measured anew. Images labelled -1 have no label and are left out. Memory: the embeddings of one encoder at the
     levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy of one level; then y alone,
-    which measures of the whole encoder share (see `YOf`).
+    which measures of the whole encoder share (see `EmbeddingsOfY`).
 
     Args:
         measures: of `MEASURES`; linear, knn, svm and semi_supervised also with few labels: linear_10_per_class,
@@ -123,7 +115,7 @@ def evaluate(
     _check_pixels(train, test, measures)
     used = [_used(images) for images in (train, test)]
     for measure in measures:
-        check_counts(measure, few_in_name(measure)[0], *(len(labels) for labels in used))
+        check_counts(measure, parse_measure_name(measure)[0], *(len(labels) for labels in used))
     if train.labels is not None and test.labels is not None:
         _check_classes([*measures, *controls], used[0], used[1], seed, folds)
         if "attributes" in measures:
@@ -141,8 +133,8 @@ def evaluate(
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
     work = _Work(record, console, scale, seed, device or "cpu", folds)
 
-    of_features = [m for m in measures if few_in_name(m)[0] in PROBES]
-    of_wholes = [m for m in measures if few_in_name(m)[0] in WHOLES]
+    of_features = [m for m in measures if parse_measure_name(m)[0] in PROBES]
+    of_wholes = [m for m in measures if parse_measure_name(m)[0] in WHOLES]
     _subject(work, ("measures",), encoder, train, test, of_features, of_wholes, levels, out and out.parent)
     paths = [("controls", kind, m) for kind in controls if kind.startswith("pixels") for m in of_features]
     if any(not work.has(path) for path in paths):
@@ -165,7 +157,7 @@ def evaluate(
         _subject(work, ("controls", "random_encoder"), fresh, train, test, of_features, of_wholes, levels, None)
     if "supervised" in controls:
         assert make_encoder is not None
-        counts = list(dict.fromkeys(few for m in measures if (few := few_in_name(m)[1]) is not None))
+        counts = list(dict.fromkeys(few for m in measures if (few := parse_measure_name(m)[1]) is not None))
         _supervised(work, make_encoder, train, test, counts, supervised_steps)
     record.write()
     return record.contents
@@ -227,7 +219,7 @@ def evaluate_embeddings(
             + (f"; {others}" if others else "")
         )
     for measure in measures:
-        check_counts(measure, few_in_name(measure)[0], len(train_rows), len(test_rows))
+        check_counts(measure, parse_measure_name(measure)[0], len(train_rows), len(test_rows))
     vectors = torch.from_numpy(found.vectors)
     flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if labels is not None and flat is not None:
@@ -317,7 +309,7 @@ def _subject(
     folder: Path | None,
 ) -> None:
     """All measures of one encoder; a level is embedded only when a figure of it is missing."""
-    y_of = YOf(encoder, work.device, train, test)
+    y_of = EmbeddingsOfY(encoder, work.device, train, test)
     missing = [v for v in levels if any(not work.has((*path, m, v)) for m in of_features)]
     if missing:
         with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images") as progress:
@@ -330,7 +322,7 @@ def _subject(
         for level in missing:
             _probes(work, path, x.pop(level), x_test.pop(level), train, test, of_features, level=level)
     for name in of_wholes:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         measure = _function(f"{WHOLES[base]}.measure")
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
         if base == "reconstruction":
@@ -338,7 +330,7 @@ def _subject(
         if base != "semi_supervised":
             settings["y_of"] = y_of
         if few is not None:
-            settings |= {"few": few, "folds": work.folds}
+            settings |= {"budget": few, "folds": work.folds}
 
         def compute(progress: Say, measure: Any = measure, settings: dict[str, Any] = settings) -> dict[str, Any]:
             with on_device(encoder, work.device), unchanged(encoder):
@@ -359,12 +351,12 @@ def _probes(
     **more: Any,
 ) -> None:
     for name in names:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         probe = _function(PROBES[base])
         arguments = (x, train.labels, x_test, test.labels)
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
         if few is not None:
-            probe, settings = partial(few_labels, probe), settings | {"few": few, "folds": work.folds}
+            probe, settings = partial(few_labels, probe), settings | {"budget": few, "folds": work.folds}
 
         def compute(
             progress: Say, probe: Any = probe, arguments: Any = arguments, settings: Any = settings
@@ -379,7 +371,7 @@ def _supervised(
     make_encoder: Callable[[], nn.Module],
     train: ImageSet,
     test: ImageSet,
-    counts: Sequence[Few],
+    counts: Sequence[LabelBudget],
     steps: int | None,
 ) -> None:
     """The same architecture trained on all labels, and on as few as the measures with few labels have."""
@@ -410,7 +402,7 @@ def _supervised(
         if work.record.has((*path, few.name), steps=limit, **own):
             continue
         assert train.labels is not None
-        (index, *_), _says = few.parts(train.labels, draws=1, seed=work.seed, folds=work.folds)
+        (index, *_), _says = few.draw(train.labels, draws=1, seed=work.seed, folds=work.folds)
         part = train.take(index.numpy())
         work.record.put((*path, few.name), trained(part, limit, f"supervised, {few.name.replace('_', ' ')}") | own)
 
@@ -473,7 +465,7 @@ def _check_names(
     measures: Sequence[str], levels: Sequence[str], controls: Sequence[str], make_encoder: Callable | None
 ) -> None:
     for name in measures:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         if name not in MEASURES and (few is None or base not in FEW):
             raise UserError(f"unknown measure {name!r}; choose of {', '.join(MEASURES)}, {FEW_SAYS}")
     for kind, given, known in (("level", levels, LEVELS), ("control", controls, controlling.CONTROLS)):
@@ -482,7 +474,7 @@ def _check_names(
                 raise UserError(f"unknown {kind} {name!r}; choose of {', '.join(known)}")
     if not measures and "supervised" not in controls:
         raise UserError(f"there is nothing to measure; choose of {', '.join(MEASURES)}, {FEW_SAYS}")
-    if not levels and any(few_in_name(m)[0] in PROBES for m in measures):
+    if not levels and any(parse_measure_name(m)[0] in PROBES for m in measures):
         raise UserError(f"there is no level to measure at; choose of {', '.join(LEVELS)}")
     needed = [c for c in controls if c in ("random_encoder", "supervised")]
     if needed and make_encoder is None:
@@ -493,7 +485,7 @@ def _check_names(
 
 
 def _check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], controls: Sequence[str]) -> None:
-    wanting = [m for m in measures if few_in_name(m)[0] in NEED_LABELS]
+    wanting = [m for m in measures if parse_measure_name(m)[0] in NEED_LABELS]
     wanting += [c for c in controls if c == "supervised"]
     for which, images in (("training", train), ("test", test)):
         name = images.name or "the data"
@@ -526,7 +518,7 @@ def _check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], contro
 
 def _check_folds(measures: Sequence[str], folds: Sequence[np.ndarray], labels: np.ndarray | None) -> None:
     """Before anything is computed, rather than after hours."""
-    fews = (few_in_name(m)[1] for m in measures)
+    fews = (parse_measure_name(m)[1] for m in measures)
     if any(few is not None and few.unit == "folds" for few in fews):
         check_folds(folds, 0 if labels is None else int((labels != -1).sum()))
 
@@ -578,14 +570,14 @@ def _check_classes(
 ) -> None:
     """Labels that the measures, and the supervised control, among `names` can use; few labels, as they are drawn."""
     for name in names:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         if base == "attributes" or base not in (*NEED_LABELS, "supervised"):
             continue
         check_labels(train, test)
         if few is None:
             continue
         least = max(2, LEAST.get(base, (2, 1))[0])
-        for part in few.parts(train, draws=1, seed=seed, folds=folds)[0]:
+        for part in few.draw(train, draws=1, seed=seed, folds=folds)[0]:
             seen = train[part.numpy()]
             if len(seen) < least:
                 raise UserError(f"{name} sees {len(seen):,} labels, and {base} needs {least} or more: give it more")
@@ -629,7 +621,7 @@ def _digest(*arrays: np.ndarray) -> str:
 
 
 def _of_few_labels(measure: str) -> bool:
-    base, few = few_in_name(measure)
+    base, few = parse_measure_name(measure)
     return few is not None and base in PROBES and base in FEW
 
 

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from deepinfomax.evaluation import convex
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.old import check_counts
 from deepinfomax.evaluation.probes import FEW_WEIGHT_DECAY, LEAST_HELD_OUT
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_labels, choose, standardised
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser, standardised
 from deepinfomax.old_progress import Say, after, silent
 
 #: Candidates for λ = 1 / (C·N), chosen on the tenth that the first fit leaves out; iterations of one fit.
@@ -48,7 +51,7 @@ def svm(
         each fit among them), seconds.
     """
     began = time.perf_counter()
-    settings = choose(SVM, scale)
+    settings = at_scale(SVM, scale)
     y, y_test, classes = check_labels(train_labels, test_labels)
     check_counts("svm", "svm", len(train), len(test))
     x, x_test, constant = standardised(train, test, standardiser)
