@@ -12,7 +12,6 @@ from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.labels import check_attributes
 from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.evaluation.standardising import Standardiser, standardised
-from deepinfomax.old_progress import Say, silent
 
 ATTRIBUTES: dict[Scale, dict[str, Any]] = {
     "smoke": {"weight_decay": 0.01, "iterations": 30},
@@ -31,7 +30,6 @@ def attributes(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
-    progress: Say = silent,
 ) -> dict[str, Any]:
     """A linear probe of each attribute, trained by balanced cross-entropy, on standardised features.
 
@@ -68,7 +66,6 @@ def attributes(
         loss=convex.balanced_cross_entropy,
         weight_decay=settings["weight_decay"] / target.shape[1],
         iterations=settings["iterations"],
-        progress=progress,
     )
     found = convex.scores(weights, x_test)
     entropy, _ = convex.balanced_cross_entropy(found, target_test)

@@ -1,15 +1,24 @@
 """Few labels: which of the training labels a measure may see, as the end of its name says it."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.measure import standard_deviation
+from deepinfomax.evaluation.scales import Scale, check_scale
+from deepinfomax.evaluation.standardising import Standardiser
+from deepinfomax.progress import within
+
+#: How many times a few labels are drawn; the figure is the mean over the draws.
+DRAWS: dict[Scale, int] = {"smoke": 3, "cpu": 5, "paper": 10}
 
 
 @dataclass(frozen=True)
@@ -97,3 +106,59 @@ def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
         raise UserError(
             f"the folds name image {last}, the first being 0, and only {count:,} training images have labels"
         )
+
+
+def mean_over_draws(
+    probe: Callable[..., Any],
+    train: Tensor,
+    train_labels: np.ndarray,
+    test: Tensor,
+    test_labels: np.ndarray,
+    *,
+    budget: LabelBudget,
+    folds: Sequence[np.ndarray] = (),
+    scale: Scale = "cpu",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Any:
+    """A probe that sees few of the labels: mean and standard deviation over several draws of them, or over folds.
+
+    Labels are few, images are not: the statistics that standardise features are those of all training images.
+
+    Args:
+        probe: the function of a measure of features.
+        train, test: (N, units), (T, units).
+        budget: which labels the probe sees.
+        folds: positions of training rows, where `budget` asks for folds.
+
+    Returns:
+        the result of `probe` for the last draw, with accuracy and std over the draws.
+    """
+    began = time.perf_counter()
+    check_labels(train_labels, test_labels)
+    standardiser = Standardiser.of(train)
+    labels = np.asarray(train_labels)
+    draws, description = budget.draw(labels, draws=DRAWS[check_scale(scale)], seed=seed, folds=folds)
+    results = []
+    for number, rows in enumerate(draws, 1):
+        with within(f"draw {number} of {len(draws)}"):
+            result = probe(
+                train[rows],
+                labels[rows.numpy()],
+                test,
+                test_labels,
+                scale=scale,
+                seed=seed,
+                device=device,
+                standardiser=standardiser,
+            )
+        results.append(result)
+    last, accuracies = results[-1], [result.accuracy for result in results]
+    return replace(
+        last,
+        accuracy=float(np.mean(accuracies)),
+        std=standard_deviation(accuracies),
+        protocol=f"{last.protocol}, {description}",
+        settings=last.settings | {"draws": len(draws), "labels": budget.name},
+        seconds=time.perf_counter() - began,
+    )

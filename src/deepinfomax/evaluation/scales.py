@@ -1,12 +1,14 @@
 """Scales: how long a measure trains what it trains. "smoke": seconds; "cpu": minutes; "paper": as the paper has it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import SCALES, Scale
 
 __all__ = ["Scale", "at_scale", "check_scale"]
+
+S = TypeVar("S")
 
 
 def check_scale(scale: str) -> Scale:
@@ -17,6 +19,6 @@ def check_scale(scale: str) -> Scale:
     raise UserError(f"unknown scale {scale!r}; choose smoke, cpu or paper")
 
 
-def at_scale(settings: Mapping[Scale, dict[str, Any]], scale: Scale) -> dict[str, Any]:
-    """A copy of the settings of a scale."""
-    return dict(settings[check_scale(scale)])
+def at_scale(settings: Mapping[Scale, S], scale: Scale) -> S:
+    """The settings of a scale. Raises UserError for a scale that does not exist."""
+    return settings[check_scale(scale)]

@@ -20,21 +20,21 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls as controlling
 from deepinfomax.evaluation.draws import seeded, stream
 from deepinfomax.evaluation.embeddings import Embeddings, EmbeddingsOfY, checked, embed, read_embeddings
-from deepinfomax.evaluation.few_labels import LabelBudget, check_folds, parse_measure_name
+from deepinfomax.evaluation.few_labels import LabelBudget, check_folds, mean_over_draws, parse_measure_name
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.labels import check_attributes, check_labels
 from deepinfomax.evaluation.old import LEAST, check_counts
-from deepinfomax.evaluation.probes import few_labels
+from deepinfomax.evaluation.measure import as_json
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.features import LEVELS
-from deepinfomax.old_progress import Say, shown
+from deepinfomax.progress import say, shown
 from deepinfomax.seeds import check_seed
 
 #: Measures of features (N, units) with labels, at each level and of pixels: name -> module and function.
 PROBES = {
-    "mlp": "probes.mlp",
-    "linear": "probes.linear",
+    "mlp": "mlp.mlp",
+    "linear": "linear.linear",
     "knn": "knn.knn",
     "svm": "svm.svm",
     "attributes": "attributes.attributes",
@@ -247,7 +247,7 @@ def evaluate_embeddings(
             _probes(work, ("measures",), x, x_test, *sets, [measure])
     if "rank" in measures:
         of_vectors = _function("rank.of_vectors")
-        work.measure(("measures", "rank"), lambda _progress: of_vectors(x_test, scale=scale, seed=seed))
+        work.measure(("measures", "rank"), lambda: of_vectors(x_test, scale=scale, seed=seed))
     record.write()
     return record.contents
 
@@ -276,20 +276,20 @@ class _Work:
         return self.record.has(path, **self.identity(path))
 
     @contextmanager
-    def doing(self, what: str) -> Iterator[Say]:
+    def doing(self, what: str) -> Iterator[None]:
         """Shown while it runs; a line when it is done."""
         began = time.perf_counter()
-        with shown(what, self.console) as progress:
-            yield progress
+        with shown(what, self.console):
+            yield
         self.console.print(f"{what}: {time.perf_counter() - began:.1f} s", markup=False)
 
-    def measure(self, path: tuple[str, ...], compute: Callable[[Say], dict[str, Any]], **more: Any) -> None:
+    def measure(self, path: tuple[str, ...], compute: Callable[[], Any], **more: Any) -> None:
         """Compute one figure and write it, unless it is there already; `compute` says how far it is."""
         if self.has(path):
             return
         what = " ".join(path[1:])
-        with shown(what, self.console) as progress:
-            found = compute(progress) | more | self.identity(path)
+        with shown(what, self.console):
+            found = as_json(compute()) | more | self.identity(path)
         remarks = _remarks(found)
         for remark in remarks:
             self.record.note(f"{what}: {remark}")
@@ -312,9 +312,9 @@ def _subject(
     y_of = EmbeddingsOfY(encoder, work.device, train, test)
     missing = [v for v in levels if any(not work.has((*path, m, v)) for m in of_features)]
     if missing:
-        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images") as progress:
+        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
             x, x_test = (
-                embed(encoder, s, levels=missing, device=work.device, progress=progress) for s in (train, test)
+                embed(encoder, s, levels=missing, device=work.device, progress=say) for s in (train, test)
             )
         if "y" in missing:
             y_of.keep(train, x["y"])
@@ -332,9 +332,12 @@ def _subject(
         if few is not None:
             settings |= {"budget": few, "folds": work.folds}
 
-        def compute(progress: Say, measure: Any = measure, settings: dict[str, Any] = settings) -> dict[str, Any]:
+        if base == "rank":
+            settings["progress"] = say
+
+        def compute(measure: Any = measure, settings: dict[str, Any] = settings) -> Any:
             with on_device(encoder, work.device), unchanged(encoder):
-                return measure(encoder, train, test, progress=progress, **settings)
+                return measure(encoder, train, test, **settings)
 
         work.measure((*path, name), compute)
 
@@ -356,12 +359,10 @@ def _probes(
         arguments = (x, train.labels, x_test, test.labels)
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
         if few is not None:
-            probe, settings = partial(few_labels, probe), settings | {"budget": few, "folds": work.folds}
+            probe, settings = partial(mean_over_draws, probe), settings | {"budget": few, "folds": work.folds}
 
-        def compute(
-            progress: Say, probe: Any = probe, arguments: Any = arguments, settings: Any = settings
-        ) -> dict[str, Any]:
-            return probe(*arguments, progress=progress, **settings)
+        def compute(probe: Any = probe, arguments: Any = arguments, settings: Any = settings) -> Any:
+            return probe(*arguments, **settings)
 
         work.measure((*path, name, *([] if level is None else [level])), compute, **more)
 
@@ -379,7 +380,7 @@ def _supervised(
     steps = controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps
 
     def trained(part: ImageSet, steps: int, what: str) -> dict[str, Any]:
-        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what) as progress:
+        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what):
             return controlling.train_supervised(
                 fresh,
                 part,
@@ -388,7 +389,7 @@ def _supervised(
                 scale=work.scale,
                 seed=work.seed,
                 device=work.device,
-                progress=progress,
+                progress=say,
             )
 
     if not work.record.has(path, steps=steps):
