@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from deepinfomax.evaluation.probes import few_labels, linear
 from planted import gaussians, images, make_encoder
 from pyarrow import parquet
 from torch import nn
@@ -20,7 +21,6 @@ from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embedding
 from deepinfomax.evaluation.few_labels import LabelBudget
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
-from deepinfomax.evaluation.probes import few_labels, linear
 
 TRAIN, TEST = images(90), images(60, seed=1)
 

@@ -313,9 +313,7 @@ def _subject(
     missing = [v for v in levels if any(not work.has((*path, m, v)) for m in of_features)]
     if missing:
         with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
-            x, x_test = (
-                embed(encoder, s, levels=missing, device=work.device, progress=say) for s in (train, test)
-            )
+            x, x_test = (embed(encoder, s, levels=missing, device=work.device, progress=say) for s in (train, test))
         if "y" in missing:
             y_of.keep(train, x["y"])
             y_of.keep(test, x_test["y"])
