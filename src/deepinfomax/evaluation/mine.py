@@ -62,7 +62,7 @@ class Result:
     standard_error: float  #: of the test images, together with the spread between critics
     lower_bound_nats: float  #: DV with its log by the tangent at the stopping images: a lower bound in expectation
     lower_bound_standard_error: float
-    train_nats: float  #: DV on training images
+    train_nats: float | None  #: DV on training images
     cap: float  #: log of the test images in a block; a value above it should not be believed
     warning: str | None
     n_train: int  #: images that a critic is trained on

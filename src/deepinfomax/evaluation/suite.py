@@ -23,8 +23,8 @@ from deepinfomax.evaluation.embeddings import Embeddings, EmbeddingsOfY, checked
 from deepinfomax.evaluation.few_labels import LabelBudget, check_folds, mean_over_draws, parse_measure_name
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
 from deepinfomax.evaluation.labels import check_attributes, check_labels
-from deepinfomax.evaluation.old import LEAST, check_counts
 from deepinfomax.evaluation.measure import as_json
+from deepinfomax.evaluation.old import LEAST, check_counts
 from deepinfomax.evaluation.record import Record, describe
 from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.features import LEVELS
