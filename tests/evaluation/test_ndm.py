@@ -11,7 +11,18 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import ndm as module
 from deepinfomax.evaluation.measure import as_json
-from deepinfomax.evaluation.ndm import SETTINGS, Settings, _dv, _train, _warning, gaussian, measure, ndm, shuffled
+from deepinfomax.evaluation.ndm import (
+    SETTINGS,
+    Settings,
+    _read,
+    _Reading,
+    _train,
+    _warning,
+    gaussian,
+    measure,
+    ndm,
+    shuffled,
+)
 from deepinfomax.features import Features
 
 FAST = {"steps": 120, "batch_size": 300, "lr": 1e-3, "repeats": 1}
@@ -140,7 +151,8 @@ def test_the_standard_error_is_near_the_spread_over_fresh_samples():
         return -0.5 * (y @ precision * y).sum(1, keepdim=True) - 0.5 * torch.logdet(covariance)
 
     samples = [torch.randn(1000, units, generator=generator) @ root.T for _ in range(150)]
-    values, errors = zip(*(_dv(critic, y, generator)[:2] for y in samples), strict=True)
+    readings = [_read(critic, y, generator) for y in samples]
+    errors, values = [r.standard_error for r in readings], [r.nats for r in readings]
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.25)
 
 
@@ -189,17 +201,17 @@ def test_the_readout_is_dv_of_ten_shuffles_in_slow_loops():
     def critic(rows):
         return (rows[:, :1] * rows[:, 1:]).clamp(-2, 2)
 
-    value, error, log_z, effective = _dv(critic, y, torch.Generator().manual_seed(1))
+    reading = _read(critic, y, torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(1)
     product = [row for _ in range(10) for row in shuffled(y, generator)]
     joint_scores = [critic(row[None]).item() for row in y]
     weights = [math.exp(critic(row[None]).item()) for row in product]
     mean_weight = sum(weights) / 300
-    assert value == pytest.approx(sum(joint_scores) / 30 - math.log(mean_weight), abs=1e-5)
-    assert log_z == pytest.approx(math.log(mean_weight), abs=1e-5)
-    assert effective == pytest.approx(sum(weights) ** 2 / sum(w**2 for w in weights), rel=1e-4)
+    assert reading.nats == pytest.approx(sum(joint_scores) / 30 - math.log(mean_weight), abs=1e-5)
+    assert reading.log_normaliser == pytest.approx(math.log(mean_weight), abs=1e-5)
+    assert reading.effective_rows == pytest.approx(sum(weights) ** 2 / sum(w**2 for w in weights), rel=1e-4)
     variance = np.var(joint_scores, ddof=1) / 30 + np.var([w / mean_weight for w in weights], ddof=1) / 300
-    assert error == pytest.approx(math.sqrt(variance), rel=1e-4)
+    assert reading.standard_error == pytest.approx(math.sqrt(variance), rel=1e-4)
 
 
 @pytest.mark.parametrize(("count", "stopping"), [(700, 70), (6000, 500)])
@@ -215,9 +227,9 @@ def test_what_becomes_of_the_readings_of_two_critics(count, stopping, monkeypatc
 
     def reading(critic, y, generator):
         rows.append(len(y))
-        return next(readings)
+        return _Reading(*next(readings))
 
-    monkeypatch.setattr(module, "_dv", reading)
+    monkeypatch.setattr(module, "_read", reading)
     monkeypatch.setattr(module, "_train", lambda critic, y, stop, *_: rows.append((len(y), len(stop))))
     result = ndm(torch.randn(count, 2), torch.randn(1200, 2), repeats=2)
     training = min(count - stopping, 1200)
@@ -235,7 +247,7 @@ def test_what_becomes_of_the_readings_of_two_critics(count, stopping, monkeypatc
 
 def test_as_many_training_rows_as_held_out_ones_are_read_but_1000_at_least(monkeypatch):
     rows = []
-    monkeypatch.setattr(module, "_dv", lambda critic, y, generator: rows.append(len(y)) or (0.0, 0.0, 0.0, 99.0))
+    monkeypatch.setattr(module, "_read", lambda critic, y, generator: rows.append(len(y)) or _Reading(0, 0, 0, 99))
     monkeypatch.setattr(module, "_train", lambda *_: None)
     ndm(torch.randn(2000, 2), torch.randn(100, 2), repeats=1)
     assert rows == [100, 200, 1000]
