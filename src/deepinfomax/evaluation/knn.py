@@ -120,7 +120,7 @@ MEASURE = Measure(
     title="kNN",
     of="features",
     labels="classes",
-    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of right answers", error="std"),),
+    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of images classified rightly", error="std"),),
     function=knn,
     protocol="vote of the nearest training images",
     few_labels=True,

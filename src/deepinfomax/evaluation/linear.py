@@ -124,7 +124,7 @@ MEASURE = Measure(
     title="Linear probe",
     of="features",
     labels="classes",
-    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of right answers", error="std"),),
+    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of images classified rightly", error="std"),),
     function=linear,
     protocol="logistic regression on frozen features",
     few_labels=True,

@@ -146,7 +146,7 @@ MEASURE = Measure(
     title="MLP probe",
     of="features",
     labels="classes",
-    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of right answers", error="std"),),
+    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of images classified rightly", error="std"),),
     function=mlp,
     protocol="the paper’s classifier on frozen features",
     remarks=(CONSTANT_UNITS,),

@@ -160,7 +160,7 @@ MEASURE = Measure(
     title="Semi-supervised",
     of="encoder",
     labels="classes",
-    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of right answers", error="std"),),
+    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of images classified rightly", error="std"),),
     function=measure,
     protocol="a copy of the encoder fine-tuned with the labels",
     few_labels=True,

@@ -133,7 +133,7 @@ MEASURE = Measure(
     title="Linear SVM",
     of="features",
     labels="classes",
-    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of right answers", error="std"),),
+    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of images classified rightly", error="std"),),
     function=svm,
     protocol="the paper’s support vector machine on frozen features",
     least=(10, 1),
