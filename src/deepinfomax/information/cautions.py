@@ -1,6 +1,7 @@
 """Why a number of nats should not be believed as it stands: small rules that look at the evidence of an estimate.
 
-A rule takes the `Evidence` and returns a reason in words, or None where it has nothing to say. `estimate_mi` by a
+A rule takes the `Evidence` and returns a reason in words, or None where it has nothing to say; comparisons with a value
+that is not a number are false, so such a value gives no reason but its own. `estimate_mi` by a
 critic, KSG, MINE and NDM each have a list of rules; most rules stand in several lists.
 """
 
@@ -80,91 +81,91 @@ def not_finite(e: Evidence) -> str | None:
 
 
 def close_to_cap(e: Evidence) -> str | None:
-    if not e.hard_cap or e.nats <= 0.7 * e.cap or e.cap >= e.entropy:
-        return None
-    remedy = "see what dv or smile say" if e.read_in_blocks else e.advice.more
-    return f"close to its cap of {e.cap:.2f} nats, so the truth may be far higher: {remedy}"
+    if e.hard_cap and e.nats > 0.7 * e.cap and e.cap < e.entropy:
+        remedy = "see what dv or smile say" if e.read_in_blocks else e.advice.more
+        return f"close to its cap of {e.cap:.2f} nats, so the truth may be far higher: {remedy}"
+    return None
 
 
 def above_cap(e: Evidence) -> str | None:
-    if e.hard_cap or e.nats <= e.cap:
-        return None
-    return f"above {e.cap:.2f} nats, the log of the held-out {e.pairs} read at once, which vouch for no more"
+    if not e.hard_cap and e.nats > e.cap:
+        return f"above {e.cap:.2f} nats, the log of the held-out {e.pairs} read at once, which vouch for no more"
+    return None
 
 
 def above_entropy(e: Evidence) -> str | None:
-    if e.nats <= e.entropy + 2 * e.standard_error:
-        return None
-    return f"above the labels' entropy of {e.entropy:.2f} nats, which no mutual information exceeds"
+    if e.nats > e.entropy + 2 * e.standard_error:
+        return f"above the labels' entropy of {e.entropy:.2f} nats, which no mutual information exceeds"
+    return None
 
 
 def no_error(e: Evidence) -> str | None:
-    if e.standard_error != math.inf:
-        return None
-    return "no standard error, since a tenth of the pairs holds no label twice: give more or merge labels"
+    if e.standard_error == math.inf:
+        return "no standard error, since a tenth of the pairs holds no label twice: give more or merge labels"
+    return None
 
 
 def large_error(e: Evidence) -> str | None:
-    if e.standard_error <= 0.1 * max(1.0, abs(e.nats)):
-        return None
-    return _with(f"the standard error of {e.standard_error:.2g} nats is large", e.advice.steady)
+    if e.standard_error > 0.1 * max(1.0, abs(e.nats)):
+        return _with(f"the standard error of {e.standard_error:.2g} nats is large", e.advice.steady)
+    return None
 
 
 def few_negatives(e: Evidence) -> str | None:
-    if e.effective >= 30:
-        return None
-    return f"the normaliser rests on {e.effective:.0f} {e.combinations}, so its error is larger than it looks"
+    if e.effective < 30:
+        return f"the normaliser rests on {e.effective:.0f} {e.combinations}, so its error is larger than it looks"
+    return None
 
 
 def drifting(e: Evidence) -> str | None:
-    if e.drift <= max(0.1, 3 * e.standard_error):
-        return None
-    return f"two held-out parts disagree on the normaliser by {e.drift:.2f} nats"
+    if e.drift > max(0.1, 3 * e.standard_error):
+        return f"two held-out parts disagree on the normaliser by {e.drift:.2f} nats"
+    return None
 
 
 def overfits(e: Evidence) -> str | None:
-    if e.train_nats - e.nats <= max(0.3, 0.2 * abs(e.nats)):
-        return None
-    return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
+    if e.train_nats - e.nats > max(0.3, 0.2 * abs(e.nats)):
+        return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
+    return None
 
 
 def not_learned(e: Evidence) -> str | None:
     if e.steps < FEWEST_STEPS:
         return _with(f"{e.steps} steps are too few for a critic to learn in", e.advice.longer)
-    if e.rise <= max(0.05, 0.1 * abs(e.nats)):  # where more steps gave nothing more, it rose by 4 % at most
-        return None
-    rose = f"the stopping value still rose by {e.rise:.2f} nats over the second half of training"
-    return _with(rose, e.advice.longer)
+    if e.rise > max(0.05, 0.1 * abs(e.nats)):  # where more steps gave nothing more, it rose by 4 % at most
+        rose = f"the stopping value still rose by {e.rise:.2f} nats over the second half of training"
+        return _with(rose, e.advice.longer)
+    return None
 
 
 def overflowed(e: Evidence) -> str | None:
-    if e.skipped <= 0.01:
-        return None
-    return f"{100 * e.skipped:.0f}% of the training steps overflowed and were left out"
+    if e.skipped > 0.01:
+        return f"{100 * e.skipped:.0f}% of the training steps overflowed and were left out"
+    return None
 
 
 def rare_labels(e: Evidence) -> str | None:
-    if abs(e.by_chance) <= 0.05 * max(1.0, abs(e.nats)):
-        return None
-    return (
-        f"labels this rare read {e.by_chance:.2f} nats even when shuffled, where the truth is 0: "
-        f"{e.advice.more} or merge labels"
-    )
+    if abs(e.by_chance) > 0.05 * max(1.0, abs(e.nats)):
+        return (
+            f"labels this rare read {e.by_chance:.2f} nats even when shuffled, where the truth is 0: "
+            f"{e.advice.more} or merge labels"
+        )
+    return None
 
 
 def still_rising_with_pairs(e: Evidence) -> str | None:
-    if e.nats - e.tenth <= max(0.2, 0.2 * abs(e.nats)):
-        return None
-    return (
-        f"a tenth of the pairs reads {e.tenth:.2f} nats, so the value still rises with their number: "
-        f"{e.advice.more} or {e.advice.critic}"
-    )
+    if e.nats - e.tenth > max(0.2, 0.2 * abs(e.nats)):
+        return (
+            f"a tenth of the pairs reads {e.tenth:.2f} nats, so the value still rises with their number: "
+            f"{e.advice.more} or {e.advice.critic}"
+        )
+    return None
 
 
 def many_dimensions(e: Evidence) -> str | None:
-    if e.units <= 6:
-        return None
-    return f"{e.units} dimensions: nearest neighbours fall far below the truth in so many; {e.advice.critic}"
+    if e.units > 6:
+        return f"{e.units} dimensions: nearest neighbours fall far below the truth in so many; {e.advice.critic}"
+    return None
 
 
 #: of `estimate_mi` by a critic, and of MINE
