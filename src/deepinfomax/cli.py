@@ -131,7 +131,7 @@ def evaluate(
     Settings of the data can follow: `data.holdout 0.1` keeps a tenth for testing where DATA has no test part. Of a file
     of embeddings, writes FILE.evaluation.json beside it.
     """
-    from deepinfomax.evaluation.command import evaluate_command
+    from deepinfomax.evaluation.run_commands import evaluate_command
 
     result, table = evaluate_command(
         run,
@@ -166,7 +166,7 @@ def embed(
 
     Settings of the data can follow, e.g. `data.skip_bad true`.
     """
-    from deepinfomax.evaluation.command import embed_command
+    from deepinfomax.evaluation.run_commands import embed_command
 
     result = embed_command(
         run,
@@ -202,7 +202,7 @@ def neighbours(
 
     Settings of the data can follow, e.g. `data.limit 5000`.
     """
-    from deepinfomax.evaluation.command import neighbours_command
+    from deepinfomax.evaluation.run_commands import neighbours_command
 
     if data is not None and data.startswith("data.") and not Path(data).exists():
         context.args.insert(0, data)  # DATA was left out, and the first setting taken for it

@@ -10,10 +10,10 @@ from planted import Flat, images, make_encoder
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.command import _queries
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.gallery import one_of_each, write_gallery
 from deepinfomax.evaluation.neighbours import neighbours
+from deepinfomax.evaluation.run_commands import _queries
 from deepinfomax.report.reading import _gallery, _sample
 
 

@@ -17,12 +17,12 @@ from deepinfomax import progress
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
-from deepinfomax.evaluation.command import render
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
 from deepinfomax.evaluation.few_labels import LabelBudget, mean_over_draws
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.linear import linear
+from deepinfomax.evaluation.run_commands import render
 
 TRAIN, TEST = images(90), images(60, seed=1)
 

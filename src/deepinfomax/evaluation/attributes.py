@@ -1,23 +1,47 @@
 """Attributes: a probe of many yes-or-no labels at once, as CelebA's forty (paper A.5)."""
 
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.labels import check_attributes
+from deepinfomax.evaluation.measure import CONSTANT_UNITS, Figure, Measure
 from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.evaluation.standardising import Standardiser, standardised
 
-ATTRIBUTES: dict[Scale, dict[str, Any]] = {
-    "smoke": {"weight_decay": 0.01, "iterations": 30},
-    "cpu": {"weight_decay": 0.01, "iterations": 100},
-    "paper": {"weight_decay": 0.01, "iterations": 500},
+
+@dataclass(frozen=True)
+class Settings:
+    weight_decay: float
+    iterations: int
+
+
+ATTRIBUTES: dict[Scale, Settings] = {
+    "smoke": Settings(weight_decay=0.01, iterations=30),
+    "cpu": Settings(weight_decay=0.01, iterations=100),
+    "paper": Settings(weight_decay=0.01, iterations=500),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The mean over attributes of each figure."""
+
+    balanced_accuracy: float  #: mean of the rates of right answers among those with an attribute and those without
+    mean_average_precision: float
+    balanced_cross_entropy: float  #: nats; log 2 = 0.693 is guessing
+    attributes: int  #: how many were measured
+    n_train: int
+    n_test: int
+    constant_units: int
+    protocol: str
+    settings: dict[str, Any]
+    seconds: float
 
 
 def attributes(
@@ -30,7 +54,7 @@ def attributes(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """A linear probe of each attribute, trained by balanced cross-entropy, on standardised features.
 
     Balanced, or class-normalised as the paper's ablation on CelebA has it: the images with an attribute weigh as much
@@ -40,15 +64,13 @@ def attributes(
         train, test: (N, units), (T, units).
         train_labels, test_labels: (N, K), (T, K) of 0 and 1.
 
-    Returns:
-        balanced_accuracy (mean over attributes of the mean of both rates), mean_average_precision,
-        balanced_cross_entropy (nats; log 2 = 0.693 is guessing), attributes (how many were measured), n_train, n_test,
-        constant_units, protocol, settings, seconds. Attributes that all or none of the images have, in training or
-        in test, cannot be measured and are left out.
+    Attributes that all or none of the images have, in training or in test, cannot be measured and are left out.
 
     Raises:
         UserError: labels that are not (N, K) of 0 and 1, or no attribute that varies in both sets.
     """
+    from sklearn.metrics import average_precision_score
+
     began = time.perf_counter()
     settings = at_scale(ATTRIBUTES, scale)
     varies = check_attributes(train_labels, test_labels)
@@ -64,22 +86,40 @@ def attributes(
         target,
         target.shape[1],
         loss=convex.balanced_cross_entropy,
-        weight_decay=settings["weight_decay"] / target.shape[1],
-        iterations=settings["iterations"],
+        weight_decay=settings.weight_decay / target.shape[1],
+        iterations=settings.iterations,
     )
-    found = convex.scores(weights, x_test)
-    entropy, _ = convex.balanced_cross_entropy(found, target_test)
-    right = ((found > 0) == (target_test > 0.5)).float()
-    precision = average_precision_score(target_test.cpu().numpy(), found.cpu().numpy(), average="macro")
-    return {
-        "balanced_accuracy": float((convex.balance(target_test) * right).sum()),
-        "mean_average_precision": float(precision),
-        "balanced_cross_entropy": float(entropy),
-        "attributes": int(varies.sum()),
-        "n_train": len(x),
-        "n_test": len(x_test),
-        "constant_units": constant,
-        "protocol": "linear probe of each attribute, balanced cross-entropy, L-BFGS, standardised features",
-        "settings": settings | {"scale": scale},
-        "seconds": time.perf_counter() - began,
-    }
+    scores = convex.scores(weights, x_test)
+    entropy, _ = convex.balanced_cross_entropy(scores, target_test)
+    right = ((scores > 0) == (target_test > 0.5)).float()
+    precision = average_precision_score(target_test.cpu().numpy(), scores.cpu().numpy(), average="macro")
+    return Result(
+        balanced_accuracy=float((convex.balance(target_test) * right).sum()),
+        mean_average_precision=float(precision),
+        balanced_cross_entropy=float(entropy),
+        attributes=int(varies.sum()),
+        n_train=len(x),
+        n_test=len(x_test),
+        constant_units=constant,
+        protocol="linear probe of each attribute, balanced cross-entropy, L-BFGS, standardised features",
+        settings=asdict(settings) | {"scale": scale},
+        seconds=time.perf_counter() - began,
+    )
+
+
+MEASURE = Measure(
+    name="attributes",
+    title="Attributes",
+    of="features",
+    labels="attributes",
+    figures=(
+        Figure("mean_average_precision", "mean average precision", "fraction", "higher", "how well images are ranked"),
+        Figure(
+            "balanced_accuracy", "balanced accuracy", "fraction", "higher", "share of right answers; 0.5 is guessing"
+        ),
+        Figure("balanced_cross_entropy", "balanced cross-entropy", "nats", "lower", "0.693 is guessing"),
+    ),
+    function=attributes,
+    protocol="linear probe of each attribute",
+    remarks=(CONSTANT_UNITS,),
+)

@@ -20,7 +20,7 @@ from deepinfomax.evaluation.draws import seeded
 from deepinfomax.evaluation.frozen import on_device
 from deepinfomax.evaluation.labels import check_labels
 from deepinfomax.evaluation.scales import Scale, check_scale
-from deepinfomax.old_progress import Say, silent
+from deepinfomax.progress import say
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")
 
@@ -87,7 +87,6 @@ def train_supervised(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: Say = silent,
 ) -> dict[str, Any]:
     """Train `encoder` and a linear head on `level` with labels, end to end; returns the accuracy on `test`.
 
@@ -132,7 +131,7 @@ def train_supervised(
             done += 1
             if done % 20 == 0:
                 recent = [*recent[-9:], float((logits.argmax(1) == target).float().mean())]
-                progress(f"step {done}, training accuracy {np.mean(recent):.2f}")
+                say(f"step {done}, training accuracy {np.mean(recent):.2f}")
         encoder.eval()
         right = 0
         with torch.inference_mode():

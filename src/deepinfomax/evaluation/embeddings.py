@@ -14,7 +14,7 @@ from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
-from deepinfomax.old_progress import Say, counted, silent
+from deepinfomax.progress import counted
 
 SUFFIXES = (".npz", ".npy", ".parquet")
 #: Columns of a table of one number column per unit that are no units, whatever their case.
@@ -28,7 +28,6 @@ def embed(
     levels: Sequence[str] = LEVELS,
     batch_size: int = 500,
     device: torch.device | str | None = None,
-    progress: Say = silent,
 ) -> dict[str, Tensor]:
     """Each level of the representation, flattened, in the order of the images.
 
@@ -56,17 +55,13 @@ def embed(
         raise UserError("there are no images to embed")
     embedded: dict[str, Tensor] = {}
     with on_device(encoder, device) as where, unchanged(encoder):
-        for number in counted(-(-len(pixels) // batch_size), "batch", progress):
+        for number in counted(-(-len(pixels) // batch_size), "batch"):
             start = (number - 1) * batch_size
             part = pixels[start : start + batch_size]
             batch = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))  # reads a memory map
             with torch.inference_mode():
                 features = encoder(normalise(batch.to(where)))
-                if not all(hasattr(features, level) for level in levels):
-                    raise UserError(
-                        f"the encoder returns {type(features).__name__}, not conv, fc and y: name its layers by "
-                        "deepinfomax.wrap(module, local=..., conv=..., fc=..., y=...)"
-                    )
+                _check_levels(features, levels)
                 for level in levels:
                     flat = getattr(features, level).flatten(1).float()
                     if level not in embedded:
@@ -77,6 +72,26 @@ def embed(
     for level, vectors in embedded.items():
         check_finite(vectors, f"level {level} of the encoder")
     return embedded
+
+
+def levels_of(encoder: nn.Module, images: ImageSet, device: torch.device | str | None = None) -> tuple[str, ...]:
+    """Which of conv, fc and y the encoder has, from one image."""
+    with on_device(encoder, device) as where, unchanged(encoder), torch.inference_mode():
+        features = encoder(normalise(torch.from_numpy(np.array(images.images[:1])).to(where)))
+    _check_levels(features, ())
+    return tuple(level for level in LEVELS if getattr(features, level) is not None)
+
+
+def _check_levels(features: Any, levels: Sequence[str]) -> None:
+    """Raises UserError where an encoder returns something else than `Features`, or has not one of the levels."""
+    if not all(hasattr(features, level) for level in (*LEVELS, *levels)):
+        raise UserError(
+            f"the encoder returns {type(features).__name__}, not conv, fc and y: name its layers by "
+            "deepinfomax.wrap(module, local=..., conv=..., fc=..., y=...)"
+        )
+    for level in levels:
+        if getattr(features, level) is None:
+            raise UserError(f"the encoder has no {level}: leave it out of the levels")
 
 
 class EmbeddingsOfY:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY, embed
-from deepinfomax.evaluation.old import check_counts
+from deepinfomax.evaluation.measure import Figure, Measure, Remark
 from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.features import effective_rank
-from deepinfomax.old_progress import Say, silent
+from deepinfomax.progress import say
 
 __all__ = ["alignment", "describe", "effective_rank", "measure", "uniformity"]
 
@@ -57,7 +58,7 @@ def describe(vectors: Tensor) -> dict[str, Any]:
         units: D.
         collapsed: whether the effective rank is below 2, where it could be above, or the mean cosine above 0.999.
     """
-    check_counts("rank", "rank", 0, len(vectors))
+    MEASURE.check_counts(0, len(vectors))
     unit = _direction(vectors)
     count = len(unit)
     # Σ over pairs of u·v is what the squared length of the sum holds beyond the N squares.
@@ -73,20 +74,33 @@ def describe(vectors: Tensor) -> dict[str, Any]:
     }
 
 
-def of_vectors(vectors: Tensor, *, scale: Scale = "cpu", seed: int = 0) -> dict[str, Any]:
-    """`describe` of embeddings (N, D) whose images are not at hand, on as many of them as `measure` takes of images.
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The figures of `describe`, and how they were measured."""
 
-    Returns:
-        the figures of `describe`, n_test, protocol, seconds.
-    """
+    effective_rank: float
+    uniformity: float
+    mean_cosine: float
+    dead_units: int
+    units: int
+    collapsed: bool
+    alignment: float | None = None  #: None: not measured
+    n_test: int
+    protocol: str
+    seconds: float
+
+
+def of_vectors(vectors: Tensor, *, scale: Scale = "cpu", seed: int = 0) -> Result:
+    """`describe` of embeddings (N, D) whose images are not at hand, on as many of them as `measure` takes of images."""
     began = time.perf_counter()
     drawn = stream(seed, "rank").permutation(len(vectors))[: IMAGES[check_scale(scale)]]
     part = vectors[np.sort(drawn)]
-    return describe(part) | {
-        "n_test": len(part),
-        "protocol": f"{len(part)} of the test embeddings",
-        "seconds": time.perf_counter() - began,
-    }
+    return Result(
+        **describe(part),
+        n_test=len(part),
+        protocol=f"{len(part)} of the test embeddings",
+        seconds=time.perf_counter() - began,
+    )
 
 
 def measure(
@@ -98,25 +112,21 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     y_of: EmbeddingsOfY | None = None,
-    progress: Say = silent,
-) -> dict[str, Any]:
+) -> Result:
     """`describe` of y on test images, and the alignment of y under augmentation; the training images play no part.
 
     Alignment is between two views by flip and by crop after a padding of an eighth of the side: the paper's only
     augmentation.
 
     Args:
-        y_of: what may have y of the whole of `test` already; None: it is embedded here.
-
-    Returns:
-        the figures of `describe`, alignment, n_test, protocol, seconds.
+        y_of: may have y of the whole of `test` already; None: it is embedded here.
     """
     began = time.perf_counter()
     part = sample(test, IMAGES[check_scale(scale)], stream(seed, "rank"))
-    found = describe((y_of or EmbeddingsOfY(encoder, device))(part))
-    sides = part.images.shape[2:]
+    described = describe((y_of or EmbeddingsOfY(encoder, device))(part))
+    sides, of_views = part.images.shape[2:], None
     if len(sides) == 2:
-        progress("alignment of two views")
+        say("alignment of two views")
         size = min(sides)
         views = Augmentation(flip=True, crop=size, padding=size // 8)
         pixels = torch.from_numpy(np.array(part.images))
@@ -124,9 +134,40 @@ def measure(
             pair = [views(pixels).numpy() for _ in range(2)]
         if pair[0].shape == part.images.shape:  # an encoder for images that are not square takes no square crops
             a, b = (embed(encoder, v, levels=("y",), device=device)["y"] for v in pair)
-            found["alignment"] = float(alignment(a, b))
-    return found | {
-        "n_test": len(part),
-        "protocol": f"y of {len(part)} test images; alignment under flip and crop",
-        "seconds": time.perf_counter() - began,
-    }
+            of_views = float(alignment(a, b))
+    return Result(
+        **described,
+        alignment=of_views,
+        n_test=len(part),
+        protocol=f"y of {len(part)} test images; alignment under flip and crop",
+        seconds=time.perf_counter() - began,
+    )
+
+
+MEASURE = Measure(
+    name="rank",
+    title="Rank",
+    of="encoder",
+    labels=None,
+    figures=(
+        Figure(
+            "effective_rank", "effective rank", "dimensions", "higher", "how many directions of y the test images use"
+        ),
+        Figure("uniformity", "uniformity", "", "lower", "how evenly the directions of y cover the sphere"),
+        Figure("alignment", "alignment", "", "lower", "mean squared distance of y between two views of an image"),
+        Figure("mean_cosine", "mean cosine", "", "lower", "mean cosine of y between two images; 1: all are alike"),
+        Figure("dead_units", "dead units", "", "lower", "units of y that are the same for every image"),
+    ),
+    function=measure,
+    protocol="y of test images",
+    least=(0, 3),
+    takes=("y_of",),
+    of_vectors=of_vectors,
+    remarks=(
+        Remark(
+            "collapsed",
+            "y HAS COLLAPSED: its effective rank is {effective_rank:.1f} of {units}, the mean cosine between two "
+            "images {mean_cosine:.3f}",
+        ),
+    ),
+)

@@ -1,12 +1,8 @@
 """evaluation.json: figures are written as soon as they are known, and never computed twice."""
 
-import getpass
-import hashlib
 import itertools
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from deepinfomax import files
 from deepinfomax.data.fingerprint import fingerprint
 from deepinfomax.data.images import ImageSet
 
@@ -42,7 +39,7 @@ class Record:
         self.contents: dict[str, Any] = json.loads(
             json.dumps({"schema": SCHEMA, **head, "measures": {}, "controls": {}, "notes": []})
         )
-        self._catch_up()
+        self._take_over()
 
     def has(self, path: tuple[str, ...], **same: Any) -> bool:
         """Whether there is a figure, and one that agrees in what `same` names."""
@@ -55,8 +52,8 @@ class Record:
 
     def put(self, path: tuple[str, ...], value: dict[str, Any], *, beside: bool = False) -> None:
         """Place a figure and write the file, atomically; `beside`: keep what else stands at `path`."""
-        with self._alone():
-            self._catch_up()
+        with self._locked():
+            self._take_over()
             tree = self.contents
             for key in path[:-1]:
                 tree = tree.setdefault(key, {})
@@ -69,11 +66,11 @@ class Record:
             self.contents["notes"].append(text)
 
     def write(self) -> None:
-        with self._alone():
-            self._catch_up()
+        with self._locked():
+            self._take_over()
             self._write()
 
-    def _catch_up(self) -> None:
+    def _take_over(self) -> None:
         """Take over the figures of this evaluation that are on the disk, whoever put them there."""
         earlier = self._earlier()
         if earlier is None:
@@ -87,27 +84,24 @@ class Record:
         """The file that has figures of this evaluation: at `out`, or set aside for what is there now."""
         if self.out is None or not self.out.exists():
             return None
-        if _alike(_read(self.out), self.contents):
+        if _same_evaluation(_read(self.out), self.contents):
             return self.out
-        same = [path for path in _aside(self.out).values() if _alike(_read(path), self.contents)]
+        same = [path for path in _set_aside(self.out).values() if _same_evaluation(_read(path), self.contents)]
         return max(same, key=lambda path: path.stat().st_mtime, default=None)
 
     def _write(self) -> None:
         if self.out is None:
             return
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.out.with_name(f".{self.out.name}.partial")
-        partial.write_text(json.dumps(self.contents, indent=1, allow_nan=False), encoding="utf-8")
         earlier = self._earlier()
         if not self.out.exists() or earlier == self.out:
-            partial.replace(self.out)
+            self._replace()
             return
-        taken = _aside(self.out)
+        taken = _set_aside(self.out)
         aside = self.out.with_name(
             f"{self.out.stem}.{next(n for n in itertools.count(1) if n not in taken)}{self.out.suffix}"
         )
         self.out.replace(aside)
-        partial.replace(self.out)
+        self._replace()
         says = f"{self.out} was of other data, encoder, scale or seed: kept as {aside.name}"
         if earlier is not None:
             earlier.unlink()
@@ -115,17 +109,18 @@ class Record:
         if self._say is not None:
             self._say(says)
 
+    def _replace(self) -> None:
+        assert self.out is not None
+        files.write_text(self.out, json.dumps(self.contents, indent=1, allow_nan=False))
+
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Within the block no other process writes to `out`."""
         if self.out is None:
             yield
             return
-        # Not beside the file: a lock cannot be deleted safely, and a run folder should hold nothing but the run. Files
-        # whose paths begin alike in SHA-256 share one, so that there are 256 at most.
-        name = hashlib.sha256(str(self.out.resolve()).encode()).hexdigest()[:2]
-        user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # nobody can open another's lock
-        with FileLock(Path(tempfile.gettempdir()) / f".deepinfomax-{user}-{name}.lock"):
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.out.with_name(f".{self.out.name}.lock"), mode=0o666):
             yield
 
 
@@ -140,14 +135,18 @@ def _read(path: Path) -> dict[str, Any]:
     return tree if sound else {}
 
 
-def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _same_evaluation(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(one.get(key) == other[key] for key in KEY)
 
 
-def _aside(out: Path) -> dict[int, Path]:
+def _set_aside(out: Path) -> dict[int, Path]:
     """The files set aside for `out`, by number."""
-    found = ((path.name.removeprefix(f"{out.stem}.").removesuffix(out.suffix), path) for path in out.parent.iterdir())
-    return {int(name): path for name, path in found if path.name == f"{out.stem}.{name}{out.suffix}" and name.isdigit()}
+    numbered = (
+        (path.name.removeprefix(f"{out.stem}.").removesuffix(out.suffix), path) for path in out.parent.iterdir()
+    )
+    return {
+        int(name): path for name, path in numbered if path.name == f"{out.stem}.{name}{out.suffix}" and name.isdigit()
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -161,11 +160,11 @@ def _plain(value: Any) -> Any:
 
 def describe(images: ImageSet) -> dict[str, Any]:
     """Count, shape, classes and a fingerprint of a set, see `data.fingerprint`."""
-    found: dict[str, Any] = {"name": images.name, "count": len(images), "shape": list(images.images.shape[1:])}
+    description: dict[str, Any] = {"name": images.name, "count": len(images), "shape": list(images.images.shape[1:])}
     if images.labels is not None:
         if np.ndim(images.labels) == 1:
             counts = np.unique(images.labels, return_counts=True)[1]
-            found |= {"classes": len(counts), "majority": float(counts.max() / counts.sum())}
+            description |= {"classes": len(counts), "majority": float(counts.max() / counts.sum())}
         else:
-            found |= {"attributes": int(images.labels.shape[1])}
-    return found | {"fingerprint": fingerprint(images)}
+            description |= {"attributes": int(images.labels.shape[1])}
+    return description | {"fingerprint": fingerprint(images)}

@@ -22,8 +22,8 @@ from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.neighbours import METRICS, neighbours, other_neighbours
+from deepinfomax.evaluation.reading import cell
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
-from deepinfomax.evaluation.suite import figure
 from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
 from deepinfomax.report.side_by_side import draw
@@ -105,14 +105,15 @@ def render(evaluation: dict[str, Any]) -> str:
         for name, tree in subjects.items():
             if measure not in tree or not isinstance(tree[measure], dict):
                 continue
-            cells = [tree[measure].get(level, tree[measure]) if level else tree[measure] for level in levels]
-            alike = all(cell is tree[measure] for cell in cells)  # pixels have no levels: one figure for all
-            rows.append((name, [(figure(cell) or ("", "-"))[1] for cell in (cells[:1] if alike else cells)]))
+            results = [tree[measure].get(level, tree[measure]) if level else tree[measure] for level in levels]
+            if all(result is tree[measure] for result in results):  # pixels have no levels: one figure for all
+                results = results[:1]
+            rows.append((name, [cell(measure, result) for result in results]))
         if not rows:  # not a measure but a fact of the supervised control
             continue
-        width = max([10, *(2 + len(cell) for _, cells in rows for cell in cells)])
+        width = max([10, *(2 + len(text) for _, cells in rows for text in cells)])
         lines.append((f"{measure:26s}" + "".join(f"{level:>{width}s}" for level in levels)).rstrip())
-        lines += [f"  {name:24s}" + "".join(f"{cell:>{width}s}" for cell in cells) for name, cells in rows]
+        lines += [f"  {name:24s}" + "".join(f"{text:>{width}s}" for text in cells) for name, cells in rows]
     if "accuracy" in evaluation["controls"].get("supervised", {}):
         lines.append(f"{'supervised network':26s}{evaluation['controls']['supervised']['accuracy']:>10.3f}")
     return "\n".join([*lines, *evaluation.get("notes", [])])
