@@ -34,10 +34,17 @@ def test_votes_are_those_of_a_slow_loop(k: int, monkeypatch: pytest.MonkeyPatch)
     (bank, labels), (queries, _) = gaussians(60, distance=0.5, seed=0), gaussians(25, distance=0.5, seed=1)
     y = torch.from_numpy(labels)
     expected = slow_vote(bank, y, queries, 3, k, 0.07)
-    for block in (module.BLOCK_BYTES, 4 * 60 * 7, 1):  # all at once, seven queries, one query
-        monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    blocks: list[int] = []
+    monkeypatch.setattr(module, "counted", lambda count, what: blocks.append(count) or range(count))
+    for size in (module.BLOCK_BYTES, 4 * 60 * 7, 1):  # all at once, seven queries, one query
+        monkeypatch.setattr(module, "BLOCK_BYTES", size)
         weighted, plain = vote(bank, y, queries, 3, k=k, temperature=0.07)
         assert (weighted.tolist(), plain.tolist()) == expected
+    assert blocks == [1, 4, 25]
+
+
+def test_similarities_of_128_megabytes_are_held_at_once() -> None:
+    assert module.BLOCK_BYTES == 128 * 1024 * 1024
 
 
 def test_a_low_temperature_follows_the_nearest() -> None:

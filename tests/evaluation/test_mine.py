@@ -16,8 +16,7 @@ from deepinfomax.evaluation import mine
 from deepinfomax.evaluation.measure import as_json
 from deepinfomax.evaluation.mine import Settings
 from deepinfomax.features import Features
-from deepinfomax.information.critic_reading import Reading
-from deepinfomax.information.critic_training import MovingAverage
+from deepinfomax.information.estimation import Fit, MovingAverage, Reading
 
 
 class Encoder(nn.Module):
@@ -90,21 +89,23 @@ def test_which_images_train_stop_and_measure(
     settings = replace(mine.SETTINGS["smoke"], images=None, steps=1, repeats=2)
     monkeypatch.setitem(mine.SETTINGS, "smoke", settings)
     trained: list[dict[str, Any]] = []
-    train_critic, read_critic = mine.train_critic, mine.read_critic
 
-    def spy_on_training(critic: nn.Module, estimator: Any, *sides: torch.Tensor, **arguments: Any) -> Any:
+    def train(critic: nn.Module, estimator: Any, *sides: torch.Tensor, **arguments: Any) -> Fit:
         assert estimator.averaged
         assert estimator.trained_by == "dv"
         assert [len(side) for side in sides] == [count - stopping] * 2 + [seen] * 2
         trained.append(arguments)
-        return train_critic(critic, estimator, *sides, **arguments)
+        return Fit(steps=1, skipped=0, stopping=(0.0,), gave_up=False)
 
-    def spy_on_reading(critic: nn.Module, estimator: Any, *parts: list[torch.Tensor]) -> Reading:
+    def read(critic: nn.Module, estimator: Any, *parts: list[torch.Tensor]) -> Reading:
         assert [[len(side) for side in part] for part in parts] == [[250] * 2, [stopping] * 2, [250] * 2]
-        return read_critic(critic, estimator, *parts)
+        return Reading(
+            nats=1.0, standard_error=0.1, plain=1.0, plain_error=0.1, train_nats=1.0, cap=5.0, n_test=250,
+            effective_negatives=1000.0,
+        )  # fmt: skip
 
-    monkeypatch.setattr(mine, "train_critic", spy_on_training)
-    monkeypatch.setattr(mine, "read_critic", spy_on_reading)
+    monkeypatch.setattr(mine, "train_critic", train)
+    monkeypatch.setattr(mine, "read_critic", read)
     images = quarters(count)
     result = mine.measure(Encoder(), images, images.take(slice(300)), scale="smoke", seed=7)
     assert result.seeds == [7, 8]

@@ -1,6 +1,7 @@
 """NDM against the total correlation of Gaussians, which has a closed form."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -122,7 +123,9 @@ def test_measure_of_an_encoder():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 128, (900, 1, 8, 8)) + rng.integers(0, 128, (900, 1, 1, 1))
     images = ImageSet(pixels.astype(np.uint8))
+    began = time.monotonic()
     result = measure(Repeating(), images.take(slice(700)), images.take(slice(700, None)), scale="smoke")
+    assert 0 <= result.seconds <= time.monotonic() - began
     assert result.n_train == 700
     assert result.n_test == 200
     assert result.nats > 0.1
@@ -264,8 +267,9 @@ def test_as_many_training_rows_as_held_out_ones_are_read_but_1000_at_least(monke
     rows = []
     monkeypatch.setattr(module, "_read", lambda critic, y, generator: rows.append(len(y)) or _Reading(0, 0, 0, 99))
     monkeypatch.setattr(module, "_train", lambda *_: None)
-    ndm(torch.randn(2000, 2), torch.randn(100, 2), repeats=1)
+    result = ndm(torch.randn(2000, 2), torch.randn(100, 2), repeats=1)
     assert rows == [100, 200, 1000]
+    assert result.standard_error == 0  # of a single critic there is nothing to add
 
 
 @pytest.mark.parametrize(

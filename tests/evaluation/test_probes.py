@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ KEYS = {"accuracy", "std", "n_train", "n_test", "constant_units", "protocol", "s
 @pytest.mark.parametrize("probe", PROBES)
 def test_separable_classes_are_told_apart(probe) -> None:
     (x, y), (x_test, y_test) = gaussians(300, seed=0), gaussians(200, seed=1)
+    began = time.perf_counter()
     result = probe(x, y, x_test, y_test, scale="smoke")
+    assert 0 <= result.seconds <= time.perf_counter() - began
     assert result.accuracy > 0.97
     assert as_json(result).keys() >= KEYS
     assert (result.n_train, result.n_test) == (270 if probe is svm else 300, 200)

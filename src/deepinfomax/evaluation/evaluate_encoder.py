@@ -51,7 +51,7 @@ def evaluate(
     which measures of the whole encoder share (see `EmbeddingsOfY`).
 
     Args:
-        measures: names in `measures.MEASURES`; linear, knn, svm and semi_supervised also with few labels: linear_10_per_class,
+        measures: names in `measures.MEASURES`; some also with few labels: linear_10_per_class,
             linear_1_percent (any number), linear_folds.
         levels: of conv, fc, y; for the measures of features.
         controls: of pixels, pixels_pca, random_encoder, supervised. The first three go with measures of features;
@@ -80,11 +80,11 @@ def evaluate(
     checks.check_sets(train, test, measures, controls)
     checks.check_folds_of(measures, folds, train.labels)
     checks.check_pixels(train, test, measures)
-    used = [_used_labels(images) for images in (train, test)]
+    used, used_in_test = _used_labels(train), _used_labels(test)
     for name in measures:
-        measure_called(name)[0].check_counts(*(len(labels) for labels in used), name=name)
+        measure_called(name)[0].check_counts(len(used), len(used_in_test), name)
     if train.labels is not None and test.labels is not None:
-        checks.check_classes([*measures, *controls], *used, seed, folds)
+        checks.check_classes([*measures, *controls], used, used_in_test, seed, folds)
     evaluation = Evaluation(
         {
             "data": {"train": describe(train), "test": describe(test)},
