@@ -1,12 +1,18 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation import attributes as module
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.attributes import attributes
+from deepinfomax.evaluation.measure import as_json
+
+
+def attributes(*arguments: Any, **settings: Any) -> dict[str, Any]:
+    return as_json(module.attributes(*arguments, **settings))
 
 
 def planted(count: int, seed: int, shares: tuple[float, ...] = (0.5, 0.1)) -> tuple[torch.Tensor, np.ndarray]:

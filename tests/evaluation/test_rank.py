@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,18 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation import rank
 from deepinfomax.evaluation.draws import stream
-from deepinfomax.evaluation.rank import IMAGES, alignment, describe, effective_rank, measure, of_vectors, uniformity
+from deepinfomax.evaluation.measure import as_json
+from deepinfomax.evaluation.rank import IMAGES, alignment, describe, effective_rank, uniformity
+
+
+def measure(*arguments: Any, **settings: Any) -> dict[str, Any]:
+    return as_json(rank.measure(*arguments, **settings))
+
+
+def of_vectors(*arguments: Any, **settings: Any) -> dict[str, Any]:
+    return as_json(rank.of_vectors(*arguments, **settings))
 
 
 def with_spectrum(singular: list[float], count: int = 50) -> torch.Tensor:

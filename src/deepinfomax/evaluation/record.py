@@ -1,8 +1,10 @@
 """evaluation.json: figures are written as soon as they are known, and never computed twice."""
 
+import getpass
 import itertools
 import json
 import math
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,8 +121,9 @@ class Record:
         if self.out is None:
             yield
             return
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.out.with_name(f".{self.out.name}.lock"), mode=0o666):
+        # One lock for all evaluations of a user, since writing takes milliseconds. It is not beside the file, because a
+        # lock file stays there, and nothing else of ours should lie beside a user's embeddings.
+        with FileLock(Path(tempfile.gettempdir()) / f"deepinfomax-{getpass.getuser()}.lock"):
             yield
 
 

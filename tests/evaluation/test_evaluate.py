@@ -1,7 +1,7 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ from torch import nn
 from deepinfomax import progress
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
+from deepinfomax.evaluation import controls, encoder_evaluation, evaluate, evaluate_embeddings, mine, rank, running
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
+from deepinfomax.evaluation.embeddings_evaluation import _split
 from deepinfomax.evaluation.few_labels import LabelBudget, mean_over_draws
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.linear import linear
+from deepinfomax.evaluation.measure import Figure, Measure
+from deepinfomax.evaluation.measures import MEASURES, all_measures
 from deepinfomax.evaluation.run_commands import render
+from deepinfomax.features import Features
 
 TRAIN, TEST = images(90), images(60, seed=1)
 
@@ -128,19 +132,14 @@ def test_every_measure_says_how_far_it_is() -> None:
     torch.manual_seed(0)
     encoder = make_encoder()()
     x, x_test = (embed(encoder, s, levels=("y",))["y"] for s in sets)
-    for name, probe in suite.PROBES.items():
+    for measure in all_measures():
         labels = [s.labels for s in sets]
-        if name == "attributes":
+        if measure.labels == "attributes":
             labels = [np.stack([v == 0, v == 1], 1).astype(int) for v in labels]
-        said[name] = []
-        with listening(said[name]):
-            suite._function(probe)(x, labels[0], x_test, labels[1], scale="smoke")
-    for name, module in suite.WHOLES.items():
-        said[name] = []
-        with listening(said[name]):
-            more = {"progress": progress.say} if name == "rank" else {}
-            suite._function(f"{module}.measure")(encoder, *sets, scale="smoke", **more)
-    assert said.keys() == set(suite.MEASURES)
+        arguments = sets if measure.of == "encoder" else (x, labels[0], x_test, labels[1])
+        said[measure.name] = []
+        with listening(said[measure.name]):
+            measure.function(*([encoder] if measure.of == "encoder" else []), *arguments, scale="smoke")
     assert [name for name, words in said.items() if not words] == []
     assert "epoch 1 of 40" in said["mlp"]
     assert any(words.startswith("fit 5 of 5, iteration") for words in said["svm"])
@@ -152,21 +151,19 @@ def test_a_killed_evaluation_keeps_what_it_finished_and_goes_on(
 ) -> None:
     out = tmp_path / "evaluation.json"
     calls: list[str] = []
-    real = suite._function
+    deadly: list[str] = ["knn"]
 
-    def counted(deadly: str | None) -> Callable[[str], Any]:
-        def function(name: str) -> Any:
-            def probe(*arguments: Any, **settings: Any) -> dict[str, Any]:
-                calls.append(name)
-                if name == deadly and calls.count(name) == 2:
-                    raise KeyboardInterrupt
-                return real(name)(*arguments, **settings)
+    def counted(measure: Measure) -> Measure:
+        def probe(*arguments: Any, **settings: Any) -> Any:
+            calls.append(measure.name)
+            if measure.name in deadly and calls.count(measure.name) == 2:
+                raise KeyboardInterrupt
+            return measure.function(*arguments, **settings)
 
-            return probe
+        return replace(measure, function=probe)
 
-        return function
-
-    monkeypatch.setattr(suite, "_function", counted("knn.knn"))
+    for name in ("knn", "linear"):
+        monkeypatch.setitem(MEASURES.builtin, name, counted(MEASURES[name]))
     with pytest.raises(KeyboardInterrupt):
         run(out=out, controls=("pixels",))
     kept = json.loads(out.read_text())
@@ -175,14 +172,14 @@ def test_a_killed_evaluation_keeps_what_it_finished_and_goes_on(
     assert kept["measures"]["knn"].keys() == {"conv"}
 
     calls.clear()
-    monkeypatch.setattr(suite, "_function", counted(None))
+    deadly.clear()
     result = run(out=out, controls=("pixels",))
-    assert sorted(calls) == sorted(["knn.knn"] * 3 + ["linear.linear"] * 2)  # fc and y; y; pixels twice
+    assert sorted(calls) == sorted(["knn"] * 3 + ["linear"] * 2)  # fc and y; y; pixels twice
     assert result["measures"]["linear"]["fc"] == kept["measures"]["linear"]["fc"]
     assert result["measures"]["knn"].keys() == {"conv", "fc", "y"}
 
     calls.clear()
-    monkeypatch.setattr(suite, "embed", None)  # nothing is missing, so nothing may be embedded
+    monkeypatch.setattr(running, "embed", None)  # nothing is missing, so nothing may be embedded
     assert run(out=out, controls=("pixels",)) == result
     assert calls == []
 
@@ -224,7 +221,7 @@ def test_figures_set_aside_come_back_when_their_turn_comes(tmp_path: Path, capsy
     (tmp_path / "evaluation.old.json").write_text("{}")
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suite, "embed", None)  # nothing is missing, so nothing may be embedded
+        patch.setattr(running, "embed", None)  # nothing is missing, so nothing may be embedded
         assert run(out=out, quiet=False, **settings) == first
     assert "evaluation.1.json was of this one: brought back" in capsys.readouterr().err
     assert json.loads(out.read_text()) == first
@@ -251,8 +248,8 @@ def test_a_control_of_other_steps_and_figures_of_other_folds_are_measured_anew(t
     assert third["controls"]["supervised"]["folds"]["n_train"] == 45
     assert third["measures"]["rank"] == first["measures"]["rank"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suite.controlling, "train_supervised", None)  # nothing is missing
-        patch.setattr(suite, "embed", None)
+        patch.setattr(controls, "train_supervised", None)  # nothing is missing
+        patch.setattr(running, "embed", None)
         assert once(2, 45) == third
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
 
@@ -263,7 +260,7 @@ def test_a_file_is_said_to_be_set_aside_only_when_it_is(
     settings = {"measures": ("rank",), "controls": (), "out": tmp_path / "evaluation.json"}
     run(**settings)
     with monkeypatch.context() as patch:
-        patch.setattr(rank, "measure", lambda *_, **__: 1 / 0)
+        patch.setitem(MEASURES.builtin, "rank", replace(rank.MEASURE, function=lambda *_, **__: 1 / 0))
         with pytest.raises(ZeroDivisionError):
             run(**settings, seed=1, quiet=False)
     assert "kept as" not in capsys.readouterr().err
@@ -285,7 +282,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         encoder(torch.randn(8, 3, 16, 16))  # moves BatchNorm statistics
         return {"effective_rank": 6.0}
 
-    monkeypatch.setattr(rank, "measure", cheat)
+    monkeypatch.setitem(MEASURES.builtin, "rank", replace(rank.MEASURE, function=cheat))
     with pytest.raises(EncoderChanged, match="running_mean"):
         run(measures=("rank",), controls=())
 
@@ -355,8 +352,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
 def test_mistakes_are_one_line_before_any_work(
     changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suite, "_subject", None)
-    monkeypatch.setattr(suite, "_supervised", None)
+    monkeypatch.setattr(encoder_evaluation, "Evaluation", None)
     with pytest.raises(UserError, match=says) as raised:
         run(**({"controls": ()} | changes))
     assert "\n" not in str(raised.value)
@@ -398,7 +394,7 @@ def test_warnings_are_noted_and_said_and_a_collapse_is_loud(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     found = {"nats": 8.414, "standard_error": 0.123, "warning": "above log n", "warning_sigmoid": None, "seconds": 1.0}
-    monkeypatch.setattr(mine, "measure", lambda *_, **__: found)
+    monkeypatch.setitem(MEASURES.builtin, "mine", replace(mine.MEASURE, function=lambda *_, **__: found))
     encoder = fixed()
     torch.nn.init.zeros_(encoder.y.weight)
     result = run(encoder, images(100), measures=("mine", "rank"), controls=(), quiet=False)
@@ -427,7 +423,8 @@ def test_images_are_embedded_once_for_all_measures_of_y_and_no_figure_changes() 
     alone = {name: run(train=train, test=test, measures=(name,), controls=())["measures"][name] for name in wholes}
     encoder.register_forward_hook(lambda _module, given, _features: seen.append(len(given[0])))
     result = run(encoder, train, test, measures=("knn", *wholes), levels=("y",), controls=())
-    assert sum(seen) == 150 + 100 + 2 * 100 + 100  # both sets; rank's two views, and reconstruction's own order, of one
+    # One image to see its levels; both sets; rank's two views, and reconstruction's own order, of one.
+    assert sum(seen) == 1 + 150 + 100 + 2 * 100 + 100
     for name in wholes:
         assert result["measures"][name] | {"seconds": 0} == alone[name] | {"seconds": 0}
 
@@ -480,7 +477,7 @@ def test_the_split_of_embeddings() -> None:
     result = evaluate_embeddings(found, measures=("knn",), scale="smoke", quiet=True)
     expected = knn(x[:70], y[:70], x[70:], y[70:])
     assert result["measures"]["knn"]["accuracy"] == expected.accuracy
-    train, test, *_ = suite._split(Embeddings(x.numpy(), y), seed=0)
+    train, test, *_ = _split(Embeddings(x.numpy(), y), seed=0)
     assert sorted([*train, *test]) == list(range(100))
     for label in range(3):
         assert (y[test] == label).sum() == -(-(y == label).sum() // 5)
@@ -644,7 +641,7 @@ def test_rank_of_embeddings_without_labels_takes_all_rows() -> None:
 def test_what_embeddings_cannot_give_is_said_before_any_work(
     measure: str, changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suite, "_probes", None)
+    monkeypatch.setattr("deepinfomax.evaluation.embeddings_evaluation.Evaluation", None)
     x, y = gaussians(30)
     with pytest.raises(UserError, match=says) as raised:
         evaluate_embeddings(Embeddings(x.numpy(), y)._replace(**changes), measures=(measure,), quiet=True)
@@ -672,3 +669,68 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture) -> None:
     assert captured.out == ""
     assert "knn y: accuracy" in captured.err
     assert "pixels knn: accuracy" in captured.err
+
+
+@dataclass(frozen=True)
+class Spread:
+    spread: float
+    seconds: float = 0.0
+
+
+def of_features(train, train_labels, test, test_labels, *, scale, seed, device) -> Spread:
+    return Spread(float(test.std()))
+
+
+OWN = Measure(
+    name="spread",
+    title="Spread of the features",
+    of="features",
+    labels=None,
+    figures=(Figure("spread", "spread", "", "higher", "how far the features of test images are apart"),),
+    function=of_features,
+)
+
+
+def test_a_measure_of_another_package_stands_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(MEASURES.builtin, "spread", OWN)
+    result = run(measures=("spread", "knn"), levels=("conv", "y"), controls=("pixels",), quiet=False)
+    assert result["measures"]["spread"]["y"]["spread"] > 0
+    assert result["controls"]["pixels"]["spread"]["spread"] > 0
+    assert "spread y: spread 0." in capsys.readouterr().err
+    assert f"{result['measures']['spread']['y']['spread']:.3f}" in render(result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"name": "my_folds"}, "does not end as one of few labels does"),
+        ({"figures": ()}, "needs a title, a figure and a function"),
+        ({"function": None}, "needs a title, a figure and a function"),
+        ({"of": "images"}, "is of features or of an encoder"),
+        ({"few_labels": True}, "cannot see few labels"),
+        ({"takes": ("model",)}, "takes 'model'"),
+    ],
+)
+def test_an_incomplete_record_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        replace(OWN, **changes)
+
+
+class WithoutFc(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 4, 4)
+        self.y = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> Features:
+        conv = self.stem(x)
+        return Features(local=conv, conv=conv, fc=None, y=self.y(conv.mean((2, 3))))
+
+
+def test_a_level_that_the_encoder_has_not_is_left_out_and_said() -> None:
+    torch.manual_seed(0)
+    result = run(WithoutFc(), measures=("knn",), controls=("pixels",))
+    assert result["measures"]["knn"].keys() == {"conv", "y"}
+    assert result["notes"] == ["the encoder has no fc, so nothing is measured there"]
