@@ -16,7 +16,8 @@ from deepinfomax.evaluation import mine
 from deepinfomax.evaluation.measure import as_json
 from deepinfomax.evaluation.mine import Settings
 from deepinfomax.features import Features
-from deepinfomax.information.estimation import Fit, MovingAverage, Reading
+from deepinfomax.information.critic_reading import Reading
+from deepinfomax.information.critic_training import Fit, MovingAverage
 
 
 class Encoder(nn.Module):

@@ -18,13 +18,28 @@ from deepinfomax.evaluation.ndm import (
     _read,
     _Reading,
     _train,
-    _warning,
     gaussian,
     measure,
     ndm,
     shuffled,
 )
 from deepinfomax.features import Features
+from deepinfomax.information.cautions import OF_DEPENDENCE, Evidence, cautions
+
+
+def caution(nats: float, error: float, train_nats: float, effective: float, cap: float) -> str | None:
+    evidence = Evidence(
+        nats=nats,
+        standard_error=error,
+        train_nats=train_nats,
+        effective=effective,
+        cap=cap,
+        pairs="rows",
+        combinations="shuffled rows",
+        more="images",
+    )
+    return cautions(OF_DEPENDENCE, evidence)
+
 
 FAST = {"steps": 120, "batch_size": 300, "lr": 1e-3, "repeats": 1}
 
@@ -262,7 +277,7 @@ def test_as_many_training_rows_as_held_out_ones_are_read_but_1000_at_least(monke
     [
         ((3.0, 0.3, 3.5, 30.0, 3.0), None),
         ((0.5, 0.1, 0.79, 30.0, 3.0), None),
-        ((3.01, 0.1, 3.1, 99.0, 3.0), "above log n = 3.00 nats"),
+        ((3.01, 0.1, 3.1, 99.0, 3.0), "above 3.00 nats, the log of the held-out rows"),
         ((2.0, 0.1, 2.0, 29.9, 3.0), "the normaliser rests on 30 shuffled rows"),
         ((2.0, 0.21, 2.0, 99.0, 3.0), "the standard error of 0.21 nats is large"),
         ((0.1, 0.11, 0.1, 99.0, 3.0), "the standard error of 0.11 nats is large"),
@@ -272,10 +287,10 @@ def test_as_many_training_rows_as_held_out_ones_are_read_but_1000_at_least(monke
     ],
 )
 def test_warnings(figures, warning):
-    warned = _warning(*figures)
+    warned = caution(*figures)
     assert warned == warning if warning is None else warned.startswith(warning)
     assert warning is None or ";" not in warned
 
 
 def test_several_warnings_stand_in_one_line():
-    assert _warning(4.0, 1.0, 6.0, 5.0, 3.0).count("; ") == 3
+    assert caution(4.0, 1.0, 6.0, 5.0, 3.0).count("; ") == 3

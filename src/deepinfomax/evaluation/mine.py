@@ -26,9 +26,13 @@ from deepinfomax.evaluation.embeddings import EmbeddingsOfY
 from deepinfomax.evaluation.measure import Figure, Measure, Remark
 from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.evaluation.standardising import Standardiser
-from deepinfomax.information.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
+from deepinfomax.information.cautions import Advice
+from deepinfomax.information.critic_reading import mean_and_error, read_critic
+from deepinfomax.information.critic_training import train_critic
+from deepinfomax.information.estimation import summarise
+from deepinfomax.information.estimators import ESTIMATORS
 from deepinfomax.information.vector_critics import JointCritic
-from deepinfomax.progress import say, within
+from deepinfomax.progress import within
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,6 @@ def measure(
                 patience=10,
                 generator=generator,
                 evaluations=20,
-                progress=say,
             )
         parts = [test_pairs, [side[stop] for side in pairs], [side[rest[: len(held_out)]] for side in pairs]]
         results.append((fit, read_critic(critic, ESTIMATORS["mine"], *parts)))

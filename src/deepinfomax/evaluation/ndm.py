@@ -27,6 +27,7 @@ from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.fitting import Best, ScheduledAdam, tenth_after
 from deepinfomax.information import bounds
+from deepinfomax.information.cautions import OF_DEPENDENCE, Advice, Evidence, cautions
 from deepinfomax.information.critics import Mlp
 from deepinfomax.progress import counted, within
 
@@ -151,6 +152,17 @@ def ndm(
     error = math.sqrt(sum(reading.standard_error**2 for reading in test_readings) / repeats + between)
     nats, train_nats = float(values.mean()), sum(reading.nats for reading in train_readings) / repeats
     effective, cap = min(reading.effective_rows for reading in test_readings), math.log(len(held_out))
+    evidence = Evidence(
+        nats=nats,
+        standard_error=error,
+        cap=cap,
+        train_nats=train_nats,
+        effective=effective,
+        advice=Advice(steady="give more images"),
+        pairs="rows",
+        combinations="shuffled rows",
+        more="images",
+    )
     return Dependence(
         nats=nats,
         standard_error=error,
@@ -158,7 +170,7 @@ def ndm(
         gaussian_nats=gaussian(held_out),
         train_nats=train_nats,
         cap=cap,
-        warning=_warning(nats, error, train_nats, effective, cap),
+        warning=cautions(OF_DEPENDENCE, evidence),
         n_train=len(y),
         n_test=len(held_out),
     )
@@ -228,19 +240,6 @@ def _read(critic: nn.Module, y: Tensor, generator: torch.Generator) -> _Reading:
     effective = torch.exp(2 * log_ratio.logsumexp(0) - (2 * log_ratio).logsumexp(0))
     log_z = negative.logsumexp(0) - math.log(len(negative))
     return _Reading(float(value), float(variance.sqrt()), float(log_z), float(effective))
-
-
-def _warning(nats: float, error: float, train_nats: float, effective: float, cap: float) -> str | None:
-    reasons = []
-    if nats > cap:
-        reasons.append(f"above log n = {cap:.2f} nats, more than so many held-out rows can vouch for")
-    if effective < 30:
-        reasons.append(f"the normaliser rests on {effective:.0f} shuffled rows, so its error is larger than it looks")
-    if error > 0.1 * max(1.0, abs(nats)):
-        reasons.append(f"the standard error of {error:.2g} nats is large: give more images")
-    if train_nats - nats > max(0.3, 0.2 * abs(nats)):
-        reasons.append(f"{train_nats:.2f} nats on training rows: the critic overfits, and more images would raise it")
-    return "; ".join(reasons) or None
 
 
 def measure(
