@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,20 @@ def test_few_labels_and_folds() -> None:
     result = measure(make_encoder()(), train, test, scale="smoke", budget=LabelBudget("folds"), folds=folds)
     assert (result.n_train, result.settings["trainings"]) == (40, 2)
     assert "2 folds" in result.protocol
+
+
+def test_the_deviation_is_over_trainings_and_of_a_single_one_over_its_evaluations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    accuracies = iter([[0.5, 0.7], [0.9, 0.9], [0.2, 0.4]])
+    monkeypatch.setattr(semi_supervised, "_fine_tune", lambda *_: next(accuracies))
+    began = time.perf_counter()
+    train, test, folds = images(60), images(30), [np.arange(0, 20), np.arange(20, 40)]
+    result = measure(make_encoder()(), train, test, scale="smoke", budget=LabelBudget("folds"), folds=folds)
+    assert 0 <= result.seconds <= time.perf_counter() - began
+    assert (result.accuracy, result.std) == pytest.approx((0.75, np.std([0.6, 0.9], ddof=1)))
+    result = measure(make_encoder()(), train, test, scale="smoke")
+    assert (result.accuracy, result.std) == pytest.approx((0.3, np.std([0.2, 0.4], ddof=1)))
 
 
 @pytest.mark.parametrize("averaged", [1, 2, 5])

@@ -8,7 +8,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.scales import Scale
 from deepinfomax.evaluation.standardising import Standardiser
-from deepinfomax.evaluation.svm import svm
+from deepinfomax.evaluation.svm import SETTINGS, svm
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -69,6 +69,12 @@ def test_the_five_fits_are_these(scale: Scale, iterations: int) -> None:
     assert result.settings["accuracies"] == [convex.accuracy(weights, x_test, test_labels) for weights in fits]
     assert len(set(result.settings["accuracies"])) > 1
     assert (result.settings["weight_decay"], result.settings["iterations"]) == (decay, iterations)
+
+
+def test_candidates_fall_at_every_scale() -> None:
+    assert SETTINGS["paper"].weight_decay == (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+    assert SETTINGS["cpu"].weight_decay == (10.0, 1.0, 0.1, 0.01)
+    assert SETTINGS["smoke"].weight_decay == (0.1,)
 
 
 def test_too_few_images() -> None:
