@@ -11,12 +11,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from deepinfomax import config as configuration
+from deepinfomax.data.configured import as_trained
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.recipes import recipe
-from deepinfomax.training.command import as_trained
 from deepinfomax.training.learner import needs_labels
 from deepinfomax.training.loop import train
 

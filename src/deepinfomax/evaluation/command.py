@@ -13,6 +13,7 @@ from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config
+from deepinfomax.data.configured import as_trained, load_images, titles_of, with_data_settings
 from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.data.names import read_folds
 from deepinfomax.devices import choose_device
@@ -28,7 +29,6 @@ from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
 from deepinfomax.report.side_by_side import draw
 from deepinfomax.training import run_folder
-from deepinfomax.training.command import as_trained, load_images, titles_of, with_data_settings
 
 
 def evaluate_command(
