@@ -17,6 +17,7 @@ from deepinfomax.data.batches import fits
 from deepinfomax.data.cache import cache_folder
 from deepinfomax.data.images import CHUNK, ImageSet
 from deepinfomax.data.loading import load, titles
+from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
 
 
@@ -49,6 +50,8 @@ def load_images(config: Config, split: str | None = None) -> ImageSet:
     """
     fields = dataclasses.asdict(config.data)
     source, own_split, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
+    if printable(source) != source:
+        raise UserError(f"{printable(source)} is no name in UTF-8, so a run cannot record it: rename it, or link to it")
     return load(source, split=split or own_split, limit=None if split == "test" else limit, **fields)
 
 
@@ -57,7 +60,16 @@ def titles_of(config: Config, images: ImageSet, split: str | None = None) -> lis
     data = config.data
     split = split or data.split
     limit = None if split == "test" else data.limit
-    return titles(data.source, images, split, root=data.root, limit=limit, holdout=data.holdout)
+    return titles(
+        data.source,
+        images,
+        split,
+        root=data.root,
+        limit=limit,
+        holdout=data.holdout,
+        image=data.image,
+        label=data.label,
+    )
 
 
 def as_trained(config: Config, images: ImageSet) -> ImageSet:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from deepinfomax.data import load, tables
+from deepinfomax.data import load
+from deepinfomax.data.formats import hub as hub_format
 from deepinfomax.errors import UserError
 
 
@@ -175,7 +176,7 @@ def test_embeddings_beside_images_are_not_taken_for_them(tmp_path: Path):
     for data in (tmp_path / "folder", tmp_path / "tables"):
         write(data / "e.parquet", {"embedding": [[0.5, 1.0]], "label": [0], "name": ["a"]})
         np.testing.assert_array_equal(load(data).images, expected([1]))
-    assert load(tmp_path / "folder").notes == ()
+    assert load(tmp_path / "folder").notes == ("files that are no images, not read: 1 .parquet",)
     assert load(tmp_path / "tables").notes == ("e.parquet has no image column: left out",)
 
 
@@ -255,7 +256,7 @@ def test_a_broken_row_is_named(tmp_path: Path):
 def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A hub that answers `load_dataset` from this dictionary."""
     published: dict[str, Any] = {}
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: True)
+    monkeypatch.setattr(hub_format, "_reachable", lambda identifier: True)
     monkeypatch.setattr(datasets, "load_dataset", lambda identifier: published[identifier])
     return published
 
@@ -339,7 +340,7 @@ def test_a_hub_set_of_one_split_of_another_name_is_the_train_part(hub: dict[str,
 
 
 def test_offline_is_one_line_at_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: False)
+    monkeypatch.setattr(hub_format, "_reachable", lambda identifier: False)
     before = time.perf_counter()
     with pytest.raises(UserError, match="not on this machine and the Hugging Face hub cannot be reached") as error:
         load("nobody/nothing-of-this-name")
@@ -371,7 +372,7 @@ def test_the_hub_s_own_words_where_it_refuses(monkeypatch: pytest.MonkeyPatch):
     def refuse(identifier: str) -> None:
         raise PermissionError("gated: ask for access\nand more lines")
 
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: True)
+    monkeypatch.setattr(hub_format, "_reachable", lambda identifier: True)
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(UserError, match=r"cannot be read from the Hugging Face hub: gated: ask for access$"):
         load("me/gated")
