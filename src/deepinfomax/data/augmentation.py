@@ -68,7 +68,14 @@ class Augmentation(nn.Module):
         self.jitter, self.grayscale = jitter, grayscale
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape, without the batch axis, of what `forward` makes of images of `shape`."""
+        """Shape, without the batch axis, of the views of images of `shape`.
+
+        Raises:
+            UserError: the settings do not fit such images.
+        """
+        for name, on in (("jitter", self.jitter), ("grayscale", self.grayscale)):
+            if on and (len(shape) != 3 or shape[0] not in (1, 3)):
+                raise UserError(f"augmentation.{name} is for images (C, H, W) of 1 or 3 channels, not {tuple(shape)}")
         size = self.crop or self.random_resized_crop
         if size is None:
             return shape
@@ -150,7 +157,17 @@ def random_area(images: Tensor, size: int, scale: tuple[float, float]) -> Tensor
 
 
 def random_colour(images: Tensor, strength: float) -> Tensor:
-    """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter)."""
+    """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter).
+
+    Floats outside [-1, 1] keep what they exceed it by: the change is that of the nearest value inside.
+    """
+    if images.is_floating_point():
+        inside = images.clamp(-1, 1)
+        return _recoloured(inside, strength) + (images - inside)
+    return _recoloured(images, strength)
+
+
+def _recoloured(images: Tensor, strength: float) -> Tensor:
     from kornia.augmentation import ColorJitter  # its import takes a second, and only this needs it
 
     if images.shape[1] == 3:

@@ -121,9 +121,10 @@ def conversions(headers: Survey, channels: int) -> tuple[str, ...]:
 
 
 def dark(which: str, brightest: int) -> str:
-    """The note for images that look black: "of these 3 images" have no pixel brighter than `brightest`."""
+    """The note for images that look black; `which`: "these" or "the"."""
     return (
-        f"no pixel {which} is brighter than {brightest} of 255: stretch their values to the whole range before training"
+        f"no pixel of {which} images is brighter than {brightest} of 255: "
+        "stretch their values to the whole range before training"
     )
 
 

@@ -1,9 +1,10 @@
 """Image files opened in one place: which formats are read, what a file's header says, and why a file is refused."""
 
+import contextlib
 import importlib
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,9 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 MAX_PIXELS = 178_956_970  #: of one image, unless `data.max_pixels` says otherwise; the same number stops Pillow
 SAMPLES_PER_PIXEL, BITS_PER_SAMPLE = 277, 258  #: tags of TIFF
+
+
+SNIFFED = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  #: recognised in files without an ending, by their first bytes
 
 
 class Header(NamedTuple):
@@ -104,6 +108,19 @@ def extensions() -> frozenset[str]:
     return EXTENSIONS | {ending for ending, name in PLUGIN_EXTENSIONS.items() if name in _formats()}
 
 
+def is_image(file: Path) -> bool:
+    """Whether a file is called like an image, or has no ending and begins like one."""
+    if file.suffix:
+        return file.suffix.lower() in extensions()
+    if not file.is_file():
+        return False
+    with contextlib.suppress(OSError), file.open("rb") as opened_file:
+        start = opened_file.read(16)
+        _formats()  # fills Pillow's table
+        return any(_accepted(Image.OPEN[name][1], start) for name in SNIFFED if name in Image.OPEN)
+    return False
+
+
 @cache
 def _formats() -> list[str]:
     """Those of `FORMATS` that this build of Pillow and the installed plug-ins read."""
@@ -123,7 +140,7 @@ def _recognised(file: IO[bytes]) -> Any:
     start, reason = file.read(16), ""
     for name in _formats():
         factory, accepts = Image.OPEN[name]
-        if accepts is not None and not _accepted(accepts(start)):
+        if not _accepted(accepts, start):
             continue
         bands = _tiff_bands(file) if name == "TIFF" else 0
         reason = f"{bands} bands; from Python: ImageSet of floats (N, {bands}, H, W)" if bands > 4 else reason
@@ -137,8 +154,9 @@ def _recognised(file: IO[bytes]) -> Any:
     raise ValueError(reason or ("not an image" if start else "empty file"))
 
 
-def _accepted(answer: Any) -> bool:
-    """A format answers with text where it knows the file but cannot read it."""
+def _accepted(accepts: Callable[[bytes], bool | str] | None, start: bytes) -> bool:
+    """Whether a format takes a file by its first bytes; it answers with text where it knows the file but cannot."""
+    answer = accepts is None or accepts(start)
     return bool(answer) and not isinstance(answer, str)
 
 

@@ -127,7 +127,10 @@ def train(
         run_folder.check_resumable(out, config)
         saved = checkpoint.load(out / run_folder.CHECKPOINT)
         if saved is not None:
-            _check_data(saved.get("data", data), data, out)  # checkpoints of earlier versions do not say
+            before = saved.get("data", data)  # checkpoints of earlier versions do not say
+            # earlier versions looked at a thousand images: compared by the rule that the checkpoint followed
+            now = data | {"fingerprint": fingerprint(images, like=before["fingerprint"])}
+            _check_data(before, now, out)
             _restore(saved, learner, optimizers, accelerator.scaler)
         if main:
             checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)

@@ -12,7 +12,7 @@ from deepinfomax.data.formats.csv_list import listed_path, read_table
 from deepinfomax.data.formats.record import PATH_COLUMNS, USUAL, Columns, Format, unused_columns
 from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
 from deepinfomax.data.listed import of_files
-from deepinfomax.data.opening import extensions
+from deepinfomax.data.opening import extensions, is_image
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, printable
 from deepinfomax.errors import UserError
@@ -58,7 +58,7 @@ def read(root: Path, columns: Columns) -> Parts:
             raise UserError(f"{base} holds both {twice} and {named[twice.lower()]}: put their images into one of them")
         folders = {part: base / name for part, name in named.items()}
         parts = {part: walks[name] for part, name in named.items()}
-        loose = sum(child.suffix.lower() in extensions() for child in _children(base) if not child.is_dir())
+        loose = sum(is_image(child) for child in _children(base) if not child.is_dir())
         beside = [*(f"{name}/" for name in others), *([f"{loose:,} images"] if loose else [])]
     if not any(walk.images for walk in parts.values()):
         endings = ", ".join(sorted(extensions()))
@@ -108,7 +108,7 @@ def walk_folder(folder: Path, walk: Walk, above: frozenset[Path] = frozenset()) 
     for child in _children(folder):
         if child.is_dir():
             walk_folder(child, walk, above | {place})
-        elif child.suffix.lower() in extensions():
+        elif is_image(child):
             walk.images.append(child)
         else:
             walk.others.append(child)
@@ -126,7 +126,7 @@ def _base(root: Path) -> tuple[Path, dict[str, Walk]]:
         above = frozenset((base.resolve(),))
         walks = {child.name: walk_folder(child, Walk(), above) for child in _children(base) if child.is_dir()}
         holding = [name for name, walk in walks.items() if walk.images]
-        flat = any(child.suffix.lower() in extensions() for child in _children(base) if not child.is_dir())
+        flat = any(is_image(child) for child in _children(base) if not child.is_dir())
         if flat or len(holding) != 1 or holding[0].lower() in PART_OF or (base / holding[0]).resolve() in seen:
             return base, walks
         base = base / holding[0]
