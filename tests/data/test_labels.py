@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepinfomax.data.labels import number_labels
+from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.errors import UserError
 
 
@@ -65,3 +65,89 @@ def test_labels_that_are_no_classes(raw: np.ndarray, message: str):
 def test_more_labels_than_names():
     with pytest.raises(UserError, match="label 7 has no name, there are only 2 class names"):
         number_labels([np.array([0, 7])], ("a", "b"), "x")
+
+
+class NAType:  # as pandas calls its own
+    pass
+
+
+@pytest.mark.parametrize(
+    "missing", [None, float("nan"), np.nan, "", "nan", "NaN", "NA", "<NA>", "None", b"", -1, "-1", NAType()], ids=repr
+)
+@pytest.mark.parametrize("known", [["b", "a"], [b"b", b"a"], [1, 0]], ids=["words", "bytes", "numbers"])
+def test_one_meaning_of_no_label(known: list[object], missing: object):
+    labels = np.array([*known, missing], dtype=object)
+    (numbers,), names = number_labels([labels])
+    np.testing.assert_array_equal(numbers, [1, 0, -1])
+    assert names in (("a", "b"), ("0", "1"))
+
+
+def test_missing_labels_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    for series in (
+        pandas.Series([1, 0, None], dtype="Int64"),
+        pandas.Series([1.0, 0.0, None]),
+        pandas.Series(["b", "a", None]),
+        pandas.Series(["b", "a", pandas.NA], dtype="string"),
+        pandas.Series(["b", "a", None], dtype="category"),
+    ):
+        np.testing.assert_array_equal(number_labels([series])[0][0], [1, 0, -1])
+
+
+def test_no_label_at_all_beside_numbers():
+    (numbers, none), names = number_labels([np.array([10, 9]), np.array([None, None])])
+    np.testing.assert_array_equal(numbers, [1, 0])
+    assert (none, names) == (None, ("9", "10"))
+
+
+def test_numbers_beside_words_are_words_and_minus_one_is_still_none():
+    (words, numbers), names = number_labels([np.array(["b", "a"]), np.array([3, -1])])
+    assert names == ("3", "a", "b")
+    np.testing.assert_array_equal(words, [2, 1])
+    np.testing.assert_array_equal(numbers, [0, -1])
+
+
+def test_names_are_one_class_in_every_spelling_of_unicode():
+    (numbers,), names = number_labels([np.array(["cafe\u0301", "caf\u00e9"])])
+    assert names == ("caf\u00e9",)
+    np.testing.assert_array_equal(numbers, [0, 0])
+
+
+def test_every_word_is_a_class_where_it_names_a_folder():
+    (numbers,), names = number_labels([np.array(["None", "NA"])], no_label_words=frozenset())
+    assert names == ("NA", "None")
+    np.testing.assert_array_equal(numbers, [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([np.inf, 0]), "must be whole numbers or words"),
+        (np.array([1e300, 0]), "must be whole numbers or words"),
+        (np.array([2**64 - 1, 0], np.uint64), "label 18446744073709551615 is too large"),
+        (np.array([-5, 0]), "label -5 is negative; classes are 0 or more, and -1 means no label"),
+        (np.array([1j, 0]), "must be whole numbers or words, not complex128"),
+        (np.array([0, 1], "datetime64[D]"), r"must be whole numbers or words, not datetime64\[D\]"),
+        (np.zeros(2, [("a", "i4")]), "must be whole numbers or words"),
+        (np.array([[1], "a", None], dtype=object), "must be whole numbers or words, not list"),
+        (np.array([b"\xff", b"a"]), r"label b'\\xff' is not UTF-8"),
+    ],
+)
+def test_labels_of_other_kinds_are_refused(labels: np.ndarray, message: str):
+    with pytest.raises(UserError, match=message):
+        number_labels([labels], where="x")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["10", "9", ""], [10, 9, -1]),
+        (["1.0", "0.0", "nan"], [1, 0, -1]),
+        (["1.0", "1"], ["1.0", "1"]),
+        (["010", "10"], ["010", "10"]),
+        (["a", "1"], ["a", "1"]),
+        (["99999999999999999999"], ["99999999999999999999"]),
+    ],
+)
+def test_words_that_are_all_numbers(words: list[str], expected: list[object]):
+    assert integers_of(words).tolist() == expected
