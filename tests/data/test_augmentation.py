@@ -187,3 +187,19 @@ def test_settings_that_make_no_sense(settings: dict, message: str):
 def test_images_that_do_not_fit_the_settings(settings: dict, shape: tuple[int, ...], message: str):
     with pytest.raises(UserError, match=message):
         Augmentation(**settings).output_shape(shape)
+
+
+@pytest.mark.parametrize("settings", [{"jitter": 0.4}, {"grayscale": 0.4}], ids=str)
+@pytest.mark.parametrize("shape", [(13, 32, 32), (2, 8, 8), (4, 8, 8), (3, 128), (1, 128), (1, 16, 16, 16)], ids=str)
+def test_colours_of_other_shapes_are_refused_before_the_first_step(settings: dict, shape: tuple[int, ...]):
+    with pytest.raises(UserError, match=rf"augmentation\.{next(iter(settings))} is for images \(C, H, W\) of 1 or 3"):
+        Augmentation(**settings).output_shape(shape)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_clips_no_floats(channels: int):
+    images = torch.randn(8, channels, 6, 6) * 3
+    assert (Augmentation(jitter=1e-6)(images) - images).abs().max() < 1e-3
+    jittered = Augmentation(jitter=0.4)(images)
+    assert jittered.max() > 1
+    assert jittered.min() < -1

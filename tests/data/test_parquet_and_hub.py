@@ -399,3 +399,37 @@ def test_real_tiny_imagenet_subset(real_data: Path):
         "30 of 200 classes: not comparable with figures for all of them",
         "34 of 1,500 images are grey: converted to RGB",
     )
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"{", b"[]", b"null", b'{"info": null}', b'{"info": {"features": {"label": {"names": null}}}}', b"\xff"],
+)
+def test_hugging_face_metadata_of_another_form(tmp_path: Path, metadata: bytes):
+    table = pa.table({"image": rows(range(2)), "label": [0, 1]}).replace_schema_metadata({b"huggingface": metadata})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert load(tmp_path).classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (pa.array(["a\0b.png"]), "no such file"),
+        (pa.array([{"bytes": None, "path": 5}], pa.struct([("bytes", pa.binary()), ("path", pa.int64())])), "empty"),
+    ],
+)
+def test_paths_that_are_none(tmp_path: Path, cells: pa.Array, reason: str):
+    write(tmp_path / "x.parquet", {"image": cells})
+    with pytest.raises(UserError, match=rf"1 of 1 images cannot be read, first: x\.parquet row 0 \({reason}"):
+        load(tmp_path)
+
+
+def test_columns_of_other_names(tmp_path: Path):
+    write(tmp_path / "x.parquet", {"image": rows(range(2)), "scan": rows(range(5, 7)), "class": [b"cat", b"dog"]})
+    images = load(tmp_path)
+    assert images.notes == ("columns not used: scan, class; data.label NAME makes one of them the label",)
+    images = load(tmp_path, image="scan", label="class")
+    np.testing.assert_array_equal(images.images, expected([5, 6]))
+    assert images.classes == ("cat", "dog")
+    with pytest.raises(UserError, match=r"has no column kind \(data\.label\); it has: image, scan, class"):
+        load(tmp_path, label="kind")
