@@ -1,11 +1,12 @@
-"""A game of one or two players in a dozen lines, and images small enough to play it in seconds."""
+"""A game played on images in a dozen lines, and images small enough to play it in seconds."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.objectives import Batch, TwoPlayer
+from deepinfomax.objectives import Batch, Game
+from deepinfomax.objectives import play as objectives_play
 
 
 def blobs(count: int, seed: int = 0, side: int = 8) -> Tensor:
@@ -29,35 +30,25 @@ def play(
 ) -> None:
     """Train the encoder by the weighted objectives, and their opponents against them; the rate falls to zero."""
     torch.manual_seed(seed)
-    own, others = parameters(encoder, objectives)
-    first = torch.optim.Adam(own, lr=lr, betas=(0.5, 0.999))
-    second = torch.optim.Adam(others, lr=lr, betas=(0.5, 0.999)) if others else None
+    game = game_of(encoder, objectives)
+    optimizers = {
+        player: torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.999)) for player, parameters in game.players().items()
+    }
     for step in range(steps):
-        for optimizer in (first, second) if second is not None else (first,):
+        for optimizer in optimizers.values():
             optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
         index = torch.randperm(len(images))[:batch_size]
-        batch = Batch(images[index], None if labels is None else labels[index], index)
-        features = encoder(batch.images)
-        loss = sum(w * term for o, w in objectives.items() for term in o(features, batch).values())
-        first.zero_grad()
-        loss.backward()
-        first.step()
-        if second is not None:
-            features = features.detach()
-            loss = sum(t for o in objectives if isinstance(o, TwoPlayer) for t in o.adversary(features, batch).values())
-            second.zero_grad()
-            loss.backward()
-            second.step()
+        objectives_play(game, Batch(images[index], None if labels is None else labels[index], index), optimizers)
+
+
+def game_of(encoder: nn.Module, objectives: dict[nn.Module, float]) -> Game:
+    return Game(encoder, {str(i): (weight, objective) for i, (objective, weight) in enumerate(objectives.items())})
 
 
 def parameters(encoder: nn.Module, objectives: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Those of player one, those of player two."""
-    others = [
-        p for o in objectives if isinstance(o, TwoPlayer) for network in o.players() for p in network.parameters()
-    ]
-    theirs = {id(p) for p in others}
-    own = [p for module in (encoder, *objectives) for p in module.parameters() if id(p) not in theirs]
-    return own, others
+    players = game_of(encoder, dict.fromkeys(objectives, 1.0)).players()
+    return players["encoder"], players.get("opponents", [])
 
 
 def energy_test(x: Tensor, y: Tensor, permutations: int = 200) -> float:

@@ -198,7 +198,7 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
         (["train", "DATA", "--config", "none.toml"], "no configuration at none.toml"),
         (["train", "DATA", "training.lrr", "1"], "training.lrr is no setting; did you mean 'lr'?"),
         (["train", "DATA", "training.lr"], "training.lr needs a value"),
-        (["train", "DATA", "training.batch_size", "1"], "training.batch_size must be at least 2"),
+        (["train", "DATA", "training.batch_size", "1"], "training.batch_size must be 2 or more"),
         (["train", "DATA", "--recipe", "cpu", "encoder.name", "resnext"], "encoder.name 'resnext' is unknown"),
         (["train", "DATA", "--scale", "smoke", "--device", "abacus"], "there is no device 'abacus' here"),
         (["train", "DATA", "--scale", "smoke", "training.trackers", '["wandb"]'], "pip install wandb"),

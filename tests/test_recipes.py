@@ -3,8 +3,9 @@
 import pytest
 
 from deepinfomax import recipes
-from deepinfomax.config import Training, settings
+from deepinfomax.config import Training
 from deepinfomax.objectives import OBJECTIVES
+from deepinfomax.settings import validate
 
 #: What a section holds unless a row of TABLE says otherwise; numbers of the paper's A.2, A.6 and A.7.
 DEFAULTS = {
@@ -125,5 +126,5 @@ def test_the_default_is_dim_local_on_two_cores() -> None:
 def test_classes_begin_as_the_paper_has_them() -> None:
     # A configuration that names an objective and nothing else: the recipes are not the only way to these.
     for section, expected in DEFAULTS.items():
-        assert picked(settings(OBJECTIVES[section], {}, section), expected) == expected, section
+        assert picked(validate(OBJECTIVES[section], {}, section), expected) == expected, section
     assert (Training().batch_size, Training().lr, Training().betas) == (64, 1e-4, (0.5, 0.999))

@@ -110,7 +110,7 @@ def test_random_states_are_scikit_learns_and_torchs_own_state_stays() -> None:
         ({"settings": {"data.size": 8}}, "settings 'data.size' has no effect on arrays"),
         ({"settings": {"data.limit": 8}}, "settings 'data.limit' has no effect on arrays"),
         ({"settings": {"data": {"split": "test"}}}, "settings 'data' has no effect on arrays"),
-        ({"batch_size": 0}, "training.batch_size must be at least 2, not 0"),
+        ({"batch_size": 0}, "training.batch_size must be 2 or more, not 0"),
     ],
 )
 def test_what_would_be_ignored_is_refused_before_training(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepinfomax import files
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 
@@ -48,7 +49,7 @@ def export(run: str | Path, format: str, *, out: Path | None = None, repo: str |
             raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
         storage.load(run)  # copies of a damaged encoder help nobody
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (storage.WEIGHTS, storage.DESCRIPTION):
+        for name in (files.WEIGHTS, files.DESCRIPTION):
             shutil.copyfile(run / name, folder / name)
         return {"folder": str(folder), "load": f"deepinfomax.load({str(folder)!r})"}
     if format == "hub":
@@ -92,7 +93,7 @@ def _hub(run: Path, repo: str) -> str:
     try:
         api.create_repo(repo, exist_ok=True)
         commit = api.upload_folder(
-            repo_id=repo, folder_path=run, allow_patterns=[storage.WEIGHTS, storage.DESCRIPTION, "config.toml"]
+            repo_id=repo, folder_path=run, allow_patterns=[files.WEIGHTS, files.DESCRIPTION, "config.toml"]
         )
     except Exception as error:  # no token, no network, no such owner: each of its own kind, some of the HTTP library's
         reason = (str(error).splitlines() or [type(error).__name__])[0]

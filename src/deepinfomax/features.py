@@ -15,12 +15,12 @@ class Features(NamedTuple):
     """
 
     local: Tensor  #: (N, C, *S) map whose places are the local features, C_psi(x)
-    conv: Tensor  #: (N, C', *S') the last convolutional map, input of the global critic and of `conv` probes
-    fc: Tensor  #: (N, H) last hidden fully connected layer
+    conv: Tensor | None  #: (N, C', *S') the last convolutional map, input of the global critic and of `conv` probes
+    fc: Tensor | None  #: (N, H) last hidden fully connected layer; None: the encoder has no such level
     y: Tensor  #: (N, D), or (N, D, M) for M globals: E_psi(x), the representation
 
     def detach(self) -> "Features":
-        return Features(*(t.detach() for t in self))
+        return Features(*(None if level is None else level.detach() for level in self))  # type: ignore[arg-type]
 
 
 class Shapes(NamedTuple):
@@ -28,8 +28,8 @@ class Shapes(NamedTuple):
 
     image: tuple[int, ...]
     local: tuple[int, ...]
-    conv: tuple[int, ...]
-    fc: tuple[int, ...]
+    conv: tuple[int, ...] | None  #: None: the encoder has no such level
+    fc: tuple[int, ...] | None
     y: tuple[int, ...]
 
     @property

@@ -13,6 +13,7 @@ EVALUATION = "evaluation.json"
 GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
 RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
 REPORT = "report.html"
+LOCK = ".lock"  #: held while a process trains in the folder
 
 
 @contextmanager

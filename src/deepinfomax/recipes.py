@@ -7,13 +7,14 @@ decoders of half the channels, batches of 128, Adam 1e-3, 2000 steps. `smoke`: d
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from deepinfomax.config import Config, Training, resolve
+from deepinfomax import encoders
+from deepinfomax.config import Config, Training, objective_type, resolve
 from deepinfomax.errors import UserError
+from deepinfomax.objectives import OBJECTIVES
+from deepinfomax.scales import SCALES, Scale
 
-Scale = Literal["smoke", "cpu", "paper"]
-SCALES: tuple[Scale, ...] = ("smoke", "cpu", "paper")
 Sections = dict[str, dict[str, Any]]
 
 
@@ -121,31 +122,17 @@ def recipe(name: str = DEFAULT, scale: Scale | None = None) -> Config:
 
 
 def at_scale(config: Config, scale: Scale) -> Config:
-    """The same objectives at another scale; what a scale does not speak of stays."""
+    """The same objectives at another scale: each objective and the encoder say how they shrink (`at_scale`)."""
     if scale == "paper":
         return config
     if scale not in SCALES:
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
     small = scale == "smoke"
-    units, places = (32, 8) if small else (256, 16)
-    objective: Sections = {}
-    for name, section in config.objective.items():
-        changed = dict(section)
-        if name in ("local", "cpc") and section.get("critic", "dot") == "dot":
-            # Scores begin near 1 instead of sqrt(units): on CIFAR-10 in minutes, +3 points at conv and +1.5 at y.
-            changed |= {"units": units, "places": places, "scale": units**-0.5}
-        elif name in ("local", "global"):
-            changed |= {"units": units}
-        if name in ("autoencoder", "vae", "bigan"):  # else a step takes up to ten times as long as one of DIM(L)
-            changed |= {"width": 8 if small else 32}
-        if name == "coordinates":
-            changed |= {"units": 64, "places": 4} if small else {"places": places}
-        objective[name] = changed
-    encoder = dict(config.encoder)
-    if encoder["name"] == "strided":  # a ResNet-50 on 49 crops an image is no work for two cores
-        encoder |= {"stack": "dcgan", "width": 4 if small else 32}
-    if small:
-        encoder |= {"fc": 32, "y": 16} | ({"width": 8} if encoder["name"] == "dcgan" else {})
+    objective = {
+        name: shrunk(OBJECTIVES[objective_type(name, section)], scale, section)
+        for name, section in config.objective.items()
+    }
+    encoder = shrunk(encoders.ARCHITECTURES[config.encoder["name"]], scale, config.encoder)
     training = dataclasses.replace(
         config.training,
         epochs=1000,
@@ -156,3 +143,8 @@ def at_scale(config: Config, scale: Scale) -> Config:
         log_every=2 if small else 20,
     )
     return dataclasses.replace(config, objective=objective, training=training, encoder=encoder)
+
+
+def shrunk(target: type, scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a class at that scale; the same where the class does not say."""
+    return target.at_scale(scale, section) if hasattr(target, "at_scale") else dict(section)

@@ -18,7 +18,7 @@ from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.recipes import recipe
-from deepinfomax.training.learner import needs_labels
+from deepinfomax.training.building import needs_labels
 from deepinfomax.training.loop import train
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinfomax import encoders
+from deepinfomax import encoders, files
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 
@@ -63,10 +63,10 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no encoder\.json"):
         storage.load(tmp_path)
     saved(tmp_path)
-    description = json.loads((tmp_path / storage.DESCRIPTION).read_text())
+    description = json.loads((tmp_path / files.DESCRIPTION).read_text())
 
     def rewrite(**changes: object) -> None:
-        (tmp_path / storage.DESCRIPTION).write_text(json.dumps(description | changes))
+        (tmp_path / files.DESCRIPTION).write_text(json.dumps(description | changes))
 
     rewrite(arguments={"width": 8, "fc": 8, "y": 6})
     with pytest.raises(UserError, match="does not fit dcgan"):
@@ -78,7 +78,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="embeds a test image otherwise"):
         storage.load(tmp_path)
     rewrite()
-    (tmp_path / storage.WEIGHTS).write_bytes(b"no safetensors")
+    (tmp_path / files.WEIGHTS).write_bytes(b"no safetensors")
     with pytest.raises(UserError, match="cannot read"):
         storage.load(tmp_path)
 
@@ -88,8 +88,8 @@ def test_damage_is_named(tmp_path: Path) -> None:
     [
         ({"architecture": 3}, "'architecture' has a value of the wrong type"),
         ({"arguments": [1]}, "'arguments' has a value of the wrong type"),
-        ({"arguments": {"width": "wide"}}, "its 'arguments' build no encoder"),
-        ({"arguments": {"width": -4}}, "its 'arguments' build no encoder"),
+        ({"arguments": {"width": "wide"}}, r"its 'arguments' build no encoder: .*width must be a whole number"),
+        ({"arguments": {"width": -4}}, r"its 'arguments' build no encoder: .*width must be 1 or more"),
         ({"image_shape": 16}, "'image_shape' has a value of the wrong type"),
         ({"image_shape": [3, "16", 16]}, "'image_shape' has a value of the wrong type"),
         ({"fingerprint": {}}, "'fingerprint' has a value of the wrong type"),
@@ -98,7 +98,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
 )
 def test_values_of_a_wrong_type_are_one_line(tmp_path: Path, changes: dict, message: str) -> None:
     saved(tmp_path)
-    file = tmp_path / storage.DESCRIPTION
+    file = tmp_path / files.DESCRIPTION
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     with pytest.raises(UserError, match=message) as caught:
         storage.load(tmp_path)
@@ -107,7 +107,7 @@ def test_values_of_a_wrong_type_are_one_line(tmp_path: Path, changes: dict, mess
 
 def test_a_description_of_other_units_or_no_text_is_one_line(tmp_path: Path) -> None:
     saved(tmp_path)
-    file = tmp_path / storage.DESCRIPTION
+    file = tmp_path / files.DESCRIPTION
     description = json.loads(file.read_text())
     file.write_text(json.dumps(description | {"fingerprint": description["fingerprint"] | {"y": [0.0] * 3}}))
     with pytest.raises(UserError, match="embeds a test image otherwise"):

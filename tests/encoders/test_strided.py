@@ -6,7 +6,7 @@ import torch
 from deepinfomax import encoders
 from deepinfomax.encoders.strided import crop_and_stride, crops
 from deepinfomax.features import Shapes
-from deepinfomax.objectives import Batch, LocalInfoMax
+from deepinfomax.objectives import Batch, Facts, LocalInfoMax
 
 
 @pytest.mark.parametrize("sides", [(32, 32), (64, 64), (32, 48)])
@@ -69,10 +69,10 @@ def test_local_infomax_takes_many_globals(critic):
     shape = (3, 32, 32)
     encoder = encoders.build("strided", shape, globals="blocks", width=4, y=8)
     shapes: Shapes = encoders.shapes_of(encoder, shape)
-    objective = LocalInfoMax(shapes, critic=critic, units=16)
+    objective = LocalInfoMax(Facts(shapes), critic=critic, units=16)
     images = torch.randn(4, *shape)
     batch = Batch(images, None, torch.arange(4))
-    loss = objective(encoder(images), batch)["local"]
+    loss = objective(encoder(images), batch)["loss"]
     loss.backward()
     idle = [n for n, p in encoder.named_parameters() if not p.grad.abs().sum() > 0]
     assert not idle
@@ -80,6 +80,6 @@ def test_local_infomax_takes_many_globals(critic):
     encoder.eval(), objective.eval()
     with torch.no_grad():
         features = encoder(images)
-        together = objective(features, batch)["local"]
-        singles = [objective(features._replace(y=features.y[:, :, m]), batch)["local"] for m in range(25)]
+        together = objective(features, batch)["loss"]
+        singles = [objective(features._replace(y=features.y[:, :, m]), batch)["loss"] for m in range(25)]
     torch.testing.assert_close(together, torch.stack(singles).mean(), rtol=1e-4, atol=1e-5)

@@ -5,7 +5,7 @@ from torch import nn
 from deepinfomax import encoders
 from deepinfomax.encoders import wrap
 from deepinfomax.errors import UserError
-from deepinfomax.objectives import Batch, GlobalInfoMax, LocalInfoMax
+from deepinfomax.objectives import Batch, Facts, GlobalInfoMax, LocalInfoMax, VariationalAutoencoder
 
 
 class Net(nn.Module):
@@ -60,11 +60,11 @@ def test_a_layer_that_runs_twice_is_ambiguous() -> None:
 
 def test_objectives_train_it() -> None:
     encoder = wrap(Net(), local="stem", conv="stage", fc="pool", y="head")
-    shapes = encoders.shapes_of(encoder, (1, 12, 12))
+    facts = Facts(encoders.shapes_of(encoder, (1, 12, 12)))
     features = encoder(torch.randn(4, 1, 12, 12))
     batch = Batch(torch.zeros(4, 1, 12, 12), None, torch.arange(4))
-    losses = LocalInfoMax(shapes, units=8)(features, batch) | GlobalInfoMax(shapes, units=8)(features, batch)
-    sum(losses.values()).backward()
+    local, whole = LocalInfoMax(facts, units=8), GlobalInfoMax(facts, units=8)
+    (local(features, batch)["loss"] + whole(features, batch)["loss"]).backward()
     for name in ("stem.0.weight", "stage.weight", "head.weight"):
         assert encoder.module.get_parameter(name).grad.abs().sum() > 0
 
@@ -75,3 +75,17 @@ def test_mistakes() -> None:
     encoder = wrap(Net(), local="unused", conv="stage", fc="pool", y="head")
     with pytest.raises(UserError, match="'unused' did not run"):
         encoder(torch.randn(2, 1, 12, 12))
+
+
+def test_a_network_without_conv_and_fc_need_not_invent_them() -> None:
+    encoder = wrap(Net(), local="stem", y="head")
+    features = encoder(torch.randn(4, 1, 12, 12))
+    assert features.conv is None
+    assert features.fc is None
+    shapes = encoders.shapes_of(encoder, (1, 12, 12))
+    assert (shapes.conv, shapes.fc) == (None, None)
+    LocalInfoMax(Facts(shapes), units=8)(features, Batch(torch.zeros(4, 1, 12, 12)))["loss"].backward()
+    with pytest.raises(UserError, match="global needs an encoder with a conv map"):
+        GlobalInfoMax(Facts(shapes))
+    with pytest.raises(UserError, match="fc"):
+        VariationalAutoencoder(Facts(shapes))

@@ -5,7 +5,7 @@ from torch.nn.functional import softplus
 
 from deepinfomax import encoders
 from deepinfomax.features import Features, Shapes
-from deepinfomax.objectives import Batch, TwoPlayer
+from deepinfomax.objectives import Batch, Facts, TwoPlayer
 from deepinfomax.objectives.bigan import BiGAN, PairCritic
 from play import blobs, energy_test, parameters, play
 
@@ -15,7 +15,7 @@ SHAPES = Shapes(image=(1, 8, 8), local=(4, 2, 2), conv=(4, 2, 2), fc=(6,), y=(3,
 def game(**settings) -> tuple[nn.Module, BiGAN, Batch]:
     torch.manual_seed(0)
     encoder = encoders.build("dcgan", (1, 8, 8), width=4, fc=16, y=3)
-    objective = BiGAN(encoders.shapes_of(encoder, (1, 8, 8)), width=4, **settings)
+    objective = BiGAN(Facts(encoders.shapes_of(encoder, (1, 8, 8))), width=4, **settings)
     return encoder, objective, Batch(blobs(6), None, torch.arange(6))
 
 
@@ -44,7 +44,7 @@ def test_losses_by_their_formulas():
     encoder, objective, batch = game()
     features = encoder(batch.images)
     torch.manual_seed(3)
-    loss = objective(features, batch)["bigan"]
+    loss = objective(features, batch)["loss"]
     torch.manual_seed(3)
     z = torch.randn(6, 3)
     d_encoder = torch.sigmoid(objective.critic(batch.images, features.y))
@@ -53,14 +53,14 @@ def test_losses_by_their_formulas():
 
     torch.manual_seed(3)
     losses = objective.adversary(features.detach(), batch)
-    torch.testing.assert_close(losses["bigan_critic"], (-torch.log(d_encoder) - torch.log(1 - d_generator)).mean())
+    torch.testing.assert_close(losses["critic"], (-torch.log(d_encoder) - torch.log(1 - d_generator)).mean())
 
 
 def test_penalty_is_the_mean_over_every_sample():
     encoder, objective, batch = game(penalty=0.7)
     y = encoder(batch.images).y.detach()
     torch.manual_seed(3)
-    penalty = objective.adversary(Features(y, y, y, y), batch)["bigan_penalty"]
+    penalty = objective.adversary(Features(y, y, y, y), batch)["penalty"]
     torch.manual_seed(3)
     z = torch.randn(6, 3)
     generated = objective.generator(z).detach()
@@ -77,7 +77,7 @@ def test_penalty_is_the_mean_over_every_sample():
 
 def test_without_penalty_there_is_no_such_term():
     encoder, objective, batch = game(penalty=0.0)
-    assert set(objective.adversary(encoder(batch.images).detach(), batch)) == {"bigan_critic"}
+    assert set(objective.adversary(encoder(batch.images).detach(), batch)) == {"critic"}
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (2, 16, 24), (3, 33, 50)])
@@ -97,7 +97,7 @@ def test_after_a_short_game_y_has_the_prior_and_the_generator_inverts():
     images, unseen = blobs(2000), blobs(200, seed=1)
     prior = torch.randn(200, 2, generator=torch.Generator().manual_seed(2))
     encoder = encoders.build("dcgan", (1, 8, 8), width=8, fc=64, y=2)
-    objective = BiGAN(encoders.shapes_of(encoder, (1, 8, 8)), width=8)
+    objective = BiGAN(Facts(encoders.shapes_of(encoder, (1, 8, 8))), width=8)
     with torch.no_grad():
         assert energy_test(encoder(unseen).y, prior) < 0.01
     play(encoder, {objective: 1.0}, images, steps=200, batch_size=128, lr=3e-3)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from deepinfomax import encoders
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes, places
-from deepinfomax.objectives import OBJECTIVES, Batch, Coordinates
+from deepinfomax.objectives import OBJECTIVES, Batch, Coordinates, Facts
 from deepinfomax.objectives.coordinates import draw_positions, offset_entropy, take
 
 MAPS = [(4, 4), (3, 5), (7,), (2, 3, 4)]
@@ -45,7 +45,7 @@ def coordinates_of(place, sizes):
 def test_losses_and_accuracies_equal_loops_over_places_and_axes(sizes, y, k):
     features = random_features(sizes, y=y)
     torch.manual_seed(0)
-    objective = Coordinates(shapes_of(features), units=8, places=k).eval()
+    objective = Coordinates(Facts(shapes_of(features)), units=8, places=k).eval()
     torch.manual_seed(7)
     losses = objective(features, batch_of(features))
     torch.manual_seed(7)
@@ -67,28 +67,28 @@ def test_losses_and_accuracies_equal_loops_over_places_and_axes(sizes, y, k):
             assert [u.shape[1] for u in logits] == [2 * s - 1 for s in sizes]
             relative.append(sum(cross_entropy(u, torch.tensor([t])) for u, t in zip(logits, offset, strict=True)))
             right["relative"].append([u.argmax().item() == t for u, t in zip(logits, offset, strict=True)])
-    slow = {"coordinates_absolute": absolute, "coordinates_relative": relative}
+    slow = {"absolute": absolute, "relative": relative}
     assert set(losses) == set(slow)
     for name, terms in slow.items():
         torch.testing.assert_close(losses[name], torch.stack(terms).mean())
     for kind, rows in right.items():
         table = torch.tensor(rows).float()
-        torch.testing.assert_close(objective.measured[f"{kind}_accuracy"], table.prod(1).mean())
+        torch.testing.assert_close(losses.measured[f"{kind}_accuracy"], table.prod(1).mean())
         for axis in range(len(sizes)):
-            torch.testing.assert_close(objective.measured[f"{kind}_accuracy_{axis}"], table[:, axis].mean())
+            torch.testing.assert_close(losses.measured[f"{kind}_accuracy_{axis}"], table[:, axis].mean())
 
 
 @pytest.mark.parametrize("kind", ["absolute", "relative", "both"])
 def test_kind_chooses_the_terms_and_gradients_reach_everything(kind):
     torch.manual_seed(0)
     encoder = encoders.build("dcgan", (3, 32, 32), width=4, fc=16, y=8)
-    objective = OBJECTIVES["coordinates"](encoders.shapes_of(encoder, (3, 32, 32)), kind=kind, units=16)
+    objective = OBJECTIVES["coordinates"](Facts(encoders.shapes_of(encoder, (3, 32, 32))), kind=kind, units=16)
     features = encoder(torch.randn(8, 3, 32, 32))
     losses = objective(features, batch_of(features))
     kinds = {"absolute", "relative"} if kind == "both" else {kind}
-    assert set(losses) == {f"coordinates_{k}" for k in kinds}
-    assert {name.split("_")[0] for name in objective.measured} == kinds
-    assert all(not value.requires_grad for value in objective.measured.values())
+    assert set(losses) == kinds
+    assert {name.split("_")[0] for name in losses.measured} == kinds
+    assert all(not value.requires_grad for value in losses.measured.values())
     sum(losses.values()).backward()
     idle = [n for m in (encoder, objective) for n, p in m.named_parameters() if p.grad is None or not p.grad.any()]
     assert not idle
@@ -133,10 +133,10 @@ def test_offset_entropy_equals_that_of_all_pairs(sizes):
 @pytest.mark.parametrize("sizes", MAPS)
 def test_caps_are_joint_entropies(sizes):
     features = random_features(sizes)
-    objective = Coordinates(shapes_of(features))
-    objective(features, batch_of(features))
-    assert objective.measured["absolute_cap"].item() == pytest.approx(math.log(math.prod(sizes)))
-    assert objective.measured["relative_cap"].item() == pytest.approx(offset_entropy(sizes))
+    objective = Coordinates(Facts(shapes_of(features)))
+    measured = objective(features, batch_of(features)).measured
+    assert measured["absolute_cap"].item() == pytest.approx(math.log(math.prod(sizes)))
+    assert measured["relative_cap"].item() == pytest.approx(offset_entropy(sizes))
 
 
 def train(objective, draw, steps=150):
@@ -144,9 +144,10 @@ def train(objective, draw, steps=150):
     for _ in range(steps):
         features = draw()
         optimizer.zero_grad()
-        sum(objective(features, batch_of(features)).values()).backward()
+        terms = objective(features, batch_of(features))
+        sum(terms.values()).backward()
         optimizer.step()
-    return {name: value.item() for name, value in objective.measured.items()}
+    return {name: value.item() for name, value in terms.measured.items()}
 
 
 @pytest.mark.parametrize("sizes", [(4, 6), (8,)])
@@ -159,7 +160,7 @@ def test_it_learns_coordinates_that_the_map_carries(sizes):
         local = code + 0.1 * torch.randn(32, 8, *sizes)
         return Features(local, local, torch.zeros(32, 1), torch.randn(32, 4))
 
-    measured = train(Coordinates(shapes_of(draw()), units=64), draw, steps=300)
+    measured = train(Coordinates(Facts(shapes_of(draw())), units=64), draw, steps=300)
     for kind in ("absolute", "relative"):
         assert measured[f"{kind}_accuracy"] > 0.9
         assert 0.8 * measured[f"{kind}_cap"] < measured[f"{kind}_bound"] <= measured[f"{kind}_cap"]
@@ -177,8 +178,8 @@ def test_it_uses_the_representation():
         return Features(local, local, torch.zeros(64, 1), y)
 
     shapes = shapes_of(draw(True))
-    told = train(Coordinates(shapes, kind="absolute", units=64), lambda: draw(True))
-    untold = train(Coordinates(shapes, kind="absolute", units=64), lambda: draw(False))
+    told = train(Coordinates(Facts(shapes), kind="absolute", units=64), lambda: draw(True))
+    untold = train(Coordinates(Facts(shapes), kind="absolute", units=64), lambda: draw(False))
     assert told["absolute_accuracy"] > 0.9
     assert untold["absolute_accuracy"] < 0.35
     assert untold["absolute_bound"] < 0.2 < told["absolute_bound"]
@@ -188,7 +189,7 @@ def test_with_strided_crops_and_many_globals():
     torch.manual_seed(0)
     encoder = encoders.build("strided", (3, 32, 32), globals="blocks", width=4, y=4)
     shapes = encoders.shapes_of(encoder, (3, 32, 32))
-    objective = Coordinates(shapes, units=16, places=5)
+    objective = Coordinates(Facts(shapes), units=16, places=5)
     features = encoder(torch.randn(4, 3, 32, 32))
     assert objective.predictors["absolute"].glob.in_features == 4 * 25
     assert places(features.local).shape[1] == 49
@@ -197,7 +198,7 @@ def test_with_strided_crops_and_many_globals():
 
 
 def test_mistakes():
-    with pytest.raises(UserError, match="at least 1"):
-        Coordinates(shapes_of(random_features((3, 4))), places=0)
+    with pytest.raises(UserError, match="places must be 1 or more"):
+        Coordinates(Facts(shapes_of(random_features((3, 4)))), places=0)
     with pytest.raises(UserError, match="several places"):
-        Coordinates(shapes_of(random_features((1, 1))))
+        Coordinates(Facts(shapes_of(random_features((1, 1)))))

@@ -9,10 +9,9 @@ from deepinfomax import encoders
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
 from deepinfomax.information.bounds import BOUNDS
-from deepinfomax.objectives import Batch
+from deepinfomax.objectives import Batch, Facts, Game
 from deepinfomax.objectives.cpc import ContrastivePredictiveCoding, RowGRU, without_gradient_at
 from deepinfomax.objectives.occlusion import Occlusion
-from deepinfomax.training.learner import Learner
 from play import blobs
 
 SHAPES = Shapes(image=(1, 8, 8), local=(4, 5, 3), conv=(4, 2, 2), fc=(6,), y=(3,))
@@ -59,7 +58,7 @@ def test_a_summary_has_seen_its_cone_and_nothing_below():
 @pytest.mark.parametrize("bound", list(BOUNDS))
 def test_bound_by_a_loop_over_offsets_rows_and_columns(bound):
     torch.manual_seed(0)
-    objective, f = ContrastivePredictiveCoding(SHAPES, bound=bound, offsets=3, units=8, scale=0.1), features()
+    objective, f = ContrastivePredictiveCoding(Facts(SHAPES), bound=bound, offsets=3, units=8, scale=0.1), features()
     losses = objective(f, batch())
     summaries = objective.autoregression(f.local)
     values = []
@@ -77,51 +76,52 @@ def test_bound_by_a_loop_over_offsets_rows_and_columns(bound):
                 anchors.append(([past[n, cell].dot(future[n, cell])], negatives))
         values.append(oracles.bound(bound, anchors))
     expected = sum(values) / 3
-    torch.testing.assert_close(objective.measured["bound"], expected.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(losses.measured["bound"], expected.detach(), rtol=1e-4, atol=1e-5)
     for k in (1, 2, 3):
-        torch.testing.assert_close(objective.measured[f"bound_{k}"], values[k - 1].detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(losses.measured[f"bound_{k}"], values[k - 1].detach(), rtol=1e-4, atol=1e-5)
     if bound != "smile":  # which is trained as jsd
-        torch.testing.assert_close(-losses["cpc"], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(-losses["loss"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_smile_is_read_out_but_jsd_is_trained():
     f, losses = features(), {}
     for bound in ("smile", "jsd"):
         torch.manual_seed(0)
-        losses[bound] = ContrastivePredictiveCoding(SHAPES, bound=bound, units=8)(f, batch())
+        losses[bound] = ContrastivePredictiveCoding(Facts(SHAPES), bound=bound, units=8)(f, batch())
     torch.testing.assert_close(losses["smile"], losses["jsd"])
 
 
-def trained(bound: str, local: torch.Tensor, shapes: Shapes) -> ContrastivePredictiveCoding:
+def measured_when_trained(bound: str, local: torch.Tensor, shapes: Shapes) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    objective = ContrastivePredictiveCoding(shapes, bound=bound, units=16, offsets=2, scale=0.25, summary=False)
+    objective = ContrastivePredictiveCoding(Facts(shapes), bound=bound, units=16, offsets=2, scale=0.25, summary=False)
     optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
     for _ in range(80):
         index = torch.randperm(len(local))[:32]
         f = Features(local[index], local[index], local[index], local[index])
         optimizer.zero_grad()
-        objective(f, batch(32))["cpc"].backward()
+        terms = objective(f, batch(32))
+        terms["loss"].backward()
         optimizer.step()
-    return objective
+    return terms.measured
 
 
 def test_rows_that_repeat_are_predicted_up_to_the_cap_and_noise_is_not():
     shapes = Shapes(image=(1, 8, 8), local=(8, 4, 2), conv=(8, 4, 2), fc=(6,), y=(3,))
     torch.manual_seed(0)
     same = torch.randn(512, 8, 1, 1).expand(-1, -1, 4, 2) + 0.05 * torch.randn(512, 8, 4, 2)
-    found = trained("infonce", same, shapes).measured
+    repeated = measured_when_trained("infonce", same, shapes)
     caps = [math.log1p(31 * (4 - k) * 2) for k in (1, 2)]
-    assert found["cap"].item() == pytest.approx(sum(caps) / 2)
-    assert 0.6 * found["cap"] < found["bound"] <= found["cap"]
+    assert repeated["cap"].item() == pytest.approx(sum(caps) / 2)
+    assert 0.6 * repeated["cap"] < repeated["bound"] <= repeated["cap"]
     for k in (1, 2):
-        assert found[f"bound_{k}"] <= caps[k - 1]
-    noise = trained("infonce", torch.randn(512, 8, 4, 2), shapes).measured
-    assert noise["bound"] < 0.1 * found["bound"]
+        assert repeated[f"bound_{k}"] <= caps[k - 1]
+    noise = measured_when_trained("infonce", torch.randn(512, 8, 4, 2), shapes)
+    assert noise["bound"] < 0.1 * repeated["bound"]
 
 
 def test_every_parameter_gets_a_gradient():
     torch.manual_seed(0)
-    objective, f = ContrastivePredictiveCoding(SHAPES, units=8), features()
+    objective, f = ContrastivePredictiveCoding(Facts(SHAPES), units=8), features()
     sum(objective(f, batch()).values()).backward()
     assert all(p.grad is not None for p in objective.parameters())
     assert f.local.grad.abs().sum() > 0
@@ -138,7 +138,7 @@ def test_the_summary_trains_the_head_and_nothing_below_the_local_map(name):
     gradients = {}
     for summary in (True, False):
         torch.manual_seed(0)
-        objective = ContrastivePredictiveCoding(shapes, units=8, offsets=2, scale=0.1, summary=summary).eval()
+        objective = ContrastivePredictiveCoding(Facts(shapes), units=8, offsets=2, scale=0.1, summary=summary).eval()
         encoder.zero_grad()
         torch.manual_seed(0)
         losses = objective(encoder(blobs(4, side=32)), batch())
@@ -167,21 +167,22 @@ def test_without_gradient_at_keeps_the_value():
 
 def test_drawn_places_estimate_the_same_with_fewer_negatives():
     torch.manual_seed(0)
-    objective = ContrastivePredictiveCoding(SHAPES, bound="jsd", units=8, scale=0.1, offsets=1, summary=False).eval()
+    objective = ContrastivePredictiveCoding(
+        Facts(SHAPES), bound="jsd", units=8, scale=0.1, offsets=1, summary=False
+    ).eval()
     f = features()
-    full = objective(f, batch())["cpc"].item()
+    full = objective(f, batch())["loss"].item()
     objective.places = 5
-    drawn = torch.tensor([objective(f, batch())["cpc"].item() for _ in range(400)])
+    drawn = torch.tensor([objective(f, batch())["loss"].item() for _ in range(400)])
     assert abs(drawn.mean() - full) < 5 * drawn.std() / 20
-    objective.bound = BOUNDS["infonce"]
-    objective(f, batch())
-    assert objective.measured["cap"].item() == pytest.approx(math.log1p(3 * 5))
+    objective.information.bound = BOUNDS["infonce"]
+    assert objective(f, batch()).measured["cap"].item() == pytest.approx(math.log1p(3 * 5))
 
 
 def test_a_sequence_has_steps_for_rows():
     shapes = SHAPES._replace(image=(1, 50), local=(4, 7), conv=(4, 7))
     torch.manual_seed(0)
-    objective, f = ContrastivePredictiveCoding(shapes, units=8), features(shapes=shapes)
+    objective, f = ContrastivePredictiveCoding(Facts(shapes), units=8), features(shapes=shapes)
     sum(objective(f, batch()).values()).backward()
     assert f.local.grad.abs().sum() > 0
 
@@ -192,22 +193,20 @@ def test_a_sequence_has_steps_for_rows():
         ((4, 3, 3), {"offsets": 3}, "from 1 to 2: the local map has 3 rows"),
         ((4,), {}, "rows and columns"),
         ((4, 5, 5, 5), {}, "rows and columns"),
-        ((4, 5, 5), {"places": 0}, "at least 1"),
+        ((4, 5, 5), {"places": 0}, "places must be 1 or more, not 0"),
         ((4, 5, 5), {"bound": "no"}, "unknown bound"),
     ],
 )
 def test_maps_and_settings_that_do_not_fit(local, settings, message):
     with pytest.raises(UserError, match=message):
-        ContrastivePredictiveCoding(SHAPES._replace(local=local), **settings)
+        ContrastivePredictiveCoding(Facts(SHAPES._replace(local=local)), **settings)
 
 
 def test_a_summary_is_refused_beside_occlusion_which_would_let_it_train_the_encoder():
     encoder = encoders.build("dcgan", (3, 32, 32), width=4, fc=8, y=6)
     shapes, occlusion = encoders.shapes_of(encoder, (3, 32, 32)), Occlusion((3, 32, 32))
     with pytest.raises(UserError, match=r"occlusion takes y from another pass .* set cpc\.summary to false"):
-        Learner(encoder, {"cpc": ContrastivePredictiveCoding(shapes, units=8)}, {"cpc": 1.0}, occlusion)
-    without = ContrastivePredictiveCoding(shapes, units=8, summary=False)
-    _, losses = Learner(encoder, {"cpc": without}, {"cpc": 1.0}, occlusion)(
-        Batch(torch.randn(4, 3, 32, 32), None, torch.arange(4))
-    )
-    assert set(losses) == {"cpc"}
+        Game(encoder, {"cpc": (1.0, ContrastivePredictiveCoding(Facts(shapes), units=8))}, occlusion)
+    without = ContrastivePredictiveCoding(Facts(shapes), units=8, summary=False)
+    turn = Game(encoder, {"cpc": (1.0, without)}, occlusion)(Batch(torch.randn(4, 3, 32, 32)))
+    assert set(turn.losses) == {"cpc/loss"}

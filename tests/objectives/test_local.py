@@ -6,7 +6,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes, places
 from deepinfomax.information import bounds
 from deepinfomax.information.critics import ConcatAndConvolve
-from deepinfomax.objectives import Batch, LocalInfoMax
+from deepinfomax.objectives import Batch, Facts, LocalInfoMax
 from deepinfomax.objectives.local import sample_places
 
 SHAPES = Shapes(image=(3, 8, 8), local=(4, 2, 3), conv=(5, 2, 2), fc=(7,), y=(6,))
@@ -25,14 +25,14 @@ def features(n: int = 4, shapes: Shapes = SHAPES) -> tuple[Features, Batch]:
 @pytest.mark.parametrize("name", bounds.BOUNDS)
 def test_the_loss_is_minus_the_bound_of_embedded_features(name: str) -> None:
     torch.manual_seed(0)
-    objective = LocalInfoMax(SHAPES, bound=name, units=8, scale=0.1).eval()
+    objective = LocalInfoMax(Facts(SHAPES), bound=name, units=8, scale=0.1).eval()
     made, batch = features()
-    loss = objective(made, batch)["local"]
+    terms = objective(made, batch)
     local, glob = objective.critic(places(made.local), made.y.unsqueeze(1))
     pairs = oracles.pairs_of(local, glob, "global")
-    torch.testing.assert_close(objective.measured["bound"], oracles.bound(name, pairs).detach())
+    torch.testing.assert_close(terms.measured["bound"], oracles.bound(name, pairs).detach())
     trained_as = "jsd" if name == "smile" else name
-    torch.testing.assert_close(loss, -oracles.bound(trained_as, pairs))
+    torch.testing.assert_close(terms["loss"], -oracles.bound(trained_as, pairs))
 
 
 def test_concat_and_convolve_scores_a_concatenation() -> None:
@@ -54,25 +54,26 @@ def test_concat_and_convolve_scores_a_concatenation() -> None:
 )
 def test_gradients_reach_encoder_and_critic(options: dict) -> None:
     torch.manual_seed(0)
-    objective = LocalInfoMax(SHAPES, bound="jsd", **options)
+    objective = LocalInfoMax(Facts(SHAPES), bound="jsd", **options)
     made, batch = features()
-    objective(made, batch)["local"].backward()
+    terms = objective(made, batch)
+    terms["loss"].backward()
     for tensor in (made.local, made.y, *objective.parameters()):
         assert tensor.grad is not None
         assert tensor.grad.isfinite().all()
     assert made.fc.grad is None
-    assert objective.measured["cap"] == pytest.approx(1.3863, abs=1e-3)
+    assert terms.measured["cap"] == pytest.approx(1.3863, abs=1e-3)
 
 
 def test_several_globals() -> None:
     shapes = SHAPES._replace(y=(6, 3))
     torch.manual_seed(0)
-    objective = LocalInfoMax(shapes, units=8).eval()
+    objective = LocalInfoMax(Facts(shapes), units=8).eval()
     made, batch = features(shapes=shapes)
     local, glob = objective.critic(places(made.local), made.y.transpose(1, 2))
     assert glob.shape == (4, 3, 8)
     expected = -oracles.bound("infonce", oracles.pairs_of(local, glob, "global"))
-    torch.testing.assert_close(objective(made, batch)["local"], expected)
+    torch.testing.assert_close(objective(made, batch)["loss"], expected)
 
 
 def test_sampled_places_are_places_without_repetition() -> None:
@@ -88,10 +89,10 @@ def test_sampled_places_are_places_without_repetition() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(UserError, match="at least 1"):
-        LocalInfoMax(SHAPES, places=0)
+    with pytest.raises(UserError, match=r"LocalInfoMax\.places must be 1 or more, not 0"):
+        LocalInfoMax(Facts(SHAPES), places=0)
     with pytest.raises(UserError, match="unknown bound"):
-        LocalInfoMax(SHAPES, bound="infonec")
+        LocalInfoMax(Facts(SHAPES), bound="infonec")
     one, batch = features(1)
     with pytest.raises(UserError, match="batch of one image"):
-        LocalInfoMax(SHAPES, units=4).eval()(one, batch)
+        LocalInfoMax(Facts(SHAPES), units=4).eval()(one, batch)

@@ -5,16 +5,16 @@ import torch
 from test_local import SHAPES, features
 from torch.nn.functional import softplus
 
-from deepinfomax.objectives import PriorMatching, TwoPlayer
+from deepinfomax.objectives import Facts, PriorMatching, TwoPlayer
 from deepinfomax.objectives.prior import sample_prior, squared_slope
 
 
 def test_the_players_never_train_each_other() -> None:
     torch.manual_seed(0)
-    objective = PriorMatching(SHAPES)
+    objective = PriorMatching(Facts(SHAPES))
     assert isinstance(objective, TwoPlayer)
     made, batch = features()
-    objective(made, batch)["prior"].backward()
+    objective(made, batch)["loss"].backward()
     assert made.y.grad.abs().sum() > 0
     assert all(p.grad is None for p in objective.critic.parameters())
     made.y.grad = None
@@ -25,24 +25,24 @@ def test_the_players_never_train_each_other() -> None:
 
 def test_both_losses_by_their_formulas() -> None:
     torch.manual_seed(0)
-    objective = PriorMatching(SHAPES, penalty=2.0)
+    objective = PriorMatching(Facts(SHAPES), penalty=2.0)
     made, batch = features()
     squashed = 1 / (1 + torch.exp(-made.y.detach()))
     encoder_loss = torch.stack([-torch.log(torch.sigmoid(objective.critic(s))) for s in squashed]).mean()
-    torch.testing.assert_close(objective(made, batch)["prior"], encoder_loss)
+    torch.testing.assert_close(objective(made, batch)["loss"], encoder_loss)
     torch.manual_seed(1)
     losses = objective.adversary(made.detach(), batch)
     torch.manual_seed(1)
     real = torch.rand(4, 6)
     expected = softplus(-objective.critic(real)).mean() + softplus(objective.critic(squashed)).mean()
-    torch.testing.assert_close(losses["prior_critic"], expected)
+    torch.testing.assert_close(losses["critic"], expected)
     slopes = []
     for samples in (real, squashed):
         for sample in samples:
             x = sample.clone().requires_grad_()
             (slope,) = torch.autograd.grad(objective.critic(x).sum(), x)
             slopes.append(slope.square().sum())
-    torch.testing.assert_close(losses["prior_penalty"], 2.0 * 0.5 * 2 * torch.stack(slopes).mean())
+    torch.testing.assert_close(losses["penalty"], 2.0 * 0.5 * 2 * torch.stack(slopes).mean())
 
 
 def test_the_penalty_sees_every_sample() -> None:
@@ -55,8 +55,8 @@ def test_the_penalty_sees_every_sample() -> None:
 @pytest.mark.parametrize("prior", ["gaussian", "ball", "sphere"])
 def test_only_the_uniform_prior_squashes(prior) -> None:
     y = torch.randn(5, 6)
-    assert torch.equal(PriorMatching(SHAPES, prior=prior).squash(y), y)
-    torch.testing.assert_close(PriorMatching(SHAPES).squash(y), torch.sigmoid(y))
+    assert torch.equal(PriorMatching(Facts(SHAPES), prior=prior).squash(y), y)
+    torch.testing.assert_close(PriorMatching(Facts(SHAPES)).squash(y), torch.sigmoid(y))
 
 
 def test_priors_are_what_they_are_called() -> None:
@@ -79,7 +79,7 @@ def test_two_players_move_y_to_the_prior() -> None:
     """Played out on a free y, sigmoid(y) ends uniform: mean 1/2, variance 1/12."""
     torch.manual_seed(0)
     shapes = SHAPES._replace(y=(2,))
-    objective = PriorMatching(shapes)
+    objective = PriorMatching(Facts(shapes))
     shift = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
     spread = torch.nn.Parameter(torch.tensor([0.1, 0.3]))
     one = torch.optim.Adam([shift, spread], 0.01, betas=(0.5, 0.999))
@@ -87,7 +87,7 @@ def test_two_players_move_y_to_the_prior() -> None:
     made, batch = features(256, shapes)
     for _ in range(600):
         y = shift + spread * torch.randn(256, 2)
-        loss = objective(made._replace(y=y), batch)["prior"]
+        loss = objective(made._replace(y=y), batch)["loss"]
         one.zero_grad()
         loss.backward()
         one.step()

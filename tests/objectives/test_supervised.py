@@ -7,7 +7,7 @@ from torch.nn.functional import log_softmax, logsigmoid
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
-from deepinfomax.objectives import Batch
+from deepinfomax.objectives import Batch, Facts
 from deepinfomax.objectives.supervised import Supervised
 
 SHAPES = Shapes(image=(1, 8, 8), local=(4, 2, 2), conv=(4, 2, 2), fc=(6,), y=(3,))
@@ -26,30 +26,32 @@ def batch(labels) -> Batch:
 @pytest.mark.parametrize("level", ["y", "fc"])
 def test_cross_entropy_and_accuracy_of_the_labelled(level):
     torch.manual_seed(0)
-    objective, f = Supervised(SHAPES, classes=4, level=level), features()
+    objective, f = Supervised(Facts(SHAPES, classes=4), level=level), features()
     labels = torch.tensor([3, -1, 0, 2, -1])
-    loss = objective(f, batch(labels))["supervised"]
+    terms = objective(f, batch(labels))
+    loss = terms["loss"]
     logits = objective.head(getattr(f, level))
     expected = [-log_softmax(logits[i], 0)[labels[i]] for i in (0, 2, 3)]
     torch.testing.assert_close(loss, sum(expected) / 3)
     right = [int(logits[i].argmax()) == int(labels[i]) for i in (0, 2, 3)]
-    assert objective.measured["accuracy"].item() == pytest.approx(sum(right) / 3)
+    assert terms.measured["accuracy"].item() == pytest.approx(sum(right) / 3)
     loss.backward()
     assert getattr(f, level).grad[0].abs().sum() > 0
     assert getattr(f, level).grad[1].abs().sum() == 0
 
 
 def test_a_batch_without_labels_has_no_loss():
-    loss = Supervised(SHAPES, classes=4)(features(), batch(torch.full((5,), -1)))["supervised"]
+    loss = Supervised(Facts(SHAPES, classes=4))(features(), batch(torch.full((5,), -1)))["loss"]
     assert loss.item() == 0
     loss.backward()
 
 
 def test_several_labels_an_image():
     torch.manual_seed(0)
-    objective, f = Supervised(SHAPES, classes=2, multi_label=True), features()
+    objective, f = Supervised(Facts(SHAPES, classes=2), multi_label=True), features()
     labels = torch.tensor([[1, 0], [0, 0], [1, 1], [0, 1], [0, 0]])
-    loss = objective(f, batch(labels))["supervised"]
+    terms = objective(f, batch(labels))
+    loss = terms["loss"]
     logits = objective.head(f.y)
     expected = [
         -logsigmoid(u if yes else -u)
@@ -61,47 +63,49 @@ def test_several_labels_an_image():
 
 def test_of_several_labels_some_may_be_missing():
     torch.manual_seed(0)
-    objective, f = Supervised(SHAPES, classes=2, multi_label=True), features(3)
+    objective, f = Supervised(Facts(SHAPES, classes=2), multi_label=True), features(3)
     labels = torch.tensor([[1, -1], [-1, -1], [0, 1]])
-    loss = objective(f, batch(labels))["supervised"]
+    terms = objective(f, batch(labels))
+    loss = terms["loss"]
     logits = objective.head(f.y)
     known = [(logits[0, 0], 1), (logits[2, 0], 0), (logits[2, 1], 1)]
     torch.testing.assert_close(loss, sum(-logsigmoid(u if yes else -u) for u, yes in known) / 3)
-    assert objective.measured["accuracy"].item() == pytest.approx(sum((u > 0) == bool(yes) for u, yes in known) / 3)
+    assert terms.measured["accuracy"].item() == pytest.approx(sum((u > 0) == bool(yes) for u, yes in known) / 3)
 
 
 def test_an_untrained_head_costs_about_log_classes_and_a_trained_one_little():
     torch.manual_seed(0)
-    objective = Supervised(SHAPES, classes=3)
+    objective = Supervised(Facts(SHAPES, classes=3))
     labels = torch.arange(60) % 3
     y = torch.eye(3)[labels] * 4 + torch.randn(60, 3) * 0.1
     f = Features(*(torch.zeros(60, *shape) for shape in SHAPES[1:4]), y)
     nn.init.zeros_(objective.head.weight)
     nn.init.zeros_(objective.head.bias)
-    assert objective(f, batch(labels))["supervised"].item() == pytest.approx(math.log(3), abs=1e-6)
+    assert objective(f, batch(labels))["loss"].item() == pytest.approx(math.log(3), abs=1e-6)
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.1)
     for _ in range(50):
         optimizer.zero_grad()
-        objective(f, batch(labels))["supervised"].backward()
+        terms = objective(f, batch(labels))
+        terms["loss"].backward()
         optimizer.step()
-    assert objective.measured["accuracy"] == 1
+    assert terms.measured["accuracy"] == 1
 
 
 @pytest.mark.parametrize(
     ("settings", "labels", "message"),
     [
-        ({"classes": 4}, None, "needs labels"),
-        ({"classes": 4}, torch.zeros(5, 4, dtype=torch.long), "multi_label to true"),
-        ({"classes": 4, "multi_label": True}, torch.zeros(5, dtype=torch.long), "multi_label to false"),
-        ({"classes": 4}, torch.tensor([0, 4, 1, 1, 1]), "from 0 to 4 but supervised.classes is 4"),
+        ({}, None, "needs labels"),
+        ({}, torch.zeros(5, 4, dtype=torch.long), "multi_label to true"),
+        ({"multi_label": True}, torch.zeros(5, dtype=torch.long), "multi_label to false"),
+        ({}, torch.tensor([0, 4, 1, 1, 1]), "from 0 to 4 but supervised.classes is 4"),
     ],
 )
 def test_labels_that_do_not_fit(settings, labels, message):
     with pytest.raises(UserError, match=message):
-        Supervised(SHAPES, **settings)(features(), batch(labels))
+        Supervised(Facts(SHAPES, classes=4), **settings)(features(), batch(labels))
 
 
 @pytest.mark.parametrize("classes", [None, 0, 1])
 def test_no_classes(classes):
     with pytest.raises(UserError, match="needs labels"):
-        Supervised(SHAPES, classes=classes)
+        Supervised(Facts(SHAPES, classes=classes))

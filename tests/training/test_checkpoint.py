@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from deepinfomax.errors import UserError
 from deepinfomax.training import checkpoint
@@ -62,3 +64,27 @@ def test_a_failed_write_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(tmp_path, {"step": 2})
     assert checkpoint.load(tmp_path) == {"step": 1}
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
+def test_one_flipped_bit_is_noticed(tmp_path: Path, place: float) -> None:
+    checkpoint.save(tmp_path, {"step": 3, "weights": torch.arange(4000.0)})
+    file = tmp_path / checkpoint.FILE
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged"):
+        checkpoint.load(tmp_path)
+
+
+def test_checkpoints_of_versions_without_a_digest_still_load(tmp_path: Path) -> None:
+    state = {"step": 3, "weights": torch.arange(4.0)}
+    checkpoint.save(tmp_path, state)
+    file = tmp_path / checkpoint.FILE
+    with safe_open(file, framework="pt") as f:
+        metadata, tensors = f.metadata(), {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    save_file(tensors, file, metadata={"skeleton": metadata["skeleton"]})
+    loaded = checkpoint.load(tmp_path)
+    assert loaded is not None
+    assert loaded["step"] == 3
+    assert torch.equal(loaded["weights"], state["weights"])

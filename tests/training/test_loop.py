@@ -23,8 +23,11 @@ from deepinfomax.encoders import DCGAN, wrap
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import LocalInfoMax
-from deepinfomax.training import checkpoint, loop
-from deepinfomax.training.loop import Diverged, train
+from deepinfomax.objectives.protocol import Batch, Terms
+from deepinfomax.training import checkpoint, loop, run_folder
+from deepinfomax.training.guards import Diverged
+from deepinfomax.training.loop import train
+from deepinfomax.training.step import Step
 
 
 def images(count: int = 64, seed: int = 0) -> ImageSet:
@@ -96,6 +99,91 @@ def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
     sample = torch.randn(3, 3, 16, 16)
     assert torch.equal(loaded(sample).y, encoder(sample).y)
     assert configuration.load(run / "config.toml") == config(**{"training.trackers": ["tensorboard"]})
+
+
+class OwnNetwork(torch.nn.Module):
+    """A network of the user's own, with neither conv nor fc."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 6, 4, 4)
+        self.head = torch.nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> Features:
+        local = self.stem(x)
+        return Features(local=local, conv=None, fc=None, y=self.head(local.mean((2, 3))))
+
+
+def test_an_own_network_is_recorded_as_what_it_is_and_loads_bit_for_bit(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trained = train(config(), images(), run, device="cpu", quiet=True, encoder=OwnNetwork())
+    name = f"{OwnNetwork.__module__}:OwnNetwork"
+    assert json.loads((run / "encoder.json").read_text())["architecture"] == name
+    assert lines(run)[0]["encoder"] == name
+    with pytest.raises(UserError, match=r"holds a network of your own: pass load\(\.\.\., module=OwnNetwork"):
+        deepinfomax.load(run)
+    loaded, sample = deepinfomax.load(run, module=OwnNetwork()), torch.randn(3, 3, 16, 16)
+    assert equal(loaded.state_dict(), trained.state_dict())
+    assert torch.equal(loaded(sample).y, trained(sample).y)
+
+
+@pytest.mark.parametrize("recipe", ["dim-local", "dim-strided"])
+def test_the_encoder_that_training_returns_is_the_one_that_loads(tmp_path: Path, recipe: str) -> None:
+    settings = configuration.override(recipes.recipe(recipe, "smoke"), {"training.trackers": [], "data.size": 32})
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 3, 32, 32), dtype=np.uint8)
+    trained = train(settings, ImageSet(pixels), tmp_path / "run", device="cpu", quiet=True)
+    sample = torch.randn(5, 3, 32, 32)
+    for one, other in zip(deepinfomax.load(tmp_path / "run")(sample), trained(sample), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_recipe_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = config(**{"training.steps": 1})
+    monkeypatch.setattr(loop, "recipe", {"cpu": short}.__getitem__)
+    train("cpu", images(), tmp_path / "run", device="cpu", quiet=True)
+    assert configuration.load(tmp_path / "run" / "config.toml") == short
+
+
+def test_each_step_draws_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same batch in every step, and yet other places and prior samples."""
+    drawn, original = [], LocalInfoMax.forward
+
+    def forward(self, features, batch):
+        drawn.append(torch.rand(3).tolist())
+        return original(self, features, batch)
+
+    monkeypatch.setattr(LocalInfoMax, "forward", forward)
+    train(config(**{"training.batch_size": 64}), images(), tmp_path / "run", device="cpu", quiet=True)
+    assert len({tuple(numbers) for numbers in drawn}) == len(drawn) == 4
+
+
+def test_a_folder_in_which_a_run_is_alive_is_left_alone(tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", config(**{"training.steps": 4})
+    _interrupted_in(2, settings, run)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    live = run_folder.hold(run)
+    with pytest.raises(UserError, match=r"another process is training .* now: wait for it"):
+        train(settings, images(), run, resume=True, device="cpu", quiet=True)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    live.release()
+    train(settings, images(), run, resume=True, device="cpu", quiet=True)
+
+
+def test_a_resume_that_dies_at_once_keeps_all_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, settings = tmp_path / "run", config(**{"training.steps": 6})
+    _interrupted_in(4, settings, run)
+    before = lines(run)
+
+    def die(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", die)
+        with pytest.raises(MemoryError):
+            train(settings, images(), run, resume=True, device="cpu", quiet=True)
+    assert lines(run) == before
+    train(settings, images(), run, resume=True, device="cpu", quiet=True)
+    assert [line["step"] for line in lines(run) if line["event"] == "step"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_training_is_a_function_of_its_seed(tmp_path: Path) -> None:
@@ -219,8 +307,8 @@ def test_a_loss_that_is_not_finite_stops_at_once(tmp_path: Path, monkeypatch: py
     def forward(self, features, batch):
         nonlocal calls
         calls += 1
-        losses = original(self, features, batch)
-        return {name: loss * (float("nan") if calls == 3 else 1) for name, loss in losses.items()}
+        terms = original(self, features, batch)
+        return Terms({name: loss * (float("nan") if calls == 3 else 1) for name, loss in terms.items()}, terms.measured)
 
     monkeypatch.setattr(LocalInfoMax, "forward", forward)
     with pytest.raises(Diverged, match=r"no longer finite \(local nan, prior .*any checkpoint stays as it was"):
@@ -241,8 +329,8 @@ def test_divergence_exits_with_2_and_keeps_the_checkpoint(
     def forward(self, features, batch):
         nonlocal calls
         calls += 1
-        losses = original(self, features, batch)
-        return {name: loss * (float("nan") if calls == 3 else 1) for name, loss in losses.items()}
+        terms = original(self, features, batch)
+        return Terms({name: loss * (float("nan") if calls == 3 else 1) for name, loss in terms.items()}, terms.measured)
 
     monkeypatch.setattr(LocalInfoMax, "forward", forward)
     words = ["train", "digits", "--recipe", "dim-local", "--scale", "smoke", "--device", "cpu", "--out", str(run)]
@@ -275,18 +363,18 @@ def test_weights_that_a_step_ruined_are_never_saved(tmp_path: Path, recipe: str,
 
 
 def test_the_last_good_checkpoint_outlives_ruined_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, original = tmp_path / "run", loop._Step.__call__
+    run, original = tmp_path / "run", Step.__call__
 
-    def ruin(one_step: loop._Step, pixels: torch.Tensor, labels: torch.Tensor, index: torch.Tensor) -> Any:
-        found = original(one_step, pixels, labels, index)
+    def ruin(step: Step, batch: Batch) -> Any:
+        turn = original(step, batch)
         ruin.calls += 1  # type: ignore[attr-defined]
         if ruin.calls == 3:  # type: ignore[attr-defined]
             with torch.no_grad():
-                one_step.learner.encoder.y.bias[0] = float("nan")
-        return found
+                step.game.encoder.y.bias[0] = float("nan")
+        return turn
 
     ruin.calls = 0  # type: ignore[attr-defined]
-    monkeypatch.setattr(loop._Step, "__call__", ruin)
+    monkeypatch.setattr(Step, "__call__", ruin)
     with pytest.raises(Diverged, match=r"the weights are no longer finite \(encoder\.y\.bias\) after step 3; any"):
         train(config(**{"training.checkpoint_every": 0.0}), images(), run, device="cpu", quiet=True)
     saved = checkpoint.load(run / "checkpoint")

@@ -74,26 +74,28 @@ sys.path[:0] = [{tests!r}]
 import torch
 from test_loop import config, images
 from deepinfomax.training import loop
+from deepinfomax.training.guards import Diverged
+from deepinfomax.training.step import Step
 
 torch.set_num_threads(1)
-rank, original, calls = os.environ["RANK"], loop._Step.__call__, 0
+rank, original, calls = os.environ["RANK"], Step.__call__, 0
 
 
-def ruin(one_step, *batch):
+def ruin(step, batch):
     global calls
     calls += 1
-    found = original(one_step, *batch)
+    turn = original(step, batch)
     if calls == 2 and rank == "1":
         with torch.no_grad():
-            one_step.learner.module.encoder.y.bias[0] = float("nan")
-    return found
+            step.game.module.encoder.y.bias[0] = float("nan")
+    return turn
 
 
-loop._Step.__call__ = ruin
+Step.__call__ = ruin
 try:
     settings = config(**{{"training.steps": 50, "training.checkpoint_every": 0.0}})
     loop.train(settings, images(), {run!r}, device="cpu", quiet=True)
-except loop.Diverged as error:
+except Diverged as error:
     print(f"process {{rank}}: {{error}}")
 finally:
     torch.distributed.destroy_process_group()  # train leaves it to its caller

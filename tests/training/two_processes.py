@@ -14,7 +14,7 @@ from deepinfomax import encoders
 from deepinfomax.features import Features
 from deepinfomax.information.bounds import BOUNDS
 from deepinfomax.information.pairs import gather_with_gradient
-from deepinfomax.objectives import OBJECTIVES, Batch
+from deepinfomax.objectives import OBJECTIVES, Batch, Facts
 
 IMAGE, IMAGES = (3, 16, 16), 8
 
@@ -43,12 +43,12 @@ CASES = {
     "coordinates absolute": Case("coordinates", {"kind": "absolute"}),
     "coordinates relative": Case("coordinates", {"kind": "relative"}),
     "coordinates places": Case("coordinates", {"kind": "both", "places": 3}),
-    "supervised": Case("supervised", {"classes": 3}),
+    "supervised": Case("supervised"),
     "autoencoder": Case("autoencoder", {"width": 4}),
     "vae": Case("vae", {"width": 4}),
     "bigan": Case("bigan", {"width": 4}),
     "bigan critic": Case("bigan", {"width": 4}, second_player=True),
-    "nat": Case("nat", {"images": IMAGES}, training=True),
+    "nat": Case("nat", training=True),
     "cpc": Case("cpc", {"units": 8, "offsets": 1}),
     "cpc places": Case("cpc", {"units": 8, "offsets": 1, "places": 3}),
 }
@@ -82,7 +82,8 @@ class WholeBatchDraws(TorchFunctionMode):
 def build(case: Case) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     encoder = encoders.build("dcgan", IMAGE, width=4, fc=8, y=6).eval()
-    objective = OBJECTIVES[case.objective](encoders.shapes_of(encoder, IMAGE), **case.settings)
+    facts = Facts(encoders.shapes_of(encoder, IMAGE), classes=3, images=IMAGES)
+    objective = OBJECTIVES[case.objective](facts, **case.settings)
     return encoder.double(), objective.double().train(case.training)
 
 

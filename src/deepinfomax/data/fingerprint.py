@@ -39,6 +39,11 @@ def fingerprint(images: ImageSet, like: str = "") -> str:
     return RULE + digest.hexdigest()
 
 
+def identity(images: ImageSet, like: str = "") -> dict[str, Any]:
+    """What tells one training set from another: its count, shape and fingerprint (by the rule of `like`)."""
+    return {"count": len(images), "shape": list(images.shape), "fingerprint": fingerprint(images, like)}
+
+
 def pixel_digest(pixels: np.ndarray) -> str:
     """A hash of shape, type and all values; a memory map is read in parts."""
     rows = max(1, BLOCK // max(1, pixels[:1].nbytes))

@@ -1,6 +1,6 @@
 """Encoders: images (N, C, *S) in [-1, 1] -> `Features`."""
 
-import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from deepinfomax.encoders.volume import Volume
 from deepinfomax.encoders.wrapping import wrap
 from deepinfomax.errors import UserError
 from deepinfomax.features import Shapes
+from deepinfomax.plugins import registry
+from deepinfomax.settings import validate
 
 __all__ = [
     "ARCHITECTURES",
@@ -30,14 +32,18 @@ __all__ = [
     "wrap",
 ]
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "dcgan": DCGAN,
-    "alexnet": AlexNet,
-    "resnet": ResNet,
-    "strided": StridedCrops,
-    "sequence": Sequence,
-    "volume": Volume,
-}
+#: name of an architecture -> class; other packages add theirs as `deepinfomax.encoders`
+ARCHITECTURES: Mapping[str, type[nn.Module]] = registry(
+    "encoders",
+    {
+        "dcgan": DCGAN,
+        "alexnet": AlexNet,
+        "resnet": ResNet,
+        "strided": StridedCrops,
+        "sequence": Sequence,
+        "volume": Volume,
+    },
+)
 
 
 def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Module:
@@ -49,11 +55,7 @@ def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Modul
     if name not in ARCHITECTURES:
         raise UserError(f"unknown encoder {name!r}; choose one of {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[name]
-    known = list(inspect.signature(architecture).parameters)[1:]
-    unknown = sorted(set(arguments) - set(known))
-    if unknown:
-        raise UserError(f"encoder {name} has no argument {unknown[0]!r}; it has {', '.join(known)}")
-    return architecture(tuple(image_shape), **arguments)
+    return architecture(tuple(image_shape), **validate(architecture, arguments, f"encoder {name}:"))
 
 
 def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
@@ -66,4 +68,5 @@ def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
         raise UserError(
             f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {str(error).splitlines()[0]}"
         ) from error
-    return Shapes(tuple(image_shape), *(tuple(f.shape[1:]) for f in features))
+    levels = (None if level is None else tuple(level.shape[1:]) for level in features)
+    return Shapes(tuple(image_shape), *levels)  # type: ignore[arg-type]

@@ -4,8 +4,9 @@ import math
 
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size, small_head
 from deepinfomax.features import Features
+from deepinfomax.settings import Count
 
 
 class AlexNet(nn.Module):
@@ -26,7 +27,9 @@ class AlexNet(nn.Module):
         y: units of the representation.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], *, width: int = 96, fc: int = 4096, y: int = 64) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], *, width: Count = 96, fc: Count = 4096, y: Count = 64
+    ) -> None:
         super().__init__()
         channels, sides = channels_and_sides("alexnet", image_shape, "HW", 15)
         self.convolutions = alexnet_convolutions(channels, width)
@@ -34,6 +37,8 @@ class AlexNet(nn.Module):
             sides = tuple(out_size(s, 3, 2) for s in sides)
         self.fc = nn.Sequential(nn.Flatten(), dense(2 * width * math.prod(sides), fc), dense(fc, fc))
         self.y = nn.Linear(fc, y)
+
+    at_scale = staticmethod(small_head)
 
     def forward(self, images: Tensor) -> Features:
         """images (N, C, H, W) in [-1, 1]"""

@@ -1,11 +1,15 @@
 """The DCGAN-like encoder of the paper's CIFAR tables, for any image size and number of channels (A.2)."""
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 
+from deepinfomax.encoders.layers import small_head
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count
 
 
 class DCGAN(nn.Module):
@@ -29,7 +33,9 @@ class DCGAN(nn.Module):
         y: units of the representation.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], *, width: int = 64, fc: int = 1024, y: int = 64) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], *, width: Count = 64, fc: Count = 1024, y: Count = 64
+    ) -> None:
         super().__init__()
         channels, *sides = image_shape
         if min(sides) < 8:
@@ -56,6 +62,10 @@ class DCGAN(nn.Module):
         )
         self.y = nn.Linear(fc, y)
         self.local_index = depth - 2 if depth > 2 else depth - 1
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        return small_head(scale, section) | ({"width": 8} if scale == "smoke" else {})
 
     def forward(self, images: Tensor) -> Features:
         """images (N, C, H, W) in [-1, 1]"""

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size, small_head
 from deepinfomax.features import Features
+from deepinfomax.settings import Count
 
 Depth = Literal[19, 34, 50]
 
@@ -37,7 +38,13 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], *, depth: Depth = 19, width: int = 64, fc: int = 1024, y: int = 64
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        depth: Depth = 19,
+        width: Count = 64,
+        fc: Count = 1024,
+        y: Count = 64,
     ) -> None:
         super().__init__()
         channels, sides = channels_and_sides("resnet", image_shape, "HW", 8)
@@ -47,6 +54,8 @@ class ResNet(nn.Module):
         outputs = stage_outputs(depth, width)
         self.fc = nn.Sequential(nn.Flatten(), dense(outputs * math.prod(sides), fc))
         self.y = nn.Linear(fc, y)
+
+    at_scale = staticmethod(small_head)
 
     def forward(self, images: Tensor) -> Features:
         """images (N, C, H, W) in [-1, 1]"""

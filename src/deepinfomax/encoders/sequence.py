@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size, small_head
 from deepinfomax.features import Features
+from deepinfomax.settings import Count
 
 _PLACES = 16  #: the local map is the last with at least so many places
 
@@ -27,7 +28,7 @@ class Sequence(nn.Module):
         y: units of the representation.
     """
 
-    def __init__(self, image_shape: tuple[int, int], *, width: int = 64, fc: int = 512, y: int = 64) -> None:
+    def __init__(self, image_shape: tuple[int, int], *, width: Count = 64, fc: Count = 512, y: Count = 64) -> None:
         super().__init__()
         channels, (length,) = channels_and_sides("sequence", image_shape, "T", 8)
         self.convolutions = nn.ModuleList()
@@ -40,6 +41,8 @@ class Sequence(nn.Module):
                 self.local_index = i
         self.fc = nn.Sequential(nn.Flatten(), dense(channels * length, fc))
         self.y = nn.Linear(fc, y)
+
+    at_scale = staticmethod(small_head)
 
     def forward(self, images: Tensor) -> Features:
         """images: sequences (N, C, T), of a scale near [-1, 1]"""

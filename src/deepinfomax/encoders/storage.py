@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from deepinfomax.encoders import build
+from deepinfomax import files
+from deepinfomax.encoders import ARCHITECTURES, build
 from deepinfomax.encoders.modes import in_eval_mode
+from deepinfomax.encoders.wrapping import Wrapped
 from deepinfomax.errors import UserError
-
-WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
+from deepinfomax.files import DESCRIPTION, WEIGHTS
 
 
 def _numbers(value: Any, *kinds: type) -> bool:
@@ -39,7 +40,7 @@ def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tupl
     """Write both files, each atomically.
 
     Args:
-        name: of the architecture, with `arguments` those of its class; "wrapped" for a module of the user's own.
+        name: of the architecture, with `arguments` those of its class; or as `described_as` gives it.
         image_shape: (C, *S) of the images it takes.
 
     Raises:
@@ -62,12 +63,23 @@ def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tupl
         "preprocess": {"scale": 2 / 255, "shift": -1.0, "size": list(image_shape[1:]), "channels": image_shape[0]},
         "fingerprint": {"sha256": _hash(tensors), "y": probe},
     }
-    partial = folder / f".{WEIGHTS}.partial"
-    partial.write_bytes(to_bytes(tensors))  # their save_file makes files that only the owner can read
-    partial.replace(folder / WEIGHTS)
-    partial = folder / f".{DESCRIPTION}.partial"
-    partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
-    partial.replace(folder / DESCRIPTION)
+    with files.replacing(folder / WEIGHTS) as partial:
+        partial.write_bytes(to_bytes(tensors))  # their save_file makes files that only the owner can read
+    files.write_text(folder / DESCRIPTION, json.dumps(description, indent=1))
+
+
+def described_as(encoder: nn.Module, section: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name under which to save an encoder, and its settings.
+
+    That of `section`, the [encoder] of a configuration, where the encoder is of that architecture; "wrapped" for one
+    made by `wrap`; "package.module:Class" for any other network, which only its own code can rebuild.
+    """
+    name = section["name"]
+    if isinstance(encoder, ARCHITECTURES[name]):
+        return name, {key: value for key, value in section.items() if key != "name"}
+    if isinstance(encoder, Wrapped):
+        return "wrapped", {}
+    return f"{type(encoder).__module__}:{type(encoder).__qualname__}", {}
 
 
 def describe(folder: str | Path) -> dict[str, Any]:
@@ -81,14 +93,14 @@ def describe(folder: str | Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # no JSON, or no UTF-8
         raise UserError(f"{path} is damaged ({error}); train again or restore it") from None
-    found = description if isinstance(description, dict) else {}
-    missing = [key for key in KINDS if key not in found]
+    fields = description if isinstance(description, dict) else {}
+    missing = [key for key in KINDS if key not in fields]
     if missing:
         raise UserError(f"{path} is damaged (it has no {missing[0]!r}); train again or restore it")
-    wrong = [key for key, is_sound in KINDS.items() if not is_sound(found[key])]
+    wrong = [key for key, is_sound in KINDS.items() if not is_sound(fields[key])]
     if wrong:
         raise UserError(f"{path} is damaged ({wrong[0]!r} has a value of the wrong type); train again or restore it")
-    return found
+    return fields
 
 
 def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
@@ -96,7 +108,8 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
 
     Args:
         folder: a run folder.
-        module: for an encoder made by `wrap`, the wrapped encoder to fill; others are rebuilt from encoder.json.
+        module: for a network of your own, or one made by `wrap`: that network, to be filled. Others are rebuilt from
+            encoder.json. No code is ever run because a file names it.
 
     Raises:
         UserError: files missing or damaged, weights that do not fit the architecture exactly, or an encoder that does
@@ -113,6 +126,9 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
         encoder = module
     elif description["architecture"] == "wrapped":
         raise UserError(f"{folder} holds a wrapped module: pass load(..., module=wrap(your_network, ...))")
+    elif ":" in description["architecture"]:
+        package, network = description["architecture"].split(":", 1)
+        raise UserError(f"{folder} holds a network of your own: pass load(..., module={network}(...)), from {package}")
     else:
         encoder = _rebuilt(description, Path(folder) / DESCRIPTION)
     try:
@@ -147,8 +163,6 @@ def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **a
 def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:
     try:
         return build(description["architecture"], tuple(description["image_shape"]), **description["arguments"])
-    except UserError:
-        raise
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         detail = " ".join(str(error).split())[:160]
         raise UserError(f"{path} is damaged (its 'arguments' build no encoder: {detail})") from None

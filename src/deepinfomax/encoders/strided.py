@@ -7,15 +7,17 @@ results, laid out again as a 7×7 map, are the local features. No local feature 
 
 import math
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from deepinfomax.encoders.alexnet import alexnet_convolutions
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size, small_head
 from deepinfomax.encoders.resnet import resnet_stages, stage_outputs
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count
 
 Stack = Literal["dcgan", "alexnet", "resnet19", "resnet34", "resnet50"]
 Globals = Literal["one", "blocks"]
@@ -61,9 +63,9 @@ class StridedCrops(nn.Module):
         *,
         stack: Stack = "dcgan",
         globals: Globals = "one",
-        width: int | None = None,
-        fc: int | None = None,
-        y: int = 64,
+        width: Count | None = None,
+        fc: Count | None = None,
+        y: Count = 64,
     ) -> None:
         super().__init__()
         channels, sides = channels_and_sides("strided", image_shape, "HW", 32)
@@ -86,6 +88,11 @@ class StridedCrops(nn.Module):
             fc = fc or 1024
             self.fc = nn.Sequential(nn.Flatten(), dense(local * math.prod(self.grid), fc))
             self.y = nn.Linear(fc, y)
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """Plain convolutions on each crop: a ResNet-50 on 49 crops an image is no work for two cores."""
+        return small_head(scale, section | {"stack": "dcgan", "width": 4 if scale == "smoke" else 32})
 
     def forward(self, images: Tensor) -> Features:
         """images (N, C, H, W) in [-1, 1]"""

@@ -4,8 +4,9 @@ import math
 
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size
+from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size, small_head
 from deepinfomax.features import Features
+from deepinfomax.settings import Count
 
 
 class Volume(nn.Module):
@@ -26,7 +27,9 @@ class Volume(nn.Module):
         y: units of the representation.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int, int], *, width: int = 32, fc: int = 512, y: int = 64) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int, int], *, width: Count = 32, fc: Count = 512, y: Count = 64
+    ) -> None:
         super().__init__()
         channels, sides = channels_and_sides("volume", image_shape, "DHW", 16)
         self.convolutions = nn.ModuleList()
@@ -36,6 +39,8 @@ class Volume(nn.Module):
         self.local_index = max(len(self.convolutions) - 2, 1)
         self.fc = nn.Sequential(nn.Flatten(), dense(channels * math.prod(sides), fc))
         self.y = nn.Linear(fc, y)
+
+    at_scale = staticmethod(small_head)
 
     def forward(self, images: Tensor) -> Features:
         """images: volumes (N, C, D, H, W) in [-1, 1]"""

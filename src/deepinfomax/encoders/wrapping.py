@@ -42,7 +42,8 @@ class Wrapped(nn.Module):
                 raise UserError(f"layer {name!r} did not run in forward, so there is no {level}")
             if not isinstance(caught[level], Tensor):
                 raise UserError(f"layer {name!r} returns {type(caught[level]).__name__}, not a tensor")
-        return Features(caught["local"], caught["conv"], caught["fc"].flatten(1), caught["y"].flatten(1))
+        flat = {level: caught[level].flatten(1) for level in ("fc", "y") if level in caught}
+        return Features(caught["local"], caught.get("conv"), flat.get("fc"), flat["y"])
 
 
 def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
@@ -55,7 +56,7 @@ def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Mod
     return hook
 
 
-def wrap(module: nn.Module, *, local: str, conv: str, fc: str, y: str) -> Wrapped:
+def wrap(module: nn.Module, *, local: str, y: str, conv: str | None = None, fc: str | None = None) -> Wrapped:
     """Make an encoder of any network, by the names of its layers (as `module.named_modules()` has them).
 
     >>> from torch import nn
@@ -66,12 +67,13 @@ def wrap(module: nn.Module, *, local: str, conv: str, fc: str, y: str) -> Wrappe
     Args:
         module: the network; it is used as it is, not copied.
         local: layer whose output (N, C, *S) is the map of local features.
-        conv: layer of the last convolutional map.
-        fc: layer of the last hidden vector; flattened to (N, H).
         y: layer of the representation; flattened to (N, D).
+        conv: layer of the last convolutional map; None: the network has none worth measuring.
+        fc: layer of the last hidden vector, flattened to (N, H); None: likewise.
 
     Raises:
         UserError: a name that is no layer; at the first batch, a layer that did not run, runs twice, or returns no
             tensor.
     """
-    return Wrapped(module, {"local": local, "conv": conv, "fc": fc, "y": y})
+    layers = {"local": local, "conv": conv, "fc": fc, "y": y}
+    return Wrapped(module, {level: name for level, name in layers.items() if name is not None})

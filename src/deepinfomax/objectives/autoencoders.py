@@ -7,39 +7,49 @@ ours with half the β (variance ½); its AAE divides an averaged error by the ba
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepinfomax.encoders.decoders import Decoder, decode
+from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.information.pairs import at_least_float32
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, NotNegative, checked
 
 
+@checked
 class Autoencoder(nn.Module):
     """½ |x - decoder(y)|².
 
     Args:
-        shapes: of the encoder's features.
+        facts: the shapes of the images and of the encoder's features.
         width: the least number of channels of the decoder's maps.
     """
 
-    def __init__(self, shapes: Shapes, *, width: int = 64) -> None:
+    def __init__(self, facts: Facts, *, width: Count = 64) -> None:
         super().__init__()
+        shapes = facts.shapes
         self.decoder = Decoder(torch.Size(shapes.y).numel(), shapes.image, width=width)
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
         cost = half_squared_error(self.decoder(features.y.flatten(1)), batch.images).mean()
-        self.measured = {"mse": 2 * cost.detach() / batch.images[0].numel()}
-        return {"autoencoder": cost}
+        return Terms({"loss": cost}, {"mse": 2 * cost / batch.images[0].numel()})
 
     def reconstruct(self, features: Features) -> Tensor:
         """Images (N, C, H, W) in (-1, 1) from y."""
         return decode(self.decoder, features.y.flatten(1))
 
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
+        return section | {"width": 8 if scale == "smoke" else 32}
 
+
+@checked
 class VariationalAutoencoder(nn.Module):
     """-ELBO = E_q ½ |x - decoder(z)|² + β KL(q(z|x) || N(0, I)), with q(z|x) = N(y, exp(log variance)).
 
@@ -47,28 +57,31 @@ class VariationalAutoencoder(nn.Module):
     y + deviation · noise, so that gradients pass.
 
     Args:
-        shapes: of the encoder's features.
+        facts: the shapes of the images and of the encoder's features.
         beta: β; 1 is the VAE, the paper's β-VAEs have 0.1 to 4 (A.6).
         width: the least number of channels of the decoder's maps.
     """
 
-    def __init__(self, shapes: Shapes, *, beta: float = 1.0, width: int = 64) -> None:
+    def __init__(self, facts: Facts, *, beta: NotNegative = 1.0, width: Count = 64) -> None:
         super().__init__()
-        self.beta = beta
+        self.beta, shapes = beta, facts.shapes
+        if shapes.fc is None:
+            raise UserError(
+                "vae needs an encoder with an fc level, where its variance comes from, and this one has none"
+            )
         units = torch.Size(shapes.y).numel()
         self.log_variance = nn.Linear(torch.Size(shapes.fc).numel(), units)
         self.decoder = Decoder(units, shapes.image, width=width)
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
+        assert features.fc is not None
         mean, log_variance = features.y.flatten(1), self.log_variance(features.fc.flatten(1))
         z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         cost = half_squared_error(self.decoder(z), batch.images).mean()
         kl = kl_from_standard_normal(mean, log_variance).mean()
         pixels = batch.images[0].numel()
         elbo = -cost - kl - pixels / 2 * math.log(2 * math.pi)  # of log p(x), whatever β
-        self.measured = {"elbo": elbo.detach(), "kl": kl.detach(), "mse": 2 * cost.detach() / pixels}
-        return {"vae_reconstruction": cost, "vae_kl": self.beta * kl}
+        return Terms({"reconstruction": cost, "kl": self.beta * kl}, {"elbo": elbo, "kl": kl, "mse": 2 * cost / pixels})
 
     def reconstruct(self, features: Features) -> Tensor:
         """Images (N, C, H, W) in (-1, 1) from y, the mean of q(z|x)."""
@@ -79,6 +92,11 @@ class VariationalAutoencoder(nn.Module):
         weight = self.log_variance.weight
         z = torch.randn(count, len(weight), generator=generator)  # on the CPU: the same images on any device
         return decode(self.decoder, z.to(weight))
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
+        return section | {"width": 8 if scale == "smoke" else 32}
 
 
 def half_squared_error(predicted: Tensor, images: Tensor) -> Tensor:

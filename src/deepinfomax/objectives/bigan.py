@@ -1,6 +1,7 @@
 """BiGAN: an encoder and a generator against one critic of pairs (x, z) (Donahue et al. 2016; a baseline of §4.1)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +10,12 @@ from torch.nn.functional import softplus
 from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.features import Features
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, NotNegative, checked
 
 
+@checked
 class BiGAN(nn.Module):
     """min over E and G, max over D of  E_x log D(x, E(x)) + E_z log(1 - D(G(z), z)),  z ~ N(0, I).
 
@@ -19,24 +23,25 @@ class BiGAN(nn.Module):
     deterministic, E(x) = y. Player one is the encoder *and* the generator; player two is D.
 
     Args:
-        shapes: of the encoder's features.
+        facts: the shapes of the images and of the encoder's features.
         penalty: weight of the gradient penalty on D, ½ (|∂D|² at encoder's pairs + |∂D|² at generator's pairs), the
             mean over all samples of both and the slope over x and z together; 0: none.
         spectral_norm: divide D's weights by their largest singular value.
         width: channels of D's first convolution, and the least of the generator's maps.
     """
 
-    def __init__(self, shapes: Shapes, *, penalty: float = 1.0, spectral_norm: bool = False, width: int = 64) -> None:
+    def __init__(
+        self, facts: Facts, *, penalty: NotNegative = 1.0, spectral_norm: bool = False, width: Count = 64
+    ) -> None:
         super().__init__()
-        self.penalty = penalty
+        self.penalty, shapes = penalty, facts.shapes
         self.units = torch.Size(shapes.y).numel()
         self.generator = Decoder(self.units, shapes.image, width=width)
         self.critic = PairCritic(shapes.image, self.units, width=width)
         if spectral_norm:
             normalise_spectrally(self.critic)
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
         """Player one's loss: -log(1 - D(x, E(x))) - log D(G(z), z), D's with the labels exchanged (Donahue et al.).
 
         The authors' framework has the minimax loss itself, whose gradient vanishes where D wins.
@@ -44,14 +49,14 @@ class BiGAN(nn.Module):
         y = features.y.flatten(1)
         z = torch.randn_like(y)
         encoded, generated = read(self.critic, batch.images, y), read(self.critic, self.generator(z), z)
-        told = torch.cat([encoded.detach() > 0, generated.detach() < 0])
-        self.measured = {"critic_accuracy": told.float().mean()}
-        return {"bigan": softplus(encoded).mean() + softplus(-generated).mean()}
+        right = torch.cat([encoded.detach() > 0, generated.detach() < 0])
+        loss = softplus(encoded).mean() + softplus(-generated).mean()
+        return Terms({"loss": loss}, {"critic_accuracy": right.float().mean()})
 
     def players(self) -> list[nn.Module]:
         return [self.critic]
 
-    def adversary(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def adversary(self, features: Features, batch: Batch) -> Terms:
         """D's loss: -log D(x, E(x)) - log(1 - D(G(z), z)) + penalty."""
         y = features.y.flatten(1).detach()
         z = torch.randn_like(y)
@@ -60,15 +65,20 @@ class BiGAN(nn.Module):
         encoded = [t.detach().requires_grad_(self.penalty > 0) for t in (batch.images, y)]
         generated = [t.detach().requires_grad_(self.penalty > 0) for t in (images, z)]
         score_encoded, score_generated = self.critic(*encoded), self.critic(*generated)
-        losses = {"bigan_critic": softplus(-score_encoded).mean() + softplus(score_generated).mean()}
+        losses = {"critic": softplus(-score_encoded).mean() + softplus(score_generated).mean()}
         if self.penalty > 0:
             slopes = (squared_slope(score_encoded, *encoded), squared_slope(score_generated, *generated))
-            losses["bigan_penalty"] = self.penalty * 0.5 * (slopes[0].mean() + slopes[1].mean())
-        return losses
+            losses["penalty"] = self.penalty * 0.5 * (slopes[0].mean() + slopes[1].mean())
+        return Terms(losses)
 
     def reconstruct(self, features: Features) -> Tensor:
         """Images (N, C, H, W) in (-1, 1): G(E(x)). No pixel was ever compared: they resemble x only in kind."""
         return decode(self.generator, features.y.flatten(1))
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
+        return section | {"width": 8 if scale == "smoke" else 32}
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """`count` images (count, C, H, W) in (-1, 1): G(z)."""

@@ -1,7 +1,8 @@
 """Coordinates: where in the map a local feature is, told from it and the representation (paper §4.3, A.7)."""
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,14 @@ from torch.nn.functional import cross_entropy
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, checked
 
 Kind = Literal["absolute", "relative", "both"]
 
 
+@checked
 class Coordinates(nn.Module):
     """max E[log p((i, j) | y, c_ij)]  and  max E[log p((i - i', j - j') | y, c_ij, c_i'j')].
 
@@ -28,31 +32,30 @@ class Coordinates(nn.Module):
     Of several globals, y (N, D, M), the predictor sees all at once: they are laid end to end to D·M units, since which
     block of places a global is of says something about coordinates that their mean does not.
 
-    `measured`, with `absolute` or `relative` in front: `accuracy` (fraction with every axis right), `accuracy_0`, ...
+    Measured, with `absolute` or `relative` in front: `accuracy` (fraction with every axis right), `accuracy_0`, ...
     (one axis each), `bound`, nats that (y, c) are shown to tell of the coordinates: entropy of the coordinates less
     the cross-entropy, a lower bound on the mutual information, and `cap`, that entropy, which it cannot exceed. It is
     the entropy of all axes together: offsets along two axes depend on each other, since a place is not its own partner.
 
     Args:
-        shapes: of the encoder's features.
+        facts: the shapes of the encoder's features.
         kind: "absolute", "relative", or "both", as in the paper's Table 5.
         units: of each of the predictor's two hidden layers (paper 512).
-        places: use so many of the L places of each image, drawn anew each step; None, or more than there are: all.
+        places: how many of the L places of each image to use, drawn anew each step; None, or more than there are:
+            all.
 
     Raises:
-        UserError: a map of one place, or fewer than one of `places`.
+        UserError: a map of one place.
     """
 
-    def __init__(self, shapes: Shapes, *, kind: Kind = "both", units: int = 512, places: int | None = None) -> None:
+    def __init__(self, facts: Facts, *, kind: Kind = "both", units: Count = 512, places: Count | None = None) -> None:
         super().__init__()
-        channels, *sizes = shapes.local
+        channels, *sizes = facts.shapes.local
         count = math.prod(sizes)
         if count < 2:
             raise UserError("coordinates need a local map of several places; this encoder's has one")
-        if places is not None and places < 1:
-            raise UserError(f"coordinates.places must be at least 1, or none for all, not {places}")
         self.sizes, self.places = tuple(sizes), places
-        global_units = math.prod(shapes.y)
+        global_units = math.prod(facts.shapes.y)
         self.predictors = nn.ModuleDict()
         if kind in ("absolute", "both"):
             self.predictors["absolute"] = Predictor(channels, global_units, self.sizes, units)
@@ -63,39 +66,45 @@ class Coordinates(nn.Module):
             "absolute": sum(math.log(size) for size in self.sizes),
             "relative": offset_entropy(self.sizes),
         }
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
         local, y = places(features.local), features.y.flatten(1)
         position, partner = draw_positions(len(local), local.shape[1], self.places, local.device)
         here, there = take(local, position), take(local, partner)
         i, i_partner = self.coordinates(position), self.coordinates(partner)
-        self.measured = {}
-        losses = {}
+        losses, measured = {}, {}
         if "absolute" in self.predictors:
-            losses["coordinates_absolute"] = self.loss("absolute", y, here, i)
+            losses["absolute"], measured["absolute"] = self.predict("absolute", y, here, i)
         if "relative" in self.predictors:
             offset = [a - b + size - 1 for a, b, size in zip(i, i_partner, self.sizes, strict=True)]
-            losses["coordinates_relative"] = self.loss("relative", y, torch.cat([here, there], dim=2), offset)
-        return losses
+            both = torch.cat([here, there], dim=2)
+            losses["relative"], measured["relative"] = self.predict("relative", y, both, offset)
+        return Terms(losses, {f"{kind}_{name}": v for kind, own in measured.items() for name, v in own.items()})
 
     def coordinates(self, position: Tensor) -> tuple[Tensor, ...]:
         """Places by number, (N, K) -> their coordinate along each axis of the map, (N·K,) each."""
         return torch.unravel_index(position.flatten(), self.sizes)
 
-    def loss(self, kind: str, y: Tensor, local: Tensor, target: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
-        """y (N, H), local (N, K, C), target (N·K,) an axis -> cross-entropy summed over axes; fills `measured`."""
+    def predict(
+        self, kind: str, y: Tensor, local: Tensor, target: Sequence[Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """y (N, H), local (N, K, C), target (N·K,) an axis -> cross-entropy summed over axes, and what was measured."""
         logits = self.predictors[kind](y, local)
         loss = torch.stack([cross_entropy(u, t) for u, t in zip(logits, target, strict=True)]).sum()
         right = torch.stack([u.detach().argmax(1) == t for u, t in zip(logits, target, strict=True)])
         cap = torch.tensor(self.caps[kind])
-        self.measured |= {
-            f"{kind}_accuracy": right.all(0).float().mean(),
-            **{f"{kind}_accuracy_{axis}": r.float().mean() for axis, r in enumerate(right)},
-            f"{kind}_bound": cap.to(loss.device) - loss.detach(),
-            f"{kind}_cap": cap,
+        measured = {
+            "accuracy": right.all(0).float().mean(),
+            **{f"accuracy_{axis}": r.float().mean() for axis, r in enumerate(right)},
+            "bound": cap.to(loss.device) - loss.detach(),
+            "cap": cap,
         }
-        return loss
+        return loss, measured
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """Some places only."""
+        return section | ({"units": 64, "places": 4} if scale == "smoke" else {"places": 16})
 
 
 class Predictor(nn.Module):

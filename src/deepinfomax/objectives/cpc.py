@@ -12,13 +12,16 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
-from deepinfomax.information import bounds
 from deepinfomax.information.critics import EncodeAndDot
-from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, local_infomax
-from deepinfomax.objectives.local import sample_places
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.information.pairs import NegativesFrom, Pairing
+from deepinfomax.objectives.local import LocalInfoMax, sample_places
+from deepinfomax.objectives.pair_bound import PairBound
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, Positive, checked
 
 
+@checked
 class ContrastivePredictiveCoding(nn.Module):
     """Mean over offsets k and places (i, j) of I(summary of rows up to i at column j; local feature at (i + k, j)).
 
@@ -32,12 +35,13 @@ class ContrastivePredictiveCoding(nn.Module):
     with occlusion: y is then of a second pass through the encoder, which no stop at the first one's map would spare.
 
     Args:
-        shapes: of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.
+        facts: the shapes of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.
         bound: a name in `bounds.BOUNDS`.
         offsets: rows ahead, each 1, 2, ..., `offsets` (paper: three).
         units: D of encode-and-dot (1024 in the authors' comparison with CPC).
         scale: of encode-and-dot's scores; None: 1 as in the paper.
-        places: use so many of each offset's places of each image, drawn anew each step, before the critic; None: all.
+        places: how many of each offset's places of each image to use, drawn anew each step, before the critic; None:
+            all.
             A deviation from the paper that saves most of the step's time on a CPU.
         summary: train the head, see above.
         negatives: "all", or how many per anchor.
@@ -48,73 +52,66 @@ class ContrastivePredictiveCoding(nn.Module):
 
     def __init__(
         self,
-        shapes: Shapes,
+        facts: Facts,
         *,
         bound: str = "infonce",
-        offsets: int = 3,
-        units: int = 1024,
-        scale: float | None = None,
-        places: int | None = None,
+        offsets: Count = 3,
+        units: Count = 1024,
+        scale: Positive | None = None,
+        places: Count | None = None,
         summary: bool = True,
-        negatives: int | Literal["all"] = "all",
+        negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
-        tau: float = 5.0,
+        tau: Positive = 5.0,
     ) -> None:
         super().__init__()
+        shapes = facts.shapes
         channels, *sides = shapes.local
         if len(sides) not in (1, 2):
             raise UserError(
                 f"cpc needs a local map of rows and columns, or a sequence, not one of shape {shapes.local}"
             )
-        if not 1 <= offsets < sides[0]:
+        if offsets >= sides[0]:
             raise UserError(f"cpc.offsets must be from 1 to {sides[0] - 1}: the local map has {sides[0]} rows")
-        self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
-        if places is not None and places < 1:
-            raise UserError(f"cpc.places must be at least 1, not {places}")
         self.places = places
-        self.pairs: dict[str, Any] = {"negatives": negatives, "pairing": pairing, "negatives_from": negatives_from}
+        self.information = PairBound(bound, negatives, pairing, negatives_from, tau)
         scale = 1.0 if scale is None else scale
         self.autoregression = RowGRU(channels)
         self.critics = nn.ModuleList(EncodeAndDot(channels, channels, units, scale) for _ in range(offsets))
         self.summary = EncodeAndDot(channels, shapes.globals[0], units, scale) if summary else None
-        self.single_pass = (
+        self.one_pass = (
             "cpc.summary trains the head from the map of the whole image: set cpc.summary to false" if summary else None
         )
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
         local = features.local if features.local.ndim == 4 else features.local.unsqueeze(3)
         summaries = self.autoregression(local)
-        values, maximised, caps = [], [], []
-        for k, critic in enumerate(self.critics, start=1):
+        estimates = []
+        critic: EncodeAndDot
+        for k, critic in enumerate(self.critics, start=1):  # type: ignore[assignment]
             pairs = torch.cat([places(local[:, :, k:]), places(summaries[:, :, :-k])], dim=2)
             if self.places is not None:
                 pairs = sample_places(pairs, min(self.places, pairs.shape[1]))
             future, past = critic(*pairs.chunk(2, dim=2))
-            value, instead = self.estimate(future, past, "same")
-            values.append(value)
-            maximised.append(instead)
-            caps.append(self.bound.cap(count_negatives(future, past, **self.pairs)))
-        self.measured = {
-            "bound": torch.stack(values).detach().mean(),
-            "cap": torch.tensor(caps).mean(),
-            **{f"bound_{k}": value.detach() for k, value in enumerate(values, start=1)},
+            estimates.append(self.information(critic, future, past, positives="same"))
+        measured = {
+            "bound": torch.stack([e.value for e in estimates]).mean(),
+            "cap": torch.stack([e.cap for e in estimates]).mean(),
+            **{f"bound_{k}": e.value for k, e in enumerate(estimates, start=1)},
         }
-        terms = {"cpc": -torch.stack(maximised).mean()}
+        losses = {"loss": -torch.stack([e.maximised for e in estimates]).mean()}
         if self.summary is not None:
             last, glob = self.summary(places(summaries[:, :, -1]).detach(), places(features.y))
-            value, instead = self.estimate(last, glob, "all")
-            self.measured["bound_summary"] = value.detach()
-            terms["cpc_summary"] = without_gradient_at(features.local, -instead)
-        return terms
+            estimate = self.information(self.summary, last, glob)
+            measured["bound_summary"] = estimate.value
+            losses["summary"] = without_gradient_at(features.local, -estimate.maximised)
+        return Terms(losses, measured)
 
-    def estimate(self, local: Tensor, glob: Tensor, positives: Literal["all", "same"]) -> tuple[Tensor, Tensor]:
-        """Embedded (N, L, D) and (N, M, D) -> the bound in nats, and what is maximised: itself, but for `smile`."""
-        value = local_infomax(local, glob, self.bound, positives=positives, **self.pairs)
-        if self.bound.trained_as is None:
-            return value, value
-        return value, local_infomax(local, glob, self.bound.trained_as, positives=positives, **self.pairs)
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """As `LocalInfoMax` does."""
+        return LocalInfoMax.at_scale(scale, section)
 
 
 class RowGRU(nn.Module):

@@ -1,59 +1,65 @@
 """GlobalInfoMax: mutual information of the whole input and the representation (paper eq. 3), weight α.
 
-The input enters as the features the encoder shares with the critic: the last convolutional map (§3.1, T = D(g(C, E))).
+The input enters as the features that the encoder shares with the critic: the last convolutional map (§3.1,
+T = D(g(C, E))).
 """
 
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
-from deepinfomax.information import bounds
 from deepinfomax.information.critics import GlobalCritic
-from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, scored_infomax
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.information.pairs import NegativesFrom, Pairing
+from deepinfomax.objectives.pair_bound import PairBound
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, Positive, checked
 
 
+@checked
 class GlobalInfoMax(nn.Module):
     """I(conv map; y), by any bound, with the paper's global critic over all N² pairs of the batch.
 
     Args:
-        shapes: of the encoder's features.
+        facts: the shapes of the encoder's features.
         bound: a name in `bounds.BOUNDS`.
         units: hidden units of the critic (paper 512).
         negatives: "all", or how many per anchor.
         pairing: whether y ("global") or the map ("local") is the anchor.
         negatives_from: under several processes, "all" of them or this one's "own".
         tau: the clip of `smile`.
+
+    Raises:
+        UserError: an encoder without a conv map.
     """
 
     def __init__(
         self,
-        shapes: Shapes,
+        facts: Facts,
         *,
         bound: str = "jsd",
-        units: int = 512,
-        negatives: int | Literal["all"] = "all",
+        units: Count = 512,
+        negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
-        tau: float = 5.0,
+        tau: Positive = 5.0,
     ) -> None:
         super().__init__()
-        self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
-        self.pairs: dict[str, Any] = {"negatives": negatives, "pairing": pairing, "negatives_from": negatives_from}
-        self.critic = GlobalCritic(torch.Size(shapes.conv).numel(), shapes.globals[0], units)
-        self.measured: dict[str, Tensor] = {}
+        if facts.shapes.conv is None:
+            raise UserError("global needs an encoder with a conv map, and this one has none: use local")
+        self.information = PairBound(bound, negatives, pairing, negatives_from, tau)
+        self.critic = GlobalCritic(torch.Size(facts.shapes.conv).numel(), facts.shapes.globals[0], units)
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
+        assert features.conv is not None
         whole, glob = self.critic(features.conv.flatten(1).unsqueeze(1), places(features.y))
-        value = self.estimate(whole, glob, self.bound)
-        count = count_negatives(whole, glob, **self.pairs)
-        self.measured = {"bound": value.detach(), "cap": torch.tensor(self.bound.cap(count))}
-        if self.bound.trained_as is not None:
-            return {"global": -self.estimate(whole, glob, bounds.get(self.bound.trained_as))}
-        return {"global": -value}
+        estimate = self.information(self.critic, whole, glob)
+        return Terms({"loss": -estimate.maximised}, estimate.measured)
 
-    def estimate(self, whole: Tensor, glob: Tensor, bound: bounds.Bound) -> Tensor:
-        """The critic's halves (N, 1, U), (N, M, U) -> the bound in nats."""
-        return scored_infomax(self.critic.pair, whole, glob, bound, **self.pairs)
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """A narrower critic."""
+        return section | {"units": 32 if scale == "smoke" else 256}

@@ -5,24 +5,26 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
-from deepinfomax.information import bounds
 from deepinfomax.information.critics import ConcatAndConvolve, EncodeAndDot
-from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, local_infomax, scored_infomax
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.information.pairs import NegativesFrom, Pairing
+from deepinfomax.objectives.pair_bound import PairBound
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, Positive, checked
 
 
+@checked
 class LocalInfoMax(nn.Module):
     """1/L · sum over places of I(local place; y), by any bound.
 
     Args:
-        shapes: of the encoder's features.
+        facts: the shapes of the encoder's features.
         bound: a name in `bounds.BOUNDS`.
         critic: "dot" (encode-and-dot) or "concat" (concat-and-convolve).
         units: of the critic: D of encode-and-dot (paper 2048), hidden units of concat-and-convolve (paper 512).
         scale: of encode-and-dot's scores; None: 1 as in the paper.
-        places: use so many of the L places of each image, drawn anew each step, before the critic; None, or more
+        places: how many of the L places of each image to use, drawn anew each step, before the critic; None, or more
             than there are: all. A deviation from the paper that saves most of the step's time on a CPU.
         negatives: "all", or how many per anchor.
         pairing: whether a global or a local is the anchor, see `pairs`.
@@ -32,49 +34,46 @@ class LocalInfoMax(nn.Module):
 
     def __init__(
         self,
-        shapes: Shapes,
+        facts: Facts,
         *,
         bound: str = "infonce",
         critic: Literal["dot", "concat"] = "dot",
-        units: int = 2048,
-        scale: float | None = None,
-        places: int | None = None,
-        negatives: int | Literal["all"] = "all",
+        units: Count = 2048,
+        scale: Positive | None = None,
+        places: Count | None = None,
+        negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
-        tau: float = 5.0,
+        tau: Positive = 5.0,
     ) -> None:
         super().__init__()
-        self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
-        if places is not None and places < 1:
-            raise UserError(f"local.places must be at least 1, or none for all, not {places}")
         self.places = places
-        self.pairs: dict[str, Any] = {"negatives": negatives, "pairing": pairing, "negatives_from": negatives_from}
-        channels, (global_units, _) = shapes.local[0], shapes.globals
+        self.information = PairBound(bound, negatives, pairing, negatives_from, tau)
+        channels, (global_units, _) = facts.shapes.local[0], facts.shapes.globals
         self.critic: EncodeAndDot | ConcatAndConvolve
         if critic == "dot":
             self.critic = EncodeAndDot(channels, global_units, units, 1.0 if scale is None else scale)
         else:
             self.critic = ConcatAndConvolve(channels, global_units, units)
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
         local = places(features.local)
         if self.places is not None and self.places < local.shape[1]:
             local = sample_places(local, self.places)
         local, glob = self.critic(local, places(features.y))
-        value = self.estimate(local, glob, self.bound)
-        count = count_negatives(local, glob, **self.pairs)
-        self.measured = {"bound": value.detach(), "cap": torch.tensor(self.bound.cap(count))}
-        if self.bound.trained_as is not None:
-            return {"local": -self.estimate(local, glob, bounds.get(self.bound.trained_as))}
-        return {"local": -value}
+        estimate = self.information(self.critic, local, glob)
+        return Terms({"loss": -estimate.maximised}, estimate.measured)
 
-    def estimate(self, local: Tensor, glob: Tensor, bound: bounds.Bound) -> Tensor:
-        """Embedded local (N, L, D) and global (N, M, D) features -> the bound in nats."""
-        if isinstance(self.critic, EncodeAndDot):
-            return local_infomax(local, glob, bound, **self.pairs)
-        return scored_infomax(self.critic.pair, local, glob, bound, **self.pairs)
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """Encode-and-dot: narrower, at some places only, and scores that begin near 1 instead of √units.
+
+        On CIFAR-10 in minutes that scale of the scores gains 3 points at conv and 1.5 at y.
+        """
+        units, places = (32, 8) if scale == "smoke" else (256, 16)
+        if section.get("critic", "dot") == "dot":
+            return section | {"units": units, "places": places, "scale": units**-0.5}
+        return section | {"units": units}
 
 
 def sample_places(local: Tensor, count: int) -> Tensor:

@@ -1,7 +1,10 @@
 """NAT: noise as targets (Bojanowski & Joulin 2017; a baseline of §4.1)."""
 
+from typing import Annotated
+
 import numpy as np
 import torch
+from pydantic import Field
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -9,35 +12,43 @@ from torch.nn.functional import normalize
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.information.pairs import at_least_float32, gather_with_gradient
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.seeds import LAST_SEED
+from deepinfomax.settings import checked
 
 
+@checked
 class NoiseAsTargets(nn.Module):
     """|y/|y| - t|², t one of as many points fixed on the unit sphere as there are images, one for each.
 
     Which image has which point is a permutation that is kept for good. In every batch of training the points of its
     images are handed out anew among them, so that the sum of squared distances is the least possible (the Hungarian
-    assignment); then y takes a step towards them. Under several processes that is the batch of all of them.
+    assignment); then y takes a step towards them. Under several processes that is the batch of all of them. This
+    permutation is the algorithm's own memory: this is the one objective whose `forward` changes state, in training.
 
     Args:
-        shapes: of the encoder's features.
-        images: how many the data set has; the engine fills it in.
+        facts: the shapes of the encoder's features, and how many images the data set has.
         seed: of the points; the same on every process.
+
+    Raises:
+        UserError: the number of images is not known; in forward, a batch without positions or of another data set.
     """
 
     targets: Tensor  #: (images, D) points on the sphere
     assignment: Tensor  #: (images,) int64: image i has the point targets[assignment[i]]
 
-    def __init__(self, shapes: Shapes, *, images: int | None = None, seed: int = 0) -> None:
+    def __init__(self, facts: Facts, *, seed: Annotated[int, Field(ge=0, le=LAST_SEED)] = 0) -> None:
         super().__init__()
-        if images is None:
-            raise UserError("nat needs to know how many images the data set has: give images=COUNT")
-        noise = torch.randn(images, torch.Size(shapes.y).numel(), generator=torch.Generator().manual_seed(seed))
+        if facts.images is None:
+            raise UserError("nat needs to know how many images the data set has: give Facts(shapes, images=COUNT)")
+        images, units = facts.images, torch.Size(facts.shapes.y).numel()
+        noise = torch.randn(images, units, generator=torch.Generator().manual_seed(seed))
         self.register_buffer("targets", normalize(noise, dim=1))
         self.register_buffer("assignment", torch.arange(images))
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
+        if batch.index is None:
+            raise UserError("nat needs each image's position in the data set: give Batch(images, index=positions)")
         if int(batch.index.max()) >= len(self.targets):
             raise UserError(
                 f"nat has targets for {len(self.targets)} images but met image {int(batch.index.max())}: "
@@ -48,8 +59,8 @@ class NoiseAsTargets(nn.Module):
         if self.training:
             self.reassign(y.detach(), batch.index)
         after = self.assignment[batch.index]
-        self.measured = {"moved": (before != after).float().mean()}
-        return {"nat": (y - self.targets[after]).square().sum(1).mean()}
+        loss = (y - self.targets[after]).square().sum(1).mean()
+        return Terms({"loss": loss}, {"moved": (before != after).float().mean()})
 
     def reassign(self, y: Tensor, index: Tensor) -> None:
         """Hand out the points of the images `index` (N,) among them, by their y (N, D) on the sphere."""

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
+from deepinfomax.settings import checked
 
 _BLOCK = 10 / 32  #: the paper's 10×10 at 32×32: about what one local feature sees
 
 
+@checked
 class Occlusion(nn.Module):
     """Hides one random rectangle of each image; `forward` takes and returns images (N, C, *S).
 

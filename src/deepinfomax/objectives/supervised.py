@@ -9,9 +9,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.information.pairs import at_least_float32, gather_with_gradient
-from deepinfomax.objectives.protocol import Batch, Shapes
+from deepinfomax.objectives.protocol import Batch, Facts, Terms
+from deepinfomax.settings import checked
 
 
+@checked
 class Supervised(nn.Module):
     """Cross-entropy of a linear head, in nats. A label of -1 is none and takes no part.
 
@@ -19,28 +21,30 @@ class Supervised(nn.Module):
     y has units the head is that much narrower than one on fc, which `level` = "fc" gives (y then stays untrained).
 
     Args:
-        shapes: of the encoder's features.
-        classes: how many; the engine fills it in from the data set.
+        facts: the shapes of the encoder's features, and the number of classes.
         level: what the head stands on.
         multi_label: labels are (N, classes) of 0 and 1, as CelebA's attributes, and each is its own yes or no.
     """
 
+    uses_labels = True
+
     def __init__(
         self,
-        shapes: Shapes,
+        facts: Facts,
         *,
-        classes: int | None = None,
         level: Literal["y", "fc"] = "y",
         multi_label: bool = False,
     ) -> None:
         super().__init__()
+        shapes, classes = facts.shapes, facts.classes
         if classes is None or classes < 2 - multi_label:
             raise UserError("supervised needs labels: use a data set with two classes or more, or another objective")
         self.classes, self.level, self.multi_label = classes, level, multi_label
+        if getattr(shapes, level) is None:
+            raise UserError(f"supervised.level is {level}, which this encoder has not: use y")
         self.head = nn.Linear(torch.Size(getattr(shapes, level)).numel(), classes)
-        self.measured: dict[str, Tensor] = {}
 
-    def forward(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features, batch: Batch) -> Terms:
         labels = self.checked(batch.labels)
         logits = self.head(getattr(features, self.level).flatten(1))
         logits = at_least_float32(logits)
@@ -55,8 +59,7 @@ class Supervised(nn.Module):
         else:
             right = logits.argmax(1) == labels
             loss = cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
-        self.measured = {"accuracy": right.sum() / known.sum().clamp(min=1)}
-        return {"supervised": loss / labelled}
+        return Terms({"loss": loss / labelled}, {"accuracy": right.sum() / known.sum().clamp(min=1)})
 
     def checked(self, labels: Tensor | None) -> Tensor:
         """The labels, if they are what `multi_label` says; raises UserError otherwise."""

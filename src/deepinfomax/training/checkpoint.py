@@ -3,8 +3,8 @@
 Nested dictionaries and lists of tensors and plain values; tensors are stored as such, the rest as JSON beside them.
 """
 
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from deepinfomax import files
 from deepinfomax.errors import UserError
 
 FILE = "state.safetensors"
@@ -20,20 +21,15 @@ FILE = "state.safetensors"
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` to folder/state.safetensors; a kill at any moment leaves the old file or the new one."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
-    skeleton = _split(state, tensors)
-    partial = folder / f".{FILE}.{os.getpid()}"
-    with partial.open("wb") as f:
-        f.write(to_bytes(tensors, metadata={"skeleton": json.dumps(skeleton)}))
-        f.flush()
-        os.fsync(f.fileno())  # else a power cut may leave the new name on an empty file
-    partial.replace(folder / FILE)
+    skeleton = json.dumps(_split(state, tensors))
+    with files.replacing(folder / FILE) as partial:
+        partial.write_bytes(to_bytes(tensors, metadata={"skeleton": skeleton, "digest": _digest(skeleton, tensors)}))
 
 
 def remove_leftovers(folder: Path) -> None:
     """Delete what runs that were killed while they saved had written so far. No other run may be saving here."""
-    for partial in folder.glob(f".{FILE}.*"):
+    for partial in folder.glob(".state.*"):
         partial.unlink(missing_ok=True)
 
 
@@ -44,10 +40,28 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         with safe_open(path, framework="pt") as f:
-            skeleton = json.loads(f.metadata()["skeleton"])
-            return _join(skeleton, f)
+            metadata = f.metadata()
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - it is no dictionary
+        # Checkpoints of early versions have no digest.
+        if metadata.get("digest", "") not in ("", _digest(metadata["skeleton"], tensors)):
+            raise UserError(
+                f"checkpoint {path} is damaged (its content is not what was written); remove the folder to start the "
+                "run anew"
+            )
+        return _join(json.loads(metadata["skeleton"]), tensors)
+    except UserError:
+        raise
     except (SafetensorError, KeyError, json.JSONDecodeError, TypeError) as error:
         raise UserError(f"checkpoint {path} is damaged ({error}); remove the folder to start the run anew") from None
+
+
+def _digest(skeleton: str, tensors: dict[str, Tensor]) -> str:
+    """Of all that a checkpoint holds: one flipped bit anywhere gives another."""
+    digest = hashlib.blake2b(skeleton.encode(), digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _split(tree: Any, tensors: dict[str, Tensor]) -> Any:
@@ -63,10 +77,10 @@ def _split(tree: Any, tensors: dict[str, Tensor]) -> Any:
     return {"value": tree}
 
 
-def _join(skeleton: dict[str, Any], tensors: Any) -> Any:
+def _join(skeleton: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     ((kind, content),) = skeleton.items()
     if kind == "tensor":
-        return tensors.get_tensor(content)
+        return tensors[content]
     if kind == "pairs":
         return {key: _join(value, tensors) for key, value in content}
     if kind == "list":

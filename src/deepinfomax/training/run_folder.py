@@ -2,16 +2,20 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from deepinfomax import config as configuration
+from deepinfomax import files
 from deepinfomax.config import Config
 from deepinfomax.errors import UserError
+from deepinfomax.files import CHECKPOINT, CONFIG, METRICS
 
-CONFIG, METRICS, CHECKPOINT = "config.toml", "metrics.jsonl", "checkpoint"
+__all__ = ["CHECKPOINT", "CONFIG", "METRICS", "Metrics"]
 
 #: fields that may differ between a run and its continuation: they say how long, how loudly and from where, not what is
 #: computed; and the learning rate, since a run that diverged is mended by a lower one
@@ -34,9 +38,7 @@ def create(folder: Path, config: Config) -> None:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    partial = folder / f".{CONFIG}.partial"
-    partial.write_text(configuration.dumps(config), encoding="utf-8")
-    partial.replace(folder / CONFIG)
+    files.write_text(folder / CONFIG, configuration.dumps(config))
 
 
 def read_config(folder: Path) -> Config:
@@ -46,6 +48,20 @@ def read_config(folder: Path) -> Config:
             f"{folder} is no run folder: it has no {CONFIG}; `deepinfomax train DATA --out {folder}` makes one"
         )
     return configuration.load(folder / CONFIG)
+
+
+def hold(folder: Path) -> FileLock:
+    """A lock on the run folder, taken: no other process trains there until it is released, or this process is gone.
+
+    Raises:
+        UserError: another process trains there now.
+    """
+    lock = FileLock(folder / files.LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is training {folder} now: wait for it, or choose another --out") from None
+    return lock
 
 
 def check_resumable(folder: Path, config: Config) -> None:
@@ -61,17 +77,12 @@ class Metrics:
 
     def __init__(self, folder: Path, *, resume_from: int = 0) -> None:
         path = folder / METRICS
-        kept: list[str] = []
-        if resume_from > 0 and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:
-                    break  # the line that was being written when the run was killed
-                if entry.get("event") != "end" and entry.get("step", 0) <= resume_from:
-                    kept.append(line + "\n")
-        self._file = path.open("w", encoding="utf-8")
-        self._file.writelines(kept)
+        if resume_from == 0:
+            path.unlink(missing_ok=True)
+        elif path.is_file():
+            with files.replacing(path) as partial, partial.open("w", encoding="utf-8") as kept:
+                kept.writelines(_lines_until(path, resume_from))
+        self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -84,12 +95,24 @@ class Metrics:
         self._file.flush()
 
 
+def _lines_until(path: Path, step: int) -> Iterator[str]:
+    """The lines of metrics.jsonl that a run resumed after `step` keeps; a damaged line is left out."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # the line that was being written when the run was killed
+            if isinstance(entry, dict) and entry.get("event") != "end" and entry.get("step", 0) <= step:
+                yield line.rstrip("\n") + "\n"
+
+
 def jsonable(values: dict[str, Any]) -> dict[str, Any]:
     """Tensors as numbers; infinite and undefined numbers as null, since JSON has none."""
-    result = {}
+    numbers = {}
     for name, value in values.items():
         number = value.item() if isinstance(value, Tensor) else value
         if isinstance(number, float):
             number = None if not math.isfinite(number) else float(f"{number:.6g}")
-        result[name] = number
-    return result
+        numbers[name] = number
+    return numbers

@@ -9,10 +9,10 @@ from rich.live import Live
 from rich.text import Text
 
 
-class Progress:
+class LiveLine:
     """Renders the same dictionaries that go to metrics.jsonl.
 
-    with Progress(steps, resumed_at) as progress: progress.show(values)
+    with LiveLine(steps, resumed_at) as line: line.show(values)
     """
 
     def __init__(self, steps: int, first_step: int = 0, *, quiet: bool = False, every: float = 10.0) -> None:
@@ -25,7 +25,7 @@ class Progress:
         self._last_line = -math.inf
         self._began = time.perf_counter()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "LiveLine":
         if self._live is not None:
             self._live.__enter__()
         return self

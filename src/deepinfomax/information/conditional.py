@@ -1,0 +1,129 @@
+"""Information among more than two variables, by nearest neighbours: conditional, total, interaction and transfer.
+
+Everything here is the k-nearest-neighbour estimate of `ksg` carried to more variables: no network, no training. Like
+it, these estimates are good in few dimensions and fall below the truth in many; none is a bound. n samples; every
+variable is (n,) or (n, D), numbers without ties, scaled alike (`information.inputs` prepares them). All values in nats.
+"""
+
+import numpy as np
+from scipy.special import digamma
+
+from deepinfomax.errors import UserError
+from deepinfomax.information import labels as counting
+from deepinfomax.information.ksg import _radius, _within, ksg
+
+
+def conditional_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
+    """I(X; Y | Z): what x and y share beyond what z tells of both. May be slightly negative.
+
+    Frenzel & Pompe 2007 (eq. 4): ψ(k) - mean of ψ(n_xz + 1) + ψ(n_yz + 1) - ψ(n_z + 1), where n_a counts the samples
+    strictly nearer in the space a than the k-th neighbour is in the joint space of all three.
+
+    Raises:
+        UserError: fewer than k + 2 samples, or variables of different lengths.
+    """
+    x, y, z = columns(x, y, z, k=k)
+    radius = _radius(np.hstack([x, y, z]), k)
+    counts = [_within(space, space, radius) for space in (np.hstack([x, z]), np.hstack([y, z]), z)]
+    with_x, with_y, alone = (digamma(count).mean() for count in counts)
+    return float(digamma(k) - with_x - with_y + alone)
+
+
+def conditional_information_of_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
+    """I(X; Y | Z) of three columns of labels (n,), by counting: H(X, Z) + H(Y, Z) - H(X, Y, Z) - H(Z).
+
+    Each entropy with Miller and Madow's correction, see `labels`.
+    """
+    x, y, z = (np.unique(side, return_inverse=True)[1] for side in (x, y, z))
+
+    def joined(*sides: np.ndarray) -> np.ndarray:
+        return np.unique(np.stack(sides, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+    spaces = ((joined(x, z), 1), (joined(y, z), 1), (joined(x, y, z), -1), (z, -1))
+    return float(sum(sign * counting.entropy(space) for space, sign in spaces))
+
+
+def information_given_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
+    """I(X; Y | Z) with labels z (n,): the mean over the labels of I(X; Y) among the samples of one, by their share.
+
+    Labels with fewer than k + 2 samples tell nothing and are left out.
+
+    Raises:
+        UserError: no label has k + 2 samples.
+    """
+    x, y = columns(x, y, k=k)
+    values, sizes = [], []
+    for label in np.unique(z):
+        rows = z == label
+        if rows.sum() >= k + 2:
+            values.append(ksg(x[rows], y[rows], k))
+            sizes.append(int(rows.sum()))
+    if not sizes:
+        raise UserError(f"no label of z has {k + 2} samples or more: use fewer labels, or more samples")
+    return float(np.average(values, weights=sizes))
+
+
+def total_correlation(*variables: np.ndarray, k: int = 3) -> float:
+    """Σ H(X_i) - H(X_1, ..., X_m): how far m variables are from independent. For two it is mutual information.
+
+    Kraskov et al. 2004 (eq. 23): ψ(k) + (m - 1) ψ(n) - Σ mean of ψ(n_i + 1).
+
+    Raises:
+        UserError: fewer than two variables, different lengths, fewer than k + 2 samples.
+    """
+    if len(variables) < 2:
+        raise UserError("total correlation needs two variables or more")
+    sides = columns(*variables, k=k)
+    radius = _radius(np.hstack(sides), k)
+    alone = sum(digamma(_within(side, side, radius)).mean() for side in sides)
+    return float(digamma(k) + (len(sides) - 1) * digamma(len(sides[0])) - alone)
+
+
+def interaction_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
+    """I(X; Y) - I(X; Y | Z): above 0, z explains part of what x and y share; below 0, z makes them dependent.
+
+    The sign is McGill's for redundancy (co-information). Both terms are measured with the same k; their biases differ,
+    so values near 0 tell little.
+    """
+    x, y, z = columns(x, y, z, k=k)
+    return ksg(x, y, k) - conditional_information(x, y, z, k)
+
+
+def transfer_entropy(source: np.ndarray, target: np.ndarray, lags: int = 1, k: int = 3) -> float:
+    """I(target now; the source's last `lags` values | the target's last `lags` values), in nats (Schreiber 2000).
+
+    What the past of one series tells of another's next value beyond that series' own past. Samples of a series are not
+    independent: the estimate is consistent for stationary series, but the standard error of independent rows is not
+    its own.
+
+    Args:
+        source, target: (n,) or (n, D), sampled together.
+        lags: steps of the past that count.
+
+    Raises:
+        UserError: series of different lengths, or shorter than lags + k + 2.
+    """
+    if lags < 1:
+        raise UserError(f"lags must be 1 or more, not {lags}")
+    source, target = columns(source, target, k=k + lags)
+    n = len(target) - lags
+    past_of_source, past_of_target = (
+        np.hstack([series[lags - lag : lags - lag + n] for lag in range(1, lags + 1)]) for series in (source, target)
+    )
+    return conditional_information(target[lags:], past_of_source, past_of_target, k)
+
+
+def columns(*variables: np.ndarray, k: int) -> list[np.ndarray]:
+    """Each variable as (n, D) float64, all of one length.
+
+    Raises:
+        UserError: different lengths, or fewer than k + 2 samples.
+    """
+    sides = [np.asarray(v, dtype=np.float64) for v in variables]
+    sides = [side[:, None] if side.ndim == 1 else side for side in sides]
+    lengths = [len(side) for side in sides]
+    if len(set(lengths)) > 1:
+        raise UserError(f"variables have {', '.join(map(str, lengths))} samples; give as many of each")
+    if lengths[0] < k + 2:
+        raise UserError(f"{lengths[0]} samples are too few for {k} neighbours; give {k + 2} or more")
+    return sides

@@ -1,0 +1,149 @@
+"""The game: an encoder with its objectives, and the opponents that some objectives bring along.
+
+    game = Game(encoder, {"local": (1.0, LocalInfoMax(facts)), "prior": (0.1, PriorMatching(facts))})
+    optimizers = {player: torch.optim.Adam(its, lr=1e-4) for player, its in game.players().items()}
+    for images in loader:
+        turn = play(game, Batch(images), optimizers)
+
+Two players with an optimizer each: "encoder" trains the encoder and all critics of mutual information, "opponents" the
+networks that an objective plays against (`TwoPlayer`). Neither ever moves a parameter of the other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+from deepinfomax.objectives.protocol import Batch, Objective, OnePass, Terms, TwoPlayer
+
+
+class Turn(NamedTuple):
+    """What one player computed from one batch."""
+
+    features: Features
+    total: Tensor  #: scalar: the weighted sum of the losses, to be minimised by this player
+    losses: dict[str, Tensor]  #: each loss by "objective/term", not weighted
+    measured: dict[str, Tensor]  #: each number worth logging by "objective/quantity", detached
+
+
+class Game(nn.Module):
+    """An encoder and its objectives; one call is the first player's turn.
+
+    Args:
+        encoder: images -> Features.
+        objectives: name -> (weight, objective); each objective owns its critic. α, β and γ of the paper are the weights
+            of "global", "local" and "prior" (eq. 8). Names are free, so one kind of objective may stand here twice.
+        occlusion: hides part of the image from y and fc (paper §4.3); None: they see all of it.
+
+    Raises:
+        UserError: occlusion beside an objective that needs y and the local map to come from one pass.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        objectives: Mapping[str, tuple[float, nn.Module]],
+        occlusion: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if occlusion is not None:
+            for _, objective in objectives.values():
+                if isinstance(objective, OnePass) and objective.one_pass is not None:
+                    raise UserError(f"occlusion takes y from another pass than the maps, but {objective.one_pass}")
+        self.encoder = encoder
+        self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in objectives.items()})
+        self.weights = {name: float(weight) for name, (weight, _) in objectives.items()}
+        self.occlusion = occlusion
+        opponents = Opponents({n: o for n, o in self.objectives.items() if isinstance(o, TwoPlayer)})
+        # Beside the module tree, not in it: the opponents' networks are the objectives' own already.
+        self._beside = (opponents if len(opponents.networks) else None,)
+
+    @property
+    def opponents(self) -> "Opponents | None":
+        """The second player as a module of its own; None where no objective has an opponent."""
+        return self._beside[0]
+
+    def forward(self, batch: Batch) -> Turn:
+        """The first player's turn: encode the batch, score it by each objective, add the losses by their weights."""
+        features = self.encoder(batch.images)
+        if self.occlusion is not None:
+            partly_hidden = self.encoder(self.occlusion(batch.images))
+            features = features._replace(fc=partly_hidden.fc, y=partly_hidden.y)
+        terms: dict[str, Terms] = {}
+        objective: Objective
+        for name, objective in self.objectives.items():  # type: ignore[assignment]
+            terms[name] = objective(features, batch)
+        return _turn(features, terms, self.weights)
+
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of each player: "encoder", and "opponents" where there are any."""
+        theirs = [] if self.opponents is None else list(self.opponents.parameters())
+        numbers = {id(parameter) for parameter in theirs}
+        own = [parameter for parameter in self.parameters() if id(parameter) not in numbers]
+        return {"encoder": own} | ({"opponents": theirs} if theirs else {})
+
+
+class Opponents(nn.Module):
+    """The second player: the opponents' networks of every two-player objective."""
+
+    def __init__(self, objectives: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self._objectives = dict(objectives)  # beside the module tree: their other parts belong to the first player
+        self.networks = nn.ModuleList([network for o in objectives.values() for network in o.players()])  # type: ignore[operator]
+
+    def forward(self, features: Features, batch: Batch) -> Turn:
+        """The second player's turn, at the features of the first player's, which carry no gradient."""
+        terms = {name: o.adversary(features, batch) for name, o in self._objectives.items()}  # type: ignore[operator]
+        return _turn(features, terms, dict.fromkeys(terms, 1.0))
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While the block runs, no parameter of the opponents asks for a gradient."""
+        self.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.requires_grad_(True)
+
+
+def play(game: Game, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer]) -> Turn:
+    """One step of both players. Returns what both computed; features and losses carry no gradient any more."""
+    first = game(batch)
+    _descend(first.total, optimizers["encoder"])
+    features = first.features.detach()
+    losses, measured = first.losses, first.measured
+    if game.opponents is not None:
+        second = game.opponents(features, batch)
+        _descend(second.total, optimizers["opponents"])
+        losses, measured = losses | second.losses, measured | second.measured
+    return Turn(features, first.total.detach(), {name: loss.detach() for name, loss in losses.items()}, measured)
+
+
+def play_all(game: Game, batches: Iterable[Batch], optimizers: Mapping[str, torch.optim.Optimizer]) -> Iterator[Turn]:
+    """One step on each batch, from whatever gives batches; yields each turn for whoever watches."""
+    game.train()
+    for batch in batches:
+        yield play(game, batch, optimizers)
+
+
+def metric_name(loss: str) -> str:
+    """ "local/loss" -> "local", "prior/critic" -> "prior_critic": what metrics.jsonl calls a loss."""
+    objective, term = loss.split("/")
+    return objective if term == "loss" else f"{objective}_{term}"
+
+
+def _turn(features: Features, terms: Mapping[str, Terms], weights: Mapping[str, float]) -> Turn:
+    losses = {f"{name}/{term}": loss for name, own in terms.items() for term, loss in own.items()}
+    measured = {f"{name}/{quantity}": value for name, own in terms.items() for quantity, value in own.measured.items()}
+    total = sum((weights[name] * loss for name, own in terms.items() for loss in own.values()), torch.zeros(()))
+    return Turn(features, total, losses, measured)
+
+
+def _descend(total: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    total.backward()
+    optimizer.step()

@@ -1,0 +1,88 @@
+"""PairBound: a bound and its choice of negatives, which the local, the global and the CPC objective share."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepinfomax.information import bounds
+from deepinfomax.information.critics import ConcatAndConvolve, EncodeAndDot
+from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, local_infomax, scored_infomax
+
+
+class Estimate(NamedTuple):
+    """A bound on mutual information, from the scores of one batch."""
+
+    value: Tensor  #: scalar, in nats
+    maximised: Tensor  #: scalar: what trains the critic, the value itself for all bounds but `smile`
+    cap: Tensor  #: scalar: the largest value that this bound can take with so many negatives, in nats
+
+    @property
+    def measured(self) -> dict[str, Tensor]:
+        return {"bound": self.value, "cap": self.cap}
+
+
+class PairBound:
+    """The bound on mutual information of embedded local and global features, over all pairs of a batch.
+
+    Args:
+        bound: a name in `bounds.BOUNDS`.
+        negatives: "all", or how many per anchor.
+        pairing: whether a global or a local is the anchor, see `pairs`.
+        negatives_from: under several processes, "all" of them or this one's "own".
+        tau: the clip of `smile`.
+    """
+
+    def __init__(
+        self, bound: str, negatives: int | Literal["all"], pairing: Pairing, negatives_from: NegativesFrom, tau: float
+    ) -> None:
+        self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
+        self.negatives, self.pairing, self.negatives_from = negatives, pairing, negatives_from
+
+    def __call__(
+        self,
+        critic: EncodeAndDot | ConcatAndConvolve,
+        local: Tensor,
+        glob: Tensor,
+        positives: Literal["all", "same"] = "all",
+    ) -> Estimate:
+        """local (N, L, D) and glob (N, M, D) as `critic` embeds them -> the estimate of the batch.
+
+        Raises:
+            UserError: more negatives than there are, or a batch of one image.
+        """
+        value = self._estimate(critic, local, glob, self.bound, positives)
+        trained_as = self.bound.trained_as
+        maximised = value
+        if trained_as is not None:
+            maximised = self._estimate(critic, local, glob, bounds.get(trained_as), positives)
+        count = count_negatives(local, glob, self.negatives, self.pairing, self.negatives_from)
+        return Estimate(value, maximised, torch.tensor(self.bound.cap(count)))
+
+    def _estimate(
+        self,
+        critic: EncodeAndDot | ConcatAndConvolve,
+        local: Tensor,
+        glob: Tensor,
+        bound: bounds.Bound,
+        positives: Literal["all", "same"],
+    ) -> Tensor:
+        if isinstance(critic, EncodeAndDot):
+            return local_infomax(
+                local,
+                glob,
+                bound,
+                negatives=self.negatives,
+                pairing=self.pairing,
+                negatives_from=self.negatives_from,
+                positives=positives,
+            )
+        return scored_infomax(
+            critic.pair,
+            local,
+            glob,
+            bound,
+            negatives=self.negatives,
+            pairing=self.pairing,
+            negatives_from=self.negatives_from,
+        )

@@ -1,0 +1,57 @@
+"""From a configuration and a data set to the game that they describe."""
+
+from torch import nn
+
+from deepinfomax import encoders
+from deepinfomax.config import Config, objective_type
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.features import Shapes
+from deepinfomax.objectives import OBJECTIVES, Facts, Game
+from deepinfomax.objectives.occlusion import Occlusion
+
+
+def build_game(
+    config: Config, image_shape: tuple[int, ...], images: ImageSet, encoder: nn.Module | None = None
+) -> Game:
+    """The game that a resolved configuration describes, freshly initialised from torch's random state.
+
+    Args:
+        image_shape: (C, *S) of what the encoder is shown, after augmentation.
+        images: the training set.
+        encoder: a network to train in place of the configuration's.
+
+    Raises:
+        UserError: an objective that needs labels, and a data set without them; what the objectives themselves refuse.
+    """
+    if encoder is None:
+        settings = {name: value for name, value in config.encoder.items() if name != "name"}
+        encoder = encoders.build(config.encoder["name"], image_shape, **settings)
+    facts = _facts(encoders.shapes_of(encoder, image_shape), images)
+    objectives = {}
+    for name, section in config.objective.items():
+        kind = OBJECTIVES[objective_type(name, section)]
+        if uses_labels(kind) and images.labels is None:
+            raise UserError(f"{kind.__name__} needs labels, and {images.name or 'the data'} has none")
+        settings = {key: value for key, value in section.items() if key not in ("weight", "type")}
+        objectives[name] = (section["weight"], kind(facts, **settings))
+    occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
+    return Game(encoder, objectives, occlusion)
+
+
+def uses_labels(objective: type) -> bool:
+    """Whether an objective reads labels; all others ignore them."""
+    return getattr(objective, "uses_labels", False)
+
+
+def needs_labels(config: Config) -> bool:
+    """Whether any objective of the configuration reads labels."""
+    kinds = (objective_type(name, section) for name, section in config.objective.items())
+    return any(uses_labels(OBJECTIVES[kind]) for kind in kinds)
+
+
+def _facts(shapes: Shapes, images: ImageSet) -> Facts:
+    classes = None
+    if images.labels is not None and len(images.labels):
+        classes = len(images.classes) or int(images.labels.max()) + 1
+    return Facts(shapes, classes=classes or None, images=len(images))

@@ -1,0 +1,77 @@
+"""What must hold while a run trains: numbers stay finite, data stay the same, processes stop together."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from deepinfomax.encoders.modes import in_eval_mode
+from deepinfomax.errors import UserError
+from deepinfomax.objectives.game import Game, metric_name
+
+COLLAPSED = 2.0  #: effective rank of y below which every logged line carries a warning
+
+
+class Diverged(UserError):
+    """A loss, a weight or y became infinite or undefined; the last checkpoint is as it was."""
+
+    @classmethod
+    def because(cls, what: str) -> Self:
+        return cls(f"{what}; any checkpoint stays as it was: --resume with a lower training.lr, or begin anew")
+
+    @classmethod
+    def of_losses(cls, losses: Mapping[str, Tensor]) -> Self:
+        named = ", ".join(f"{metric_name(name)} {loss.item():.4g}" for name, loss in losses.items())
+        return cls.because(f"the loss is no longer finite ({named})")
+
+
+def not_finite(module: nn.Module) -> set[str]:
+    """Names of the parameters and buffers that hold a number that is infinite or undefined."""
+    tensors = itertools.chain(module.named_parameters(), module.named_buffers())
+    return {name for name, tensor in tensors if not bool(tensor.isfinite().all())}
+
+
+def check_finite(accelerator: Accelerator, game: Game, images: Tensor, expected: set[str], step: int) -> None:
+    """Check what would be saved now: the weights, and y of the images in eval mode.
+
+    A finite loss does not show it: the step that ruins the weights comes after the loss.
+
+    Args:
+        expected: names of what was not finite from the start, such as a mask of -inf.
+
+    Raises:
+        Diverged: in all processes, where something is ruined in one of them.
+    """
+    encoder = game.encoder
+    ruined = sorted(not_finite(game) - expected)
+    with in_eval_mode(encoder), torch.no_grad():
+        y = encoder.forward(images).y  # not by a call: what was compiled for training is not compiled anew for this
+    if any_process(accelerator, bool(ruined) or not bool(y.isfinite().all()))[0]:
+        what = f"the weights are no longer finite ({ruined[0]})" if ruined else "y is no longer finite in eval mode"
+        raise Diverged.because(f"{what} after step {step}")
+
+
+def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
+    """Whether any process was asked to save, to stop, ..., so that all of them do so after the same step.
+
+    Otherwise one process would leave while the others wait for its gradients for ever, perhaps with unsaved steps.
+    Alone it costs nothing; together it costs one small sum after each step's sums of gradients.
+    """
+    if accelerator.num_processes == 1:
+        return asked
+    counts = accelerator.reduce(torch.tensor(asked, dtype=torch.float32, device=accelerator.device))
+    return tuple(count > 0 for count in counts.tolist())
+
+
+def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], out: Any) -> None:
+    """Raises UserError where a run would go on with other images or labels than it began with."""
+    if before == now:
+        return
+    was, are = (f"{data['count']:,} images of {'x'.join(map(str, data['shape']))}" for data in (before, now))
+    differ = f"{was} before, {are} now" if was != are else "their count and shape agree, their content does not"
+    raise UserError(
+        f"cannot resume {out}: the data changed ({differ}); give what it was trained on, or choose another --out"
+    )

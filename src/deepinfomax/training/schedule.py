@@ -1,0 +1,45 @@
+"""What a step of a run takes, as functions of its number alone, so that a resumed run needs no history."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from deepinfomax.config import Training
+from deepinfomax.data.batches import Batches
+
+
+def count_steps(training: Training, steps_per_epoch: int) -> int:
+    """How many steps the run has: those of its epochs, or `training.steps` where that is fewer."""
+    steps = training.epochs * steps_per_epoch
+    return steps if training.steps is None else min(steps, training.steps)
+
+
+def step_seed(seed: int, step: int, process: int) -> int:
+    """The seed of everything that one process draws in one step; no two steps of a run share it."""
+    return ((seed * 2_000_003 + step) * 4_099 + process) % 2**64  # all that torch takes
+
+
+def learning_rate(training: Training, step: int, steps: int) -> float:
+    """The rate of step 1 to `steps`: a linear warm-up, then constant, or half a cosine that ends near zero."""
+    factor = min(1.0, step / training.warmup) if training.warmup else 1.0
+    if training.schedule == "cosine":
+        factor *= 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+    return training.lr * factor
+
+
+def set_learning_rate(optimizers: Iterable[Optimizer], rate: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def batches_from(batches: Batches, done: int, steps: int) -> Iterator[tuple[int, tuple[Tensor, Tensor | None, Tensor]]]:
+    """The number of each step after `done`, up to `steps`, with its batch, epoch after epoch."""
+    first_epoch, start = divmod(done, len(batches))
+    epochs = itertools.chain.from_iterable(
+        batches(epoch, start=start if epoch == first_epoch else 0) for epoch in itertools.count(first_epoch)
+    )
+    yield from zip(range(done + 1, steps + 1), epochs, strict=False)

@@ -1,0 +1,85 @@
+"""The state of a run: the game, an optimizer for each player, and how far it is. Saved and restored as a whole."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from deepinfomax.config import Training
+from deepinfomax.data.fingerprint import identity
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.objectives.game import Game
+from deepinfomax.training import checkpoint
+from deepinfomax.training.guards import check_same_data
+
+#: what checkpoints call the players' optimizers
+STORED_AS = {"encoder": "learner", "opponents": "opponents"}
+
+
+class RunState:
+    """What a checkpoint holds, and nothing else.
+
+    Args:
+        game: on its device.
+        training: the settings of the optimizers.
+        images: the training set; a checkpoint is restored for no other.
+        device: where the game is.
+    """
+
+    def __init__(self, game: Game, training: Training, images: ImageSet, device: torch.device) -> None:
+        self.game, self.images, self.data = game, images, identity(images)
+        self.optimizers = {
+            player: _optimizer(parameters, training, device) for player, parameters in game.players().items()
+        }
+        self.step = 0  #: steps done
+        self.seconds = 0.0  #: seconds trained, in all processes that trained it so far
+        self.scaler: torch.amp.GradScaler | None = None  #: of fp16
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
+        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "data": self.data}
+        state["learner"] = self.game.state_dict()
+        state["optimizers"] = {STORED_AS[player]: o.state_dict() for player, o in self.optimizers.items()}
+        if self.scaler is not None:  # a scale grown over thousands of steps, and how long ago it last grew
+            state["scaler"] = self.scaler.state_dict()
+        checkpoint.save(folder, state)
+
+    def restore(self, folder: Path) -> None:
+        """Take over the checkpoint in the folder, if there is one.
+
+        Raises:
+            UserError: a damaged checkpoint, or one of another architecture or other data.
+        """
+        saved = checkpoint.load(folder)
+        if saved is None:
+            return
+        if (before := saved.get("data")) is not None:  # early versions do not say
+            check_same_data(before, identity(self.images, like=before["fingerprint"]), folder.parent)
+        if self.scaler is not None and "scaler" in saved:
+            self.scaler.load_state_dict(saved["scaler"])
+        try:
+            self.game.load_state_dict(saved["learner"], strict=True)
+            for player, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(saved["optimizers"][STORED_AS[player]])
+                for parameter, moments in optimizer.state.items():
+                    for name, value in moments.items():
+                        if value.shape == parameter.shape:
+                            # Fused Adam walks a parameter and its moments in memory order: their layouts must agree.
+                            moments[name] = torch.empty_like(parameter).copy_(value)
+        except (RuntimeError, KeyError, ValueError) as error:
+            detail = " ".join(str(error).split())[:160]
+            raise UserError(f"the checkpoint is of another architecture ({detail}); choose another --out") from None
+        self.step, self.seconds = saved["step"], saved["seconds"]
+
+
+def _optimizer(parameters: list[nn.Parameter], training: Training, device: torch.device) -> Optimizer:
+    return torch.optim.Adam(
+        parameters,
+        lr=training.lr,
+        betas=training.betas,
+        weight_decay=training.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )

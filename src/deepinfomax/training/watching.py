@@ -1,0 +1,126 @@
+"""What watches a run: metrics.jsonl, the trackers, and the line that a person sees, all of the same numbers."""
+
+import resource
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
+
+from deepinfomax.errors import UserError
+from deepinfomax.features import effective_rank
+from deepinfomax.objectives.game import Turn, metric_name
+from deepinfomax.training.guards import COLLAPSED
+from deepinfomax.training.live_line import LiveLine
+from deepinfomax.training.run_folder import Metrics, jsonable
+from deepinfomax.training.state import RunState
+
+
+class Watcher:
+    """Turns into lines: of metrics.jsonl, of the trackers and of the terminal. Only the main process writes.
+
+    Args:
+        out: the run folder.
+        state: where the run stands; its step and seconds are read when a line is written.
+        steps: how many the run has in all.
+        steps_per_epoch: of all processes together.
+        images_per_step: of all processes together.
+        quiet: show nothing in the terminal.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        out: Path,
+        state: RunState,
+        *,
+        steps: int,
+        steps_per_epoch: int,
+        images_per_step: int,
+        quiet: bool,
+    ) -> None:
+        self.accelerator, self.state = accelerator, state
+        self.steps, self.steps_per_epoch, self.images_per_step = steps, steps_per_epoch, images_per_step
+        main = accelerator.is_main_process
+        self._metrics = Metrics(out, resume_from=state.step) if main else None
+        self._line = LiveLine(steps, state.step, quiet=quiet or not main)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._metrics is not None:
+            self._stack.enter_context(self._metrics)
+        self._stack.enter_context(self._line)
+        if self.accelerator.log_with:
+            self.accelerator.init_trackers("tensorboard")
+            for tracker in self.accelerator.trackers:  # not end_training, which would end the process group too
+                self._stack.callback(tracker.finish)
+        self._step_then, self._time_then = self.state.step, time.perf_counter()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def event(self, name: str, values: dict[str, Any]) -> None:
+        """A line of metrics.jsonl that is no step: "start", "end"."""
+        if self._metrics is not None:
+            self._metrics.write(name, values)
+
+    def say(self, text: str) -> None:
+        self._line.say(text)
+
+    def step(self, turn: Turn, learning_rate: float) -> None:
+        """Log the step that the state has just done."""
+        y = turn.features.y.flatten(1)
+        losses = {metric_name(name): loss for name, loss in turn.losses.items()}
+        values = jsonable(
+            {
+                "step": self.state.step,
+                "epoch": self.state.step / self.steps_per_epoch,
+                "seconds": self.state.seconds,
+                **losses,
+                **turn.measured,
+                "rank": effective_rank(y),
+                "units": y.shape[1],
+                "images_per_second": self._images_per_second(),
+                "peak_memory_mb": peak_memory(y.device),
+                "learning_rate": learning_rate,
+            }
+        )
+        if self._metrics is not None:
+            self._metrics.write("step", values)
+            self._line.show({**values, "terms": list(losses)})
+            if values["rank"] is not None and values["rank"] < COLLAPSED <= y.shape[1] / 4:
+                self.say(
+                    f"warning: y uses {values['rank']:.1f} of its {y.shape[1]} directions: it is collapsing; "
+                    "lower training.lr or an objective's weight"
+                )
+        self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
+
+    def _images_per_second(self) -> float:
+        """Since the last time it was asked."""
+        now = time.perf_counter()
+        rate = (self.state.step - self._step_then) * self.images_per_step / (now - self._time_then)
+        self._step_then, self._time_then = self.state.step, now
+        return rate
+
+
+def check_trackers(names: tuple[str, ...]) -> None:
+    """Raises UserError where a tracker is not installed; Accelerate passes over it without a word."""
+    installed = [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]
+    for name in names:
+        if name not in installed:
+            raise UserError(f"training.trackers names {name}, which is not installed: pip install {name}")
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory this process has held so far, in MB: of the GPU where there is one, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(ValueError):
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, kilobytes elsewhere
+    return 0.0

@@ -1,0 +1,223 @@
+"""What the game shows its encoder, which pass each objective is given, and who trains what."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepinfomax import config, encoders, recipes
+from deepinfomax.data.images import ImageSet
+from deepinfomax.features import Features
+from deepinfomax.objectives import Batch, Facts, Game, LocalInfoMax, PriorMatching, Terms, play, play_all
+from deepinfomax.objectives.game import metric_name
+from deepinfomax.objectives.occlusion import Occlusion
+from deepinfomax.training.building import build_game
+
+
+class RecordingEncoder(nn.Module):
+    """Keeps what it was shown and what it made of it; every level is a pixel sum, so no two passes agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[Tensor] = []
+        self.made: list[Features] = []
+
+    def forward(self, images: Tensor) -> Features:
+        self.shown.append(images.clone())
+        sums = images.sum((1, 2, 3)).unsqueeze(1)
+        self.made.append(Features(local=images * 2, conv=images * 3, fc=sums, y=-sums))
+        return self.made[-1]
+
+
+class RecordingOcclusion(Occlusion):
+    """Keeps which pixels it hid."""
+
+    def hidden(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        self.last = super().hidden(count, generator)
+        return self.last
+
+
+class RecordingObjective(nn.Module):
+    def forward(self, features: Features, batch: Batch) -> Terms:
+        self.seen, self.batch = features, batch
+        return Terms({"loss": features.y.sum()})
+
+
+@pytest.fixture
+def batch() -> Batch:
+    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)) + 1  # nowhere the fill of 0
+    return Batch(images, None, torch.arange(8))
+
+
+def one_step(batch: Batch, occlusion: nn.Module | None) -> tuple[RecordingEncoder, list[RecordingObjective], Features]:
+    encoder, objectives = RecordingEncoder(), [RecordingObjective(), RecordingObjective()]
+    turn = Game(encoder, {"first": (1.0, objectives[0]), "second": (1.0, objectives[1])}, occlusion)(batch)
+    return encoder, objectives, turn.features
+
+
+def test_the_second_pass_sees_all_but_the_hidden_pixels(batch: Batch) -> None:
+    torch.manual_seed(0)
+    occlusion = RecordingOcclusion((3, 32, 32))
+    images = batch.images.clone()
+    encoder, _, _ = one_step(batch, occlusion)
+    clean, occluded = encoder.shown  # two passes, no more
+    assert torch.equal(clean, images)
+    hidden = occlusion.last.unsqueeze(1).expand_as(images)
+    assert hidden.any()
+    assert not hidden.all()
+    assert torch.equal(occluded != clean, hidden)
+
+
+def test_maps_are_of_the_clean_pass_and_fc_and_y_of_the_occluded(batch: Batch) -> None:
+    torch.manual_seed(0)
+    encoder, objectives, features = one_step(batch, RecordingOcclusion((3, 32, 32)))
+    clean, occluded = encoder.made
+    assert not torch.equal(clean.y, occluded.y)
+    # The features returned are those that the second player is shown.
+    for seen in (*(o.seen for o in objectives), features):
+        assert torch.equal(seen.local, clean.local)
+        assert torch.equal(seen.conv, clean.conv)
+        assert torch.equal(seen.fc, occluded.fc)
+        assert torch.equal(seen.y, occluded.y)
+    for objective in objectives:  # a reconstruction is compared with the image itself
+        assert torch.equal(objective.batch.images, encoder.shown[0])
+
+
+class OneWeight(nn.Module):
+    """Every level is the image times one weight, so that the gradient of a sum over a level is the sum of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> Features:
+        return Features(*(images * self.weight for _ in Features._fields))
+
+
+@pytest.mark.parametrize("level", Features._fields)
+def test_both_passes_train_the_encoder(batch: Batch, level: str) -> None:
+    torch.manual_seed(0)
+    encoder, occlusion = OneWeight(), RecordingOcclusion((3, 32, 32))
+    features = Game(encoder, {}, occlusion)(batch).features
+    getattr(features, level).sum().backward()
+    hidden = occlusion.last.unsqueeze(1)
+    seen = batch.images if level in ("local", "conv") else batch.images.masked_fill(hidden, 0.0)
+    torch.testing.assert_close(encoder.weight.grad, seen.sum())
+
+
+def test_without_occlusion_one_pass_gives_all(batch: Batch) -> None:
+    encoder, objectives, features = one_step(batch, None)
+    assert len(encoder.shown) == 1
+    assert torch.equal(encoder.shown[0], batch.images)
+    for seen in (*(o.seen for o in objectives), features):
+        assert all(torch.equal(a, b) for a, b in zip(seen, encoder.made[0], strict=True))
+
+
+def test_a_configuration_occludes_where_it_says_so() -> None:
+    images = ImageSet(np.zeros((4, 3, 32, 32), dtype=np.uint8))
+    plain = recipes.recipe("dim-local", "smoke")
+    assert build_game(plain, (3, 32, 32), images).occlusion is None
+    asked = config.override(plain, {"occlusion.fill": -0.5, "occlusion.block": 12})
+    occlusion = build_game(asked, (3, 32, 32), images).occlusion
+    assert isinstance(occlusion, Occlusion)
+    assert (occlusion.fill, occlusion.block, occlusion.sides) == (-0.5, 12, (32, 32))
+
+
+SHAPE = (3, 16, 16)
+
+
+def small_game(**objectives: tuple[float, nn.Module]) -> Game:
+    torch.manual_seed(0)
+    encoder = encoders.build("dcgan", SHAPE, width=4, fc=8, y=6)
+    facts = Facts(encoders.shapes_of(encoder, SHAPE))
+    own = {
+        "fine": (1.0, LocalInfoMax(facts, units=8)),
+        "coarse": (0.5, LocalInfoMax(facts, bound="jsd", units=8)),
+        "prior": (0.1, PriorMatching(facts)),
+    }
+    return Game(encoder, own | objectives)
+
+
+def small_batch(n: int = 6) -> Batch:
+    return Batch(torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1)
+
+
+def test_losses_are_named_by_objective_and_term_and_weighted_in_the_total() -> None:
+    turn = small_game()(small_batch())
+    assert set(turn.losses) == {"fine/loss", "coarse/loss", "prior/loss"}
+    assert {"fine/bound", "fine/cap", "coarse/bound", "prior/taken_for_prior"} <= set(turn.measured)
+    losses = {name: loss.item() for name, loss in turn.losses.items()}
+    expected = losses["fine/loss"] + 0.5 * losses["coarse/loss"] + 0.1 * losses["prior/loss"]
+    assert turn.total.item() == pytest.approx(expected)
+    assert not any(value.requires_grad for value in turn.measured.values())
+
+
+def test_two_objectives_of_one_kind_both_train() -> None:
+    game = small_game()
+    optimizers = {player: torch.optim.SGD(its, lr=0.1) for player, its in game.players().items()}
+    before = {name: value.clone() for name, value in game.state_dict().items()}
+    play(game, small_batch(), optimizers)
+    for name in ("fine", "coarse"):
+        key = f"objectives.{name}.critic.glob.out.weight"
+        assert not torch.equal(game.state_dict()[key], before[key])
+
+
+def test_each_player_has_parameters_of_its_own_and_together_they_have_all() -> None:
+    game = small_game()
+    players = game.players()
+    numbers = {player: {id(p) for p in its} for player, its in players.items()}
+    assert not numbers["encoder"] & numbers["opponents"]
+    assert numbers["encoder"] | numbers["opponents"] == {id(p) for p in game.parameters()}
+    assert numbers["opponents"] == {id(p) for p in game.objectives["prior"].critic.parameters()}
+    assert not any("opponents" in name for name in game.state_dict())
+    facts = Facts(encoders.shapes_of(game.encoder, SHAPE))
+    alone = Game(game.encoder, {"local": (1.0, LocalInfoMax(facts, units=8))})
+    assert alone.opponents is None
+    assert set(alone.players()) == {"encoder"}
+
+
+def test_a_step_is_both_players_turns_on_the_same_features() -> None:
+    """Against the step written out by hand."""
+    game, twin, batch = small_game(), small_game(), small_batch()
+    torch.manual_seed(5)
+    optimizers = {player: torch.optim.SGD(its, lr=0.1) for player, its in game.players().items()}
+    turn = play(game, batch, optimizers)
+    torch.manual_seed(5)
+    prior = twin.objectives["prior"]
+    first, second = (torch.optim.SGD(its, lr=0.1) for its in twin.players().values())
+    features = twin.encoder(batch.images)
+    losses = {name: twin.objectives[name](features, batch)["loss"] for name in ("fine", "coarse", "prior")}
+    first.zero_grad()
+    (losses["fine"] + 0.5 * losses["coarse"] + 0.1 * losses["prior"]).backward()
+    first.step()
+    second.zero_grad()
+    sum(prior.adversary(features.detach(), batch).values()).backward()
+    second.step()
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(game.state_dict()[name], value, msg=name)
+    assert set(turn.losses) == {"fine/loss", "coarse/loss", "prior/loss", "prior/critic", "prior/penalty"}
+    assert not turn.features.y.requires_grad
+    assert not turn.total.requires_grad
+
+
+def test_a_turn_changes_no_state_but_batchnorm() -> None:
+    game = small_game().eval()
+    before = {name: value.clone() for name, value in game.state_dict().items()}
+    attributes = {name: set(vars(objective)) for name, objective in game.objectives.items()}
+    game(small_batch())
+    assert all(torch.equal(value, before[name]) for name, value in game.state_dict().items())
+    assert attributes == {name: set(vars(objective)) for name, objective in game.objectives.items()}
+
+
+def test_batches_may_come_from_anything_that_can_be_iterated() -> None:
+    game = small_game()
+    optimizers = {player: torch.optim.Adam(its, lr=1e-3) for player, its in game.players().items()}
+    turns = list(play_all(game, (small_batch() for _ in range(30)), optimizers))
+    assert len(turns) == 30
+    assert turns[-1].measured["fine/bound"] > turns[0].measured["fine/bound"] + 0.1
+
+
+def test_names_in_metrics() -> None:
+    assert metric_name("local/loss") == "local"
+    assert metric_name("prior/critic") == "prior_critic"
+    assert metric_name("vae/reconstruction") == "vae_reconstruction"
