@@ -1,11 +1,12 @@
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 
 from deepinfomax.config import Config
 from deepinfomax.data import configured
-from deepinfomax.data.configured import as_trained
+from deepinfomax.data.configured import as_trained, load_images, titles_of, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 
@@ -45,3 +46,22 @@ def test_views_that_fit_nowhere_are_refused(images, monkeypatch, tmp_path):
     monkeypatch.setattr(configured.shutil, "disk_usage", lambda folder: usage(0))
     with pytest.raises(UserError, match="more than is free in memory"):
         as_trained(CROPPED, images)
+
+
+def test_a_name_that_is_no_utf8_is_refused_because_a_run_cannot_record_it(tmp_path, draw):
+    folder = tmp_path / os.fsdecode(b"bad\xff")
+    draw(folder / "a.png")
+    with pytest.raises(UserError, match=r"bad\\xff is no name in UTF-8, so a run cannot record it"):
+        load_images(with_source(Config(), str(folder), None))
+
+
+def test_columns_and_pixels_reach_the_reader_and_the_names(tmp_path, draw):
+    draw(tmp_path / "0.png", size=(9, 9))
+    (tmp_path / "list.csv").write_text("scan,kind\n0.png,cat\n")
+    config = with_source(Config(), str(tmp_path / "list.csv"), None)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, image="scan", label="kind"))
+    images = load_images(config)
+    assert (images.classes, titles_of(config, images)) == (("cat",), ["0.png"])
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, max_pixels=80))
+    with pytest.raises(UserError, match="9x9 pixels; set data.max_pixels 81"):
+        load_images(config)

@@ -49,3 +49,10 @@ def test_each_format_says_what_it_reads_and_the_plain_folder_comes_last():
         assert record.title
         assert bool(record.suffixes) != (record.folder is not None)
     assert set(formats.suffixes()) == {".parquet", ".npy", ".npz", ".csv", ".tsv"}
+
+
+def test_the_documentation_names_every_ending_and_the_embedded_sets_have_no_columns():
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert all(f"`{suffix}`" in text for suffix in formats.suffixes())
+    with pytest.raises(UserError, match="digits has no columns"):
+        load("digits", label="y")

@@ -29,7 +29,7 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
     chosen = cache_dir or os.environ.get("DEEPINFOMAX_CACHE")
     try:
         return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "deepinfomax"
-    except RuntimeError as error:  # nobody of that name, or no home
+    except RuntimeError as error:  # there is no such user, or no home
         raise UserError(f"decoded images cannot be kept in {chosen or '~'} ({error}): set DEEPINFOMAX_CACHE") from None
 
 
@@ -122,8 +122,10 @@ def _write(
 
 
 def _allocated(file: Path, shape: tuple[int, ...]) -> np.memmap:
-    """An array in a new .npy file whose space on the disk is taken: a disk that fills up later would end the process
-    without a word where the map is written."""
+    """An array in a new .npy file, with its space on the disk taken.
+
+    A disk that fills up later would end the process without a word, where the memory map is written.
+    """
     images = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
     if hasattr(os, "posix_fallocate"):
         with file.open("rb+") as opened:

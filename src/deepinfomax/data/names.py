@@ -72,6 +72,8 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
     name = str(data)
     path = _expanded(data)
     if data in EMBEDDED:
+        if columns != USUAL:
+            raise UserError(f"{name} has no columns; data.image and data.label name the columns of a table")
         return EMBEDDED[name]()
     if data in PUBLISHED:
         copy = _local_copy(name, root)
