@@ -165,10 +165,11 @@ def test_stl10_as_in_the_paper():
     [
         ({"crop": 8, "random_resized_crop": 8}, "exclude each other"),
         ({"padding": 4}, "padding needs augmentation.crop"),
-        ({"crop": 0}, "crop must be at least 1"),
-        ({"crop": 4, "padding": -1}, "padding must be at least 0"),
-        ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "ascending shares"),
-        ({"jitter": 1.5}, r"must lie in \[0, 1\]"),
+        ({"crop": 0}, "crop must be 1 or more, not 0"),
+        ({"crop": 4, "padding": -1}, "padding must be 0 or more, not -1"),
+        ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "scale.* must be above 0"),
+        ({"random_resized_crop": 4, "scale": (0.5, 0.4)}, "two ascending shares"),
+        ({"jitter": 1.5}, r"jitter must be 1 or less, not 1\.5"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict, message: str):

@@ -63,5 +63,5 @@ def test_columns_and_pixels_reach_the_reader_and_the_names(tmp_path, draw):
     images = load_images(config)
     assert (images.classes, titles_of(config, images)) == (("cat",), ["0.png"])
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, max_pixels=80))
-    with pytest.raises(UserError, match="9x9 pixels; set data.max_pixels 81"):
+    with pytest.raises(UserError, match=r"9x9 pixels; set data\.max_pixels 81"):
         load_images(config)

@@ -78,10 +78,7 @@ def common_shape(source: StoredImages, headers: Survey, size: int | None, channe
     Raises:
         UserError: images of several sizes and no `size` to bring them to.
     """
-    if channels not in (None, 1, 3):
-        raise UserError(f"channels must be 1 or 3, not {channels}")
-    if size is not None and size < 1:
-        raise UserError(f"size must be at least 1 pixel, not {size}")
+    check_target(size, channels)
     channels = channels or (1 if headers.grey == headers.readable else 3)
     if size is not None:
         return channels, size, size
@@ -95,6 +92,14 @@ def common_shape(source: StoredImages, headers: Survey, size: int | None, channe
         )
     width, height = next(iter(headers.sizes))
     return channels, height, width
+
+
+def check_target(size: int | None, channels: int | None) -> None:
+    """Refuse a size or a number of channels that no image can have."""
+    if channels not in (None, 1, 3):
+        raise UserError(f"channels must be 1 or 3, not {channels}")
+    if size is not None and size < 1:
+        raise UserError(f"size must be at least 1 pixel, not {size}")
 
 
 def conversions(headers: Survey, channels: int) -> tuple[str, ...]:

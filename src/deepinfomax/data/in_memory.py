@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch.utils import data as torch_data
 
-from deepinfomax.data.decoding import DARK, dark, to_array
+from deepinfomax.data.decoding import DARK, check_target, dark, to_array
 from deepinfomax.data.images import ImageSet, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
 from deepinfomax.data.opening import GREY_MODES
@@ -150,10 +150,7 @@ def resized(images: ImageSet, size: int | None, channels: int | None) -> ImageSe
     """The same images with another size or number of channels; as they are where nothing changes."""
     shape = images.shape
     target = shape[0] if channels is None else channels, *(shape[1:] if size is None else (size, size))
-    if target[0] not in (1, 3):
-        raise UserError(f"channels must be 1 or 3, not {channels}")
-    if target[1] < 1:
-        raise UserError(f"size must be at least 1 pixel, not {size}")
+    check_target(size, channels)
     if target == shape:
         return images
     _refuse_too_large(len(images) * math.prod(target), f"{images.name}: images of {target[1]} pixels")
