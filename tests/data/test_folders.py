@@ -392,3 +392,11 @@ def test_csv_with_columns_of_other_names(tmp_path: Path, draw):
     with pytest.raises(UserError, match=r"has the columns scan, label; one must be called path.*named by data\.image"):
         load(tmp_path / "list.csv")
     assert load(tmp_path / "list.csv", image="scan").classes == ("cat",)
+
+
+def test_names_are_shown_without_control_characters(tmp_path: Path, draw):
+    for name in ("a\x1b[31m", "b\n"):
+        draw(tmp_path / name / "x\r.png")
+    images = load(tmp_path)
+    assert images.classes == ("a\\x1b[31m", "b\\x0a")
+    assert titles(tmp_path, images) == ["a\\x1b[31m/x\\x0d.png", "b\\x0a/x\\x0d.png"]

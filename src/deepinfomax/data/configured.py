@@ -50,8 +50,11 @@ def load_images(config: Config, split: str | None = None) -> ImageSet:
     """
     fields = dataclasses.asdict(config.data)
     source, own_split, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
-    if printable(source) != source:
-        raise UserError(f"{printable(source)} is no name in UTF-8, so a run cannot record it: rename it, or link to it")
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        name = printable(source)
+        raise UserError(f"{name} is no name in UTF-8, so a run cannot record it: rename it, or link to it") from None
     return load(source, split=split or own_split, limit=None if split == "test" else limit, **fields)
 
 

@@ -88,6 +88,10 @@ def stamp(file: Path) -> bytes:
     return name + repr(numbers).encode()
 
 
+#: control characters, which can rewrite what a terminal shows
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
 def printable(name: str | Path) -> str:
-    """A path as text that can be printed and stored, its bytes that are no UTF-8 as \\x.."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A path as text that can be printed and stored: bytes that are no UTF-8 and control characters as \\x.."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace").translate(_ESCAPED)
