@@ -16,7 +16,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from deepinfomax.evaluation.protocol import standardised
+from deepinfomax.evaluation.standardising import standardised
 from deepinfomax.evaluation.svm import FITS, svm
 from measuring import hardware
 

@@ -271,7 +271,7 @@ def test_ctrl_c_saves_says_so_and_exits_130(folder: Path, tmp_path: Path) -> Non
     while training.poll() is None and not (metrics.is_file() and '"step": 2,' in metrics.read_text()):
         time.sleep(0.05)
     training.send_signal(signal.SIGINT)
-    _, err = training.communicate(timeout=60)
+    _, err = training.communicate()
     assert training.returncode == 130
     assert "continue with --resume" in err
     assert "Traceback" not in err

@@ -42,5 +42,5 @@ def test_sixty_steps_on_photographs(tmp_path: Path) -> None:
     assert [line["prior_critic"] for line in lines if line["event"] == "step"] == pytest.approx(GOLDEN_PRIOR, abs=0.03)
     assert lines[-2]["rank"] == pytest.approx(GOLDEN_RANK, abs=0.5)
     x, x_test = (embed(encoder, part, levels=("y",))["y"] for part in (training, test))
-    accuracy = knn(x, training.labels, x_test, test.labels)["accuracy"]
+    accuracy = knn(x, training.labels, x_test, test.labels).accuracy
     assert accuracy == pytest.approx(GOLDEN_KNN, abs=0.04)

@@ -7,6 +7,7 @@ from planted import gaussians
 
 from deepinfomax.evaluation import knn as module
 from deepinfomax.evaluation.knn import knn, vote
+from deepinfomax.evaluation.standardising import Standardiser
 
 
 def slow_vote(bank, labels, queries, classes, k, temperature):
@@ -50,6 +51,22 @@ def test_a_low_temperature_follows_the_nearest() -> None:
 
 def test_more_neighbours_than_images() -> None:
     x, y = gaussians(8, classes=2)
-    found = knn(x, y, x, y, k=50)
-    assert found["settings"]["k"] == 8
-    assert found["plain_accuracy"] == pytest.approx(np.bincount(y).max() / 8)  # all vote, the larger class wins
+    result = knn(x, y, x, y, k=50)
+    assert result.settings["k"] == 8
+    assert result.plain_accuracy == pytest.approx(np.bincount(y).max() / 8)  # all vote, the larger class wins
+
+
+def test_twenty_neighbours_vote_with_the_temperature_of_the_published_vote() -> None:
+    (x, y), (x_test, y_test) = gaussians(150, distance=0.8, seed=0), gaussians(200, distance=0.8, seed=1)
+    standardise = Standardiser.of(x)
+    bank, queries = standardise(x), standardise(x_test)
+
+    def accuracies(k: int, temperature: float) -> tuple[float, ...]:
+        votes = slow_vote(bank, torch.from_numpy(y), queries, 3, k, temperature)
+        return tuple((np.array(classes) == y_test).mean() for classes in votes)
+
+    result = knn(x, y, x_test, y_test)
+    assert (result.accuracy, result.plain_accuracy) == accuracies(20, 0.07)
+    assert accuracies(20, 0.07) not in (accuracies(20, 0.7), accuracies(19, 0.07), accuracies(21, 0.07))
+    assert result.settings == {"k": 20, "temperature": 0.07, "metric": "cosine"}
+    assert "k = 20, cosine, votes weighted with temperature 0.07" in result.protocol

@@ -8,7 +8,7 @@ from torch import nn
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.protocol import stream
+from deepinfomax.evaluation.draws import stream
 from deepinfomax.evaluation.rank import IMAGES, alignment, describe, effective_rank, measure, of_vectors, uniformity
 
 

@@ -9,10 +9,22 @@ from planted import images, make_encoder
 from skimage.metrics import structural_similarity
 
 from deepinfomax.data.images import normalise
+from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import reconstruction
+from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.frozen import fingerprint
-from deepinfomax.evaluation.reconstruction import BETAS, measure, scales, similarity
+from deepinfomax.evaluation.measure import as_json
+from deepinfomax.evaluation.reconstruction import (
+    BETAS,
+    SETTINGS,
+    Settings,
+    check_images,
+    measure,
+    scales,
+    similarity,
+)
+from deepinfomax.evaluation.standardising import Standardiser
 
 
 def pictures(count: int = 4, side: int = 32, seed: int = 0) -> torch.Tensor:
@@ -24,20 +36,20 @@ def pictures(count: int = 4, side: int = 32, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("side", [16, 28, 32, 64, 96, 180])
 def test_identical_images_are_wholly_alike(side: int) -> None:
     x = pictures(side=side)
-    found = similarity(x, x.clone())
-    assert found["ms_ssim"] == pytest.approx(1, abs=1e-5)
-    assert found["ssim"] == pytest.approx(1, abs=1e-5)
-    assert found["mse"] == 0
+    result = similarity(x, x.clone())
+    assert result["ms_ssim"] == pytest.approx(1, abs=1e-5)
+    assert result["ssim"] == pytest.approx(1, abs=1e-5)
+    assert result["mse"] == 0
 
 
 def test_the_more_noise_the_less_alike() -> None:
     x = pictures()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
-    found = [similarity(x, (x + s * noise).clamp(0, 1)) for s in (0.02, 0.1, 0.5)]
+    result = [similarity(x, (x + s * noise).clamp(0, 1)) for s in (0.02, 0.1, 0.5)]
     for name in ("ms_ssim", "ssim"):
-        values = [f[name] for f in found]
+        values = [f[name] for f in result]
         assert 1 > values[0] > values[1] > values[2]
-    assert found[0]["mse"] == pytest.approx(0.02**2, rel=0.2)
+    assert result[0]["mse"] == pytest.approx(0.02**2, rel=0.2)
 
 
 def test_ssim_is_scikit_images() -> None:
@@ -61,10 +73,10 @@ def test_ssim_is_scikit_images() -> None:
     ("side", "count"), [(16, 1), (22, 1), (24, 2), (28, 2), (32, 2), (64, 3), (96, 3), (100, 4), (175, 4), (192, 5)]
 )
 def test_scales_an_image_has_room_for(side: int, count: int) -> None:
-    found = scales(side)
-    assert len(found) == count
-    assert sum(found) == pytest.approx(1)
-    assert found[-1] / found[0] == pytest.approx(BETAS[count - 1] / BETAS[0])
+    result = scales(side)
+    assert len(result) == count
+    assert sum(result) == pytest.approx(1)
+    assert result[-1] / result[0] == pytest.approx(BETAS[count - 1] / BETAS[0])
     assert side // 2 ** (count - 1) > 11
 
 
@@ -75,14 +87,14 @@ def test_a_mean_over_images_not_over_blocks() -> None:
 
 
 def test_a_decoder_finds_the_brightness_that_y_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = reconstruction.RECONSTRUCTION["smoke"] | {"most_steps": 80, "first": 16, "batch_size": 32, "lr": 3e-3}
-    monkeypatch.setitem(reconstruction.RECONSTRUCTION, "smoke", short)
+    short = replace(SETTINGS["smoke"], most_steps=80, first=16, batch_size=32, lr=3e-3)
+    monkeypatch.setitem(SETTINGS, "smoke", short)
     encoder, train, test = make_encoder()(), images(200), images(40, seed=1)
     before = fingerprint(encoder)
-    found = measure(encoder, train, test, scale="smoke", folder=tmp_path)
+    result = measure(encoder, train, test, scale="smoke", folder=tmp_path)
     assert fingerprint(encoder) == before
-    assert found["mse"] < 0.4 * found["mean_image_mse"]
-    json.dumps(found, allow_nan=False)
+    assert result.mse < 0.4 * result.mean_image_mse
+    json.dumps(as_json(result), allow_nan=False)
     with np.load(tmp_path / "reconstructions.npz", allow_pickle=False) as file:
         originals, made = file["images"], file["reconstructions"]
     assert originals.shape == made.shape == (16, 3, 16, 16)
@@ -97,8 +109,8 @@ def test_floats_are_measured_and_shown_as_the_pixels_they_stand_for(tmp_path: Pa
     pixels = [images(64), images(20, seed=1)]
     floats = [replace(s, images=normalise(s.images).numpy()) for s in pixels]
     for name, (train, test) in {"pixels": pixels, "floats": floats}.items():
-        found = measure(make_encoder()(), train, test, scale="smoke", folder=tmp_path / name)
-        assert found["mean_image_mse"] == pytest.approx(_mean_image_mse(pixels), rel=1e-4)
+        result = measure(make_encoder()(), train, test, scale="smoke", folder=tmp_path / name)
+        assert result.mean_image_mse == pytest.approx(_mean_image_mse(pixels), rel=1e-4)
     shown = [np.load(tmp_path / name / "reconstructions.npz")["images"] for name in ("pixels", "floats")]
     assert shown[1].dtype == np.uint8
     np.testing.assert_array_equal(*shown)
@@ -120,3 +132,40 @@ def test_images_too_small() -> None:
         measure(make_encoder()(), images(20, side=8), images(20, side=8), scale="smoke")
     with pytest.raises(UserError, match="sides above 11 pixels, not 8"):
         similarity(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))
+
+
+def test_images_are_checked_before_anything_is_computed() -> None:
+    good, small = images(20), images(20, side=11)
+    check_images(good, good)
+    with pytest.raises(UserError, match="sides above 11 pixels, not 3x11x11"):
+        check_images(small, small)
+    floats = replace(good, images=normalise(good.images).numpy() * 2, name="mine")
+    with pytest.raises(UserError, match=r"values in \[-1, 1\], and mine has test images of values up to [\d.]+: scale"):
+        check_images(good, floats)
+    edge = replace(good, images=np.full(good.images.shape, 1.0009, np.float32))
+    check_images(edge, edge)
+
+
+def test_the_authors_schedule() -> None:
+    assert SETTINGS["paper"] == Settings(epochs=150, most_steps=None, batch_size=64, lr=1e-4, first=512, images=None)
+
+
+def test_the_training_is_this_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders: list[Decoder] = []
+    monkeypatch.setattr(reconstruction, "decode", lambda decoder, y: decoders.append(decoder) or decode(decoder, y))
+    encoder, train, test = make_encoder()().eval(), images(150), images(20, seed=1)
+    measure(encoder, train, test, scale="smoke", seed=6)
+    y = embed(encoder, train, levels=("y",))["y"]
+    y, x = Standardiser.of(y)(y), normalise(train.images)
+    torch.manual_seed(6)
+    decoder = Decoder(6, (3, 16, 16), first=64)
+    adam = torch.optim.Adam(decoder.parameters(), 1e-3, betas=(0.5, 0.999))
+    for step in range(1, 21):
+        if step % 2:  # 150 images are two batches, and 22 are left over
+            order = torch.randperm(150)
+        rows = order[:64] if step % 2 else order[64:128]
+        adam.zero_grad()
+        torch.nn.functional.mse_loss(decoder(y[rows]), x[rows]).backward()
+        adam.step()
+        adam.param_groups[0]["lr"] *= 0.1 if step in (6, 13) else 1
+    assert all(torch.equal(a, b) for a, b in zip(decoders[0].parameters(), decoder.parameters(), strict=True))

@@ -1,5 +1,6 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ from planted import gaussians, images, make_encoder
 from pyarrow import parquet
 from torch import nn
 
+from deepinfomax import progress
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings, mine, rank, suite
 from deepinfomax.evaluation.command import render
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
+from deepinfomax.evaluation.few_labels import LabelBudget, mean_over_draws
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
-from deepinfomax.evaluation.probes import few_labels, linear
-from deepinfomax.evaluation.protocol import Few
+from deepinfomax.evaluation.linear import linear
 
 TRAIN, TEST = images(90), images(60, seed=1)
 
@@ -77,14 +79,13 @@ def test_figures_are_those_of_the_probes() -> None:
     expected = {
         "linear": linear(*data, scale="smoke"),
         "knn": knn(*data),
-        "linear_3_per_class": few_labels(linear, *data, few=Few("per_class", 3), scale="smoke"),
+        "linear_3_per_class": mean_over_draws(linear, *data, budget=LabelBudget("per_class", 3), scale="smoke"),
     }
     for name, found in expected.items():
-        assert result["measures"][name]["fc"]["accuracy"] == found["accuracy"]
+        assert result["measures"][name]["fc"]["accuracy"] == found.accuracy
     pixels = [torch.from_numpy(s.images.reshape(len(s), -1)) / 127.5 - 1 for s in (TRAIN, TEST)]
     assert (
-        result["controls"]["pixels"]["knn"]["accuracy"]
-        == knn(pixels[0], TRAIN.labels, pixels[1], TEST.labels)["accuracy"]
+        result["controls"]["pixels"]["knn"]["accuracy"] == knn(pixels[0], TRAIN.labels, pixels[1], TEST.labels).accuracy
     )
 
 
@@ -113,6 +114,14 @@ def test_folds_are_checked_before_anything_is_measured(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@contextmanager
+def listening(words: list[str]) -> Iterator[None]:
+    """Puts into `words` what is said while the block runs."""
+    token = progress._listener.set(lambda text, done, total: words.append(text))
+    yield
+    progress._listener.reset(token)
+
+
 def test_every_measure_says_how_far_it_is() -> None:
     said: dict[str, list[str]] = {}
     sets = (images(150, side=16), images(60, side=16, seed=1))
@@ -124,10 +133,13 @@ def test_every_measure_says_how_far_it_is() -> None:
         if name == "attributes":
             labels = [np.stack([v == 0, v == 1], 1).astype(int) for v in labels]
         said[name] = []
-        suite._function(probe)(x, labels[0], x_test, labels[1], scale="smoke", progress=said[name].append)
+        with listening(said[name]):
+            suite._function(probe)(x, labels[0], x_test, labels[1], scale="smoke")
     for name, module in suite.WHOLES.items():
         said[name] = []
-        suite._function(f"{module}.measure")(encoder, *sets, scale="smoke", progress=said[name].append)
+        with listening(said[name]):
+            more = {"progress": progress.say} if name == "rank" else {}
+            suite._function(f"{module}.measure")(encoder, *sets, scale="smoke", **more)
     assert said.keys() == set(suite.MEASURES)
     assert [name for name, words in said.items() if not words] == []
     assert "epoch 1 of 40" in said["mlp"]
@@ -165,7 +177,7 @@ def test_a_killed_evaluation_keeps_what_it_finished_and_goes_on(
     calls.clear()
     monkeypatch.setattr(suite, "_function", counted(None))
     result = run(out=out, controls=("pixels",))
-    assert sorted(calls) == sorted(["knn.knn"] * 3 + ["probes.linear"] * 2)  # fc and y; y; pixels twice
+    assert sorted(calls) == sorted(["knn.knn"] * 3 + ["linear.linear"] * 2)  # fc and y; y; pixels twice
     assert result["measures"]["linear"]["fc"] == kept["measures"]["linear"]["fc"]
     assert result["measures"]["knn"].keys() == {"conv", "fc", "y"}
 
@@ -467,7 +479,7 @@ def test_the_split_of_embeddings() -> None:
     found = Embeddings(x.numpy(), y, split)
     result = evaluate_embeddings(found, measures=("knn",), scale="smoke", quiet=True)
     expected = knn(x[:70], y[:70], x[70:], y[70:])
-    assert result["measures"]["knn"]["accuracy"] == expected["accuracy"]
+    assert result["measures"]["knn"]["accuracy"] == expected.accuracy
     train, test, *_ = suite._split(Embeddings(x.numpy(), y), seed=0)
     assert sorted([*train, *test]) == list(range(100))
     for label in range(3):
@@ -568,7 +580,7 @@ def test_splits_in_other_words_and_rows_of_other_splits() -> None:
     x, y = gaussians(100)
     split = np.array(["Training"] * 60 + [b"TEST", "testing "] * 15 + ["val"] * 8 + [None] * 2, dtype=object)
     result = evaluate_embeddings(Embeddings(x.numpy(), y, split), measures=("knn",), quiet=True)
-    assert result["measures"]["knn"]["accuracy"] == knn(x[:60], y[:60], x[60:90], y[60:90])["accuracy"]
+    assert result["measures"]["knn"]["accuracy"] == knn(x[:60], y[:60], x[60:90], y[60:90]).accuracy
     assert (result["data"]["train"]["count"], result["data"]["test"]["count"]) == (60, 30)
     assert result["notes"] == ["10 embeddings are of other splits (none, val) and were left out"]
     with pytest.raises(UserError, match=r"0 rows for training and 0 for testing; 100 .* other splits \(0, 1\)"):

@@ -6,7 +6,8 @@ from sklearn.svm import LinearSVC
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.protocol import Standardiser
+from deepinfomax.evaluation.scales import Scale
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.evaluation.svm import svm
 
 
@@ -24,21 +25,50 @@ def test_the_problem_is_that_of_linear_svc() -> None:
 
 def test_five_fits() -> None:
     (x, y), (x_test, y_test) = gaussians(400, distance=1, seed=0), gaussians(400, distance=1, seed=1)
-    found = svm(x, y, x_test, y_test, scale="smoke")
-    fits = found["settings"]["accuracies"]
+    result = svm(x, y, x_test, y_test, scale="smoke")
+    fits = result.settings["accuracies"]
     assert len(fits) == 5
-    assert found["accuracy"] == pytest.approx(np.mean(fits))
-    assert found["std"] == pytest.approx(np.std(fits, ddof=1))
-    assert found["std"] > 0
-    assert found["n_train"] == 360
+    assert result.accuracy == pytest.approx(np.mean(fits))
+    assert result.std == pytest.approx(np.std(fits, ddof=1))
+    assert result.std > 0
+    assert result.n_train == 360
 
 
 def test_c_is_chosen_where_enough_is_left_out() -> None:
     (x, y), (x_test, y_test) = gaussians(2500, distance=1, seed=0), gaussians(300, distance=1, seed=1)
-    found = svm(x, y, x_test, y_test, scale="cpu")
-    assert len(found["settings"]["candidates"]) > 1
-    assert found["C"] == pytest.approx(1 / (found["settings"]["weight_decay"] * 2250))
-    assert len(svm(x[:500], y[:500], x_test, y_test, scale="cpu")["settings"]["candidates"]) == 1
+    result = svm(x, y, x_test, y_test, scale="cpu")
+    assert len(result.settings["candidates"]) > 1
+    assert pytest.approx(1 / (result.settings["weight_decay"] * 2250)) == result.C
+    assert len(svm(x[:500], y[:500], x_test, y_test, scale="cpu").settings["candidates"]) == 1
+
+
+@pytest.mark.parametrize(("scale", "iterations"), [("smoke", 20), ("cpu", 40), ("paper", 300)])
+def test_the_five_fits_are_these(scale: Scale, iterations: int) -> None:
+    """Each leaves a tenth of its own out and begins at zero, or where the choice of C on the first tenth ended."""
+    (x, y), (x_test, y_test) = gaussians(2019, distance=0.5, seed=0), gaussians(300, distance=0.5, seed=1)
+    result = svm(x, y, x_test, y_test, scale=scale, seed=3)
+    standardise = Standardiser.of(x)
+    x, x_test, labels, test_labels = standardise(x), standardise(x_test), torch.from_numpy(y), torch.from_numpy(y_test)
+    orders = [torch.from_numpy(np.random.default_rng([3, number]).permutation(2019)) for number in range(5)]
+    loss, decay, start = convex.squared_hinge, 0.1, None
+    if scale != "smoke":
+        decay, start = convex.choose_decay(
+            x,
+            labels,
+            3,
+            result.settings["candidates"],
+            loss=loss,
+            iterations=iterations,
+            fitted=orders[0][201:],
+            held_out=orders[0][:201],
+        )
+    fits = [
+        convex.fit(x[o[201:]], labels[o[201:]], 3, loss=loss, weight_decay=decay, iterations=iterations, start=start)
+        for o in orders
+    ]
+    assert result.settings["accuracies"] == [convex.accuracy(weights, x_test, test_labels) for weights in fits]
+    assert len(set(result.settings["accuracies"])) > 1
+    assert (result.settings["weight_decay"], result.settings["iterations"]) == (decay, iterations)
 
 
 def test_too_few_images() -> None:
@@ -56,14 +86,16 @@ def test_a_plateau_of_strong_decays_does_not_end_the_choice(loss: convex.Loss) -
     x[:, 0] += 4 * y
     x = Standardiser.of(x)(x)
     candidates = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-    fitted, held = torch.arange(2500), torch.arange(2500, 3000)
-    decay, weights = convex.choose_decay(x, y, 2, candidates, loss=loss, iterations=60, fitted=fitted, held=held)
+    fitted, held_out = torch.arange(2500), torch.arange(2500, 3000)
+    decay, weights = convex.choose_decay(
+        x, y, 2, candidates, loss=loss, iterations=60, fitted=fitted, held_out=held_out
+    )
     each = {
         c: convex.accuracy(
-            convex.fit(x[fitted], y[fitted], 2, loss=loss, weight_decay=c, iterations=60), x[held], y[held]
+            convex.fit(x[fitted], y[fitted], 2, loss=loss, weight_decay=c, iterations=60), x[held_out], y[held_out]
         )
         for c in candidates
     }
-    assert each[10.0] == each[3.0] == int((y[held] == 0).sum()) / len(held)  # the plateau
-    assert convex.accuracy(weights, x[held], y[held]) >= max(each.values()) - 0.004
+    assert each[10.0] == each[3.0] == int((y[held_out] == 0).sum()) / len(held_out)  # the plateau
+    assert convex.accuracy(weights, x[held_out], y[held_out]) >= max(each.values()) - 0.004
     assert decay < 1

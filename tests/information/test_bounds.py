@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -78,3 +79,14 @@ def test_mistakes() -> None:
     for tau in (0.0, -1.0, math.nan):
         with pytest.raises(UserError, match="tau must be above 0"):
             bounds.smile_with(tau)
+
+
+def test_a_bound_under_another_name_has_the_same_cap() -> None:
+    renamed = dataclasses.replace(bounds.infonce, name="mine own")
+    assert renamed.cap(7) == pytest.approx(math.log(8))
+    assert bounds.infonce.cap(0) == 0
+    assert bounds.jsd.cap(7) == pytest.approx(2 * math.log(2))
+    assert bounds.gan.cap(7) == 0
+    assert bounds.squared_hellinger.cap(7) == 2
+    for name in ("dv", "nwj", "smile", "kl", "reverse_kl", "chi2"):
+        assert bounds.get(name).cap(7) == math.inf

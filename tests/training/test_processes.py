@@ -9,6 +9,7 @@ import two_processes
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.training import checkpoint
 
+HANGS = 3600  #: seconds; only processes that wait for each other for ever take so long
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
 TORCHRUN += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
@@ -18,7 +19,7 @@ def test_two_processes_have_the_gradients_of_one() -> None:
     """Every objective, every bound, both pairings, both players; float64, BatchNorm in eval mode."""
     assert {case.objective for case in two_processes.CASES.values()} == set(OBJECTIVES)
     command = [*TORCHRUN, str(Path(__file__).with_name("two_processes.py"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     for case in two_processes.CASES:
         assert case in done.stdout
@@ -59,7 +60,7 @@ def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Pat
     script, run = tmp_path / "interrupted.py", tmp_path / "run"
     script.write_text(INTERRUPTED.format(tests=str(Path(__file__).parent), run=str(run)))
     command = [*TORCHRUN, str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in range(2):
         assert f"process {rank} stopped after step 2; continue with --resume" in done.stdout
@@ -106,7 +107,7 @@ def test_weights_ruined_in_one_process_stop_all_and_are_not_saved(tmp_path: Path
     script, run = tmp_path / "ruined.py", tmp_path / "run"
     script.write_text(RUINED.format(tests=str(Path(__file__).parent), run=str(run)))
     done = subprocess.run(
-        [*TORCHRUN, str(script)], capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False
+        [*TORCHRUN, str(script)], capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in range(2):
@@ -123,7 +124,7 @@ def test_the_train_command_under_torchrun(tmp_path: Path) -> None:
 
     def train(*more: str) -> None:
         command = [*TORCHRUN, *words, *more]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
 
     train("--out", str(tmp_path / "whole"), "training.steps", "6")

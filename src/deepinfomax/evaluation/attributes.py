@@ -9,8 +9,9 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from deepinfomax.evaluation import convex
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_attributes, choose, standardised
-from deepinfomax.old_progress import Say, silent
+from deepinfomax.evaluation.labels import check_attributes
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser, standardised
 
 ATTRIBUTES: dict[Scale, dict[str, Any]] = {
     "smoke": {"weight_decay": 0.01, "iterations": 30},
@@ -29,7 +30,6 @@ def attributes(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
-    progress: Say = silent,
 ) -> dict[str, Any]:
     """A linear probe of each attribute, trained by balanced cross-entropy, on standardised features.
 
@@ -50,7 +50,7 @@ def attributes(
         UserError: labels that are not (N, K) of 0 and 1, or no attribute that varies in both sets.
     """
     began = time.perf_counter()
-    settings = choose(ATTRIBUTES, scale)
+    settings = at_scale(ATTRIBUTES, scale)
     varies = check_attributes(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     target, target_test = (
@@ -66,7 +66,6 @@ def attributes(
         loss=convex.balanced_cross_entropy,
         weight_decay=settings["weight_decay"] / target.shape[1],
         iterations=settings["iterations"],
-        progress=progress,
     )
     found = convex.scores(weights, x_test)
     entropy, _ = convex.balanced_cross_entropy(found, target_test)

@@ -16,8 +16,10 @@ from torch.nn.functional import cross_entropy
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.draws import seeded
 from deepinfomax.evaluation.frozen import on_device
-from deepinfomax.evaluation.protocol import Scale, check_labels, check_scale, seeded
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.old_progress import Say, silent
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")

@@ -79,7 +79,7 @@ def embed(
     return embedded
 
 
-class YOf:
+class EmbeddingsOfY:
     """y of sets of images by one encoder, on the CPU; the sets named here are embedded once and kept.
 
     Only a whole set is kept, and a part of it is embedded anew: other batches would round differently, and a measure's

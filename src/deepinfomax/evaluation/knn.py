@@ -1,6 +1,7 @@
-"""k nearest neighbours: what the distances of a representation say, without training anything."""
+"""k nearest neighbours: what the distances between representations tell, without any training."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,29 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_labels, standardised
-from deepinfomax.old_progress import Say, counted, silent
+from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.measure import CONSTANT_UNITS, Figure, Measure
+from deepinfomax.evaluation.scales import Scale
+from deepinfomax.evaluation.standardising import Standardiser, standardised
+from deepinfomax.progress import counted
 
-K, TEMPERATURE = 20, 0.07  #: temperature of Wu et al. 2018 (arXiv 1805.01978), whose vote this is
+K, TEMPERATURE = 20, 0.07  #: the vote and its temperature are those of Wu et al. 2018 (arXiv 1805.01978)
 BLOCK_BYTES = 128 * 2**20  #: of the similarities held at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The accuracy of the vote of the nearest training images, on test images."""
+
+    accuracy: float  #: fraction, of the weighted vote
+    plain_accuracy: float  #: fraction, where each neighbour has one vote
+    std: float | None  #: None: nothing is drawn; with few labels over draws of them
+    n_train: int
+    n_test: int
+    constant_units: int  #: of the features; set to 0
+    protocol: str
+    settings: dict[str, Any]
+    seconds: float
 
 
 def knn(
@@ -27,41 +46,39 @@ def knn(
     seed: int = 0,
     device: torch.device | str = "cpu",
     standardiser: Standardiser | None = None,
-    progress: Say = silent,
-) -> dict[str, Any]:
-    """Accuracy of the vote of the k training images of the greatest cosine similarity.
+) -> Result:
+    """Accuracy of the vote of the k training images with the greatest cosine similarity.
 
-    Features are standardised first: cosine similarity would otherwise rest on the units with the largest mean. Exact
-    and deterministic, so it is the same at every scale and seed.
+    Features are standardised first: otherwise the units with the largest mean would decide the cosine similarity. The
+    vote is exact and nothing is drawn, so it is the same at every scale and seed. Memory: a standardised copy of both
+    sets and that of `vote`.
 
     Args:
         train, test: (N, units), (T, units).
+        k: neighbours; all training images where there are fewer.
         temperature: each vote weighs exp(similarity / temperature).
         standardiser: None: with the statistics of `train`.
 
-    Returns:
-        accuracy (weighted vote), plain_accuracy (one neighbour, one vote), std (None), n_train, n_test, constant_units,
-        protocol, settings, seconds.
+    Raises:
+        UserError: labels of one class.
     """
     began = time.perf_counter()
     y, y_test, classes = check_labels(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     k = min(k, len(x))
-    weighted, plain = vote(
-        x.to(device), y.to(device), x_test.to(device), classes, k=k, temperature=temperature, progress=progress
-    )
+    weighted, plain = vote(x.to(device), y.to(device), x_test.to(device), classes, k=k, temperature=temperature)
     y_test = y_test.to(device)
-    return {
-        "accuracy": int((weighted == y_test).sum()) / len(y_test),
-        "plain_accuracy": int((plain == y_test).sum()) / len(y_test),
-        "std": None,
-        "n_train": len(x),
-        "n_test": len(x_test),
-        "constant_units": constant,
-        "protocol": f"kNN, k = {k}, cosine, votes weighted with temperature {temperature}, standardised features",
-        "settings": {"k": k, "temperature": temperature, "metric": "cosine"},
-        "seconds": time.perf_counter() - began,
-    }
+    return Result(
+        accuracy=int((weighted == y_test).sum()) / len(y_test),
+        plain_accuracy=int((plain == y_test).sum()) / len(y_test),
+        std=None,
+        n_train=len(x),
+        n_test=len(x_test),
+        constant_units=constant,
+        protocol=f"kNN, k = {k}, cosine, votes weighted with temperature {temperature}, standardised features",
+        settings={"k": k, "temperature": temperature, "metric": "cosine"},
+        seconds=time.perf_counter() - began,
+    )
 
 
 def vote(
@@ -72,16 +89,22 @@ def vote(
     *,
     k: int,
     temperature: float,
-    progress: Say = silent,
 ) -> tuple[Tensor, Tensor]:
-    """Classes by weighted and by plain vote, each (T,); equal votes go to the class with the lower number.
+    """The class of each query by the weighted and by the plain vote, each (T,).
 
-    bank (N, units), labels (N,), queries (T, units). Memory: normalised copies, and `BLOCK_BYTES` of similarities.
+    Where two classes have equal votes, the one with the lower number is taken. Memory: normalised copies of `bank` and
+    `queries`, and `BLOCK_BYTES` of similarities.
+
+    Args:
+        bank, labels: (N, units), (N,): those who vote.
+        queries: (T, units).
+        k: how many vote on each query, N at most.
+        temperature: a vote weighs exp(similarity / temperature).
     """
     bank, queries = normalize(bank), normalize(queries)
     weighted, plain = [], []
     parts = queries.split(max(1, BLOCK_BYTES // (4 * len(bank))))
-    for _, part in zip(counted(len(parts), "block", progress), parts, strict=True):
+    for _, part in zip(counted(len(parts), "block"), parts, strict=True):
         similarity, index = (part @ bank.T).topk(k)
         votes = labels[index]
         # Similarity is at most 1, so the weights below are at most 1 and none overflows.
@@ -90,3 +113,16 @@ def vote(
         weighted.append(empty.scatter_add(1, votes, weights).argmax(1))
         plain.append(empty.scatter_add(1, votes, torch.ones_like(weights)).argmax(1))
     return torch.cat(weighted), torch.cat(plain)
+
+
+MEASURE = Measure(
+    name="knn",
+    title="kNN",
+    of="features",
+    labels="classes",
+    figures=(Figure("accuracy", "accuracy", "fraction", "higher", "share of images classified rightly", error="std"),),
+    function=knn,
+    protocol="vote of the nearest training images",
+    few_labels=True,
+    remarks=(CONSTANT_UNITS,),
+)

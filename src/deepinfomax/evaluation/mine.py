@@ -1,66 +1,90 @@
-"""MINE: how much y tells of the image, as a network estimates it (paper §4.1 and Table 4; Belghazi et al. 2018).
+"""MINE: how much y tells about the image, as a network estimates it (paper §4.1 and Table 4; Belghazi et al. 2018).
 
-The critic reads images and representations, T(x, y): convolutions bring an image to 256 units, which stand beside y in
-front of 512, 128 and 1 units, the network of the authors' framework (`ali.py` of cortex; the paper does not describe
-its own). It is trained by DV with the bias-corrected gradient and a learning rate that falls to zero, stopped by
-images of its own, and read out on test images that nothing has seen.
+The critic T(x, y) reads images and representations. Convolutions turn an image into 256 units; layers of 512, 128 and
+1 units read them together with y. This is the network of the authors' framework (`ali.py` of cortex); the paper does
+not describe its own. The critic is trained by DV with the bias-corrected gradient and a learning rate that falls to
+zero. Images that it is not trained on stop it, and its value is taken on test images that nothing has seen.
 
-What the number means. y is a function of x, so I(x; y) is the entropy of y: infinite for a continuous y, or log N when
-only N images exist. What is measured is how much of it a critic of this size can show; it compares encoders under one
-protocol and says nothing alone. DV's value on a sample can exceed log n, as the paper's own figures do (up to 101.65
-nats); no sample of n images supports such a number (McAllester & Stratos 2020), and the warning says so.
+What the number means: y is a function of x, so I(x; y) is the entropy of y. It is infinite for a continuous y, and
+log N where only N images exist. The figure is the part of it that a critic of this size can show. It compares encoders
+under one protocol and tells nothing alone. The DV value of a sample can exceed log n, and the paper's figures do (up
+to 101.65 nats). No sample of n images supports such a number (McAllester & Stratos 2020), and the warning says so.
 """
 
 import math
 import time
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.evaluation.embeddings import YOf
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, sample, seeded
-from deepinfomax.information.estimation import ESTIMATORS, Advice, mean_and_error, read_critic, summarise, train_critic
+from deepinfomax.evaluation.draws import sample, seeded
+from deepinfomax.evaluation.embeddings import EmbeddingsOfY
+from deepinfomax.evaluation.measure import Figure, Measure, Remark
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser
+from deepinfomax.information.cautions import Advice
+from deepinfomax.information.critic_reading import mean_and_error, read_critic
+from deepinfomax.information.critic_training import train_critic
+from deepinfomax.information.estimation import summarise
+from deepinfomax.information.estimators import ESTIMATORS
 from deepinfomax.information.vector_critics import JointCritic
-from deepinfomax.old_progress import Say, after, silent
+from deepinfomax.progress import within
 
-# The paper gives no schedule for MINE; "paper" is the size of its other measures.
-SETTINGS: dict[Scale, dict[str, Any]] = {
-    "smoke": {"images": 500, "test_images": 200, "width": 8, "steps": 20, "batch_size": 32, "lr": 5e-4, "repeats": 2},
-    "cpu": {
-        "images": 10_000,
-        "test_images": 1000,
-        "width": 32,
-        "steps": 600,
-        "batch_size": 64,
-        "lr": 5e-4,
-        "repeats": 2,
-    },
-    "paper": {
-        "images": None,
-        "test_images": None,
-        "width": 64,
-        "steps": 50_000,
-        "batch_size": 64,
-        "lr": 1e-4,
-        "repeats": 5,
-    },
+
+@dataclass(frozen=True)
+class Settings:
+    """The size of the critic, and how long it is trained."""
+
+    images: int | None  #: training images, of which a tenth stops the critic; None: all
+    test_images: int | None  #: None: all
+    width: int  #: channels of the first convolution
+    steps: int  #: at most
+    batch_size: int
+    lr: float  #: of Adam; falls to zero along a cosine
+    repeats: int  #: critics, with seeds seed, seed + 1, ...
+
+
+#: The paper gives no schedule for MINE; "paper" is as large as its other measures.
+SETTINGS: dict[Scale, Settings] = {
+    "smoke": Settings(images=500, test_images=200, width=8, steps=20, batch_size=32, lr=5e-4, repeats=2),
+    "cpu": Settings(images=10_000, test_images=1000, width=32, steps=600, batch_size=64, lr=5e-4, repeats=2),
+    "paper": Settings(images=None, test_images=None, width=64, steps=50_000, batch_size=64, lr=1e-4, repeats=5),
 }
+#: rank of the image without its channels -> the convolution
 _CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """I(x; y) in nats, as critics estimate it: means over the critics."""
+
+    nats: float  #: DV on test images, the paper's figure
+    standard_error: float  #: of the test images, together with the spread between critics
+    lower_bound_nats: float  #: DV with its log by the tangent at the stopping images: a lower bound in expectation
+    lower_bound_standard_error: float
+    train_nats: float | None  #: DV on training images
+    cap: float  #: log of the test images in a block; a value above it should not be believed
+    warning: str | None
+    n_train: int  #: images that a critic is trained on
+    n_test: int
+    seeds: list[int]
+    seconds: float
+    protocol: str
 
 
 class ImageCritic(nn.Module):
     """Images and representations -> the scores of all pairs.
 
-    No BatchNorm, which cortex has: with it the score of a pair would depend on the rest of the batch, and a bound
-    needs a function of the pair.
+    A deviation from cortex: no BatchNorm. With it the score of a pair would depend on the rest of the batch, and a
+    bound needs a function of the pair.
     """
 
     def __init__(self, image_shape: tuple[int, ...], y_units: int, width: int = 64) -> None:
-        """image_shape (C, *S): strided convolutions, three at most, halve the sides while they are 8 or longer."""
+        """image_shape (C, *S). Up to three strided convolutions halve the sides while they are 8 or longer."""
         super().__init__()
         channels, *sides = image_shape
         halvings = min(3, max(0, int(math.log2(min(sides))) - 2))
@@ -85,76 +109,99 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    y_of: YOf | None = None,
-    progress: Say = silent,
-) -> dict[str, Any]:
+    y_of: EmbeddingsOfY | None = None,
+) -> Result:
     """I(x; y) of an encoder by DV, in nats.
 
-    The critic is trained on `train` but for a tenth, which stops it, and read out on `test`.
+    A critic is trained on nine tenths of `train`, the last tenth stops it, and its value is taken on `test`.
 
     Args:
-        y_of: what may have y of whole sets already; None: it is embedded here.
-
-    Returns:
-        nats (DV on test images, the paper's figure), standard_error, lower_bound_nats (DV with its log by the tangent
-        laid at the stopping images: at most nats, and a lower bound in expectation), lower_bound_standard_error,
-        train_nats, cap (log of the test images in a block), warning, n_train, n_test, seeds, seconds, protocol.
+        y_of: gives y of whole sets; None: they are embedded here.
 
     Raises:
         UserError: too few images.
     """
     started = time.monotonic()
-    settings = choose(SETTINGS, scale)
-    check_counts("mine", "mine", len(train), len(test))
+    settings = at_scale(SETTINGS, scale)
+    MEASURE.check_counts(len(train), len(test))
     rng = np.random.default_rng(seed)
-    images, held_out = (
-        sample(data, settings[limit], rng) for data, limit in ((train, "images"), (test, "test_images"))
-    )
-    y_of = y_of or YOf(encoder, device)
+    images, held_out = sample(train, settings.images, rng), sample(test, settings.test_images, rng)
+    y_of = y_of or EmbeddingsOfY(encoder, device)
     y = y_of(images)
     standardise = Standardiser.of(y)
     y_test = standardise(y_of(held_out))
     pairs = [torch.from_numpy(np.array(images.images)).to(device), standardise(y).to(device)]
     test_pairs = [torch.from_numpy(np.array(held_out.images)).to(device), y_test.to(device)]
-    results, seeds = [], tuple(range(seed, seed + settings["repeats"]))
-    for one_seed in seeds:
+    results, seeds = [], tuple(range(seed, seed + settings.repeats))
+    for number, one_seed in enumerate(seeds, 1):
         generator = torch.Generator().manual_seed(one_seed)
         order = torch.randperm(len(images), generator=generator).to(device)
         stop, rest = order.tensor_split([min(1000, len(order) // 10)])
         with seeded(one_seed):
-            critic = ImageCritic(images.shape, y.shape[1], settings["width"]).to(device)
-        fit = train_critic(
-            critic,
-            ESTIMATORS["mine"],
-            *(side[rest] for side in pairs),
-            *(side[stop][:256] for side in pairs),
-            steps=settings["steps"],
-            batch_size=settings["batch_size"],
-            lr=settings["lr"],
-            patience=10,
-            generator=generator,
-            evaluations=20,
-            progress=after(f"critic {one_seed - seed + 1} of {len(seeds)}", progress),
-        )
+            critic = ImageCritic(images.shape, y.shape[1], settings.width).to(device)
+        with within(f"critic {number} of {len(seeds)}"):
+            fit = train_critic(
+                critic,
+                ESTIMATORS["mine"],
+                *(side[rest] for side in pairs),
+                *(side[stop][:256] for side in pairs),
+                steps=settings.steps,
+                batch_size=settings.batch_size,
+                lr=settings.lr,
+                patience=10,
+                generator=generator,
+                evaluations=20,
+            )
         parts = [test_pairs, [side[stop] for side in pairs], [side[rest[: len(held_out)]] for side in pairs]]
         results.append((fit, read_critic(critic, ESTIMATORS["mine"], *parts)))
-    # The paper's figure is the plain DV value, so that is what is summed up and warned about.
+    # The paper's figure is the plain DV value, so the mean and the warning are of that.
     larger = "" if scale == "paper" else "measure at a larger scale"
     advice = Advice(steady=larger, longer=larger)
     estimate = summarise("mine", "image", ESTIMATORS["mine"], results, seeds, len(rest), started, advice, plain=True)
     lower, lower_error = mean_and_error([(reading.nats, reading.standard_error) for _, reading in results])
-    return {
-        "nats": estimate.nats,
-        "standard_error": estimate.standard_error,
-        "lower_bound_nats": lower,
-        "lower_bound_standard_error": lower_error,
-        "train_nats": estimate.train_nats,
-        "cap": estimate.cap,
-        "warning": estimate.warning,
-        "n_train": estimate.n_train,
-        "n_test": estimate.n_test,
-        "seeds": list(seeds),
-        "seconds": estimate.seconds,
-        "protocol": f"DV of test images, MINE's gradient, {settings['steps']} steps of {settings['batch_size']} images "
+    return Result(
+        nats=estimate.nats,
+        standard_error=estimate.standard_error,
+        lower_bound_nats=lower,
+        lower_bound_standard_error=lower_error,
+        train_nats=estimate.train_nats,
+        cap=estimate.cap,
+        warning=estimate.warning,
+        n_train=estimate.n_train,
+        n_test=estimate.n_test,
+        seeds=list(seeds),
+        seconds=estimate.seconds,
+        protocol=f"DV of test images, MINE's gradient, {settings.steps} steps of {settings.batch_size} images "
         f"at most, scale {scale}",
-    }
+    )
+
+
+MEASURE = Measure(
+    name="mine",
+    title="MINE",
+    of="encoder",
+    labels=None,
+    figures=(
+        Figure(
+            "nats",
+            "I(x; y)",
+            "nats",
+            "higher",
+            "what y tells of the image, as a network estimates it",
+            error="standard_error",
+        ),
+        Figure(
+            "lower_bound_nats",
+            "Lower bound",
+            "nats",
+            "higher",
+            "at most that, and below the truth in expectation",
+            error="lower_bound_standard_error",
+        ),
+        Figure("cap", "Cap", "nats", None, "log of the test images in a block, which vouch for no more"),
+    ),
+    function=measure,
+    least=(100, 50),
+    takes=("y_of",),
+    remarks=(Remark("warning", "warning: {warning}", "nats", "{warning}"),),
+)

@@ -11,8 +11,11 @@ from torch.nn.functional import normalize
 
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
-from deepinfomax.evaluation.embeddings import YOf, embed
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, check_scale, sample, seeded, stream
+from deepinfomax.evaluation.draws import sample, seeded, stream
+from deepinfomax.evaluation.embeddings import EmbeddingsOfY, embed
+from deepinfomax.evaluation.old import check_counts
+from deepinfomax.evaluation.scales import Scale, check_scale
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.features import effective_rank
 from deepinfomax.old_progress import Say, silent
 
@@ -94,7 +97,7 @@ def measure(
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str = "cpu",
-    y_of: YOf | None = None,
+    y_of: EmbeddingsOfY | None = None,
     progress: Say = silent,
 ) -> dict[str, Any]:
     """`describe` of y on test images, and the alignment of y under augmentation; the training images play no part.
@@ -110,7 +113,7 @@ def measure(
     """
     began = time.perf_counter()
     part = sample(test, IMAGES[check_scale(scale)], stream(seed, "rank"))
-    found = describe((y_of or YOf(encoder, device))(part))
+    found = describe((y_of or EmbeddingsOfY(encoder, device))(part))
     sides = part.images.shape[2:]
     if len(sides) == 2:
         progress("alignment of two views")

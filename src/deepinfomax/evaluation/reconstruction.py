@@ -1,6 +1,7 @@
-"""Reconstruction: how much of the image a decoder finds in frozen y (paper §4.1, "MS-SSIM")."""
+"""Reconstruction: how well a decoder can make the image from frozen y (paper §4.1, "MS-SSIM")."""
 
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,38 +9,66 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
-from torchmetrics.functional.image import (
-    multiscale_structural_similarity_index_measure,
-    structural_similarity_index_measure,
-)
 
 from deepinfomax.data.images import ImageSet, denormalise, normalise
 from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.embeddings import YOf
-from deepinfomax.evaluation.protocol import Scale, Standardiser, check_counts, choose, seeded
-from deepinfomax.old_progress import Say, counted, silent
+from deepinfomax.evaluation.draws import seeded
+from deepinfomax.evaluation.embeddings import EmbeddingsOfY
+from deepinfomax.evaluation.measure import Figure, Measure
+from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser
+from deepinfomax.files import RECONSTRUCTIONS, replacing
+from deepinfomax.fitting import ScheduledAdam, mini_batches, steps_of, tenth_after
+from deepinfomax.progress import counted
 
-#: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64; how many epochs
-#: in all is not recorded. The smaller scales are ours: `most_steps` ends them, and the rate falls at the same thirds.
-RECONSTRUCTION: dict[Scale, dict[str, Any]] = {
-    "smoke": {"epochs": 150, "most_steps": 20, "batch_size": 64, "lr": 1e-3, "first": 64, "images": 500},
-    "cpu": {"epochs": 150, "most_steps": 400, "batch_size": 64, "lr": 1e-3, "first": None, "images": 2000},
-    "paper": {"epochs": 150, "most_steps": None, "batch_size": 64, "lr": 1e-4, "first": 512, "images": None},
+
+@dataclass(frozen=True)
+class Settings:
+    """How the decoder is trained, by Adam; the rate falls to a tenth after each third of the steps."""
+
+    epochs: int
+    most_steps: int | None  #: ends the training before `epochs`; None: no limit
+    batch_size: int
+    lr: float
+    first: int | None  #: maps that the decoder begins with; None: as many as it needs (see `Decoder`)
+    images: int | None  #: test images that are compared; None: all
+
+
+#: The authors' decoder begins with 512 maps, Adam 1e-4, ×0.1 after 50 and 100 epochs, batches of 64. The total number
+#: of epochs is not recorded: 150 here. The smaller scales are ours.
+SETTINGS: dict[Scale, Settings] = {
+    "smoke": Settings(epochs=150, most_steps=20, batch_size=64, lr=1e-3, first=64, images=500),
+    "cpu": Settings(epochs=150, most_steps=400, batch_size=64, lr=1e-3, first=None, images=2000),
+    "paper": Settings(epochs=150, most_steps=None, batch_size=64, lr=1e-4, first=512, images=None),
 }
 BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  #: weights of the five scales, finest first (Wang et al. 2003)
 KERNEL, SIGMA = 11, 1.5  #: pixels of the Gaussian window, and its standard deviation
 SHOWN = 16  #: images kept for the report
-FILE = "reconstructions.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How close decoded test images are to the originals; all of values in [0, 1]."""
+
+    ms_ssim: float  #: see `scales`; 1: identical
+    ssim: float  #: of a single scale
+    mse: float  #: mean over pixels
+    mean_image_mse: float  #: of the mean of the training images as the answer for every image
+    n_train: int
+    n_test: int
+    protocol: str
+    settings: dict[str, Any]
+    seconds: float
 
 
 def scales(side: int) -> tuple[float, ...]:
-    """Weights of the scales that images of that side have room for, summing to 1.
+    """Weights of the scales that images with sides of `side` pixels have room for; they sum to 1.
 
-    The side halves from scale to scale and must exceed the window, 11 pixels, at the coarsest; torchmetrics asks for
-    a little more from the fourth scale on. All five need 176 pixels; 32×32 has two scales, 64×64 and 96×96 three. So
-    figures of images of different size are not comparable. Nor are the authors' own, called MS-SSIM: their code takes
-    one scale, a window that is all but flat (σ = 11) and a data range of 1 for images in [-1, 1].
+    The side halves from scale to scale. At the coarsest scale it must exceed the window of 11 pixels; torchmetrics asks
+    for a little more from the fourth scale on. All five scales need 176 pixels; 32×32 has two, 64×64 and 96×96 three.
+    So figures of images of different size do not compare. The authors' own figures, called MS-SSIM, do not compare
+    either: their code takes one scale, a nearly flat window (σ = 11) and a data range of 1 for images in [-1, 1].
     """
     count = 1
     while count < len(BETAS) and side >> count > KERNEL and side // count**2 >= KERNEL:
@@ -48,11 +77,17 @@ def scales(side: int) -> tuple[float, ...]:
 
 
 def similarity(images: Tensor, reconstructions: Tensor) -> dict[str, float]:
-    """Means over images (N, C, H, W) in [0, 1]: ms_ssim (see `scales`), ssim (one scale), mse (of values in [0, 1]).
+    """Means over images (N, C, H, W) in [0, 1] of ms_ssim (see `scales`), ssim (a single scale) and mse, by name.
 
     Raises:
         UserError: a side of 11 pixels or fewer.
     """
+    # All measures are imported together, and torchmetrics takes long to import.
+    from torchmetrics.functional.image import (
+        multiscale_structural_similarity_index_measure,
+        structural_similarity_index_measure,
+    )
+
     side = min(images.shape[2:])
     if side <= KERNEL:
         raise UserError(f"reconstruction needs images with sides above {KERNEL} pixels, not {side}: resize them")
@@ -82,82 +117,101 @@ def measure(
     seed: int = 0,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
-    y_of: YOf | None = None,
-    progress: Say = silent,
-) -> dict[str, Any]:
-    """Train a decoder from frozen y to images by squared error, and compare what it makes of test images with them.
+    y_of: EmbeddingsOfY | None = None,
+) -> Result:
+    """Train a decoder from frozen y to images by squared error, and compare decoded test images with the originals.
 
-    A deviation: y is standardised with the statistics of the training images, so that its scale does not decide how
-    well the same learning rate suits it.
+    A deviation: y is standardised with the statistics of the training images. Otherwise the scale of y would decide
+    how well a learning rate suits it.
 
     Args:
-        folder: where reconstructions.npz goes, some test images and what became of them; None: nowhere.
-        y_of: what may have y of whole sets already; None: it is embedded here.
-
-    Returns:
-        ms_ssim, ssim, mse (all of values in [0, 1]), mean_image_mse (of answering every image with the mean of the
-        training images), n_train, n_test, protocol, settings, seconds.
+        folder: where reconstructions.npz goes, with some test images and their reconstructions; None: no file.
+        y_of: gives y of both sets; None: they are embedded here.
 
     Raises:
         UserError: images too small to decode or compare, or fewer than two.
     """
     began = time.perf_counter()
-    settings = choose(RECONSTRUCTION, scale)
-    shape = tuple(train.images.shape[1:])
-    if len(shape) != 3 or min(shape[1:]) <= KERNEL:
-        raise UserError(
-            f"reconstruction needs images with sides above {KERNEL} pixels, not {'x'.join(map(str, shape))}"
-        )
-    check_counts("reconstruction", "reconstruction", len(train), len(test))
-    if settings["images"] is not None:
-        test = test.take(np.random.default_rng(seed).permutation(len(test))[: settings["images"]])
-    y_of = y_of or YOf(encoder, device)
+    settings = at_scale(SETTINGS, scale)
+    shape = train.shape
+    _check_sides(shape)
+    MEASURE.check_counts(len(train), len(test))
+    if settings.images is not None:
+        test = test.take(np.random.default_rng(seed).permutation(len(test))[: settings.images])
+    y_of = y_of or EmbeddingsOfY(encoder, device)
     y, y_test = y_of(train), y_of(test)
     standardiser = Standardiser.of(y)
     y, y_test = standardiser(y), standardiser(y_test)
-    batch_size = min(settings["batch_size"], len(train))
-    per_epoch = len(train) // batch_size
-    steps = settings["epochs"] * per_epoch
-    if settings["most_steps"] is not None:
-        steps = min(steps, settings["most_steps"])
+    steps = steps_of(settings.epochs, len(train), settings.batch_size, at_most=settings.most_steps)
     with seeded(seed, device):
-        decoder = Decoder(y.shape[1], shape, first=settings["first"]).to(device)
-        adam = torch.optim.Adam(decoder.parameters(), lr=settings["lr"], betas=(0.5, 0.999))
-        schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [steps // 3, 2 * steps // 3], gamma=0.1)
-        order = torch.empty(0, dtype=torch.int64)
-        for _ in counted(steps, "step", progress):
-            if len(order) < batch_size:
-                order = torch.randperm(len(train))
-            index, order = order[:batch_size], order[batch_size:]
-            images = normalise(np.array(train.images[index.numpy()])).to(device)
-            adam.zero_grad()
-            mse_loss(decoder(y[index].to(device)), images).backward()
-            adam.step()
-            schedule.step()
+        decoder = Decoder(y.shape[1], shape, first=settings.first).to(device)
+        schedule = tenth_after(steps // 3, 2 * steps // 3)
+        adam = ScheduledAdam(decoder, lr=settings.lr, betas=(0.5, 0.999), schedule=schedule)
+        batches = mini_batches(len(train), settings.batch_size)
+        for _ in counted(steps, "step"):
+            rows = next(batches)
+            images = normalise(np.array(train.images[rows.numpy()])).to(device)
+            adam.step(mse_loss(decoder(y[rows].to(device)), images))
     decoded = torch.cat([decode(decoder, part.to(device)).cpu() for part in y_test.split(500)])
     originals = normalise(np.array(test.images)).add(1).div(2)
     decoded = decoded.add(1).div(2)
     mean = np.asarray(train.images).mean(0, dtype=np.float64)
     mean_image = torch.from_numpy((mean + 1) / 2 if train.images.dtype.kind == "f" else mean / 255).float()
     if folder is not None:
-        _save(folder / FILE, denormalise(test.images[:SHOWN]), decoded[:SHOWN])
+        pixels = decoded[:SHOWN].mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+        with replacing(folder / RECONSTRUCTIONS) as path:
+            np.savez_compressed(path, images=denormalise(test.images[:SHOWN]), reconstructions=pixels)
     betas = scales(min(shape[1:]))
-    return similarity(originals, decoded) | {
-        "mean_image_mse": float((originals - mean_image).square().mean()),
-        "n_train": len(train),
-        "n_test": len(test),
-        "protocol": (
+    return Result(
+        **similarity(originals, decoded),
+        mean_image_mse=float((originals - mean_image).square().mean()),
+        n_train=len(train),
+        n_test=len(test),
+        protocol=(
             f"decoder of frozen y by squared error, {steps} steps; MS-SSIM of {len(betas)} scales with weights "
             f"{', '.join(f'{b:.3f}' for b in betas)}, Gaussian window {KERNEL} with sigma {SIGMA}, values in [0, 1]"
         ),
-        "settings": settings | {"scale": scale, "steps": steps, "betas": betas, "kernel": KERNEL, "sigma": SIGMA},
-        "seconds": time.perf_counter() - began,
-    }
+        settings=asdict(settings) | {"scale": scale, "steps": steps, "betas": betas, "kernel": KERNEL, "sigma": SIGMA},
+        seconds=time.perf_counter() - began,
+    )
 
 
-def _save(path: Path, images: np.ndarray, reconstructions: Tensor) -> None:
-    pixels = reconstructions.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, images=images, reconstructions=pixels)
-    partial.replace(path)
+def _check_sides(shape: tuple[int, ...]) -> None:
+    """Raises UserError for images of this shape, (C, H, W), that the window has no room in."""
+    if len(shape) != 3 or min(shape[1:]) <= KERNEL:
+        raise UserError(
+            f"reconstruction needs images with sides above {KERNEL} pixels, not {'x'.join(map(str, shape))}"
+        )
+
+
+def check_images(train: ImageSet, test: ImageSet) -> None:
+    """Raises UserError for images with sides of 11 pixels or fewer, or with values beyond [-1, 1]."""
+    _check_sides(train.shape)
+    for which, images in (("training", train), ("test", test)):
+        if images.images.dtype.kind != "f":
+            continue
+        blocks = range(0, len(images), 1000)  # so that a memory map is not read at once
+        largest = max((float(np.abs(images.images[start : start + 1000]).max()) for start in blocks), default=0.0)
+        if largest > 1.001:  # room for rounding
+            raise UserError(
+                f"reconstruction needs values in [-1, 1], and {images.name or 'the data'} has {which} images of values "
+                f"up to {largest:.3g}: scale them"
+            )
+
+
+MEASURE = Measure(
+    name="reconstruction",
+    title="Reconstruction",
+    of="encoder",
+    labels=None,
+    figures=(
+        Figure("ms_ssim", "MS-SSIM", "", "higher", "likeness of images decoded from y and the originals; 1: identical"),
+        Figure("ssim", "SSIM", "", "higher", "the same at a single scale"),
+        Figure("mse", "Squared error", "", "lower", "mean over pixels"),
+        Figure("mean_image_mse", "Squared error of the mean image", "", None, "what one picture for all would have"),
+    ),
+    function=measure,
+    least=(2, 1),
+    takes=("y_of", "folder"),
+    check=check_images,
+)

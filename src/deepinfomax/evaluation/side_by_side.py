@@ -9,9 +9,9 @@ from torch import Tensor
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.draws import sample
 from deepinfomax.evaluation.gallery import one_of_each
 from deepinfomax.evaluation.neighbours import METRICS, agreement, other_neighbours
-from deepinfomax.evaluation.protocol import sample
 
 
 @dataclass(frozen=True)

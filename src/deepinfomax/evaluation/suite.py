@@ -18,31 +18,23 @@ from torch import Tensor, nn
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls as controlling
-from deepinfomax.evaluation.embeddings import Embeddings, YOf, checked, embed, read_embeddings
+from deepinfomax.evaluation.draws import seeded, stream
+from deepinfomax.evaluation.embeddings import Embeddings, EmbeddingsOfY, checked, embed, read_embeddings
+from deepinfomax.evaluation.few_labels import LabelBudget, check_folds, mean_over_draws, parse_measure_name
 from deepinfomax.evaluation.frozen import fingerprint, on_device, unchanged
-from deepinfomax.evaluation.probes import few_labels
-from deepinfomax.evaluation.protocol import (
-    LEAST,
-    Few,
-    Scale,
-    check_attributes,
-    check_counts,
-    check_folds,
-    check_labels,
-    check_scale,
-    few_in_name,
-    seeded,
-    stream,
-)
+from deepinfomax.evaluation.labels import check_attributes, check_labels
+from deepinfomax.evaluation.measure import as_json
+from deepinfomax.evaluation.old import LEAST, check_counts
 from deepinfomax.evaluation.record import Record, describe
+from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.features import LEVELS
-from deepinfomax.old_progress import Say, shown
+from deepinfomax.progress import say, shown
 from deepinfomax.seeds import check_seed
 
 #: Measures of features (N, units) with labels, at each level and of pixels: name -> module and function.
 PROBES = {
-    "mlp": "probes.mlp",
-    "linear": "probes.linear",
+    "mlp": "mlp.mlp",
+    "linear": "linear.linear",
     "knn": "knn.knn",
     "svm": "svm.svm",
     "attributes": "attributes.attributes",
@@ -89,7 +81,7 @@ def evaluate(
     so that a killed evaluation keeps what it finished; figures of other folds and a supervised control of other steps
     are measured anew. Images labelled -1 have no label and are left out. Memory: the embeddings of one encoder at the
     levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy of one level; then y alone,
-    which measures of the whole encoder share (see `YOf`).
+    which measures of the whole encoder share (see `EmbeddingsOfY`).
 
     Args:
         measures: of `MEASURES`; linear, knn, svm and semi_supervised also with few labels: linear_10_per_class,
@@ -123,7 +115,7 @@ def evaluate(
     _check_pixels(train, test, measures)
     used = [_used(images) for images in (train, test)]
     for measure in measures:
-        check_counts(measure, few_in_name(measure)[0], *(len(labels) for labels in used))
+        check_counts(measure, parse_measure_name(measure)[0], *(len(labels) for labels in used))
     if train.labels is not None and test.labels is not None:
         _check_classes([*measures, *controls], used[0], used[1], seed, folds)
         if "attributes" in measures:
@@ -141,8 +133,8 @@ def evaluate(
     train, test = (_labelled(images, which, record) for images, which in ((train, "training"), (test, "test")))
     work = _Work(record, console, scale, seed, device or "cpu", folds)
 
-    of_features = [m for m in measures if few_in_name(m)[0] in PROBES]
-    of_wholes = [m for m in measures if few_in_name(m)[0] in WHOLES]
+    of_features = [m for m in measures if parse_measure_name(m)[0] in PROBES]
+    of_wholes = [m for m in measures if parse_measure_name(m)[0] in WHOLES]
     _subject(work, ("measures",), encoder, train, test, of_features, of_wholes, levels, out and out.parent)
     paths = [("controls", kind, m) for kind in controls if kind.startswith("pixels") for m in of_features]
     if any(not work.has(path) for path in paths):
@@ -165,7 +157,7 @@ def evaluate(
         _subject(work, ("controls", "random_encoder"), fresh, train, test, of_features, of_wholes, levels, None)
     if "supervised" in controls:
         assert make_encoder is not None
-        counts = list(dict.fromkeys(few for m in measures if (few := few_in_name(m)[1]) is not None))
+        counts = list(dict.fromkeys(few for m in measures if (few := parse_measure_name(m)[1]) is not None))
         _supervised(work, make_encoder, train, test, counts, supervised_steps)
     record.write()
     return record.contents
@@ -227,7 +219,7 @@ def evaluate_embeddings(
             + (f"; {others}" if others else "")
         )
     for measure in measures:
-        check_counts(measure, few_in_name(measure)[0], len(train_rows), len(test_rows))
+        check_counts(measure, parse_measure_name(measure)[0], len(train_rows), len(test_rows))
     vectors = torch.from_numpy(found.vectors)
     flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if labels is not None and flat is not None:
@@ -255,7 +247,7 @@ def evaluate_embeddings(
             _probes(work, ("measures",), x, x_test, *sets, [measure])
     if "rank" in measures:
         of_vectors = _function("rank.of_vectors")
-        work.measure(("measures", "rank"), lambda _progress: of_vectors(x_test, scale=scale, seed=seed))
+        work.measure(("measures", "rank"), lambda: of_vectors(x_test, scale=scale, seed=seed))
     record.write()
     return record.contents
 
@@ -284,20 +276,20 @@ class _Work:
         return self.record.has(path, **self.identity(path))
 
     @contextmanager
-    def doing(self, what: str) -> Iterator[Say]:
+    def doing(self, what: str) -> Iterator[None]:
         """Shown while it runs; a line when it is done."""
         began = time.perf_counter()
-        with shown(what, self.console) as progress:
-            yield progress
+        with shown(what, self.console):
+            yield
         self.console.print(f"{what}: {time.perf_counter() - began:.1f} s", markup=False)
 
-    def measure(self, path: tuple[str, ...], compute: Callable[[Say], dict[str, Any]], **more: Any) -> None:
+    def measure(self, path: tuple[str, ...], compute: Callable[[], Any], **more: Any) -> None:
         """Compute one figure and write it, unless it is there already; `compute` says how far it is."""
         if self.has(path):
             return
         what = " ".join(path[1:])
-        with shown(what, self.console) as progress:
-            found = compute(progress) | more | self.identity(path)
+        with shown(what, self.console):
+            found = as_json(compute()) | more | self.identity(path)
         remarks = _remarks(found)
         for remark in remarks:
             self.record.note(f"{what}: {remark}")
@@ -317,20 +309,18 @@ def _subject(
     folder: Path | None,
 ) -> None:
     """All measures of one encoder; a level is embedded only when a figure of it is missing."""
-    y_of = YOf(encoder, work.device, train, test)
+    y_of = EmbeddingsOfY(encoder, work.device, train, test)
     missing = [v for v in levels if any(not work.has((*path, m, v)) for m in of_features)]
     if missing:
-        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images") as progress:
-            x, x_test = (
-                embed(encoder, s, levels=missing, device=work.device, progress=progress) for s in (train, test)
-            )
+        with work.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
+            x, x_test = (embed(encoder, s, levels=missing, device=work.device, progress=say) for s in (train, test))
         if "y" in missing:
             y_of.keep(train, x["y"])
             y_of.keep(test, x_test["y"])
         for level in missing:
             _probes(work, path, x.pop(level), x_test.pop(level), train, test, of_features, level=level)
     for name in of_wholes:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         measure = _function(f"{WHOLES[base]}.measure")
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
         if base == "reconstruction":
@@ -338,11 +328,14 @@ def _subject(
         if base != "semi_supervised":
             settings["y_of"] = y_of
         if few is not None:
-            settings |= {"few": few, "folds": work.folds}
+            settings |= {"budget": few, "folds": work.folds}
 
-        def compute(progress: Say, measure: Any = measure, settings: dict[str, Any] = settings) -> dict[str, Any]:
+        if base == "rank":
+            settings["progress"] = say
+
+        def compute(measure: Any = measure, settings: dict[str, Any] = settings) -> Any:
             with on_device(encoder, work.device), unchanged(encoder):
-                return measure(encoder, train, test, progress=progress, **settings)
+                return measure(encoder, train, test, **settings)
 
         work.measure((*path, name), compute)
 
@@ -359,17 +352,15 @@ def _probes(
     **more: Any,
 ) -> None:
     for name in names:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         probe = _function(PROBES[base])
         arguments = (x, train.labels, x_test, test.labels)
         settings: dict[str, Any] = {"scale": work.scale, "seed": work.seed, "device": work.device}
         if few is not None:
-            probe, settings = partial(few_labels, probe), settings | {"few": few, "folds": work.folds}
+            probe, settings = partial(mean_over_draws, probe), settings | {"budget": few, "folds": work.folds}
 
-        def compute(
-            progress: Say, probe: Any = probe, arguments: Any = arguments, settings: Any = settings
-        ) -> dict[str, Any]:
-            return probe(*arguments, progress=progress, **settings)
+        def compute(probe: Any = probe, arguments: Any = arguments, settings: Any = settings) -> Any:
+            return probe(*arguments, **settings)
 
         work.measure((*path, name, *([] if level is None else [level])), compute, **more)
 
@@ -379,7 +370,7 @@ def _supervised(
     make_encoder: Callable[[], nn.Module],
     train: ImageSet,
     test: ImageSet,
-    counts: Sequence[Few],
+    counts: Sequence[LabelBudget],
     steps: int | None,
 ) -> None:
     """The same architecture trained on all labels, and on as few as the measures with few labels have."""
@@ -387,7 +378,7 @@ def _supervised(
     steps = controlling.SUPERVISED_STEPS[work.scale] if steps is None else steps
 
     def trained(part: ImageSet, steps: int, what: str) -> dict[str, Any]:
-        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what) as progress:
+        with seeded_encoder(make_encoder, work.seed) as fresh, work.doing(what):
             return controlling.train_supervised(
                 fresh,
                 part,
@@ -396,7 +387,7 @@ def _supervised(
                 scale=work.scale,
                 seed=work.seed,
                 device=work.device,
-                progress=progress,
+                progress=say,
             )
 
     if not work.record.has(path, steps=steps):
@@ -410,7 +401,7 @@ def _supervised(
         if work.record.has((*path, few.name), steps=limit, **own):
             continue
         assert train.labels is not None
-        (index, *_), _says = few.parts(train.labels, draws=1, seed=work.seed, folds=work.folds)
+        (index, *_), _says = few.draw(train.labels, draws=1, seed=work.seed, folds=work.folds)
         part = train.take(index.numpy())
         work.record.put((*path, few.name), trained(part, limit, f"supervised, {few.name.replace('_', ' ')}") | own)
 
@@ -473,7 +464,7 @@ def _check_names(
     measures: Sequence[str], levels: Sequence[str], controls: Sequence[str], make_encoder: Callable | None
 ) -> None:
     for name in measures:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         if name not in MEASURES and (few is None or base not in FEW):
             raise UserError(f"unknown measure {name!r}; choose of {', '.join(MEASURES)}, {FEW_SAYS}")
     for kind, given, known in (("level", levels, LEVELS), ("control", controls, controlling.CONTROLS)):
@@ -482,7 +473,7 @@ def _check_names(
                 raise UserError(f"unknown {kind} {name!r}; choose of {', '.join(known)}")
     if not measures and "supervised" not in controls:
         raise UserError(f"there is nothing to measure; choose of {', '.join(MEASURES)}, {FEW_SAYS}")
-    if not levels and any(few_in_name(m)[0] in PROBES for m in measures):
+    if not levels and any(parse_measure_name(m)[0] in PROBES for m in measures):
         raise UserError(f"there is no level to measure at; choose of {', '.join(LEVELS)}")
     needed = [c for c in controls if c in ("random_encoder", "supervised")]
     if needed and make_encoder is None:
@@ -493,7 +484,7 @@ def _check_names(
 
 
 def _check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], controls: Sequence[str]) -> None:
-    wanting = [m for m in measures if few_in_name(m)[0] in NEED_LABELS]
+    wanting = [m for m in measures if parse_measure_name(m)[0] in NEED_LABELS]
     wanting += [c for c in controls if c == "supervised"]
     for which, images in (("training", train), ("test", test)):
         name = images.name or "the data"
@@ -526,7 +517,7 @@ def _check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], contro
 
 def _check_folds(measures: Sequence[str], folds: Sequence[np.ndarray], labels: np.ndarray | None) -> None:
     """Before anything is computed, rather than after hours."""
-    fews = (few_in_name(m)[1] for m in measures)
+    fews = (parse_measure_name(m)[1] for m in measures)
     if any(few is not None and few.unit == "folds" for few in fews):
         check_folds(folds, 0 if labels is None else int((labels != -1).sum()))
 
@@ -578,14 +569,14 @@ def _check_classes(
 ) -> None:
     """Labels that the measures, and the supervised control, among `names` can use; few labels, as they are drawn."""
     for name in names:
-        base, few = few_in_name(name)
+        base, few = parse_measure_name(name)
         if base == "attributes" or base not in (*NEED_LABELS, "supervised"):
             continue
         check_labels(train, test)
         if few is None:
             continue
         least = max(2, LEAST.get(base, (2, 1))[0])
-        for part in few.parts(train, draws=1, seed=seed, folds=folds)[0]:
+        for part in few.draw(train, draws=1, seed=seed, folds=folds)[0]:
             seen = train[part.numpy()]
             if len(seen) < least:
                 raise UserError(f"{name} sees {len(seen):,} labels, and {base} needs {least} or more: give it more")
@@ -629,7 +620,7 @@ def _digest(*arrays: np.ndarray) -> str:
 
 
 def _of_few_labels(measure: str) -> bool:
-    base, few = few_in_name(measure)
+    base, few = parse_measure_name(measure)
     return few is not None and base in PROBES and base in FEW
 
 

@@ -5,11 +5,11 @@ drawn apart, from the product of the marginals M (paper §3.1). Every bound here
 
     bound(positive, negative)     positive (..., P), negative (..., K)  ->  scalar
 
-whose leading axes are *anchors*: each anchor's P positives share its K negatives. Which pairs are positives and
-which are neither is the business of `pairs.py`; tensors are all that is known here.
+The leading axes are *anchors*: the P positives of an anchor share its K negatives. `pairs.py` decides which pairs are
+positives, negatives or neither; this module knows tensors only.
 
-For millions of negatives the K scores need never be kept: a bound needs only one *statistic* of each anchor's
-negatives (a log-sum-exp, or a sum), see `Bound.statistic` and `Bound.from_statistic`.
+The K scores of millions of negatives need not be kept: a bound needs one *statistic* of each anchor's negatives only, a
+log-sum-exp or a sum (`Bound.statistic`, `Bound.from_statistic`).
 
 | name | E+ of a positive u | E- of the negatives | range | estimates |
 | --- | --- | --- | --- | --- |
@@ -23,12 +23,12 @@ negatives (a log-sum-exp, or a sum), see `Bound.statistic` and `Bound.from_stati
 | squared_hellinger | 1 - e^-u | mean e^u - 1 | (-inf, 2) | squared Hellinger distance |
 | chi2 | u | mean u^2/4 + u | (-inf, inf) | Pearson's chi^2(J || M) |
 
-sp(u) = log(1 + e^u). Every value is a lower bound of *its own* divergence for any critic, so an untrained critic
-may well give a negative number; that is no bug.
+sp(u) = log(1 + e^u). For any critic the value is a lower bound of the bound's *own* divergence, so an untrained critic
+can give a negative number. That is no error.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from deepinfomax.errors import UserError
+from deepinfomax.plugins import registry
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Bound:
     """One variational bound, as the pieces of its formula."""
 
     name: str
-    positive: Callable[[Tensor], Tensor]  #: E+ of a positive's score, elementwise
-    negative: Callable[[Tensor], Tensor] | None  #: applied to a negative's score before pooling; None: nothing
+    positive: Callable[[Tensor], Tensor]  #: E+: applied to each positive's score
+    negative: Callable[[Tensor], Tensor] | None  #: applied to each negative's score before pooling; None: nothing is
     pool: Literal["logsumexp", "sum"]  #: how the negatives of one anchor become one statistic
     per_anchor: bool = False  #: infoNCE: each positive stands in one softmax with its anchor's negatives
     lower_bound_of_mi: bool = False  #: whether its expectation never exceeds the mutual information
     trained_as: str | None = None  #: the bound whose gradient trains a critic for this one, where it is not its own
+    largest: Callable[[int], float] = lambda count: math.inf  #: the largest value with so many negatives, in nats
 
     def __call__(self, positive: Tensor, negative: Tensor) -> Tensor:
         """positive (..., P), negative (..., K) with the same leading axes -> scalar in nats.
@@ -81,14 +83,8 @@ class Bound:
         return self.positive(positive).mean() - statistic.sum() / total
 
     def cap(self, count: int) -> float:
-        """The largest value the bound can take with `count` negatives per anchor, in nats (inf: none)."""
-        caps = {
-            "infonce": math.log1p(count),
-            "jsd": 2 * math.log(2),
-            "gan": 0.0,
-            "squared_hellinger": 2.0,
-        }
-        return caps.get(self.name, math.inf)
+        """The largest value the bound can take with `count` negatives per anchor, in nats; inf: there is none."""
+        return self.largest(count)
 
 
 def _identity(u: Tensor) -> Tensor:
@@ -96,14 +92,22 @@ def _identity(u: Tensor) -> Tensor:
 
 
 # logsigmoid, not softplus: torch's softplus turns linear above 20, an error of 2e-9 that float64 checks see.
-infonce = Bound("infonce", _identity, None, "logsumexp", per_anchor=True, lower_bound_of_mi=True)
+infonce = Bound(
+    "infonce", _identity, None, "logsumexp", per_anchor=True, lower_bound_of_mi=True, largest=lambda k: math.log1p(k)
+)
 dv = Bound("dv", _identity, None, "logsumexp", lower_bound_of_mi=True)
 nwj = Bound("nwj", _identity, lambda u: torch.exp(u - 1), "sum", lower_bound_of_mi=True)
-jsd = Bound("jsd", lambda u: math.log(2) + logsigmoid(u), lambda u: -logsigmoid(-u) - math.log(2), "sum")
-gan = Bound("gan", logsigmoid, lambda u: -logsigmoid(-u), "sum")
+jsd = Bound(
+    "jsd",
+    lambda u: math.log(2) + logsigmoid(u),
+    lambda u: -logsigmoid(-u) - math.log(2),
+    "sum",
+    largest=lambda k: 2 * math.log(2),
+)
+gan = Bound("gan", logsigmoid, lambda u: -logsigmoid(-u), "sum", largest=lambda k: 0.0)
 kl = Bound("kl", nwj.positive, nwj.negative, "sum", lower_bound_of_mi=True)
 reverse_kl = Bound("reverse_kl", lambda u: -torch.exp(-u), lambda u: u - 1, "sum")
-squared_hellinger = Bound("squared_hellinger", lambda u: -torch.expm1(-u), torch.expm1, "sum")
+squared_hellinger = Bound("squared_hellinger", lambda u: -torch.expm1(-u), torch.expm1, "sum", largest=lambda k: 2.0)
 # E+ = u, E- = u²/4 + u (Nowozin et al. 2016, Table 6). The authors' code has u² and -(|u|+1)²/2: unbounded.
 chi2 = Bound("chi2", _identity, lambda u: u.square() / 4 + u, "sum")
 
@@ -111,8 +115,8 @@ chi2 = Bound("chi2", _identity, lambda u: u.square() / 4 + u, "sum")
 def smile_with(tau: float) -> Bound:
     """SMILE (Song & Ermon 2020, eq. 10) with its clip at e^-tau and e^tau; tau = inf is `dv`.
 
-    Its own gradient pushes positives up without end once the negatives are clipped, so a critic for it is trained as
-    its authors do, by `jsd`, and only read out by this formula (`Bound.trained_as`).
+    Once the negatives are clipped, its own gradient pushes positives up without end. So a critic for it is trained by
+    `jsd`, as its authors do, and only read out by this formula (`Bound.trained_as`).
 
     Raises UserError where tau is not above 0: the clip would leave nothing of a score.
     """
@@ -123,9 +127,11 @@ def smile_with(tau: float) -> Bound:
 
 smile = smile_with(5.0)
 
-BOUNDS: dict[str, Bound] = {
-    bound.name: bound for bound in (infonce, jsd, dv, nwj, smile, kl, reverse_kl, squared_hellinger, chi2, gan)
-}
+#: by name; other packages add theirs as `deepinfomax.bounds`
+BOUNDS: Mapping[str, Bound] = registry(
+    "bounds",
+    {bound.name: bound for bound in (infonce, jsd, dv, nwj, smile, kl, reverse_kl, squared_hellinger, chi2, gan)},
+)
 _ALIASES = {
     "nce": "infonce",
     "rkl": "reverse_kl",
@@ -140,7 +146,7 @@ def get(bound: "str | Bound") -> Bound:
     if isinstance(bound, Bound):
         return bound
     name = bound.lower().replace("-", "_")
-    found = BOUNDS.get(_ALIASES.get(name, name))
-    if found is None:
+    name = _ALIASES.get(name, name)
+    if name not in BOUNDS:
         raise UserError(f"unknown bound {bound!r}; choose one of {', '.join(BOUNDS)}")
-    return found
+    return BOUNDS[name]

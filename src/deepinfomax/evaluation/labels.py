@@ -1,0 +1,51 @@
+"""Labels as the measures take them: classes numbered from 0, or attributes of 0 and 1."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepinfomax.errors import UserError
+
+
+def check_labels(train: np.ndarray, test: np.ndarray) -> tuple[Tensor, Tensor, int]:
+    """Number the classes of the training labels, which may be of any kind, from 0 to K - 1.
+
+    A test label that no training image has becomes -1, so that every classifier's answer to it is wrong.
+
+    Returns:
+        train (N,) int64, test (T,) int64, K.
+
+    Raises:
+        UserError: multi-label, or fewer than two classes.
+    """
+    for labels in (train, test):
+        if np.ndim(labels) != 1:
+            raise UserError(
+                f"labels have shape {np.shape(labels)}, one column per attribute: measure `attributes` instead"
+            )
+    classes = np.unique(train)
+    if len(classes) < 2:
+        raise UserError(
+            f"all {len(train):,} training labels are {classes[0] if len(classes) else 'missing'}: "
+            "a probe needs two classes or more"
+        )
+    numbers = np.searchsorted(classes, test).clip(max=len(classes) - 1)
+    known = np.where(classes[numbers] == test, numbers, -1)
+    return torch.from_numpy(np.searchsorted(classes, train)), torch.from_numpy(known), len(classes)
+
+
+def check_attributes(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Which attributes vary in both sets, and so can be measured: labels (N, K), (T, K) of 0 and 1 -> (K,) bool.
+
+    Raises:
+        UserError: labels of other values or another shape, or no attribute that varies in both sets.
+    """
+    for labels in (train, test):
+        if np.ndim(labels) != 2 or not np.isin(labels, (0, 1)).all():
+            raise UserError(f"attributes needs labels (N, K) of 0 and 1, not of shape {np.shape(labels)}")
+    if train.shape[1] != test.shape[1]:
+        raise UserError(f"{train.shape[1]} attributes in training and {test.shape[1]} in test")
+    varies = np.logical_and(*(labels.min(0) < labels.max(0) for labels in (train, test)))
+    if not varies.any():
+        raise UserError("every attribute is the same for all training or for all test images: nothing to measure")
+    return varies

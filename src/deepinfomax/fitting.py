@@ -1,0 +1,121 @@
+"""Parts of the training of a small network: mini-batches, steps of Adam, the best weights, accuracy.
+
+Probes, decoders and critics are trained by a loop of this form:
+
+>>> adam = ScheduledAdam(network, lr=1e-3, schedule=tenth_after(300, 450))
+>>> batches = mini_batches(len(x), 64)
+>>> for step in progress.counted(600, "step"):
+...     rows = next(batches)
+...     adam.step(cross_entropy(network(x[rows]), labels[rows]))
+>>> accuracy(lambda rows: network(x[rows]), labels)
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
+
+Schedule = Callable[[torch.optim.Optimizer], LRScheduler]
+
+
+def mini_batches(count: int, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    """Positions (batch_size,) among `count` rows, without end.
+
+    The rows are shuffled when fewer than a batch are left, so no row comes twice before a shuffle, and each batch has
+    the full size. Where there are fewer than `batch_size` rows, a batch is all of them.
+
+    Args:
+        generator: of the shuffles; None: torch's own.
+    """
+    batch_size = min(batch_size, count)
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
+        if len(order) < batch_size:
+            order = torch.randperm(count, generator=generator)
+        yield order[:batch_size]
+        order = order[batch_size:]
+
+
+def steps_of(epochs: int, count: int, batch_size: int, *, at_most: int | None = None) -> int:
+    """How many steps `epochs` passes through `count` rows take in `mini_batches`; `at_most`: None for no limit."""
+    steps = epochs * (count // min(batch_size, count))
+    return steps if at_most is None else min(steps, at_most)
+
+
+def tenth_after(*steps: int) -> Schedule:
+    """A learning rate that falls to a tenth after each of these steps."""
+    return lambda optimizer: MultiStepLR(optimizer, list(steps), gamma=0.1)
+
+
+class ScheduledAdam:
+    """Adam with a schedule of its learning rate and a limit on the norm of its gradient.
+
+    Args:
+        modules: the modules that are trained together.
+        schedule: makes the scheduler, which moves on after each step; None: the learning rate is constant.
+        clip: the largest norm of the gradient. With it, a step with a gradient that is not finite is not taken, and
+            `skipped` counts it. None: no limit.
+    """
+
+    def __init__(
+        self,
+        *modules: nn.Module,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        schedule: Schedule | None = None,
+        clip: float | None = None,
+    ) -> None:
+        self.parameters = [p for module in modules for p in module.parameters()]
+        self.adam = torch.optim.Adam(self.parameters, lr=lr, betas=betas)
+        self.scheduler = schedule(self.adam) if schedule is not None else None
+        self.clip = clip
+        self.skipped = 0
+
+    def step(self, loss: Tensor) -> None:
+        """Take one step down the gradient of `loss`, a scalar."""
+        self.adam.zero_grad()
+        loss.backward()
+        if self.clip is not None and not nn.utils.clip_grad_norm_(self.parameters, self.clip).isfinite():
+            self.skipped += 1
+            return
+        self.adam.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+
+class Best:
+    """The weights of a module at the step with the highest held-out value; its first weights before any value."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.value, self.step = -math.inf, 0
+        self._weights = copy.deepcopy(module.state_dict())
+
+    def keep_if_higher(self, value: float, step: int) -> None:
+        """Keep the present weights where `value` is higher than all before; of equal values the first counts."""
+        if value > self.value:
+            self.value, self.step = value, step
+            self._weights = copy.deepcopy(self.module.state_dict())
+
+    def restore(self) -> None:
+        """Give the module its best weights."""
+        self.module.load_state_dict(self._weights)
+
+
+@torch.inference_mode()
+def accuracy(classify: Callable[[slice], Tensor], labels: Tensor, *, rows: int = 500) -> float:
+    """Fraction of rows with the highest score at their label.
+
+    Args:
+        classify: some of the rows -> their scores (rows, classes); the network in it is in eval mode.
+        labels: (N,) int64; no score is at -1, so that the answer is always wrong.
+        rows: how many are classified at once.
+    """
+    right = 0
+    for start in range(0, len(labels), rows):
+        part = slice(start, start + rows)
+        right += int((classify(part).argmax(1) == labels[part]).sum())
+    return right / len(labels)

@@ -1,0 +1,231 @@
+"""Why a number of nats should not be believed as it stands: small rules that look at the evidence of an estimate.
+
+A rule takes the `Evidence` and returns a reason in words, or None where it has nothing to say; comparisons with a value
+that is not a number are false, so such a value gives no reason but its own. `estimate_mi` by a
+critic, KSG, MINE and NDM each have a list of rules; most rules stand in several lists.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+#: Steps of training below which no critic has learned: Adam moves a weight by about the learning rate in each.
+FEWEST_STEPS = 40
+#: Standard deviations beyond which a value is no longer one of a distribution that a network can handle as it is.
+LONG_TAIL = 20
+#: The share of pairs that repeat another, exactly, above which they are no coincidence.
+REPEATS = 0.01
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a caution tells to do; "" where nothing is left to choose."""
+
+    finite: str = ""  #: where the value is not finite
+    steady: str = ""  #: where the standard error is large
+    longer: str = ""  #: where the critic had not learned all it could
+    more: str = "give more pairs"  #: where more data would help
+    critic: str = "train a critic"  #: where nearest neighbours are the wrong tool
+
+    @classmethod
+    def of(cls, estimator: str, transform: str) -> "Advice":
+        """For `estimate_mi` with that estimator and transform, which are not named again."""
+        others = [name for name in ("infonce", "smile", "jsd-lb") if name != estimator]
+        others += [] if transform == "rank" else ["transform='rank'"]
+        return cls(
+            finite=f"use {', '.join(others[:-1])} or {others[-1]}",
+            steady="give more pairs" + ("" if estimator in ("infonce", "jsd-lb") else " or use infonce or jsd-lb"),
+            longer="give more steps or a larger lr",
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of an estimate, in nats. What was not measured keeps a value at which no rule speaks."""
+
+    nats: float
+    standard_error: float
+    cap: float = math.inf  #: above which the estimator cannot go, or vouches for nothing
+    hard_cap: bool = False  #: whether it cannot go above its cap at all
+    entropy: float = math.inf  #: of the labels on a side, which no mutual information exceeds
+    train_nats: float = -math.inf  #: the same readout on training data
+    effective: float = math.inf  #: how many combinations of equal weight the normaliser rests on
+    drift: float = 0.0  #: by how much two held-out parts disagree on the normaliser
+    skipped: float = 0.0  #: share of the training steps that overflowed
+    steps: int = FEWEST_STEPS  #: fewest steps of a training
+    rise: float = 0.0  #: of the stopping value over the second half of training
+    read_in_blocks: bool = False  #: whether more pairs would be read in more blocks, which raises no cap
+    by_chance: float = 0.0  #: what labels read when they are shuffled
+    tenth: float = math.inf  #: what a tenth of the pairs reads
+    units: int = 0  #: dimensions of both sides together
+    advice: Advice = field(default_factory=Advice)
+    #: what the data are called: pairs of `estimate_mi`, rows of y for NDM
+    pairs: str = "pairs"
+    combinations: str = "of all combinations"
+    more: str = "pairs"  #: what there should be more of
+
+
+Rule = Callable[[Evidence], str | None]
+
+
+def cautions(rules: Sequence[Rule], evidence: Evidence) -> str | None:
+    """The reasons of all rules that have one, in their order; None where no rule has."""
+    return "; ".join(reason for rule in rules if (reason := rule(evidence))) or None
+
+
+def not_finite(e: Evidence) -> str | None:
+    return None if math.isfinite(e.nats) else _with("the value is not finite", e.advice.finite)
+
+
+def close_to_cap(e: Evidence) -> str | None:
+    if e.hard_cap and e.nats > 0.7 * e.cap and e.cap < e.entropy:
+        remedy = "see what dv or smile say" if e.read_in_blocks else e.advice.more
+        return f"close to its cap of {e.cap:.2f} nats, so the truth may be far higher: {remedy}"
+    return None
+
+
+def above_cap(e: Evidence) -> str | None:
+    if not e.hard_cap and e.nats > e.cap:
+        return f"above {e.cap:.2f} nats, the log of the held-out {e.pairs} read at once, which vouch for no more"
+    return None
+
+
+def above_entropy(e: Evidence) -> str | None:
+    if e.nats > e.entropy + 2 * e.standard_error:
+        return f"above the labels' entropy of {e.entropy:.2f} nats, which no mutual information exceeds"
+    return None
+
+
+def no_error(e: Evidence) -> str | None:
+    if e.standard_error == math.inf:
+        return "no standard error, since a tenth of the pairs holds no label twice: give more or merge labels"
+    return None
+
+
+def large_error(e: Evidence) -> str | None:
+    if e.standard_error > 0.1 * max(1.0, abs(e.nats)):
+        return _with(f"the standard error of {e.standard_error:.2g} nats is large", e.advice.steady)
+    return None
+
+
+def few_negatives(e: Evidence) -> str | None:
+    if e.effective < 30:
+        return f"the normaliser rests on {e.effective:.0f} {e.combinations}, so its error is larger than it looks"
+    return None
+
+
+def drifting(e: Evidence) -> str | None:
+    if e.drift > max(0.1, 3 * e.standard_error):
+        return f"two held-out parts disagree on the normaliser by {e.drift:.2f} nats"
+    return None
+
+
+def overfits(e: Evidence) -> str | None:
+    if e.train_nats - e.nats > max(0.3, 0.2 * abs(e.nats)):
+        return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
+    return None
+
+
+def not_learned(e: Evidence) -> str | None:
+    if e.steps < FEWEST_STEPS:
+        return _with(f"{e.steps} steps are too few for a critic to learn in", e.advice.longer)
+    if e.rise > max(0.05, 0.1 * abs(e.nats)):  # where more steps gave nothing more, it rose by 4 % at most
+        rose = f"the stopping value still rose by {e.rise:.2f} nats over the second half of training"
+        return _with(rose, e.advice.longer)
+    return None
+
+
+def overflowed(e: Evidence) -> str | None:
+    if e.skipped > 0.01:
+        return f"{100 * e.skipped:.0f}% of the training steps overflowed and were left out"
+    return None
+
+
+def rare_labels(e: Evidence) -> str | None:
+    if abs(e.by_chance) > 0.05 * max(1.0, abs(e.nats)):
+        return (
+            f"labels this rare read {e.by_chance:.2f} nats even when shuffled, where the truth is 0: "
+            f"{e.advice.more} or merge labels"
+        )
+    return None
+
+
+def still_rising_with_pairs(e: Evidence) -> str | None:
+    if e.nats - e.tenth > max(0.2, 0.2 * abs(e.nats)):
+        return (
+            f"a tenth of the pairs reads {e.tenth:.2f} nats, so the value still rises with their number: "
+            f"{e.advice.more} or {e.advice.critic}"
+        )
+    return None
+
+
+def many_dimensions(e: Evidence) -> str | None:
+    if e.units > 6:
+        return f"{e.units} dimensions: nearest neighbours fall far below the truth in so many; {e.advice.critic}"
+    return None
+
+
+#: of `estimate_mi` by a critic, and of MINE
+OF_CRITICS: tuple[Rule, ...] = (
+    not_finite,
+    close_to_cap,
+    above_cap,
+    above_entropy,
+    large_error,
+    few_negatives,
+    drifting,
+    overfits,
+    not_learned,
+    overflowed,
+)
+#: of nearest neighbours, and of counted labels
+OF_NEIGHBOURS: tuple[Rule, ...] = (
+    close_to_cap,
+    rare_labels,
+    still_rising_with_pairs,
+    many_dimensions,
+    lambda e: no_error(e) or large_error(e),
+)
+#: of NDM
+OF_DEPENDENCE: tuple[Rule, ...] = (above_cap, few_negatives, large_error, overfits)
+
+
+def long_tails(farthest: float) -> str:
+    """A caution where the farthest value lies far out, in standard deviations; "" elsewhere."""
+    if farthest <= LONG_TAIL:
+        return ""
+    return f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
+
+
+def repeated_pairs(sides: tuple[np.ndarray, ...]) -> str:
+    """A caution where pairs are copies of others; "" where none are, or only as many as rounding makes by chance.
+
+    Copies stand on both sides of the split, so held-out pairs have been seen in training. Rounded values coincide too,
+    but then they also do when every column is shuffled on its own.
+    """
+    if all(side.ndim == 1 for side in sides):  # labels repeat by nature
+        return ""
+    copies = _copies(sides)
+    if copies <= REPEATS * len(sides[0]):
+        return ""
+    rng = np.random.default_rng(0)
+    by_chance = _copies(tuple(rng.permuted(side, axis=0) for side in sides))
+    if copies <= 10 * by_chance:
+        return ""
+    return (
+        f"{copies:,} of {len(sides[0]):,} pairs repeat another exactly: if they are copies, what is held out has been "
+        "seen in training, and the value is far too high: drop them"
+    )
+
+
+def _copies(sides: tuple[Any, ...]) -> int:
+    """How many pairs are equal to an earlier one."""
+    rows = zip(*(np.ascontiguousarray(side) for side in sides), strict=True)
+    return len(sides[0]) - len({tuple(hash(part.tobytes()) for part in row) for row in rows})
+
+
+def _with(reason: str, advice: str) -> str:
+    return f"{reason}: {advice}" if advice else reason

@@ -1,0 +1,125 @@
+"""The training of a critic of pairs by a bound, stopped by pairs that it does not train on."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from deepinfomax.fitting import Best, ScheduledAdam, mini_batches
+from deepinfomax.information import bounds, readouts
+from deepinfomax.information.estimators import Estimator
+from deepinfomax.information.vector_critics import score_all_pairs
+from deepinfomax.progress import counted
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the training of a critic went."""
+
+    steps: int  #: steps that were begun
+    skipped: int  #: steps that were not taken, because the loss or its gradient was not finite
+    #: at each evaluation: the training bound on all combinations of the stopping pairs, in nats; of JSD, the least
+    #: mutual information that the divergence allows
+    stopping: tuple[float, ...]
+    gave_up: bool  #: whether it stopped because nothing improved any more, before its steps were over
+
+    @property
+    def rise(self) -> float:
+        """Nats by which the best stopping value rose over the second half of the evaluations; 0 where it gave up.
+
+        The second half, because over the last quarter of the steps the learning rate is nearly zero and every value is
+        flat.
+        """
+        if self.gave_up or len(self.stopping) < 2:
+            return 0.0
+        best = np.fmax.accumulate(self.stopping).tolist()
+        return best[-1] - best[(len(best) - 1) // 2]
+
+
+def train_critic(
+    critic: nn.Module,
+    estimator: Estimator,
+    x: Tensor,
+    y: Tensor,
+    x_stop: Tensor,
+    y_stop: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    lr: float,
+    patience: int,
+    generator: torch.Generator,
+    evaluations: int = 40,
+) -> Fit:
+    """Train `critic` in place on pairs (x_i, y_i) and leave it with the weights of the best stopping value.
+
+    The stopping value is the training bound on all combinations of the stopping pairs, not the readout.
+    `critic(x, y)` scores all combinations of its rows, (N, ...), (M, ...) -> (N, M).
+
+    Args:
+        patience: evaluations without a better stopping value after which training ends.
+        generator: draws the batches.
+        evaluations: how often the stopping value is computed over all `steps`.
+    """
+    bound = bounds.get(estimator.trained_by)
+    # NWJ's e^u can overflow. A step on such a gradient would end the training, so it is not taken.
+    adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
+    average = MovingAverage() if estimator.averaged else None
+    batches = mini_batches(len(x), batch_size, generator=generator)
+    every = max(1, steps // evaluations)
+    best, stopping = Best(critic), []
+    step, gave_up = 0, False
+    for step in counted(steps, "step"):
+        rows = next(batches).to(x.device)
+        scores = critic(x[rows], y[rows]).float()  # under autocast too: sums of exponentials need float32
+        positive, negative = scores.diagonal().unsqueeze(1), off_diagonal(scores)
+        adam.step(average.loss(positive, negative) if average else -bound(positive, negative))
+        if step % every == 0 or step == steps:
+            value = _stopping_value(critic, bound, x_stop, y_stop)
+            in_nats = readouts.least_kl(math.log(2) - value / 2) if estimator.trained_by == "jsd" else value
+            stopping.append(in_nats if math.isfinite(value) else value)
+            best.keep_if_higher(value, step)
+            if step - best.step >= patience * every:
+                gave_up = True
+                break
+    best.restore()
+    critic.eval()
+    return Fit(step, adam.skipped, tuple(stopping), gave_up)
+
+
+def _stopping_value(critic: nn.Module, bound: bounds.Bound, x: Tensor, y: Tensor) -> float:
+    critic.eval()
+    scores = score_all_pairs(critic, x, y).float()
+    critic.train()
+    return float(bound(scores.diagonal().unsqueeze(1), off_diagonal(scores)))
+
+
+class MovingAverage:
+    """MINE's bias-corrected gradient of DV (Belghazi et al. 2018, §3.2), in log space.
+
+    The gradient of -log E_M e^u on a batch is biased, because the batch is in the denominator too. A moving average of
+    the denominator takes its place. Its logarithm is kept, so that no score overflows: the loss depends on the scores
+    through exp(log-mean-exp of the batch - log of the average), which is at most 1 / (1 - decay).
+    """
+
+    def __init__(self, decay: float = 0.99) -> None:
+        self.decay = decay
+        self.log_average: Tensor | None = None
+
+    def loss(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Scores (..., P) and (..., K) -> a scalar with the corrected gradient; its value means nothing."""
+        log_mean = negative.flatten().logsumexp(0) - math.log(negative.numel())
+        new = log_mean.detach()
+        if self.log_average is not None:
+            new = torch.logaddexp(self.log_average + math.log(self.decay), new + math.log1p(-self.decay))
+        self.log_average = new
+        return torch.exp(log_mean - new) - positive.mean()
+
+
+def off_diagonal(scores: Tensor) -> Tensor:
+    """(n, n) -> (n, n - 1): each row without its diagonal element."""
+    n = len(scores)
+    return scores.flatten()[:-1].view(n - 1, n + 1)[:, 1:].reshape(n, n - 1)

@@ -1,0 +1,113 @@
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from gaussians import FAST, gaussians
+
+from deepinfomax.information.cautions import Advice
+from deepinfomax.information.critic_reading import Reading
+from deepinfomax.information.critic_training import Fit
+from deepinfomax.information.estimation import estimate_mi, summarise
+from deepinfomax.information.estimators import ESTIMATORS
+
+
+def test_near_its_cap_an_estimate_says_so():
+    x, _ = gaussians(0.0, 5, 500)
+    result = estimate_mi(x, x + 1e-3, **FAST)
+    assert result.nats <= result.cap == pytest.approx(math.log(100))
+    assert "cap" in result.warning
+    assert "cap" in estimate_mi(x[:, :1], x[:, :1], "ksg").warning
+
+
+def test_overflow_ends_in_a_warning():
+    x, y = gaussians(1.0, 2, 200)
+    result = estimate_mi(1e18 * x, 1e18 * y, "nwj", transform="none", steps=20)
+    assert "overflowed" in result.warning
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["infonce", "nwj", "mine", "jsd-lb"])
+def test_a_critic_that_had_not_learned_yet_is_told(name):
+    """12.47 nats, of which 20, 50 or 100 steps show 1.4 at most."""
+    x, y = gaussians(12.47, 10, 5000)
+    settings = {"hidden": (64, 64), "batch_size": 128, "lr": 5e-4}
+    for steps, told in ((20, "20 steps are too few"), (70, "still rose by 0"), (100, "still rose by 0")):
+        result = estimate_mi(x, y, name, steps=steps, **settings)
+        assert result.nats < 1.5
+        assert told in result.warning
+        assert "give more steps" in result.warning
+
+
+def test_advice_does_not_name_what_was_done():
+    reading = Reading(
+        nats=1.0, standard_error=2.0, plain=1.0, plain_error=2.0, train_nats=1.0, cap=5.0, n_test=100,
+        effective_negatives=1000.0,
+    )  # fmt: skip
+    lost = dataclasses.replace(reading, nats=math.nan, standard_error=0.01)
+    fit = Fit(steps=100, skipped=0, stopping=(0.0, 0.0), gave_up=False)
+
+    def warning(reading, name, advice):
+        return summarise(name, "joint", ESTIMATORS[name], [(fit, reading)], (0,), 100, 0.0, advice).warning
+
+    large = "the standard error of 2 nats is large"
+    assert warning(reading, "nwj", Advice.of("nwj", "rank")) == f"{large}: give more pairs or use infonce or jsd-lb"
+    for name in ("infonce", "jsd-lb"):
+        assert warning(reading, name, Advice.of(name, "none")) == f"{large}: give more pairs"
+    assert warning(reading, "mine", Advice()) == large
+    lost_words = "the value is not finite"
+    told = {
+        ("nwj", "none"): ": use infonce, smile, jsd-lb or transform='rank'",
+        ("nwj", "rank"): ": use infonce, smile or jsd-lb",
+        ("infonce", "asinh"): ": use smile, jsd-lb or transform='rank'",
+        ("jsd-lb", "rank"): ": use infonce or smile",
+    }
+    for (name, transform), words in told.items():
+        assert warning(lost, name, Advice.of(name, transform)) == lost_words + words
+    assert warning(lost, "mine", Advice()) == lost_words
+
+
+def test_nwj_warns_where_its_variance_is_large():
+    result = estimate_mi(*gaussians(12.0, 10, 1000), "jsd-nwj", **FAST)
+    assert result.warning is not None
+    assert result.nats <= 12 + 2 * result.standard_error
+
+
+@pytest.mark.parametrize("name", ["infonce", "ksg"])
+def test_copies_of_pairs_are_told(name):
+    """Independent numbers, every pair five times: what is held out has been trained on, or is its own neighbour."""
+    rng = np.random.default_rng(0)
+    x, y = (np.repeat(rng.standard_normal((200, 4)), 5, 0) for _ in range(2))
+    result = estimate_mi(x, y, name, **FAST)
+    assert result.warning.startswith("800 of 1,000 pairs repeat another exactly")
+    assert not result.lower_bound
+
+
+def test_copies_of_labelled_rows_are_told():
+    rng = np.random.default_rng(0)
+    x, label = rng.standard_normal((300, 3)), rng.integers(0, 3, 300)
+    assert "repeat another" in estimate_mi(np.repeat(x, 3, 0), np.repeat(label, 3), "ksg").warning
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_rounded_measurements_are_no_copies(digits):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(2000)
+    y = x + 0.3 * rng.standard_normal(2000)
+    result = estimate_mi(x.round(digits), y.round(digits), "ksg")
+    assert result.warning is None
+    assert result.nats == pytest.approx(0.5 * math.log(1 + 1 / 0.09), abs=0.08)
+    assert estimate_mi(x.round(digits), (y > 0).astype(int), "ksg").warning is None
+
+
+@pytest.mark.parametrize("transform", ["standard", "rank"])
+def test_rare_indicators_are_no_long_tails(transform):
+    """A column that is 1 in a 200th of the rows lies 14 standard deviations out, one in a 1000th 31."""
+    rng = np.random.default_rng(0)
+    label = np.concatenate([rng.integers(0, 100, 1990), np.full(10, 100)])
+    rows = np.eye(101)[label][:, 1:]
+    y = (label % 4)[:, None] + 0.1 * rng.standard_normal((2000, 1))
+    result = estimate_mi(rows[:, rows.sum(0) > 2], y, transform=transform, **FAST)
+    assert "long tails" not in (result.warning or "")
+    assert result.nats > 0.9

@@ -1,0 +1,66 @@
+import math
+
+import numpy as np
+import pytest
+
+from deepinfomax.information import labels as label_information
+from deepinfomax.information.estimation import estimate_mi
+
+
+@pytest.mark.parametrize(("classes", "n"), [(3, 300), (10, 1000), (20, 2000)])
+def test_counting_labels_is_not_biased_upwards(classes, n):
+    """Independent labels: the plug-in value is (K - 1)²/2n too high on average."""
+    values, errors = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        result = estimate_mi(rng.integers(0, classes, n), rng.integers(0, classes, n), "ksg")
+        assert result.warning is None
+        values.append(result.nats)
+        errors.append(result.standard_error)
+    plug_in = (classes - 1) ** 2 / (2 * n)
+    assert abs(np.mean(values)) < 0.2 * plug_in + 2 * np.std(values) / math.sqrt(20)
+
+
+def test_standard_error_of_counted_labels_leaves_out_each_row():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 5, 40)
+    b = (a + rng.integers(0, 3, 40)) % 6
+    values = [label_information.information(np.delete(a, i), np.delete(b, i)) for i in range(40)]
+    error = math.sqrt(39 / 40 * sum((value - np.mean(values)) ** 2 for value in values))
+    assert label_information.standard_error(a, b) == pytest.approx(error)
+
+
+@pytest.mark.parametrize("classes", [4, 20])
+@pytest.mark.parametrize("copied", [0.5, 0.8])
+def test_standard_error_of_counted_labels_is_the_spread_over_fresh_samples(classes, copied):
+    values, errors = [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        a = rng.integers(0, classes, 1000)
+        b = np.where(rng.random(1000) < copied, a, rng.integers(0, classes, 1000))
+        values.append(label_information.information(a, b))
+        errors.append(label_information.standard_error(a, b))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+    assert estimate_mi(a, b, "ksg").standard_error == errors[-1]
+
+
+def test_labels_too_rare_to_count_say_so():
+    rng = np.random.default_rng(0)
+    result = estimate_mi(rng.integers(0, 100, 1000), rng.integers(0, 100, 1000), "ksg")
+    assert "nats even when shuffled, where the truth is 0" in result.warning
+
+
+def test_information_of_labels_by_loops():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 4, 60)
+    b = (a + rng.integers(0, 2, 60)) % 4
+    plug_in = 0.0
+    for i in set(a):
+        for j in set(b):
+            both = np.mean((a == i) & (b == j))
+            if both > 0:
+                plug_in += both * math.log(both / (np.mean(a == i) * np.mean(b == j)))
+    occurring = len(set(zip(a.tolist(), b.tolist(), strict=True)))
+    corrected = plug_in + (3 + 3 - (occurring - 1)) / 120
+    assert label_information.information(a, b) == pytest.approx(corrected)
+    assert label_information.information(a, a) == pytest.approx(label_information.entropy(a))
