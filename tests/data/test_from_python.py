@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,8 +7,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, SubsetRandomSampler, TensorDataset
 
+from deepinfomax.config import Config, Training
 from deepinfomax.data import ImageSet, as_images, from_dataset
 from deepinfomax.errors import UserError
+from deepinfomax.training.loop import train
 
 PIXELS = np.random.default_rng(0).integers(16, 256, (10, 3, 6, 5), dtype=np.uint8)
 LABELS = np.arange(10) % 3
@@ -141,3 +144,17 @@ def test_a_set_of_tensors_and_lists():
     np.testing.assert_array_equal(images.take(slice(3)).labels, LABELS[:3])
     with pytest.raises(UserError, match="is no array"):
         ImageSet([[1, 2], [3]])
+
+
+def test_training_takes_a_data_set_as_it_takes_its_images(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(16, 256, (16, 3, 16, 16), dtype=np.uint8)
+    config = Config(
+        encoder={"name": "dcgan", "width": 8},
+        objective={"local": {"units": 8}},
+        training=Training(steps=2, epochs=9, batch_size=8, trackers=()),
+    )
+    given = {"set": ImageSet(pixels), "loader": DataLoader(Pairs(pixels, [None] * 16), batch_size=4, shuffle=True)}
+    trained = [
+        train(config, images, tmp_path / name, device="cpu", quiet=True).state_dict() for name, images in given.items()
+    ]
+    assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])

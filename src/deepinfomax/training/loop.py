@@ -16,6 +16,7 @@ from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.images import ImageSet, trainable
+from deepinfomax.data.in_memory import as_images
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -35,7 +36,7 @@ from deepinfomax.training.watching import Watcher, check_trackers
 
 def train(
     config: Config | str,
-    images: ImageSet,
+    images: Any,
     out: str | Path,
     *,
     resume: bool = False,
@@ -47,7 +48,7 @@ def train(
 
     Args:
         config: what to train, or the name of a recipe.
-        images: the training part, decoded.
+        images: the training part: an `ImageSet`, or what `data.as_images` takes: arrays, tensors, a data set, a loader.
         out: the run folder, made here.
         resume: continue the run that lies in `out` from its checkpoint, bit for bit where the machine is the same.
         device: "cpu", "cuda", ...; None: the best there is.
@@ -64,7 +65,7 @@ def train(
             finite, or what would be saved is not.
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
-    images, training = trainable(images), config.training
+    images, training = trainable(as_images(images)), config.training
     accelerator, on = _machine(config, out, device)
 
     augment = Augmentation(**config.augmentation)
