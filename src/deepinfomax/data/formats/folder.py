@@ -45,28 +45,14 @@ def read(root: Path, columns: Columns) -> Parts:
     Raises:
         UserError: no image anywhere; columns named where there is no metadata.csv.
     """
-    base, walks = _base(root)
-    cases = [(name.lower(), name) for name, walk in walks.items() if walk.images and name.lower() in PART_OF]
-    named = dict(cases)
-    others = [name for name, walk in walks.items() if walk.images and name.lower() not in PART_OF]
-    if len({PART_OF[part] for part in named}) < 2 and (others or not named):
-        folders, beside = {"train": base}, []
-        parts = {"train": walk_folder(base, Walk())}
-    else:
-        if len(named) < len(cases):
-            twice = sorted(name for part, name in cases if named[part] != name)[0]
-            raise UserError(f"{base} holds both {twice} and {named[twice.lower()]}: put their images into one of them")
-        folders = {part: base / name for part, name in named.items()}
-        parts = {part: walks[name] for part, name in named.items()}
-        loose = sum(is_image(child) for child in _children(base) if not child.is_dir())
-        beside = [*(f"{name}/" for name in others), *([f"{loose:,} images"] if loose else [])]
-    if not any(walk.images for walk in parts.values()):
-        endings = ", ".join(sorted(extensions()))
-        other = _counted_endings([file for walk in (*parts.values(), *walks.values()) for file in walk.others])
-        have = f"{root} holds no images ({endings}; hidden files are not looked at)"
+    base, folders, beside = _parts_of(root)
+    walks = {name: walk_folder(folder, Walk()) for name, folder in folders.items()}
+    if not any(walk.images for walk in walks.values()):
+        other = _counted_endings([file for walk in walks.values() for file in walk.others])
+        have = f"{root} holds no images ({', '.join(sorted(extensions()))}; hidden files are not looked at)"
         raise UserError(f"{have}; it has {other}" if other else have)
     listed = _listed([root, base, *folders.values()], columns)
-    words = {name: _words(folders[name], walk.images, listed) for name, walk in parts.items()}
+    words = {name: _words(folders[name], walk.images, listed) for name, walk in walks.items()}
     by_list = listed is not None and listed.label is not None
     labels, classes = number_labels(
         list(words.values()), where=str(root), no_label_words=NO_LABEL_WORDS if by_list else frozenset()
@@ -74,7 +60,7 @@ def read(root: Path, columns: Columns) -> Parts:
     if len(classes) < 2 and not by_list:  # a single sub-folder is a place to keep images, not a label
         labels, classes = [None] * len(labels), ()
     notes = {}
-    for name, walk in parts.items():
+    for name, walk in walks.items():
         mixed = words[name] is None and not all(file.parent == folders[name] for file in walk.images)
         notes[name] = (
             *((MIXED,) if mixed else ()),
@@ -83,7 +69,7 @@ def read(root: Path, columns: Columns) -> Parts:
         )
     return {
         name: partial(of_files, root, walk.images, part_labels, classes, notes[name])
-        for (name, walk), part_labels in zip(parts.items(), labels, strict=True)
+        for (name, walk), part_labels in zip(walks.items(), labels, strict=True)
     }
 
 
@@ -115,20 +101,36 @@ def walk_folder(folder: Path, walk: Walk, above: frozenset[Path] = frozenset()) 
     return walk
 
 
-def _base(root: Path) -> tuple[Path, dict[str, Walk]]:
-    """The folder that holds the parts or classes, and a walk through each of its sub-folders.
+def _parts_of(root: Path) -> tuple[Path, dict[str, Path], list[str]]:
+    """The folder that holds the parts, the folder of each part, and what lies beside them and is not read."""
+    base, holding = _base(root)
+    cases = [(name.lower(), name) for name in holding if name.lower() in PART_OF]
+    named = dict(cases)
+    others = [name for name in holding if name.lower() not in PART_OF]
+    if len({PART_OF[part] for part in named}) < 2 and (others or not named):
+        return base, {"train": base}, []
+    if len(named) < len(cases):
+        twice = sorted(name for part, name in cases if named[part] != name)[0]
+        raise UserError(f"{base} holds both {twice} and {named[twice.lower()]}: put their images into one of them")
+    loose = sum(is_image(child) for child in _children(base) if not child.is_dir())
+    beside = [*(f"{name}/" for name in others), *([f"{loose:,} images"] if loose else [])]
+    return base, {part: base / name for part, name in named.items()}, beside
+
+
+def _base(root: Path) -> tuple[Path, list[str]]:
+    """The folder that holds the parts or classes, and the names of its sub-folders with images.
 
     It is `root`, or further down where images lie in a single sub-folder of another name than a part's.
     """
     base, seen = root, set()
     while True:
-        seen.add(base.resolve())
-        above = frozenset((base.resolve(),))
-        walks = {child.name: walk_folder(child, Walk(), above) for child in _children(base) if child.is_dir()}
-        holding = [name for name, walk in walks.items() if walk.images]
+        place = base.resolve()
+        seen.add(place)
+        inside = [child for child in _children(base) if child.is_dir()]
+        holding = [child.name for child in inside if walk_folder(child, Walk(), frozenset((place,))).images]
         flat = any(is_image(child) for child in _children(base) if not child.is_dir())
         if flat or len(holding) != 1 or holding[0].lower() in PART_OF or (base / holding[0]).resolve() in seen:
-            return base, walks
+            return base, holding
         base = base / holding[0]
 
 
