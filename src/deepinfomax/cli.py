@@ -316,10 +316,11 @@ def describe_data(
 
     Settings can follow as behind `train`, e.g. `data.holdout 0.1`.
     """
-    from deepinfomax.training.command import data_command
+    from deepinfomax.data.describe_command import data_command
 
-    found, text = data_command(data, root=data_root, size=size, skip_bad=skip_bad or None, settings=_overrides(context))
-    _print(found, as_json, text=text)
+    settings = _overrides(context)
+    description, text = data_command(data, root=data_root, size=size, skip_bad=skip_bad or None, settings=settings)
+    _print(description, as_json, text=text)
 
 
 @app.command()

@@ -57,6 +57,9 @@ class Data:
     limit: int | None = None  #: how many training images to use at most, drawn by a fixed seed; None: all
     skip_bad: bool = False  #: leave out images that cannot be read, instead of stopping
     holdout: float | None = None  #: fraction kept as the test part where the source has none
+    image: str | None = None  #: column (or array) of the images in a table; None: a usual name
+    label: str | None = None  #: column (or array) of the labels in a table; None: a usual name
+    max_pixels: int | None = None  #: of the largest image that is decoded; None: 179 million, against broken files
 
 
 @one_line("training")

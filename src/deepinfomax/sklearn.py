@@ -1,6 +1,7 @@
 """DeepInfoMax as a scikit-learn transformer: arrays of images in, embeddings out."""
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,13 +12,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from deepinfomax import config as configuration
+from deepinfomax.data.configured import as_trained
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.recipes import recipe
 from deepinfomax.training.building import needs_labels
-from deepinfomax.training.command import as_trained
 from deepinfomax.training.loop import train
 
 
@@ -83,6 +84,8 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if of_data:
             raise UserError(f"settings {of_data[0]!r} has no effect on arrays: bring X itself to the form you want")
         images = self._images(X, None)
+        for note in images.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
         config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
         seed = self.random_state if isinstance(self.random_state, int | np.integer) else None
         if seed is None:  # None is numpy's global state, as everywhere in scikit-learn

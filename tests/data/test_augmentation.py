@@ -165,10 +165,11 @@ def test_stl10_as_in_the_paper():
     [
         ({"crop": 8, "random_resized_crop": 8}, "exclude each other"),
         ({"padding": 4}, "padding needs augmentation.crop"),
-        ({"crop": 0}, "crop must be at least 1"),
-        ({"crop": 4, "padding": -1}, "padding must be at least 0"),
-        ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "ascending shares"),
-        ({"jitter": 1.5}, r"must lie in \[0, 1\]"),
+        ({"crop": 0}, "crop must be 1 or more, not 0"),
+        ({"crop": 4, "padding": -1}, "padding must be 0 or more, not -1"),
+        ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "scale.* must be above 0"),
+        ({"random_resized_crop": 4, "scale": (0.5, 0.4)}, "two ascending shares"),
+        ({"jitter": 1.5}, r"jitter must be 1 or less, not 1\.5"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict, message: str):
@@ -187,3 +188,19 @@ def test_settings_that_make_no_sense(settings: dict, message: str):
 def test_images_that_do_not_fit_the_settings(settings: dict, shape: tuple[int, ...], message: str):
     with pytest.raises(UserError, match=message):
         Augmentation(**settings).output_shape(shape)
+
+
+@pytest.mark.parametrize("settings", [{"jitter": 0.4}, {"grayscale": 0.4}], ids=str)
+@pytest.mark.parametrize("shape", [(13, 32, 32), (2, 8, 8), (4, 8, 8), (3, 128), (1, 128), (1, 16, 16, 16)], ids=str)
+def test_colours_of_other_shapes_are_refused_before_the_first_step(settings: dict, shape: tuple[int, ...]):
+    with pytest.raises(UserError, match=rf"augmentation\.{next(iter(settings))} is for images \(C, H, W\) of 1 or 3"):
+        Augmentation(**settings).output_shape(shape)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_clips_no_floats(channels: int):
+    images = torch.randn(8, channels, 6, 6) * 3
+    assert (Augmentation(jitter=1e-6)(images) - images).abs().max() < 1e-3
+    jittered = Augmentation(jitter=0.4)(images)
+    assert jittered.max() > 1
+    assert jittered.min() < -1

@@ -185,3 +185,66 @@ def test_real_cifar10_twice(real_data: Path, decodes: list[str]):
     assert len(decodes) <= 1
     assert images.images.shape == (500, 3, 32, 32)
     assert images.classes[:2] == ("airplane", "automobile")
+
+
+@pytest.mark.parametrize("place", [0, 60, -1])
+def test_one_flipped_bit_is_noticed(folder: Path, tmp_path: Path, decodes: list[str], place: int):
+    expected = np.array(load(folder, cache_dir=tmp_path / "cache").images)
+    (entry,) = (tmp_path / "cache").iterdir()
+    for name in ("images.npy", "labels.npy"):
+        content = bytearray((entry / name).read_bytes())
+        content[place] ^= 4
+        (entry / name).write_bytes(content)
+        again = load(folder, cache_dir=tmp_path / "cache")
+        np.testing.assert_array_equal(again.images, expected)
+        np.testing.assert_array_equal(again.labels, [0, 0, 1, 1])
+    assert len(decodes) == 3
+
+
+def test_another_user_of_the_cache_can_read_its_entries(folder: Path, tmp_path: Path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    load(folder, cache_dir=tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").iterdir()
+    assert entry.stat().st_mode & 0o777 == 0o755
+
+
+def test_an_entry_of_another_user_that_cannot_be_read_is_passed_by(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load(folder, cache_dir=tmp_path / "cache")
+    (theirs,) = (tmp_path / "cache").iterdir()
+    read = cache._read
+
+    def refused(entry: Path, name: str):
+        if entry == theirs:
+            raise PermissionError
+        return read(entry, name)
+
+    monkeypatch.setattr(cache, "_read", refused)
+    assert len(load(folder, cache_dir=tmp_path / "cache")) == 4
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_a_disk_that_fills_up_while_images_are_decoded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(UserError, match=r"cannot be kept in .* \(No space left on device\): set DEEPINFOMAX_CACHE"):
+        load(folder, cache_dir=tmp_path / "cache")
+    assert entries(tmp_path / "cache") == []
+
+
+def test_notes_survive_the_cache_a_part_and_a_join(tmp_path: Path, draw):
+    draw(tmp_path / "images" / "train" / "a.png", 1, mode="RGBA")
+    draw(tmp_path / "images" / "train" / "b.png", 2)
+    draw(tmp_path / "images" / "unlabeled" / "c.png", 3)
+    (tmp_path / "images" / "unlabeled" / "notes.txt").touch()
+    for _ in range(2):
+        images = load(tmp_path / "images", "train+unlabeled")
+        assert images.notes == (
+            "files that are no images, not read: 1 .txt",
+            "1 of 3 images are transparent: composited on white",
+        )
+        assert images.take(slice(2)).notes == images.notes

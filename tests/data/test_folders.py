@@ -275,3 +275,128 @@ def test_the_order_does_not_depend_on_the_file_system(tmp_path: Path, draw):
         draw(tmp_path / "one" / f"{seed}.png", seed)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     np.testing.assert_array_equal(load(tmp_path / "one").images, load(tmp_path / "two").images)
+
+
+def test_files_of_other_endings_are_counted_and_empty_classes_named(tmp_path: Path, draw):
+    draw(tmp_path / "cat" / "a.png")
+    draw(tmp_path / "dog" / "a.png")
+    (tmp_path / "eel").mkdir()
+    for name in ("cat/x.heic", "eel/a.heic", "eel/b.heic", "cat/README"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+    images = load(tmp_path)
+    assert images.classes == ("cat", "dog")
+    assert images.notes == (
+        "files that are no images, not read: 3 .heic, 1 without an ending",
+        "folders without an image that can be read here: eel",
+    )
+
+
+def test_what_lies_beside_the_parts_is_told(tmp_path: Path, draw):
+    for name in ("train/a.png", "test/a.png", "extra/a.png", "b.png"):
+        draw(tmp_path / name)
+    assert load(tmp_path).notes == ("beside the folders of the parts, not read: extra/, 1 images",)
+
+
+def test_parts_one_level_down(tmp_path: Path, draw):
+    for i in range(3):
+        draw(tmp_path / "images" / "train" / f"{i}.png", i)
+        draw(tmp_path / "images" / "val" / f"{i}.png", 10 + i)
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "0.txt").touch()
+    assert (len(load(tmp_path)), len(load(tmp_path, "test"))) == (3, 3)
+    assert titles(tmp_path, load(tmp_path)) == ["images/train/0.png", "images/train/1.png", "images/train/2.png"]
+
+
+def test_classes_two_levels_down(tmp_path: Path, draw):
+    for name in ("cat", "dog"):
+        draw(tmp_path / "all" / "all" / name / "a.png")
+    assert load(tmp_path).classes == ("cat", "dog")
+
+
+def test_links_that_fan_out_end(tmp_path: Path, draw):
+    draw(tmp_path / "20" / "a.png")
+    for i in range(20):
+        (tmp_path / str(i)).mkdir()
+        for name in "ab":
+            (tmp_path / str(i) / name).symlink_to(f"../{i + 1}")
+    images = load(tmp_path / "0", limit=10)
+    assert len(images) == 10
+    assert "links to folders that were read 100 times are left" in images.notes[0]
+
+
+@pytest.mark.parametrize("place", ["", "train"])
+def test_metadata_csv_gives_the_labels(tmp_path: Path, draw, place: str):
+    for part in ("train", "test"):
+        for i in range(3):
+            draw(tmp_path / part / f"{i}.png", i)
+    folder = tmp_path / place
+    prefix = "" if place else "train/"
+    rows = "".join(f"{prefix}{i}.png,{label},x\n" for i, label in enumerate(["dog", "NA"]))
+    (folder / "metadata.csv").write_text(f"file_name,label,extra\n{rows}")
+    images = load(tmp_path)
+    np.testing.assert_array_equal(images.labels, [0, -1, -1])
+    assert images.classes == ("dog",)
+    assert images.notes == (
+        "columns not used: extra; data.label NAME makes one of them the label",
+        "1 of 3 images are not in metadata.csv: read without a label",
+    )
+    assert load(tmp_path, label="extra").classes == ("x",)
+    with pytest.raises(UserError, match=r"metadata\.csv has no column weight \(data\.label\)"):
+        load(tmp_path, label="weight")
+
+
+def test_columns_of_a_folder_without_a_table(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"has no metadata\.csv; data\.image and data\.label name the columns"):
+        load(tmp_path, label="class")
+
+
+def test_names_of_folders_are_classes_whatever_they_say(tmp_path: Path, draw):
+    for name in ("None", "NA", "cafe\u0301"):
+        draw(tmp_path / name / "a.png")
+    assert load(tmp_path).classes == ("NA", "None", "caf\u00e9")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label, path\n0, 0.png\n1, 1.png\n",
+        "path,label\n0.png,0\n1.png,1\n,\n\n",
+        "path;label\n0.png;0\n1.png;1\n",
+        "file_name\tlabel\n0.png\t0\n1.png\t1\n",
+        "\ufeffPath,Label\r\n0.png,0\r\n1.png,1\r\n",
+        'path , label\n"0.png", 0\n"1.png", 1\n',
+        "path,label\n.\\0.png,0\n.\\1.png,1\n",
+        "path,label\n0.png,0.0\n1.png,1.0\n",
+    ],
+    ids=["spaces", "empty rows", "semicolons", "tabs", "Excel", "quotes", "Windows", "floats"],
+)
+def test_csv_as_people_write_them(tmp_path: Path, draw, text: str):
+    for i in range(2):
+        draw(tmp_path / f"{i}.png", i)
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "list.csv").write_bytes(text.lstrip("\ufeff" if encoding == "utf-16" else "").encode(encoding))
+        images = load(tmp_path / "list.csv")
+        np.testing.assert_array_equal(images.labels, [0, 1])
+        assert images.notes == ()
+
+
+def test_csv_with_columns_of_other_names(tmp_path: Path, draw):
+    draw(tmp_path / "0.png")
+    (tmp_path / "list.csv").write_text("path,category\n0.png,cat\n")
+    assert load(tmp_path / "list.csv").notes == (
+        "columns not used: category; data.label NAME makes one of them the label",
+    )
+    assert load(tmp_path / "list.csv", label="category").classes == ("cat",)
+    (tmp_path / "list.csv").write_text("scan,label\n0.png,cat\n")
+    with pytest.raises(UserError, match=r"has the columns scan, label; one must be called path.*named by data\.image"):
+        load(tmp_path / "list.csv")
+    assert load(tmp_path / "list.csv", image="scan").classes == ("cat",)
+
+
+def test_names_are_shown_without_control_characters(tmp_path: Path, draw):
+    for name in ("a\x1b[31m", "b\n"):
+        draw(tmp_path / name / "x\r.png")
+    images = load(tmp_path)
+    assert images.classes == ("a\\x1b[31m", "b\\x0a")
+    assert titles(tmp_path, images) == ["a\\x1b[31m/x\\x0d.png", "b\\x0a/x\\x0d.png"]

@@ -2,13 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from deepinfomax.data import load, names, tables
+from deepinfomax.data import load, names
+from deepinfomax.data.formats import hub
 from deepinfomax.errors import UserError
 
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: False)
+    monkeypatch.setattr(hub, "_reachable", lambda identifier: False)
     monkeypatch.delenv("DEEPINFOMAX_DATA", raising=False)
 
 
@@ -71,7 +72,9 @@ def test_a_relative_path_is_not_taken_for_a_hub_id(
 
 def test_a_file_of_another_kind(tmp_path: Path, draw):
     draw(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"files must be \.parquet, \.npy, \.npz, \.csv; for images pass the folder"):
+    with pytest.raises(
+        UserError, match=r"files must be \.parquet, \.npy, \.npz, \.csv, \.tsv; for images pass the folder"
+    ):
         load(tmp_path / "a.png")
 
 

@@ -83,7 +83,8 @@ class Nothing(nn.Module):
 def test_weight_decay_and_betas_reach_the_optimizer_of_each_player() -> None:
     game = Game(nn.Linear(2, 2), {"nothing": (1.0, Nothing())})
     training = Training(lr=0.1, weight_decay=0.5, betas=(0.3, 0.7))
-    state = RunState(game, training, {}, torch.device("cpu"))
+    images = ImageSet(np.zeros((1, 1, 2, 2), np.uint8))
+    state = RunState(game, training, images, torch.device("cpu"))
     for optimizer in state.optimizers.values():
         assert optimizer.defaults["weight_decay"] == 0.5
         assert optimizer.defaults["betas"] == (0.3, 0.7)

@@ -6,15 +6,23 @@ their README of 2019 resizes without cropping. The paper's text is followed here
 mode, for probes and tests, the centre crop of 64.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from deepinfomax.errors import UserError
+from deepinfomax.settings import Count, Fraction, Whole, checked
 
 ASPECT = (3 / 4, 4 / 3)  #: width to height of a random area, as in Inception's recipe and every one since
 
 
+Share = Annotated[float, Field(gt=0, le=1)]  #: of the area of an image
+
+
+@checked
 class Augmentation(nn.Module):
     """Random views of a batch in training mode; in eval mode the matching deterministic view of the same shape.
 
@@ -40,35 +48,33 @@ class Augmentation(nn.Module):
     def __init__(
         self,
         flip: bool = False,
-        crop: int | None = None,
-        padding: int = 0,
-        random_resized_crop: int | None = None,
-        scale: tuple[float, float] = (0.2, 1.0),
-        jitter: float = 0.0,
-        grayscale: float = 0.0,
+        crop: Count | None = None,
+        padding: Whole = 0,
+        random_resized_crop: Count | None = None,
+        scale: tuple[Share, Share] = (0.2, 1.0),
+        jitter: Fraction = 0.0,
+        grayscale: Fraction = 0.0,
     ):
         super().__init__()
         if crop is not None and random_resized_crop is not None:
             raise UserError("augmentation.crop and augmentation.random_resized_crop exclude each other; choose one")
         if padding and crop is None:
             raise UserError("augmentation.padding needs augmentation.crop: it is what the crop is taken from")
-        for name, pixels, least in (
-            ("crop", crop, 1),
-            ("random_resized_crop", random_resized_crop, 1),
-            ("padding", padding, 0),
-        ):
-            if pixels is not None and pixels < least:
-                raise UserError(f"augmentation.{name} must be at least {least} pixels, not {pixels}")
-        if not 0 < scale[0] <= scale[1] <= 1:
-            raise UserError(f"augmentation.scale must be two ascending shares of the area in (0, 1], not {scale}")
-        if not 0 <= jitter <= 1 or not 0 <= grayscale <= 1:
-            raise UserError(f"augmentation.jitter and grayscale must lie in [0, 1], not {jitter} and {grayscale}")
+        if scale[0] > scale[1]:
+            raise UserError(f"augmentation.scale must be two ascending shares of the area, not {scale}")
         self.flip, self.crop, self.padding = flip, crop, padding
         self.random_resized_crop, self.scale = random_resized_crop, scale
         self.jitter, self.grayscale = jitter, grayscale
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape, without the batch axis, of what `forward` makes of images of `shape`."""
+        """Shape, without the batch axis, of the views of images of `shape`.
+
+        Raises:
+            UserError: the settings do not fit such images.
+        """
+        for name, on in (("jitter", self.jitter), ("grayscale", self.grayscale)):
+            if on and (len(shape) != 3 or shape[0] not in (1, 3)):
+                raise UserError(f"augmentation.{name} is for images (C, H, W) of 1 or 3 channels, not {tuple(shape)}")
         size = self.crop or self.random_resized_crop
         if size is None:
             return shape
@@ -150,7 +156,17 @@ def random_area(images: Tensor, size: int, scale: tuple[float, float]) -> Tensor
 
 
 def random_colour(images: Tensor, strength: float) -> Tensor:
-    """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter)."""
+    """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter).
+
+    Floats outside [-1, 1] keep what they exceed it by: the change is that of the nearest value inside.
+    """
+    if images.is_floating_point():
+        inside = images.clamp(-1, 1)
+        return _recoloured(inside, strength) + (images - inside)
+    return _recoloured(images, strength)
+
+
+def _recoloured(images: Tensor, strength: float) -> Tensor:
     from kornia.augmentation import ColorJitter  # its import takes a second, and only this needs it
 
     if images.shape[1] == 3:

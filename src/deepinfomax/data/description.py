@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.decoding import survey
-from deepinfomax.data.encoded import PARTS, Encoded, Source, shown
+from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import choose, decode
 from deepinfomax.data.names import find
+from deepinfomax.data.parts import PARTS
+from deepinfomax.data.stored import Source, StoredImages, printable
 from deepinfomax.errors import UserError
 
 
@@ -22,6 +24,9 @@ def describe(
     skip_bad: bool = False,
     limit: int | None = None,
     holdout: float | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    max_pixels: int | None = None,
     cache_dir: str | Path | None = None,
 ) -> dict[str, Any]:
     """What `load` makes of the same arguments, for every part; JSON-able. Problems are listed, not raised.
@@ -32,16 +37,16 @@ def describe(
         cannot all be read is described without them, as one of 0 images where none can; one of several sizes has no
         shape.
     """
-    description: dict[str, Any] = {"data": shown(data), "labels": False, "classes": [], "parts": {}, "problems": []}
+    description: dict[str, Any] = {"data": printable(data), "labels": False, "classes": [], "parts": {}, "problems": []}
     problems: list[str] = description["problems"]
     try:
-        parts = find(data, root)
+        parts = find(data, root, Columns(image, label))
     except UserError as error:
         problems.append(str(error))
         return description
     for name in PARTS:
         try:
-            source = choose(parts, name, shown(data), limit, holdout)
+            source = choose(parts, name, printable(data), limit, holdout)
         except UserError as error:
             if not set(PARTS[name]) & parts.keys() and name != "train":
                 if name == "test":  # training needs none, so this is no problem
@@ -51,7 +56,7 @@ def describe(
             continue
         if source.classes:
             description["classes"] = list(source.classes)
-        description["parts"][name] = _described(source, size, channels, skip_bad, cache_dir, problems)
+        description["parts"][name] = _described(source, size, channels, skip_bad, max_pixels, cache_dir, problems)
     description["labels"] = any(part.get("labelled") for part in description["parts"].values())
     return description
 
@@ -99,20 +104,21 @@ def _described(
     size: int | None,
     channels: int | None,
     skip_bad: bool,
+    max_pixels: int | None,
     cache_dir: str | Path | None,
     problems: list[str],
 ) -> dict[str, Any]:
     images: ImageSet | None = None
-    attempts = (skip_bad, True) if isinstance(source, Encoded) and not skip_bad else (skip_bad,)
+    attempts = (skip_bad, True) if isinstance(source, StoredImages) and not skip_bad else (skip_bad,)
     for skipping in attempts:
         try:
-            images = decode(source, size, channels, skipping, cache_dir)
+            images = decode(source, size, channels, skipping, max_pixels, cache_dir)
             break
         except UserError as error:
             if str(error) not in problems:
                 problems.append(str(error))
     if images is None:
-        if isinstance(source, Encoded) and survey(source).readable == 0:
+        if isinstance(source, StoredImages) and survey(source).readable == 0:
             source = source.take(np.arange(0))
         return {"images": len(source), "notes": list(source.notes), **_label_counts(source)}
     described = {"images": len(images), "shape": list(images.images.shape[1:]), "bytes": images.images.nbytes}

@@ -27,6 +27,10 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         named = self.name or "the set"
+        for field_name in ("images", "labels"):  # tensors and lists are taken too
+            value = getattr(self, field_name)
+            if value is not None and not isinstance(value, np.ndarray):
+                object.__setattr__(self, field_name, _as_array(value, named))
         whole_pixels(self.images, named)
         if np.ma.is_masked(self.labels):
             raise UserError(f"{named} has masked labels: give them the number -1, labels.filled(-1)")
@@ -98,6 +102,14 @@ def normalise(images: Tensor | np.ndarray) -> Tensor:
     if images.dtype != torch.uint8:
         raise UserError(_wrong_kind(images.dtype))
     return images.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def _as_array(values: object, where: str) -> np.ndarray:
+    """A tensor, a list or an array of another library, as NumPy's."""
+    try:
+        return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    except (TypeError, ValueError) as error:  # lists of several lengths; bfloat16, which NumPy does not have
+        raise UserError(f"{where}: {type(values).__name__} is no array ({str(error).splitlines()[0]})") from None
 
 
 def _wrong_kind(kind: object) -> str:

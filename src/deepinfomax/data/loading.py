@@ -4,11 +4,14 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
-from deepinfomax.data.arrays import fit
 from deepinfomax.data.cache import decoded
-from deepinfomax.data.encoded import Encoded, Source, join, part, sample, shown
+from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.names import Parts, find
+from deepinfomax.data.in_memory import resized
+from deepinfomax.data.names import find
+from deepinfomax.data.opening import MAX_PIXELS
+from deepinfomax.data.parts import choose_part, limited
+from deepinfomax.data.stored import Parts, Source, StoredImages, join, printable
 from deepinfomax.errors import UserError
 
 
@@ -22,6 +25,9 @@ def load(
     skip_bad: bool = False,
     limit: int | None = None,
     holdout: float | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    max_pixels: int | None = None,
     cache_dir: str | Path | None = None,
 ) -> ImageSet:
     """Read images: (N, C, H, W) uint8 with labels where there are any.
@@ -35,14 +41,16 @@ def load(
         channels: 1 or 3; None: 1 where all images are grey, else 3.
         skip_bad: leave out images that cannot be read, with a note, instead of stopping.
         limit: at most so many images, drawn from the whole by a fixed seed.
-        holdout: fraction kept as the test part where the source has none; see `encoded.held_out` for the rule.
+        holdout: fraction kept as the test part where the source has none; see `parts.held_out` for the rule.
+        image, label: columns of a table (or arrays of a .npz) with the images and the labels; None: the usual names.
+        max_pixels: pixels of the largest image that is decoded; None: `opening.MAX_PIXELS`.
         cache_dir: where decoded images are kept; None: DEEPINFOMAX_CACHE, else ~/.cache/deepinfomax.
 
     Raises:
         UserError: one line that says what is wrong with the data and how to mend it.
     """
-    source = choose(find(data, root), split, shown(data), limit, holdout)
-    return decode(source, size, channels, skip_bad, cache_dir)
+    source = choose(find(data, root, Columns(image, label)), split, printable(data), limit, holdout)
+    return decode(source, size, channels, skip_bad, max_pixels, cache_dir)
 
 
 def titles(
@@ -53,32 +61,40 @@ def titles(
     root: str | Path | None = None,
     limit: int | None = None,
     holdout: float | None = None,
+    image: str | None = None,
+    label: str | None = None,
 ) -> list[str] | None:
-    """What each of the `images` that `load` gave for the same words is called in its source, in their order.
+    """The name of each image in its source, in order, of the `images` that `load` gave for the same arguments.
 
     Paths relative to a folder or as a CSV has them, "FILE row 17" in a table; None for arrays, which have no names.
     """
-    source = choose(find(data, root), split, shown(data), limit, holdout)
-    if not isinstance(source, Encoded):
+    source = choose(find(data, root, Columns(image, label)), split, printable(data), limit, holdout)
+    if not isinstance(source, StoredImages):
         return None
     left_out = set(images.left_out)
-    found = [title for place, title in enumerate(source.titles()) if place not in left_out]
-    if len(found) != len(images):
-        raise UserError(f"{data} has changed while it was read: {len(found):,} names for {len(images):,} images")
-    return found
+    names = [title for place, title in enumerate(source.titles()) if place not in left_out]
+    if len(names) != len(images):
+        raise UserError(f"{data} has changed while it was read: {len(names):,} names for {len(images):,} images")
+    return names
 
 
 def choose(parts: Parts, split: str, name: str, limit: int | None, holdout: float | None) -> Source:
     """The images that `split` and `limit` name, not decoded yet."""
-    members = [part(parts, one, holdout, name) for one in split.split("+")]
+    members = [choose_part(parts, one, holdout, name) for one in split.split("+")]
     source = reduce(lambda first, second: join(first, second, name), members)
-    kept = sample(len(source), limit)
-    return replace(source if kept is None else source.take(kept), name=name)
+    chosen = limited(len(source), limit)
+    return replace(source if chosen is None else source.take(chosen), name=name)
 
 
 def decode(
-    source: Source, size: int | None, channels: int | None, skip_bad: bool, cache_dir: str | Path | None
+    source: Source,
+    size: int | None,
+    channels: int | None,
+    skip_bad: bool,
+    max_pixels: int | None,
+    cache_dir: str | Path | None,
 ) -> ImageSet:
-    if isinstance(source, Encoded):
-        return decoded(source, size, channels, skip_bad, cache_dir)
-    return fit(source, size, channels)
+    """The pixels of a source; those of stored images from the cache where they were decoded before."""
+    if isinstance(source, StoredImages):
+        return decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
+    return resized(source, size, channels)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.arrays import digits_parts, npy_parts, npz_parts
-from deepinfomax.data.encoded import Source
-from deepinfomax.data.folders import EXTENSIONS, csv_parts, folder_parts, image_files
+from deepinfomax.data.digits import digits_parts
+from deepinfomax.data.formats import USUAL, Columns, read_path, suffixes
+from deepinfomax.data.formats.hub import hub_parts
+from deepinfomax.data.opening import extensions
 from deepinfomax.data.photos import photos
-from deepinfomax.data.tables import holds_images, hub_parts, parquet_files, parquet_parts
+from deepinfomax.data.stored import Parts, Source
 from deepinfomax.errors import UserError
-
-Parts = dict[str, Callable[[], Source]]
 
 #: the 40 attributes of CelebA in their published order
 CELEBA = (
@@ -34,7 +33,8 @@ class Published:
 
     hub: str
     image: str = "image"
-    label: str | tuple[str, ...] = "label"
+    label: str | None = "label"
+    attributes: tuple[str, ...] = ()  #: columns of 0 and 1 instead of a label
     folders: tuple[str, ...] = ()
     classes: int = 0  #: of the whole, where part of it is in use under the same name
 
@@ -46,7 +46,7 @@ PUBLISHED = {
     "tiny-imagenet": Published(
         "zh-plus/tiny-imagenet", folders=("tiny-imagenet-200", "tiny_imagenet", "tiny-imagenet-subset"), classes=200
     ),
-    "celeba": Published("flwrlabs/celeba", label=tuple(CELEBA.split())),
+    "celeba": Published("flwrlabs/celeba", label=None, attributes=tuple(CELEBA.split())),
     "fashion-mnist": Published("zalando-datasets/fashion_mnist", folders=("fashion_mnist",)),
 }
 #: carried by the dependencies, no download
@@ -54,17 +54,11 @@ EMBEDDED: dict[str, Callable[[], Parts]] = {
     "photos": lambda: {"train": partial(photos, "train"), "test": partial(photos, "test")},
     "digits": digits_parts,
 }
-READERS: dict[str, Callable[[Path], Parts]] = {
-    ".parquet": parquet_parts,
-    ".npy": npy_parts,
-    ".npz": npz_parts,
-    ".csv": csv_parts,
-}
 FOLDS = "fold_indices.txt"  #: STL-10's own name
 NAMES = (*PUBLISHED, *EMBEDDED)
 
 
-def find(data: str | Path, root: str | Path | None = None) -> Parts:
+def find(data: str | Path, root: str | Path | None = None, columns: Columns = USUAL) -> Parts:
     """The parts of what the user points at, by name; nothing is decoded yet.
 
     Names look for a local copy first, in a folder of that name under `root`, else under the environment variable
@@ -78,17 +72,20 @@ def find(data: str | Path, root: str | Path | None = None) -> Parts:
     name = str(data)
     path = _expanded(data)
     if data in EMBEDDED:
+        if columns != USUAL:
+            raise UserError(f"{name} has no columns; data.image and data.label name the columns of a table")
         return EMBEDDED[name]()
     if data in PUBLISHED:
         copy = _local_copy(name, root)
         published = PUBLISHED[name]
         if copy is None:
-            return hub_parts(published.hub, published.image, published.label)
-        return {part: partial(_counted, read, published) for part, read in read_path(copy).items()}
+            its_columns = Columns(columns.image or published.image, columns.label or published.label)
+            return hub_parts(published.hub, its_columns, published.attributes if columns.label is None else ())
+        return {part: partial(_counted, read, published) for part, read in read_path(copy, columns).items()}
     if path.exists():
-        return read_path(path)
+        return read_path(path, columns)
     if _is_hub_id(name):
-        return hub_parts(name)
+        return hub_parts(name, columns)
     raise UserError(f"there is no {name}: it is neither a file, a folder nor a known name{_close(name, path)}")
 
 
@@ -115,19 +112,6 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
         if words:
             folds.append(np.array(words, dtype=np.int64))
     return folds
-
-
-def read_path(path: Path) -> Parts:
-    """The reader of a file or folder that exists."""
-    if path.is_dir():
-        tables = parquet_files(path)
-        if any(holds_images(file) for file in tables) or (tables and not image_files(path)):
-            return parquet_parts(path)
-        return folder_parts(path)
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise UserError(f"{path}: files must be {', '.join(READERS)}; for images pass the folder that holds them")
-    return READERS[suffix](path)
 
 
 def _counted(read: Callable[[], Source], published: Published) -> Source:
@@ -159,7 +143,7 @@ def _local_copy(name: str, root: str | Path | None) -> Path | None:
 def _is_hub_id(name: str) -> bool:
     """Whether it reads like "owner/name" and not like a mistyped path: a file we know, or in a folder that is here."""
     owner, slash, rest = name.partition("/")
-    known = EXTENSIONS | READERS.keys()
+    known = extensions() | set(suffixes())
     plain = all(part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in (owner, rest))
     return (
         bool(slash)

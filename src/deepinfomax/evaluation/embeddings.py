@@ -170,6 +170,8 @@ def write_embeddings(
         np.savez(partial, **arrays)  # type: ignore[arg-type]
     elif path.suffix == ".npy":
         np.save(partial, vectors)
+        for earlier in (_labels_beside(path), path.with_name(f"{path.stem}.names.txt")):
+            earlier.unlink(missing_ok=True)  # what an earlier embedding left must not be taken for this one's
         if labels is not None:
             beside = partial.with_name(f".{path.stem}.labels.partial.npy")
             np.save(beside, labels)

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config
+from deepinfomax.data.configured import as_trained, load_images, titles_of, with_data_settings
+from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.data.names import read_folds
+from deepinfomax.data.opening import opened
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -28,7 +30,6 @@ from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
 from deepinfomax.report.side_by_side import draw
 from deepinfomax.training import run_folder
-from deepinfomax.training.command import as_trained, load_images, titles_of, with_data_settings
 
 
 def evaluate_command(
@@ -265,11 +266,10 @@ def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[s
             raise UserError(f"--query {query} is no index, and data of {shape} are no images: give an index")
         channels, height, width = images.shape
         try:
-            with Image.open(query) as opened:
-                picture = opened.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BOX)
-        except (OSError, UnidentifiedImageError):
+            with opened(Path(query)) as picture:  # decoded as the data set was, so that its own files are themselves
+                pictures.append(to_array(picture, channels, (width, height)))
+        except Exception:  # damaged files make Pillow's decoders raise errors of every kind
             raise UserError(f"--query {query} is neither an index nor an image that can be read") from None
-        pictures.append(np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1))
     return replace(images, images=np.stack(pictures), labels=None), list(queries)
 
 

@@ -15,13 +15,13 @@ from rich.console import Console
 from deepinfomax import config as configuration
 from deepinfomax import encoders
 from deepinfomax.config import Config
+from deepinfomax.data.configured import load_images, with_source
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.recipes import recipe
 from deepinfomax.report import write as write_report
-from deepinfomax.training.command import load_images, with_source
 from deepinfomax.training.loop import train
 
 #: data -> settings beyond those of the recipe `cpu`, and steps of the supervised control

@@ -23,6 +23,7 @@ from torch import nn
 from deepinfomax import config as configuration
 from deepinfomax import encoders
 from deepinfomax.config import Config
+from deepinfomax.data.configured import as_trained, load_images, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -33,7 +34,6 @@ from deepinfomax.experiments.provenance import command, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
-from deepinfomax.training.command import as_trained, load_images, with_source
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 

@@ -1,22 +1,17 @@
 """`deepinfomax train`: words -> configuration -> images -> run folder."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from accelerate import PartialState
 from torch import distributed
 
 from deepinfomax import config as configuration
-from deepinfomax import data as data_room
 from deepinfomax.config import Config
-from deepinfomax.data.augmentation import Augmentation
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.configured import as_trained, load_images, with_source
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
@@ -80,64 +75,6 @@ def train_command(
     result = {"run": str(out), "images": len(images), "seconds": round(seconds, 1), "report": str(out / "report.html")}
     result["text"] = f"trained {out} in {seconds:.0f} s; next: deepinfomax evaluate {out}"
     return result
-
-
-def data_command(
-    data: str, *, root: Path | None, size: int | None, skip_bad: bool | None, settings: Mapping[str, Any]
-) -> tuple[dict[str, Any], str]:
-    """What DATA is, under these settings of a configuration's section `data`: as a tree, and as lines of text."""
-    given = {"data.size": size, "data.skip_bad": skip_bad}
-    changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
-    fields = dataclasses.asdict(with_data_settings(with_source(named_recipe(), data, root), changes).data)
-    for own in ("source", "split"):
-        fields.pop(own)
-    found = data_room.describe_readable(data, **fields)
-    return found, data_room.render_description(found)
-
-
-def with_source(config: Config, source: str, root: Path | None) -> Config:
-    """The configuration with other data; names and folders as they were typed: one may be called 2024 or true."""
-    root_there = config.data.root if root is None else str(root)
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source, root=root_there))
-
-
-def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The configuration with other fields in its section `data`; raises UserError for any other section."""
-    others = [name for name in settings if not name.startswith("data.")]
-    if others:
-        raise UserError(f"{others[0]} is a setting of training; only data.FIELD VALUE can follow this command")
-    return configuration.override(config, settings) if settings else config
-
-
-def load_images(config: Config, split: str | None = None) -> ImageSet:
-    """The images a configuration names, by default the part to train on; `data.limit` applies to that part only."""
-    fields = dataclasses.asdict(config.data)
-    source, own, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
-    return data_room.load(source, split=split or own, limit=None if split == "test" else limit, **fields)
-
-
-def titles_of(config: Config, images: ImageSet, split: str | None = None) -> list[str] | None:
-    """What the images that `load_images` gave are called in their source; None where they have no names."""
-    data = config.data
-    split = split or data.split
-    limit = None if split == "test" else data.limit
-    return data_room.titles(data.source, images, split, root=data.root, limit=limit, holdout=data.holdout)
-
-
-def as_trained(config: Config, images: ImageSet) -> ImageSet:
-    """The view of each image that matches training's, without chance: the centre where training cropped at random.
-
-    A copy of the set in memory, in its own type; the set itself where training changes no shape.
-    """
-    view = Augmentation(**config.augmentation).eval()
-    shape = view.output_shape(images.shape)
-    if shape == images.shape:
-        return images
-    seen = np.empty((len(images), *shape), images.images.dtype)
-    for start in range(0, len(images), 1000):  # a memory map is read in parts
-        part = torch.from_numpy(np.array(images.images[start : start + 1000]))
-        seen[start : start + len(part)] = view(part).numpy()
-    return dataclasses.replace(images, images=seen)
 
 
 def _free_folder(parent: Path, config: Config) -> Path:

@@ -15,8 +15,8 @@ from deepinfomax import __version__
 from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
-from deepinfomax.data.fingerprint import fingerprint
 from deepinfomax.data.images import ImageSet, trainable
+from deepinfomax.data.in_memory import as_images
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -36,7 +36,7 @@ from deepinfomax.training.watching import Watcher, check_trackers
 
 def train(
     config: Config | str,
-    images: ImageSet,
+    images: Any,
     out: str | Path,
     *,
     resume: bool = False,
@@ -48,7 +48,7 @@ def train(
 
     Args:
         config: what to train, or the name of a recipe.
-        images: the training part, decoded.
+        images: the training part: an `ImageSet`, or what `data.as_images` takes: arrays, tensors, a data set, a loader.
         out: the run folder, made here.
         resume: continue the run that lies in `out` from its checkpoint, bit for bit where the machine is the same.
         device: "cpu", "cuda", ...; None: the best there is.
@@ -65,7 +65,7 @@ def train(
             finite, or what would be saved is not.
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
-    images, training = trainable(images), config.training
+    images, training = trainable(as_images(images)), config.training
     accelerator, on = _machine(config, out, device)
 
     augment = Augmentation(**config.augmentation)
@@ -73,7 +73,7 @@ def train(
     channels_last = training.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
     game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
     never_finite = not_finite(game)
-    state = RunState(game, training, _identity(images), on)
+    state = RunState(game, training, images, on)
     state.scaler = accelerator.scaler
     batches = Batches(
         images,
@@ -201,11 +201,6 @@ def _open_folder(
     return lock
 
 
-def _identity(images: ImageSet) -> dict[str, Any]:
-    """What tells one training set from another."""
-    return {"count": len(images), "shape": list(images.shape), "fingerprint": fingerprint(images)}
-
-
 def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int, ...]) -> None:
     """Raises UserError where `write_encoder` would describe the encoder as one that it is not, so that none loads it.
 
@@ -240,6 +235,7 @@ def _start(
             "shape": list(images.shape),
             "classes": list(images.classes) or None,
             "labelled": images.labels is not None,
+            "notes": list(images.notes),
         },
         "encoder": storage.described_as(game.encoder, config.encoder)[0],
         "parameters": sum(p.numel() for p in game.encoder.parameters()),

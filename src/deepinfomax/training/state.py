@@ -8,6 +8,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from deepinfomax.config import Training
+from deepinfomax.data.fingerprint import identity
+from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
 from deepinfomax.training import checkpoint
@@ -23,12 +25,12 @@ class RunState:
     Args:
         game: on its device.
         training: the settings of the optimizers.
-        data: what identifies the training set: its count, shape and fingerprint.
+        images: the training set; a checkpoint is restored for no other.
         device: where the game is.
     """
 
-    def __init__(self, game: Game, training: Training, data: dict[str, Any], device: torch.device) -> None:
-        self.game, self.data = game, data
+    def __init__(self, game: Game, training: Training, images: ImageSet, device: torch.device) -> None:
+        self.game, self.images, self.data = game, images, identity(images)
         self.optimizers = {
             player: _optimizer(parameters, training, device) for player, parameters in game.players().items()
         }
@@ -54,7 +56,8 @@ class RunState:
         saved = checkpoint.load(folder)
         if saved is None:
             return
-        check_same_data(saved.get("data", self.data), self.data, folder.parent)  # early versions do not say
+        if (before := saved.get("data")) is not None:  # early versions do not say
+            check_same_data(before, identity(self.images, like=before["fingerprint"]), folder.parent)
         if self.scaler is not None and "scaler" in saved:
             self.scaler.load_state_dict(saved["scaler"])
         try:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from deepinfomax.data import load, tables
+from deepinfomax.data import load
+from deepinfomax.data.formats import hub as hub_format
 from deepinfomax.errors import UserError
 
 
@@ -175,7 +176,7 @@ def test_embeddings_beside_images_are_not_taken_for_them(tmp_path: Path):
     for data in (tmp_path / "folder", tmp_path / "tables"):
         write(data / "e.parquet", {"embedding": [[0.5, 1.0]], "label": [0], "name": ["a"]})
         np.testing.assert_array_equal(load(data).images, expected([1]))
-    assert load(tmp_path / "folder").notes == ()
+    assert load(tmp_path / "folder").notes == ("files that are no images, not read: 1 .parquet",)
     assert load(tmp_path / "tables").notes == ("e.parquet has no image column: left out",)
 
 
@@ -255,7 +256,7 @@ def test_a_broken_row_is_named(tmp_path: Path):
 def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A hub that answers `load_dataset` from this dictionary."""
     published: dict[str, Any] = {}
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: True)
+    monkeypatch.setattr(hub_format, "_reachable", lambda identifier: True)
     monkeypatch.setattr(datasets, "load_dataset", lambda identifier: published[identifier])
     return published
 
@@ -346,7 +347,7 @@ def test_offline_is_one_line_without_a_try(monkeypatch: pytest.MonkeyPatch):
         tries.append(address)
         raise OSError("no network")
 
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: False)
+    monkeypatch.setattr(hub_format, "_reachable", lambda identifier: False)
     monkeypatch.setattr(socket.socket, "connect", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     with pytest.raises(UserError, match="not on this machine and the Hugging Face hub cannot be reached") as error:
@@ -379,7 +380,7 @@ def test_the_hub_s_own_words_where_it_refuses(monkeypatch: pytest.MonkeyPatch):
     def refuse(identifier: str) -> None:
         raise PermissionError("gated: ask for access\nand more lines")
 
-    monkeypatch.setattr(tables, "_reachable", lambda identifier: True)
+    monkeypatch.setattr(hub_format, "_reachable", lambda identifier: True)
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(UserError, match=r"cannot be read from the Hugging Face hub: gated: ask for access$"):
         load("me/gated")
@@ -406,3 +407,37 @@ def test_real_tiny_imagenet_subset(real_data: Path):
         "30 of 200 classes: not comparable with figures for all of them",
         "34 of 1,500 images are grey: converted to RGB",
     )
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"{", b"[]", b"null", b'{"info": null}', b'{"info": {"features": {"label": {"names": null}}}}', b"\xff"],
+)
+def test_hugging_face_metadata_of_another_form(tmp_path: Path, metadata: bytes):
+    table = pa.table({"image": rows(range(2)), "label": [0, 1]}).replace_schema_metadata({b"huggingface": metadata})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert load(tmp_path).classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (pa.array(["a\0b.png"]), "no such file"),
+        (pa.array([{"bytes": None, "path": 5}], pa.struct([("bytes", pa.binary()), ("path", pa.int64())])), "empty"),
+    ],
+)
+def test_paths_that_are_none(tmp_path: Path, cells: pa.Array, reason: str):
+    write(tmp_path / "x.parquet", {"image": cells})
+    with pytest.raises(UserError, match=rf"1 of 1 images cannot be read, first: x\.parquet row 0 \({reason}"):
+        load(tmp_path)
+
+
+def test_columns_of_other_names(tmp_path: Path):
+    write(tmp_path / "x.parquet", {"image": rows(range(2)), "scan": rows(range(5, 7)), "class": [b"cat", b"dog"]})
+    images = load(tmp_path)
+    assert images.notes == ("columns not used: scan, class; data.label NAME makes one of them the label",)
+    images = load(tmp_path, image="scan", label="class")
+    np.testing.assert_array_equal(images.images, expected([5, 6]))
+    assert images.classes == ("cat", "dog")
+    with pytest.raises(UserError, match=r"has no column kind \(data\.label\); it has: image, scan, class"):
+        load(tmp_path, label="kind")

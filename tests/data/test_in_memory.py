@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -216,3 +217,39 @@ def test_digits():
     assert train.images.max() == 255
     assert train.classes == tuple("0123456789")
     assert load("digits", size=16).shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize("shape", ["(9999999999999999999999, 3, 32, 32)", "(-24, 3, 4, 4)", "(True, 3, 4, 4)"])
+def test_headers_that_numpy_answers_with_errors_of_its_own(tmp_path: Path, shape: str):
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (63 - (10 + len(header)) % 64) + b"\n"
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + b"x" * 2000)
+    with pytest.raises(UserError, match="cannot be read as a NumPy array") as error:
+        load(tmp_path / "x.npy")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("member", ["images.npy", "images"])
+def test_members_that_are_no_arrays(tmp_path: Path, member: str):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as content:
+        content.writestr(member, b"not an array")
+    with pytest.raises(UserError, match=r"images (is no array|cannot be read)"):
+        load(tmp_path / "x.npz")
+
+
+def test_npz_names_its_arrays_and_says_what_is_not_used(tmp_path: Path):
+    pixels = np.full((3, 4, 4), 200, np.uint8)
+    np.savez(tmp_path / "x.npz", images=pixels, scans=255 - pixels, labels=[b"b", b"", b"a"], age=[1, 2, 3])
+    images = load(tmp_path / "x.npz")
+    assert (images.classes, images.labels.tolist()) == (("a", "b"), [1, -1, 0])
+    assert images.notes == ("arrays not used: scans, age",)
+    images = load(tmp_path / "x.npz", image="scans", label="age")
+    assert (images.classes, images.images.max()) == (("1", "2", "3"), 55)
+    with pytest.raises(UserError, match=r"has no array weight \(data\.label\)"):
+        load(tmp_path / "x.npz", label="weight")
+
+
+def test_no_labels_for_some_images(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", images=np.full((3, 4, 4), 200, np.uint8), labels=np.array([], int))
+    with pytest.raises(UserError, match="holds 3 images but 0 labels"):
+        load(tmp_path / "x.npz")

@@ -1,0 +1,113 @@
+"""The images that a configuration names: set the source, load, name them, and take the views an encoder trains on."""
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepinfomax import config as configuration
+from deepinfomax.config import Config
+from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.data.batches import fits
+from deepinfomax.data.cache import cache_folder
+from deepinfomax.data.images import CHUNK, ImageSet
+from deepinfomax.data.loading import load, titles
+from deepinfomax.data.stored import printable
+from deepinfomax.errors import UserError
+
+
+def with_source(config: Config, source: str, root: Path | None) -> Config:
+    """The configuration with other data.
+
+    Names and folders stay as they were typed, because a folder may be called 2024 or true. `root` None keeps the root
+    that the configuration has.
+    """
+    root_text = config.data.root if root is None else str(root)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source, root=root_text))
+
+
+def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The configuration with other fields in its section `data`: {"data.size": 32}.
+
+    Raises:
+        UserError: a setting of another section, an unknown field or a wrong value.
+    """
+    others = [name for name in settings if not name.startswith("data.")]
+    if others:
+        raise UserError(f"{others[0]} is a setting of training; only data.FIELD VALUE can follow this command")
+    return configuration.override(config, settings) if settings else config
+
+
+def load_images(config: Config, split: str | None = None) -> ImageSet:
+    """The images that a configuration names, by default the part to train on.
+
+    `data.limit` holds for the part to train on, never for the test part.
+    """
+    fields = dataclasses.asdict(config.data)
+    source, own_split, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        name = printable(source)
+        raise UserError(f"{name} is no name in UTF-8, so a run cannot record it: rename it, or link to it") from None
+    return load(source, split=split or own_split, limit=None if split == "test" else limit, **fields)
+
+
+def titles_of(config: Config, images: ImageSet, split: str | None = None) -> list[str] | None:
+    """The name that each of the images of `load_images` has in its source; None where images have no names."""
+    data = config.data
+    split = split or data.split
+    limit = None if split == "test" else data.limit
+    return titles(
+        data.source,
+        images,
+        split,
+        root=data.root,
+        limit=limit,
+        holdout=data.holdout,
+        image=data.image,
+        label=data.label,
+    )
+
+
+def as_trained(config: Config, images: ImageSet) -> ImageSet:
+    """The view of each image that has the shape of training's views, without chance.
+
+    Where training cropped at random, it is the centre. The set itself comes back where training changes no shape.
+    Otherwise the views are a copy: in memory where they fit (`batches.fits`), else in a temporary file of the cache
+    folder, which disappears with the set.
+
+    Raises:
+        UserError: the crop is larger than the images; neither memory nor the disk of the cache holds the views.
+    """
+    view = Augmentation(**config.augmentation).eval()
+    shape = view.output_shape(images.shape)
+    if shape == images.shape:
+        return images
+    pixels = images.images
+    views = _room_for((len(images), *shape), pixels.dtype)
+    for start in range(0, len(images), CHUNK):  # the images may be a memory map larger than memory
+        part = torch.from_numpy(np.array(pixels[start : start + CHUNK]))
+        views[start : start + len(part)] = view(part).numpy()
+    return dataclasses.replace(images, images=views)
+
+
+def _room_for(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """An array to fill, in memory or mapped to a file without a name."""
+    size = int(np.prod(shape)) * kind.itemsize
+    if fits(size, torch.device("cpu")):
+        return np.empty(shape, kind)
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if size > shutil.disk_usage(folder).free:
+        raise UserError(
+            f"views of {shape[0]:,} images take {size / 1e9:.1f} GB, more than is free in memory or in {folder}: "
+            "set data.limit, or DEEPINFOMAX_CACHE to a larger disk"
+        )
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, kind, "w+", shape=shape)

@@ -1,0 +1,20 @@
+"""`digits`: scikit-learn's 8x8 digits, from its wheel; needs no network."""
+
+from functools import partial
+
+import numpy as np
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.stored import Parts
+
+TRAINING = 1500  #: of 1797, in their order
+
+
+def digits_parts() -> Parts:
+    """Grey values 0 .. 16 stretched to 0 .. 255; the last 297 are the test part."""
+    from sklearn.datasets import load_digits  # its import is slow, and only needed here
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
+    whole = ImageSet(images, bunch.target.astype(np.int64), tuple("0123456789"), name="digits")
+    return {"train": partial(whole.take, slice(None, TRAINING)), "test": partial(whole.take, slice(TRAINING, None))}

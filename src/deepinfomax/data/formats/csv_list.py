@@ -1,0 +1,106 @@
+"""A CSV list of image files, as people and their spreadsheets write it."""
+
+import csv
+import io
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
+from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.listed import of_files
+from deepinfomax.data.parts import PART_OF
+from deepinfomax.data.stored import Parts
+from deepinfomax.errors import UserError
+
+SEPARATORS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a list, without those that are empty."""
+
+    names: list[str]  #: of the columns
+    rows: list[dict[str, str]]
+
+    def column(self, name: str) -> list[str]:
+        return [row[name] for row in self.rows]
+
+
+def read(file: Path, columns: Columns) -> Parts:
+    """A list with the columns path (or image, file, file_name), optionally label and split.
+
+    Columns are separated by commas, semicolons, tabs or bars. Paths are relative to the list.
+
+    Raises:
+        UserError: no such column, or a file that does not exist (the first is named and all are counted).
+    """
+    table = read_table(file)
+    image, label = columns.choose(table.names, str(file), PATH_COLUMNS)
+    if not image:
+        have = f"{file} has the columns {', '.join(table.names)}"
+        raise UserError(f"{have}; one must be called path, image or file, or be named by data.image")
+    if not table.rows:
+        raise UserError(f"{file} lists no images")
+    paths = [listed_path(file.parent, text) for text in table.column(image)]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise UserError(f"{file} lists {len(missing):,} of {len(paths):,} files that do not exist, first: {missing[0]}")
+    splits = table.column("split") if "split" in table.names else [""] * len(paths)
+    part_names = [(split or "train").lower() for split in splits]
+    unknown = sorted(set(part_names) - set(PART_OF))
+    if unknown:
+        raise UserError(f"{file}: split is {unknown[0]!r} in some rows; it must be one of {', '.join(PART_OF)}")
+    rows_of = {name: [i for i, part in enumerate(part_names) if part == name] for name in dict.fromkeys(part_names)}
+    raw = integers_of(table.column(label)) if label else None
+    (labels,), classes = number_labels([raw], where=str(file))
+    notes = unused_columns(table.names, {image, label, "split"})
+    return {
+        name: partial(
+            of_files,
+            file.parent,
+            [paths[i] for i in rows],
+            None if labels is None else labels[rows],
+            classes,
+            notes,
+        )
+        for name, rows in rows_of.items()
+    }
+
+
+def read_table(file: Path) -> Table:
+    """The rows of a CSV file; names of columns in lower case, cells without spaces around them, empty rows left out.
+
+    Raises:
+        UserError: the file is no text, or no CSV.
+    """
+    content = file.read_bytes()
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        header = next((line for line in text.splitlines() if line.strip()), "")
+        separator = max(SEPARATORS, key=header.count)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        cells = [row for line in lines if any(row := [cell.strip() for cell in line])]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is no CSV file in UTF-8: {error}") from None
+    if not cells:
+        return Table([], [])
+    names = [name.lower() for name in cells[0]]
+    return Table(names, [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]])
+
+
+def listed_path(folder: Path, text: str) -> Path:
+    """The file that a list names; with Windows' separators where only these lead to one."""
+    path = folder / text
+    if "\\" in text and not path.is_file():
+        return folder / text.replace("\\", "/")
+    return path
+
+
+FORMAT = Format(
+    "csv",
+    "a column of paths (`path`, `image` or `file`), and `label` where there is one",
+    read,
+    (".csv", ".tsv"),
+    columns=True,
+)

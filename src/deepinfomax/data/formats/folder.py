@@ -1,0 +1,222 @@
+"""A folder of images: flat, one folder for each class, or train and test inside."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from deepinfomax.data.formats.csv_list import listed_path, read_table
+from deepinfomax.data.formats.record import PATH_COLUMNS, USUAL, Columns, Format, unused_columns
+from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
+from deepinfomax.data.listed import of_files
+from deepinfomax.data.opening import extensions, is_image
+from deepinfomax.data.parts import PART_OF
+from deepinfomax.data.stored import Parts, printable
+from deepinfomax.errors import UserError
+
+METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
+MOST_VISITS = 100  #: of one folder, by links from several places
+MIXED = "images lie both beside and inside sub-folders: read without labels"
+
+
+@dataclass
+class Walk:
+    """What lies in a folder and below it, hidden files and folders left out."""
+
+    images: list[Path] = field(default_factory=list)  #: sorted by path
+    others: list[Path] = field(default_factory=list)  #: files of other endings
+    links: list[Path] = field(default_factory=list)  #: links that were not followed any more
+    visits: Counter[Path] = field(default_factory=Counter)  #: how often each real folder was walked
+
+
+def read(root: Path, columns: Columns) -> Parts:
+    """The parts of a folder of images.
+
+    Sub-folders called train, test, val, ... are parts, unless one of them stands alone among other folders of images:
+    car, plane and train are classes. A folder without parts is one part, `train`. A folder that holds nothing but one
+    folder of images is looked into. Inside a part, images directly in it have no labels; images in sub-folders have
+    the sub-folder's name as label, unless `metadata.csv` in the part or in the folder gives them. Classes are the
+    sorted names of the sub-folders that hold an image in any part, so an empty folder shifts no label and a label
+    means the same in train and test.
+
+    Raises:
+        UserError: no image anywhere; columns named where there is no metadata.csv.
+    """
+    base, folders, beside = _parts_of(root)
+    walks = {name: walk_folder(folder, Walk()) for name, folder in folders.items()}
+    if not any(walk.images for walk in walks.values()):
+        other = _counted_endings([file for walk in walks.values() for file in walk.others])
+        have = f"{root} holds no images ({', '.join(sorted(extensions()))}; hidden files are not looked at)"
+        raise UserError(f"{have}; it has {other}" if other else have)
+    listed = _listed([root, base, *folders.values()], columns)
+    words = {name: _words(folders[name], walk.images, listed) for name, walk in walks.items()}
+    by_list = listed is not None and listed.label is not None
+    labels, classes = number_labels(
+        list(words.values()), where=str(root), no_label_words=NO_LABEL_WORDS if by_list else frozenset()
+    )
+    if len(classes) < 2 and not by_list:  # a single sub-folder is a place to keep images, not a label
+        labels, classes = [None] * len(labels), ()
+    notes = {}
+    for name, walk in walks.items():
+        mixed = words[name] is None and not all(file.parent == folders[name] for file in walk.images)
+        notes[name] = (
+            *((MIXED,) if mixed else ()),
+            *_passed_over(folders[name], walk, beside),
+            *(() if listed is None else listed.notes_on(walk.images)),
+        )
+    return {
+        name: partial(of_files, root, walk.images, part_labels, classes, notes[name])
+        for (name, walk), part_labels in zip(walks.items(), labels, strict=True)
+    }
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Image files in a folder and below, sorted by path, hidden ones left out."""
+    return walk_folder(folder, Walk()).images
+
+
+def walk_folder(folder: Path, walk: Walk, above: frozenset[Path] = frozenset()) -> Walk:
+    """Add what lies in a folder and below it to `walk`.
+
+    A link back to a folder `above`, or to this one, is not followed. Links from several places to one folder are, but
+    only `MOST_VISITS` times: two links in each of forty folders would lead to a trillion places.
+    """
+    place = folder.resolve()
+    if place in above:
+        return walk
+    if walk.visits[place] == MOST_VISITS:
+        walk.links.append(folder)
+        return walk
+    walk.visits[place] += 1
+    for child in _children(folder):
+        if child.is_dir():
+            walk_folder(child, walk, above | {place})
+        elif is_image(child):
+            walk.images.append(child)
+        else:
+            walk.others.append(child)
+    return walk
+
+
+def _parts_of(root: Path) -> tuple[Path, dict[str, Path], list[str]]:
+    """The folder that holds the parts, the folder of each part, and what lies beside them and is not read."""
+    base, holding = _base(root)
+    cases = [(name.lower(), name) for name in holding if name.lower() in PART_OF]
+    named = dict(cases)
+    others = [name for name in holding if name.lower() not in PART_OF]
+    if len({PART_OF[part] for part in named}) < 2 and (others or not named):
+        return base, {"train": base}, []
+    if len(named) < len(cases):
+        twice = sorted(name for part, name in cases if named[part] != name)[0]
+        raise UserError(f"{base} holds both {twice} and {named[twice.lower()]}: put their images into one of them")
+    loose = sum(is_image(child) for child in _children(base) if not child.is_dir())
+    beside = [*(f"{name}/" for name in others), *([f"{loose:,} images"] if loose else [])]
+    return base, {part: base / name for part, name in named.items()}, beside
+
+
+def _base(root: Path) -> tuple[Path, list[str]]:
+    """The folder that holds the parts or classes, and the names of its sub-folders with images.
+
+    It is `root`, or further down where images lie in a single sub-folder of another name than a part's.
+    """
+    base, seen = root, set()
+    while True:
+        place = base.resolve()
+        seen.add(place)
+        inside = [child for child in _children(base) if child.is_dir()]
+        holding = [child.name for child in inside if walk_folder(child, Walk(), frozenset((place,))).images]
+        flat = any(is_image(child) for child in _children(base) if not child.is_dir())
+        if flat or len(holding) != 1 or holding[0].lower() in PART_OF or (base / holding[0]).resolve() in seen:
+            return base, holding
+        base = base / holding[0]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What the metadata.csv files of a folder say of its images."""
+
+    label: str | None  #: the column of labels
+    labels: dict[Path, str]  #: file -> label as written, of every listed file
+    notes: tuple[str, ...]
+
+    def notes_on(self, images: Sequence[Path]) -> tuple[str, ...]:
+        missing = sum(file not in self.labels for file in images) if self.label is not None else 0
+        more = (f"{missing:,} of {len(images):,} images are not in {METADATA}: read without a label",)
+        return (*self.notes, *(more if missing else ()))
+
+
+def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
+    """The metadata.csv of these folders together; None where there is none that lists images."""
+    label: str | None = None
+    labels: dict[Path, str] = {}
+    notes: tuple[str, ...] = ()
+    listing = False
+    for file in dict.fromkeys(folder / METADATA for folder in folders):
+        if not file.is_file():
+            continue
+        table = read_table(file)
+        image, column = columns.choose(table.names, str(file), PATH_COLUMNS)
+        if not image:
+            continue
+        listing = True
+        label = column or label
+        notes += unused_columns(table.names, {image, column})
+        texts = table.column(column) if column else [""] * len(table.rows)
+        labels |= {listed_path(file.parent, name): text for name, text in zip(table.column(image), texts, strict=True)}
+    if not listing and columns != USUAL:
+        raise UserError(f"{folders[0]} has no {METADATA}; data.image and data.label name the columns of a table")
+    return Listed(label, labels, tuple(dict.fromkeys(notes))) if listing else None
+
+
+def _words(folder: Path, files: Sequence[Path], listed: Listed | None) -> np.ndarray | None:
+    """The label of each image as it is written: in the list, or as the name of the sub-folder that the image is in."""
+    if listed is not None and listed.label is not None:
+        return integers_of([listed.labels.get(file, "") for file in files])
+    parts = [file.relative_to(folder).parts for file in files]
+    return np.array([printable(part[0]) for part in parts]) if all(len(part) > 1 for part in parts) else None
+
+
+def _passed_over(folder: Path, walk: Walk, beside: Sequence[str]) -> tuple[str, ...]:
+    """Notes on what is not read: files of other endings, classes that have no images for it, folders, links."""
+    others = [file for file in walk.others if file.name != METADATA]
+    notes = []
+    if others:
+        notes.append(f"files that are no images, not read: {_counted_endings(others)}")
+    full = {file.relative_to(folder).parts[0] for file in walk.images}
+    empty = {file.relative_to(folder).parts[0] for file in others if file.parent != folder} - full
+    if empty:
+        notes.append(f"folders without an image that can be read here: {', '.join(map(printable, sorted(empty)))}")
+    if beside:
+        notes.append(f"beside the folders of the parts, not read: {', '.join(map(printable, beside))}")
+    if walk.links:
+        first = printable(walk.links[0].relative_to(folder))
+        notes.append(
+            f"{len(walk.links):,} links to folders that were read {MOST_VISITS} times are left, first: {first}"
+        )
+    return tuple(notes)
+
+
+def _counted_endings(files: Sequence[Path]) -> str:
+    """ "4 .heic, 2 without an ending" """
+    endings = Counter(printable(file.suffix.lower()) or "without an ending" for file in files)
+    common = [f"{count:,} {ending}" for ending, count in endings.most_common(6)]
+    rest = len(files) - sum(count for _, count in endings.most_common(6))
+    return ", ".join(common) + (f", {rest:,} more" if rest else "")
+
+
+def _children(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+
+
+FORMAT = Format(
+    "folder",
+    "images in it; or one folder per class; or `train` and `test` inside, each of either kind",
+    read,
+    folder=lambda folder: True,
+    columns=True,
+)

@@ -1,0 +1,30 @@
+"""Image files of a list as stored images: how they are read, named and told from changed ones."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deepinfomax.data.stored import StoredImages, printable, stamp
+
+
+def of_files(
+    root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
+) -> StoredImages:
+    """Files with their titles relative to `root`."""
+
+    def blobs(index: np.ndarray) -> Iterator[Path]:
+        return (files[i] for i in index)
+
+    def title(i: int) -> str:
+        try:
+            return printable(files[i].relative_to(root).as_posix())
+        except ValueError:  # a list may name files from anywhere
+            return printable(files[i])
+
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    for file in files:
+        digest.update(b"\n" + stamp(file))
+    return StoredImages(root.name, np.arange(len(files)), blobs, title, digest.hexdigest(), labels, classes, notes)

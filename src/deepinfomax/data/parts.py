@@ -1,0 +1,89 @@
+"""Parts of a data set: what they are called, which one is read, which images are held out or kept by a limit."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+import numpy as np
+
+from deepinfomax.data.stored import Read, Source, StoredImages, join
+from deepinfomax.errors import UserError
+
+#: what the parts of a data set are called, the preferred name first
+PARTS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing", "val", "valid", "validation"),
+    "unlabeled": ("unlabeled", "unlabelled"),
+}
+VALIDATION = ("val", "valid", "validation")  #: a test part only where there is none called test
+PART_OF = {alias: part for part, aliases in PARTS.items() for alias in aliases}
+
+
+def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, where: str) -> Source:
+    """The part of a source that `split` names.
+
+    `parts` holds what the source has under its own names (`val`, `training`, ...); a source without parts is all
+    `train`. Names with the same meaning, train and training, are joined; val is read only where there is no test.
+    `holdout` matters only where the source has no test part: the images that `held_out` chooses then become one.
+
+    Raises:
+        UserError: there is no such part; the line says how to provide one.
+    """
+    if split not in PARTS:
+        raise UserError(f"split must be one of {', '.join(PARTS)}, not {split!r}")
+    if holdout is not None and not 0 < holdout < 1:
+        raise UserError(f"holdout must be a fraction between 0 and 1, not {holdout}")
+    names_of = {canonical: _names_in(parts, aliases) for canonical, aliases in PARTS.items()}
+    hold_out = holdout is not None and not names_of["test"] and bool(names_of["train"])
+    if names_of[split] and not (hold_out and split == "train"):
+        return _joined([parts[name]() for name in names_of[split]])
+    if hold_out and split != "unlabeled":
+        assert holdout is not None
+        whole = _joined([parts[name]() for name in names_of["train"]])
+        titles = whole.titles() if isinstance(whole, StoredImages) else [str(i) for i in range(len(whole))]
+        chosen = np.flatnonzero(held_out(titles, holdout) == (split == "test"))
+        if not len(chosen):
+            raise UserError(f"{where}: holdout={holdout} of {len(titles)} images leaves the {split} part empty")
+        return whole.take(chosen)
+    if split == "test":
+        raise UserError(
+            f"{where} has no test part: put train and test inside it, or set data.holdout 0.1 "
+            "to keep a tenth of the images for testing"
+        )
+    raise UserError(f"{where} has no {split} part; it has: {', '.join(parts) or 'nothing'}")
+
+
+def held_out(titles: Sequence[str], fraction: float) -> np.ndarray:
+    """(N,) bool: which images are kept for testing.
+
+    The SHA-256 of an image's path (relative to the source; its row number where it has no path) is read as a number in
+    [0, 1). Images with a number below `fraction` are held out. So the choice needs no seed, is the same on every
+    machine, and an image never changes sides when others are added.
+    """
+    numbers = [int.from_bytes(hashlib.sha256(title.encode()).digest()[:8]) for title in titles]
+    return np.array([number / 2**64 < fraction for number in numbers], dtype=bool)
+
+
+def limited(count: int, limit: int | None) -> np.ndarray | None:
+    """Which of `count` images `limit` keeps, ascending: a seeded draw; None when it keeps all.
+
+    Not the first ones: folders and many published files are sorted by class, and the first thousand would be one class.
+    A smaller limit draws a subset of a larger one.
+    """
+    if limit is None or limit >= count:
+        return None
+    if limit < 1:
+        raise UserError(f"limit must be at least 1, not {limit}")
+    # note: a user's own default_rng(0) draws the same order, so data laid out by it would not be drawn at random here;
+    # published figures rest on this draw
+    return np.sort(np.random.default_rng(0).permutation(count)[:limit])
+
+
+def _names_in(parts: Mapping[str, Read], aliases: Sequence[str]) -> list[str]:
+    """The source's own names for one part; names of a validation part only where there is no other."""
+    names = [alias for alias in aliases if alias in parts]
+    return [name for name in names if name not in VALIDATION] or names
+
+
+def _joined(sources: Sequence[Source]) -> Source:
+    return reduce(lambda first, second: join(first, second, first.name), sources)

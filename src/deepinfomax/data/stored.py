@@ -1,0 +1,97 @@
+"""Images still in their files: where each one is, what it is called, and how two such sets become one."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """Images of one split that are not decoded yet.
+
+    `blobs` takes positions in the source, ascending, and yields for each the encoded bytes or the file that holds them.
+    """
+
+    name: str  #: what the user called it
+    index: np.ndarray  #: (N,) positions in the source of the images that belong here, ascending
+    blobs: Callable[[np.ndarray], Iterator[bytes | Path]]
+    title: Callable[[int], str]  #: what a message calls the image at a position of the source
+    identity: str  #: changes whenever the files behind it change
+    labels: np.ndarray | None = None  #: as in `ImageSet`
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, index: np.ndarray) -> "StoredImages":
+        """The same at some places; `index` counts from 0 to N-1 and ascends."""
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, index=self.index[index], labels=labels)
+
+    def titles(self) -> list[str]:
+        return [self.title(int(i)) for i in self.index]
+
+
+Source = StoredImages | ImageSet
+Read = Callable[[], Source]  #: reads one part
+Parts = dict[str, Read]  #: the parts of a source under its own names: train, val, ...
+
+
+def join(first: Source, second: Source, name: str) -> Source:
+    """Both sets as one, the first before the second; where only one has labels, the other's images get -1."""
+    labels = None
+    if first.labels is not None or second.labels is not None:
+        width = next(s.labels.shape[1:] for s in (first, second) if s.labels is not None)
+        parts = [np.full((len(s), *width), -1) if s.labels is None else s.labels for s in (first, second)]
+        labels = np.concatenate(parts)
+    classes, notes = first.classes or second.classes, tuple(dict.fromkeys(first.notes + second.notes))
+    if isinstance(first, ImageSet) or isinstance(second, ImageSet):
+        assert isinstance(first, ImageSet)
+        assert isinstance(second, ImageSet)  # parts of one source are of one kind
+        if first.shape != second.shape:
+            raise UserError(f"{name} has parts of shapes {first.shape} and {second.shape}; give them the same")
+        return ImageSet(np.concatenate([first.images, second.images]), labels, classes, name, notes)
+    left, right, count = first, second, len(first)
+
+    def blobs(index: np.ndarray) -> Iterator[bytes | Path]:
+        yield from left.blobs(left.index[index[index < count]])
+        yield from right.blobs(right.index[index[index >= count] - count])
+
+    def title(i: int) -> str:
+        return left.title(int(left.index[i])) if i < count else right.title(int(right.index[i - count]))
+
+    members = [(s.identity, hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
+    identity = hashlib.sha256(repr(members).encode()).hexdigest()
+    return StoredImages(name, np.arange(count + len(right)), blobs, title, identity, labels, classes, notes)
+
+
+def stamp(file: Path) -> bytes:
+    """What changes with a file: where it is, its length, its times and its place on the disk.
+
+    Length and time of writing alone would miss pixels put into a file of the same length whose time is set back, as
+    unzip and rsync do. A file that is not there has a stamp too.
+    """
+    name = os.fsencode(os.path.abspath(file))
+    try:
+        stat = file.stat()
+    except (OSError, ValueError):  # a NUL in a path that a table holds is a ValueError
+        return name + b"|not there"
+    numbers = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return name + repr(numbers).encode()
+
+
+#: control characters, which can rewrite what a terminal shows
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+def printable(name: str | Path) -> str:
+    """A path as text that can be printed and stored: bytes that are no UTF-8 and control characters as \\x.."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace").translate(_ESCAPED)
