@@ -86,7 +86,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train an encoder on DATA. Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`."""
-    from deepinfomax.training.command import train_command
+    from deepinfomax.training.train_run import train_command
 
     overrides = _overrides(context)
     result = train_command(

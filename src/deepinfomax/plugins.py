@@ -11,6 +11,7 @@ The command line then knows `objective.decorrelation` as it knows its own object
 
 import functools
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
@@ -45,6 +46,12 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def working(self) -> Iterator[T]:
+        """All things that can be loaded: a broken package does not break what has no need of it."""
+        for name in self:
+            with suppress(UserError):  # it is raised where somebody asks for that name
+                yield self[name]
 
     def _load(self, plugin: EntryPoint) -> T:
         try:

@@ -19,31 +19,31 @@ NOISE = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))
 
 
 def test_shares_are_those_of_a_slow_loop() -> None:
-    found = side_by_side(BANK, {"good": GOOD, "noise": NOISE}, queries=5, count=4)
-    assert found.shared["good"] == {"l1": 1.0, "cosine": 1.0}
+    compared = side_by_side(BANK, {"good": GOOD, "noise": NOISE}, queries=5, count=4)
+    assert compared.shared["good"] == {"l1": 1.0, "cosine": 1.0}
     right = 0
     for i in range(60):
         far = (NOISE - NOISE[i]).abs().sum(1)
         far[i] = float("inf")
         right += sum(BANK.labels[j] == BANK.labels[i] for j in far.argsort()[:4].tolist())
-    assert found.shared["noise"]["l1"] == right / 240
-    assert found.chance == pytest.approx(19 / 59)  # 20 of each class
-    assert [len(set(BANK.labels[found.query[:3]])), found.found["good"].shape] == [3, (5, 4)]
+    assert compared.shared["noise"]["l1"] == right / 240
+    assert compared.chance == pytest.approx(19 / 59)  # 20 of each class
+    assert [len(set(BANK.labels[compared.query[:3]])), compared.nearest["good"].shape] == [3, (5, 4)]
 
 
 def test_images_without_a_label_are_no_queries_of_the_shares() -> None:
     some = replace(BANK, labels=np.where(np.arange(60) < 30, BANK.labels, -1))
-    found = side_by_side(some, {"good": GOOD})
-    assert found.shared["good"]["l1"] < 0.9  # half of the neighbours have no label
+    compared = side_by_side(some, {"good": GOOD})
+    assert compared.shared["good"]["l1"] < 0.9  # half of the neighbours have no label
     for labels in (None, np.zeros((60, 2), np.int64)):
-        found = side_by_side(replace(BANK, labels=labels), {"good": GOOD}, queries=4)
-        assert (found.shared, found.chance) == (None, None)
-        assert len(found.query) == 4
+        compared = side_by_side(replace(BANK, labels=labels), {"good": GOOD}, queries=4)
+        assert (compared.shared, compared.chance) == (None, None)
+        assert len(compared.query) == 4
 
 
 def test_a_bank_without_any_label_has_no_shares() -> None:
-    found = side_by_side(replace(BANK, labels=BANK.labels * 0 - 1), {"noise": NOISE})
-    assert (found.shared, found.chance) == (None, None)
+    compared = side_by_side(replace(BANK, labels=BANK.labels * 0 - 1), {"noise": NOISE})
+    assert (compared.shared, compared.chance) == (None, None)
 
 
 def test_a_bank_is_drawn_by_its_seed() -> None:
@@ -59,15 +59,15 @@ def test_vectors_of_other_images_are_refused() -> None:
 
 
 def test_the_sheet_frames_neighbours_of_the_same_class() -> None:
-    found = side_by_side(BANK, {"good": GOOD, "noise": NOISE}, queries=3, count=2)
-    figure = draw(BANK.images, found.query, found.found, BANK.labels, BANK.classes)
+    compared = side_by_side(BANK, {"good": GOOD, "noise": NOISE}, queries=3, count=2)
+    figure = draw(BANK.images, compared.query, compared.nearest, BANK.labels, BANK.classes)
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == 3 * (1 + 2 + 2)
     framed = [axes for axes in shown if axes.axison]
     same = sum(
         int(BANK.labels[j] == BANK.labels[q])
-        for rows in found.found.values()
-        for q, row in zip(found.query, rows, strict=True)
+        for rows in compared.nearest.values()
+        for q, row in zip(compared.query, rows, strict=True)
         for j in row
     )
     assert len(framed) == same >= 6
@@ -75,5 +75,5 @@ def test_the_sheet_frames_neighbours_of_the_same_class() -> None:
         a.get_title("left") for a in figure.axes
     }
     assert {"good", "noise", "query", "class 0"} <= words
-    grey = draw(BANK.images[:, :1], found.query, found.found)
+    grey = draw(BANK.images[:, :1], compared.query, compared.nearest)
     assert not any(axes.axison for axes in grey.axes)

@@ -25,7 +25,7 @@ def embed(
     encoder: nn.Module,
     images: ImageSet | np.ndarray | Tensor,
     *,
-    levels: Sequence[str] = LEVELS,
+    levels: Sequence[str] | None = None,
     batch_size: int = 500,
     device: torch.device | str | None = None,
 ) -> dict[str, Tensor]:
@@ -38,16 +38,16 @@ def embed(
     Args:
         encoder: images (N, C, *S) in [-1, 1] -> Features.
         images: uint8 (N, C, *S), not normalised.
-        levels: any of conv, fc, y and local.
+        levels: any of conv, fc, y and local; None: those of conv, fc and y that the encoder has.
         device: where to run; None: where the encoder is. It is moved back afterwards.
 
     Returns:
         level -> (N, units) float32 on the CPU.
 
     Raises:
-        UserError: an unknown level, no images, or features that are not finite.
+        UserError: an unknown level, one that the encoder has not, no images, or features that are not finite.
     """
-    for level in levels:
+    for level in levels or ():
         if level not in (*LEVELS, "local"):
             raise UserError(f"unknown level {level!r}; choose of {', '.join(LEVELS)}")
     pixels = images.images if isinstance(images, ImageSet) else images
@@ -61,7 +61,9 @@ def embed(
             batch = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))  # reads a memory map
             with torch.inference_mode():
                 features = encoder(normalise(batch.to(where)))
-                _check_levels(features, levels)
+                _check_levels(features, levels or ())
+                if levels is None:
+                    levels = [level for level in LEVELS if getattr(features, level) is not None]
                 for level in levels:
                     flat = getattr(features, level).flatten(1).float()
                     if level not in embedded:
@@ -76,10 +78,7 @@ def embed(
 
 def levels_of(encoder: nn.Module, images: ImageSet, device: torch.device | str | None = None) -> tuple[str, ...]:
     """Which of conv, fc and y the encoder has, from one image."""
-    with on_device(encoder, device) as where, unchanged(encoder), torch.inference_mode():
-        features = encoder(normalise(torch.from_numpy(np.array(images.images[:1])).to(where)))
-    _check_levels(features, ())
-    return tuple(level for level in LEVELS if getattr(features, level) is not None)
+    return tuple(embed(encoder, images.take(slice(0, 1)), device=device))
 
 
 def _check_levels(features: Any, levels: Sequence[str]) -> None:
@@ -203,15 +202,15 @@ def read_embeddings(path: str | Path) -> Embeddings:
     if path.suffix not in readers:
         raise UserError(f"{path} must end in {', '.join(SUFFIXES)}")
     try:
-        found = readers[path.suffix](path)
+        embeddings = readers[path.suffix](path)
     except UserError:
         raise
     except Exception as error:  # numpy, zipfile and Arrow each have errors of their own for a damaged file
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())[:200]}") from None
-    return checked(found, str(path))
+    return checked(embeddings, str(path))
 
 
-def checked(found: Embeddings, name: str) -> Embeddings:
+def checked(embeddings: Embeddings, name: str) -> Embeddings:
     """Anything that numpy takes for an array -> arrays of the kinds and shapes that measures take, vectors float32.
 
     Raises:
@@ -220,7 +219,11 @@ def checked(found: Embeddings, name: str) -> Embeddings:
     """
     vectors, labels, split = (
         None if column is None else _array(column, f"{what} of {name}")
-        for what, column in (("vectors", found.vectors), ("labels", found.labels), ("split", found.split))
+        for what, column in (
+            ("vectors", embeddings.vectors),
+            ("labels", embeddings.labels),
+            ("split", embeddings.split),
+        )
     )
     if vectors is None or vectors.ndim != 2 or vectors.dtype.kind not in "fiub":
         what = "nothing" if vectors is None else f"{vectors.dtype} of shape {vectors.shape}"
@@ -246,7 +249,7 @@ def checked(found: Embeddings, name: str) -> Embeddings:
             f"{name} has numbers beyond float32 (3.4e38) in {beyond:,} of {len(small):,} rows: scale them down"
         )
     check_finite(torch.from_numpy(small), name)
-    return Embeddings(small, labels, split, (*found.notes, *_lost(vectors, small)))
+    return Embeddings(small, labels, split, (*embeddings.notes, *_lost(vectors, small)))
 
 
 def _lost(vectors: np.ndarray, small: np.ndarray) -> tuple[str, ...]:

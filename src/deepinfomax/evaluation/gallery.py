@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from deepinfomax import files
 from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.neighbours import other_neighbours
-from deepinfomax.features import LEVELS
 
 NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
-GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
 
 
 def write_gallery(
@@ -53,18 +52,18 @@ def write_gallery(
     part = images.take(chosen)
     if view is not None:
         part = view(part)
-    embedded = embed(encoder, part, levels=LEVELS, device=device or "cpu")
+    embedded = embed(encoder, part, device=device or "cpu")
     count = min(count, len(part) - 1)
     query = one_of_each(part.labels, len(part), min(queries, len(part)), rng)
     if len(part.shape) == 3 and count > 0:
-        found: dict[str, np.ndarray] = {
+        nearest: dict[str, np.ndarray] = {
             f"neighbours_{level}": other_neighbours(vectors, torch.from_numpy(query), count, metric)[0].numpy()
             for level, vectors in embedded.items()
         }
         labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
         small = denormalise(_small(part.images))
-        _savez(run / GALLERY, images=small, query=query, metric=np.array(NAMES[metric]), **labels, **found)
-    _savez(run / SAMPLE, y=embedded["y"].numpy().astype(np.float32))
+        _savez(run / files.GALLERY, images=small, query=query, metric=np.array(NAMES[metric]), **labels, **nearest)
+    _savez(run / files.SAMPLE, y=embedded["y"].numpy().astype(np.float32))
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -87,6 +86,5 @@ def _small(images: np.ndarray, side: int = 64) -> np.ndarray:
 
 
 def _savez(path: Path, **arrays: np.ndarray) -> None:
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    with files.replacing(path) as partial:
+        np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]

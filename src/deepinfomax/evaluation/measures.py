@@ -1,23 +1,23 @@
 """All measures, in the order in which they are evaluated, tabulated and reported."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import attributes, knn, linear, mine, mlp, ndm, rank, reconstruction, semi_supervised, svm
 from deepinfomax.evaluation.few_labels import LabelBudget, parse_measure_name
 from deepinfomax.evaluation.measure import Measure
-from deepinfomax.plugins import registry
+from deepinfomax.plugins import Registry, registry
 
 _MODULES = (mlp, linear, knn, svm, attributes, semi_supervised, reconstruction, rank, mine, ndm)
 
 #: name -> record; other packages add theirs as `deepinfomax.measures`
-MEASURES: Mapping[str, Measure] = registry("measures", {module.MEASURE.name: module.MEASURE for module in _MODULES})
+MEASURES: Registry[Measure] = registry("measures", {module.MEASURE.name: module.MEASURE for module in _MODULES})
 FEW_LABELS = "linear_10_per_class, linear_1_percent, linear_folds"  #: how few labels are asked for, for messages
 
 
 def all_measures() -> Iterator[Measure]:
     """The records of the built-in measures, then those of other packages."""
-    yield from MEASURES.values()
+    yield from MEASURES.working()
 
 
 def measure_called(name: str) -> tuple[Measure, LabelBudget | None]:

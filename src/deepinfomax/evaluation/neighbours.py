@@ -69,6 +69,6 @@ def other_neighbours(bank: Tensor, query: Tensor, k: int, metric: str = "l1") ->
     return index[~own].view(len(query), k), distance[~own].view(len(query), k)
 
 
-def agreement(labels: np.ndarray, query: np.ndarray, found: np.ndarray) -> float:
-    """The share of neighbours that have their query's label; labels (N,), query (Q,), found (Q, k)."""
-    return float((labels[found] == labels[query][:, None]).mean())
+def agreement(labels: np.ndarray, query: np.ndarray, nearest: np.ndarray) -> float:
+    """The share of neighbours that have their query's label; labels (N,), query (Q,), nearest (Q, k)."""
+    return float((labels[nearest] == labels[query][:, None]).mean())

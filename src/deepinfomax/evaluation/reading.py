@@ -27,11 +27,11 @@ def headline_figure(measure: Measure, result: Mapping[str, Any]) -> tuple[Figure
 
 def headline(measure: Measure, result: Mapping[str, Any]) -> str:
     """The headline of a result and its seconds, for the terminal: "accuracy 0.601 ± 0.003 (12.1 s)"."""
-    found = headline_figure(measure, result)
+    read = headline_figure(measure, result)
     seconds = f"({result.get('seconds', 0):.1f} s)"
-    if found is None:
+    if read is None:
         return f"done {seconds}"
-    figure, value = found
+    figure, value = read
     if figure.unit == "nats":
         return f"{value} nats {seconds}"
     error = result.get(figure.error or "")
@@ -51,7 +51,7 @@ def cell(name: str, result: Mapping[str, Any]) -> str:
     """
     base, _ = parse_measure_name(name)
     if base in MEASURES:
-        found = headline_figure(MEASURES[base], result)
-        return "-" if found is None else found[1]
+        read = headline_figure(MEASURES[base], result)
+        return "-" if read is None else read[1]
     numbers = (value for value in result.values() if isinstance(value, int | float) and not isinstance(value, bool))
     return next((f"{value:.3f}" for value in numbers), "-")

@@ -60,10 +60,10 @@ def evaluate_command(
                 "evaluate a run folder"
             )
         out = run.with_name(f"{run.name}.evaluation.json") if os.access(run.parent, os.W_OK) else None
-        found = evaluate_embeddings(
+        contents = evaluate_embeddings(
             run, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
         )
-        return found | {"file": out and str(out)}, render(found) + (f"\n\n{out}" if out else "")
+        return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
     own = run_folder.read_config(run)
     config = _data_of(own, data, data_root, limit, settings)
@@ -190,12 +190,12 @@ def neighbours_command(
     if asked_for is None:
         return result
     pictures, titles = asked_for
-    bank = embed(encoder, images, levels=LEVELS, device=choose_device(device))
-    asked = embed(encoder, pictures, levels=LEVELS, device=choose_device(device))
+    bank = embed(encoder, images, device=choose_device(device))
+    asked = embed(encoder, pictures, device=choose_device(device))
     result["queries"] = []
     for i, title in enumerate(titles):
         entry: dict[str, Any] = {"query": title}
-        for level in LEVELS:
+        for level in bank:
             if title.isdigit():
                 query = torch.tensor([int(title)])
                 index, distance = other_neighbours(bank[level], query, min(count, len(images) - 1), metric)
@@ -230,7 +230,7 @@ def _beside(
     """A sheet of neighbours in y by each of the runs, and at every level the share of them that have the same class."""
     bank = draw_bank(images, BANK, seed)
     embedded = {str(folder): embed(model, bank, device=device) for folder, model in models.items()}
-    found = {
+    compared = {
         level: side_by_side(
             bank,
             {name: of_levels[level] for name, of_levels in embedded.items()},
@@ -239,15 +239,18 @@ def _beside(
             seed=seed,
         )
         for level in LEVELS
+        if all(level in of_levels for of_levels in embedded.values())
     }
-    result: dict[str, Any] = {"chance": found["y"].chance}
-    if found["y"].shared is not None:
-        result["shared"] = {level: of_level.shared for level, of_level in found.items()}
+    result: dict[str, Any] = {"chance": compared["y"].chance}
+    if compared["y"].shared is not None:
+        result["shared"] = {level: of_level.shared for level, of_level in compared.items()}
     if len(bank.shape) == 3:
         names = "-".join(folder.name for folder in models)
         sheet = run / f"neighbours-{names}.png"
         labels = bank.labels if bank.labels is not None and bank.labels.ndim == 1 else None
-        draw(denormalise(bank.images), found["y"].query, found["y"].found, labels, bank.classes).savefig(sheet, dpi=150)
+        draw(denormalise(bank.images), compared["y"].query, compared["y"].nearest, labels, bank.classes).savefig(
+            sheet, dpi=150
+        )
         result["sheet"] = str(sheet)
     return result
 

@@ -20,7 +20,7 @@ class SideBySide:
 
     bank: ImageSet
     query: np.ndarray  #: (Q,) positions in the bank of the images shown
-    found: dict[str, np.ndarray]  #: name -> (Q, k) positions in the bank, nearest first
+    nearest: dict[str, np.ndarray]  #: name -> (Q, k) positions in the bank, nearest first
     #: name -> metric -> share of neighbours that have their query's class, every labelled image of the bank being a
     #: query; None where images have no label, or several
     shared: dict[str, dict[str, float]] | None
@@ -57,7 +57,7 @@ def side_by_side(
         if len(of_bank) != len(bank):
             raise UserError(f"{name} has vectors of {len(of_bank)} images, and the bank has {len(bank)}")
     query = one_of_each(bank.labels, len(bank), min(queries, len(bank)), np.random.default_rng(seed))
-    found = {
+    nearest = {
         name: other_neighbours(of_bank, torch.from_numpy(query), count, metric)[0].numpy()
         for name, of_bank in vectors.items()
     }
@@ -70,9 +70,9 @@ def side_by_side(
         }
         sizes = np.unique(labels[everyone], return_counts=True)[1]
         chance = float((sizes * (sizes - 1)).sum() / (len(everyone) * (len(bank) - 1)))
-    return SideBySide(bank, query, found, shared, chance)
+    return SideBySide(bank, query, nearest, shared, chance)
 
 
 def _shared(of_bank: Tensor, labels: np.ndarray, query: np.ndarray, count: int, metric: str) -> float:
-    found, _ = other_neighbours(of_bank, torch.from_numpy(query), count, metric)
-    return agreement(labels, query, found.numpy())
+    nearest, _ = other_neighbours(of_bank, torch.from_numpy(query), count, metric)
+    return agreement(labels, query, nearest.numpy())

@@ -68,7 +68,9 @@ def run(
         assert found.shared is not None
         for name, shares in found.shared.items():
             shared[name][level] = shares
-        sheet = draw(bank.images, found.query, {name: found.found[name] for name in METHODS}, bank.labels, bank.classes)
+        sheet = draw(
+            bank.images, found.query, {name: found.nearest[name] for name in METHODS}, bank.labels, bank.classes
+        )
         sheet.savefig(out / f"neighbours_{level}.png", dpi=150)
     of_pixels = side_by_side(bank, {"pixels": controls.pixels(bank)}, count=NEIGHBOURS, seed=seed)
     assert of_pixels.shared is not None

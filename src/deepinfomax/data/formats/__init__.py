@@ -25,7 +25,7 @@ _REGISTRY = plugins.registry("data", _BUILTIN)
 
 def all_formats() -> tuple[Format, ...]:
     """The built-in formats and those of plug-ins; the plain folder of images, which every folder is, comes last."""
-    return *(_REGISTRY[name] for name in _REGISTRY if name != folder.FORMAT.name), folder.FORMAT
+    return *(record for record in _REGISTRY.working() if record.name != folder.FORMAT.name), folder.FORMAT
 
 
 def suffixes() -> tuple[str, ...]:
