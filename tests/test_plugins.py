@@ -66,7 +66,7 @@ def test_one_thing_of_each_kind_through_the_command_line(installed: Path, images
     assert evaluation["measures"]["spread"].keys() == {"conv", "y"}  # the encoder has no fc
     assert evaluation["controls"]["pixels"]["spread"]["spread"] > 0
     assert "spread" in done.stdout
-    assert "spread" in (run / "report.html").read_text()
+    assert "Spread of the features" in (run / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

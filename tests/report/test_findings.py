@@ -7,17 +7,11 @@ from typing import Any
 import fake_run
 import pytest
 
-from deepinfomax.report.findings import (
-    WHOLE,
-    Cell,
-    against,
-    comparisons,
-    method,
-    not_run,
-    quantities,
-    verdict,
-)
+from deepinfomax.report.comparisons import WHOLE, Cell, against, comparisons, method
+from deepinfomax.report.missing import not_run
+from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import Metrics, Run
+from deepinfomax.report.verdict import verdict
 
 
 def measured(measures: dict[str, Any], controls: dict[str, Any] | None = None, **more: Any) -> Run:
@@ -26,7 +20,7 @@ def measured(measures: dict[str, Any], controls: dict[str, Any] | None = None, *
 
 
 def said_of(run: Run) -> str:
-    return verdict(run, comparisons(run)).sentence
+    return verdict(comparisons(run)).sentence
 
 
 def test_the_sentence_of_a_win() -> None:
@@ -35,7 +29,7 @@ def test_the_sentence_of_a_win() -> None:
         {"pixels": {"knn": {"accuracy": 0.2}}, "random_encoder": {"knn": {"y": {"accuracy": 0.28}}}},
     )
     assert said_of(run) == "kNN on y: DIM 0.57, above raw pixels 0.20 and a random encoder 0.28."
-    assert verdict(run, comparisons(run)).standing == "above"
+    assert verdict(comparisons(run)).standing == "above"
 
 
 def test_the_sentence_of_a_loss() -> None:
@@ -45,7 +39,7 @@ def test_the_sentence_of_a_loss() -> None:
     )
     sentence = "kNN on y: DIM 0.25, below raw pixels 0.41 and a random encoder 0.30. Here training has not paid."
     assert said_of(run) == sentence
-    assert verdict(run, comparisons(run)).standing == "below"
+    assert verdict(comparisons(run)).standing == "below"
 
 
 def test_the_sentence_of_a_mixed_result() -> None:
@@ -108,7 +102,7 @@ def test_the_tally_counts_every_level_once() -> None:
         {"knn": {"conv": {"accuracy": 0.6}, "fc": {"accuracy": 0.4}, "y": {"accuracy": 0.2}}},
         {"pixels": {"knn": {"accuracy": 0.4}}},
     )
-    tally = verdict(run, comparisons(run)).tally
+    tally = verdict(comparisons(run)).tally
     assert tally.startswith("Over all 3 figures")
     assert tally.endswith("above every control in 1, level with the best in 1, below the best in 1.")
 
@@ -284,7 +278,7 @@ def test_what_was_not_run_comes_with_its_command() -> None:
     )
     missing = {item.command: item.what for item in not_run(run, comparisons(run))}
     assert "step 1,400" in missing["deepinfomax train DATA --out runs/a --resume"]
-    left = "mlp,linear,svm,semi_supervised,reconstruction,mine,ndm,rank"
+    left = "mlp,linear,svm,semi_supervised,reconstruction,rank,mine,ndm"
     assert f"deepinfomax evaluate runs/a --measures {left}" in missing
     assert "deepinfomax evaluate runs/a --measures knn --controls pixels,pixels_pca,supervised" in missing
     gaps = missing["deepinfomax evaluate runs/a --measures knn"]

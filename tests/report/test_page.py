@@ -13,8 +13,8 @@ import pytest
 
 from deepinfomax.errors import UserError
 from deepinfomax.report import write
-from deepinfomax.report.findings import comparisons
-from deepinfomax.report.measures import scale_of
+from deepinfomax.report.bars import scale_of
+from deepinfomax.report.comparisons import comparisons
 from deepinfomax.report.page import duration, guessing, render
 from deepinfomax.report.reading import FILES, Metrics, Run, read
 

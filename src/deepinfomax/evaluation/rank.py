@@ -146,17 +146,15 @@ def measure(
 
 MEASURE = Measure(
     name="rank",
-    title="Rank",
+    title="Shape of y",
     of="encoder",
     labels=None,
     figures=(
-        Figure(
-            "effective_rank", "effective rank", "dimensions", "higher", "how many directions of y the test images use"
-        ),
-        Figure("uniformity", "uniformity", "", "lower", "how evenly the directions of y cover the sphere"),
-        Figure("alignment", "alignment", "", "lower", "mean squared distance of y between two views of an image"),
+        Figure("effective_rank", "effective rank", "dimensions", None, "directions that y uses"),
+        Figure("uniformity", "uniformity", "", "lower", "how evenly y covers the sphere"),
+        Figure("alignment", "alignment", "", "lower", "how far two views of an image lie apart"),
         Figure("mean_cosine", "mean cosine", "", "lower", "mean cosine of y between two images; 1: all are alike"),
-        Figure("dead_units", "dead units", "", "lower", "units of y that are the same for every image"),
+        Figure("dead_units", "dead units", "", "lower", "units that are the same for every image"),
     ),
     function=measure,
     protocol="y of test images",
@@ -168,6 +166,8 @@ MEASURE = Measure(
             "collapsed",
             "y HAS COLLAPSED: its effective rank is {effective_rank:.1f} of {units}, the mean cosine between two "
             "images {mean_cosine:.3f}",
+            "effective_rank",
+            "y has collapsed: it is nearly the same for every image",
         ),
     ),
 )

@@ -11,13 +11,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from deepinfomax.report import curves, findings, measures
+from deepinfomax import files
+from deepinfomax.report import bars, curves
+from deepinfomax.report.comparisons import WHOLE, Comparison, comparisons, method
 from deepinfomax.report.curves import value
 from deepinfomax.report.distribution import distribution
+from deepinfomax.report.missing import not_run
+from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.report.sheet import pairs, samples, sheet
-
-REPORT = "report.html"
+from deepinfomax.report.verdict import verdict
 
 
 def write(run: Path) -> Path:
@@ -30,11 +33,8 @@ def write(run: Path) -> Path:
         UserError: no such folder, or no run in it.
     """
     run = Path(run)
-    text = render(read(run))
-    partial = run / f".{REPORT}.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(run / REPORT)
-    return run / REPORT
+    files.write_text(run / files.REPORT, render(read(run)))
+    return run / files.REPORT
 
 
 def render(run: Run) -> str:
@@ -50,30 +50,30 @@ def render(run: Run) -> str:
     environment.filters["figure"] = value
     environment.filters["fraction"] = "{:.2f}".format
     script = loader.get_source(environment, "page.js")[0]
-    found = findings.comparisons(run)
+    compared = comparisons(run)
     panels = curves.panels(run)
     return environment.get_template("page.html").render(
-        title=f"{findings.method(run)} on {data_name(run)}",
+        title=f"{method(run)} on {data_name(run)}",
         run=run,
         folder=shlex.quote(str(run.folder)),
         lead=lead(run),
-        verdict=findings.verdict(run, found),
+        verdict=verdict(compared),
         facts=list(facts(run)),
         panels=[(panel, curves.draw(panel)) for panel in panels],
         epochs=number(run.metrics.steps[-1].get("epoch")) if run.metrics.steps else None,
-        comparisons=list(pictured(run, found)),
+        comparisons=list(pictured(run, compared)),
         measured_on=measured_on(run),
         notes=notes(run),
         supervised=supervised(run),
-        quantities=findings.quantities(run),
+        quantities=quantities(run),
         sheet=sheet(run),
         distribution=distribution(run),
         pairs=pairs(run.reconstructions),
         own_pairs=pairs(run.generated.reconstructions),
         samples=samples(run),
         config=list(sections(run.config)),
-        missing=findings.not_run(run, found),
-        whole=findings.WHOLE,
+        missing=not_run(run, compared),
+        whole=WHOLE,
         script=script,
         # The one script that may run is ours, whatever a class name or a setting holds.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -99,8 +99,8 @@ def lead(run: Run) -> str:
     images = "images" if count is None else f"{count:,.0f} images"
     if isinstance(shape, list) and shape:
         images += f" of {'×'.join(str(side) for side in shape)}"
-    encoder = at(run.config, "encoder", "name") or at(run.metrics.start, "encoder")
-    said = f"{_article(str(encoder))} encoder trained" if encoder else "Trained"
+    encoder = at(run.metrics.start, "encoder") or at(run.config, "encoder", "name")
+    said = f"{_encoder(str(encoder))} trained" if encoder else "Trained"
     said += f" on {images}"
     if isinstance(classes, list) and classes:
         supervised = "supervised" in table(run.config, "objective")
@@ -111,8 +111,13 @@ def lead(run: Run) -> str:
     return said + "."
 
 
-def _article(name: str) -> str:
-    return f"{'An' if name[:1].lower() in 'aeiou' else 'A'} {name}"
+def _encoder(name: str) -> str:
+    """ "An alexnet encoder"; a network of the user's own by its class, since no architecture of ours describes it."""
+    if name == "wrapped":
+        return "A network of your own"
+    if ":" in name:
+        return f"A network of your own ({name.split(':')[1]})"
+    return f"{'An' if name[:1].lower() in 'aeiou' else 'A'} {name} encoder"
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ class Guessing:
     says: str
 
 
-def guessing(run: Run, comparison: findings.Comparison) -> Guessing | None:
+def guessing(run: Run, comparison: Comparison) -> Guessing | None:
     """For the scores of which it is known."""
     if comparison.score == "balanced accuracy":
         return Guessing(0.5, "guessing")
@@ -201,14 +206,12 @@ def guessing(run: Run, comparison: findings.Comparison) -> Guessing | None:
     return None
 
 
-def pictured(
-    run: Run, found: list[findings.Comparison]
-) -> Iterator[tuple[findings.Comparison, Markup, Guessing | None]]:
+def pictured(run: Run, compared: list[Comparison]) -> Iterator[tuple[Comparison, Markup, Guessing | None]]:
     """Every comparison with its bars, on one scale, and what guessing gives."""
-    end = measures.scale_of(found)
-    for comparison in found:
+    end = bars.scale_of(compared)
+    for comparison in compared:
         guess = guessing(run, comparison)
-        yield comparison, measures.bars(comparison, end, None if guess is None else guess.fraction), guess
+        yield comparison, bars.draw(comparison, end, None if guess is None else guess.fraction), guess
 
 
 def measured_on(run: Run) -> str:
@@ -228,8 +231,8 @@ def supervised(run: Run) -> str:
 
 def notes(run: Run) -> list[str]:
     """What the evaluation noted on the way."""
-    found = at(run.evaluation, "notes")
-    return [note for note in found if isinstance(note, str)] if isinstance(found, list) else []
+    written = at(run.evaluation, "notes")
+    return [note for note in written if isinstance(note, str)] if isinstance(written, list) else []
 
 
 def sections(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -5,21 +5,23 @@ from typing import Any
 from markupsafe import Markup
 
 from deepinfomax.report import figures
+from deepinfomax.report.comparisons import WHOLE, Cell, Comparison
 from deepinfomax.report.figures import ACCENT, CONTROL, FAINT, INK, MUTED, RULE
-from deepinfomax.report.findings import WHOLE, Cell, Comparison
 
 _COLOURS = {"trained": ACCENT, "random_encoder": CONTROL}
 _ROW, _GAP, _NAMES = 17, 7, 130  #: CSS pixels: of a bar, between levels, for the names at the left
 
 
-def scale_of(found: list[Comparison]) -> float:
+def scale_of(compared: list[Comparison]) -> float:
     """Where the bars of all pictures end: the first quarter of the way from 0 to 1 that holds every figure."""
-    cells = [cell for comparison in found for row in comparison.rows for cell in row.cells.values() if cell is not None]
+    cells = [
+        cell for comparison in compared for row in comparison.rows for cell in row.cells.values() if cell is not None
+    ]
     highest = max((cell.value + (cell.std or 0) for cell in cells), default=1.0)
     return next((end for end in (0.25, 0.5, 0.75) if highest <= end), 1.0)
 
 
-def bars(comparison: Comparison, end: float = 1.0, guessing: float | None = None) -> Markup:
+def draw(comparison: Comparison, end: float = 1.0, guessing: float | None = None) -> Markup:
     """Horizontal bars from 0 to `end`, grouped by level; a figure that is missing says so in its place.
 
     guessing: the fraction had without looking, drawn as a dotted line.
