@@ -365,7 +365,7 @@ def _names(text: str) -> list[str]:
 
 def _overrides(context: typer.Context) -> dict[str, str]:
     """`section.field VALUE`, `--section.field VALUE` or `section.field=VALUE`, in any number."""
-    words, found = list(context.args), {}
+    words, settings = list(context.args), {}
     while words:
         word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
@@ -378,8 +378,8 @@ def _overrides(context: typer.Context) -> dict[str, str]:
             if not words:
                 raise UserError(f"{name} needs a value")
             value = words.pop(0)
-        found[name] = value
-    return found
+        settings[name] = value
+    return settings
 
 
 def _print(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:

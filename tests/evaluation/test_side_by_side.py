@@ -9,7 +9,7 @@ from planted import images
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
-from deepinfomax.report.side_by_side import draw
+from deepinfomax.report.neighbour_sheet import draw
 
 BANK = images(60)
 GOOD = torch.from_numpy(np.eye(3, dtype=np.float32)[BANK.labels]) + 0.01 * torch.randn(

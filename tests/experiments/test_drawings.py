@@ -8,7 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from deepinfomax import encoders, recipes
-from deepinfomax.experiments import drawings, tables
+from deepinfomax.experiments import drawings, paper_tables
 from deepinfomax.experiments.published import BETAS, NEGATIVES, TABLES
 
 
@@ -45,7 +45,7 @@ def test_negatives_stand_at_the_log_of_their_number(scale: str, most: int) -> No
 def test_all_negatives_are_the_places_of_the_other_images(scale: recipes.Scale) -> None:
     """The drawing's own number, which nothing computes, against what the rows of the table are trained with."""
     table, shape = TABLES["negatives"], (3, 32, 32)
-    for config in (tables.row_config(table, r, scale, 0) for r in table.rows):
+    for config in (paper_tables.row_config(table, r, scale, 0) for r in table.rows):
         arguments = {k: v for k, v in config.encoder.items() if k != "name"}
         local = encoders.shapes_of(encoders.build(config.encoder["name"], shape, **arguments), shape).local
         places = config.objective["local"]["places"] or math.prod(local[1:])

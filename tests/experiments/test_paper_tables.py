@@ -8,7 +8,7 @@ import pytest
 
 from deepinfomax import experiments, recipes
 from deepinfomax.errors import UserError
-from deepinfomax.experiments import drawings, jsd_and_mi, tables
+from deepinfomax.experiments import drawings, jsd_and_mi, paper_tables
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 
 
@@ -18,10 +18,10 @@ def test_every_row_is_a_configuration() -> None:
         assert len(set(names)) == len(names), name
         for row in table.rows:
             for scale in recipes.SCALES:
-                made = tables.row_config(table, row, scale, 3)
+                made = paper_tables.row_config(table, row, scale, 3)
                 assert made.seed == 3
                 assert made.data.source == table.data
-            assert set(row.published) <= set(tables.columns(table)), (name, row.name)
+            assert set(row.published) <= set(paper_tables.columns(table)), (name, row.name)
             accuracies = [v for c, v in row.published.items() if c.split(".")[0] in ("mlp", "svm", "semi_supervised")]
             assert all(0 < v < 1 for v in accuracies)
 
@@ -39,19 +39,23 @@ def test_the_papers_figures_are_fractions_of_the_right_cells() -> None:
 
 def test_at_the_scale_cpu_rows_have_equal_time_and_so_different_steps() -> None:
     table = TABLES["table1"]
-    steps = {row.recipe: tables.row_config(table, row, "cpu", 0).training.steps for row in table.rows}
+    steps = {row.recipe: paper_tables.row_config(table, row, "cpu", 0).training.steps for row in table.rows}
     assert steps == {recipe: STEPS[recipe] for recipe in steps}
-    at_64 = {r.recipe: tables.row_config(TABLES["table2"], r, "cpu", 0).training.steps for r in TABLES["table2"].rows}
+    at_64 = {
+        r.recipe: paper_tables.row_config(TABLES["table2"], r, "cpu", 0).training.steps for r in TABLES["table2"].rows
+    }
     assert at_64["dim-local"] == round(STEPS["dim-local"] / 4)
-    half = tables.row_config(TABLES["negatives"], TABLES["negatives"].rows[0], "cpu", 0)
+    half = paper_tables.row_config(TABLES["negatives"], TABLES["negatives"].rows[0], "cpu", 0)
     assert half.training.steps == STEPS["dim-local"] / 2
 
 
 def test_a_configuration_is_the_same_wherever_its_data_lie_and_no_other() -> None:
     table, row = TABLES["table1"], TABLES["table1"].rows[0]
-    here, there = (tables.row_config(table, row, "smoke", 0, Path(p)) for p in ("here", "there"))
-    assert tables.digest(here) == tables.digest(there)
-    assert tables.digest(here) != tables.digest(tables.row_config(table, row, "smoke", 1, Path("here")))
+    here, there = (paper_tables.row_config(table, row, "smoke", 0, Path(p)) for p in ("here", "there"))
+    assert paper_tables.digest(here) == paper_tables.digest(there)
+    assert paper_tables.digest(here) != paper_tables.digest(
+        paper_tables.row_config(table, row, "smoke", 1, Path("here"))
+    )
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Table:
     rows = (Row("DIM", "dim-local", {"mlp.y": 0.5}), Row("NAT", "nat"))
     table = Table("a small table", "photos", rows, levels=("y",), measures=("mlp", "ndm"))
     monkeypatch.setitem(TABLES, "small", table)
-    monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 200})
+    monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
     return table
 
 
@@ -67,7 +71,7 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(tables, "train", refuse)
+    monkeypatch.setattr(paper_tables, "train", refuse)
 
 
 def test_a_table_from_training_to_figures(small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,14 +112,14 @@ def test_a_table_from_training_to_figures(small: Table, tmp_path: Path, monkeypa
     with pytest.raises(AssertionError, match="trained again"):
         experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")
     # Another configuration is another run.
-    monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 180})
+    monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 180})
     with pytest.raises(AssertionError, match="trained again"):
         experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")
 
 
 def test_a_table_cut_short_says_what_is_missing(small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tables._one
-    monkeypatch.setattr(tables, "_one", lambda *a: whole(*a) if a[1].recipe == "dim-local" else 1 / 0)
+    whole = paper_tables._one
+    monkeypatch.setattr(paper_tables, "_one", lambda *a: whole(*a) if a[1].recipe == "dim-local" else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")
     written = json.loads((tmp_path / "small-smoke.json").read_text())
@@ -132,8 +136,10 @@ CASES += [(row.recipe, row.changes) for name in ("weights", "ndm-and-beta") for 
 def test_every_recipe_of_the_tables_trains_and_is_measured(
     name: str, changes: dict[str, object], small: Table, tmp_path: Path
 ) -> None:
-    config = tables.row_config(small, Row(name, name, changes=changes), "smoke", 0)
-    run = tables._one(Table("", "photos", (), levels=("conv", "fc", "y")), config, "smoke", tmp_path / "run", "cpu")
+    config = paper_tables.row_config(small, Row(name, name, changes=changes), "smoke", 0)
+    run = paper_tables._one(
+        Table("", "photos", (), levels=("conv", "fc", "y")), config, "smoke", tmp_path / "run", "cpu"
+    )
     assert all(0 < run["measures"]["mlp"][level]["accuracy"] < 1 for level in ("conv", "fc", "y"))
 
 
@@ -144,14 +150,14 @@ def test_drawings_show_every_row() -> None:
             {
                 "name": row.name,
                 "changes": dict(row.changes),
-                "measured": {c: {"mean": i / 10, "sd": None, "seeds": []} for c in tables.columns(table)},
+                "measured": {c: {"mean": i / 10, "sd": None, "seeds": []} for c in paper_tables.columns(table)},
             }
             for i, row in enumerate(table.rows)
         ]
         panels = drawing({"rows": rows, "scale": "cpu"}).axes
         lines = [x for axes in panels for line in axes.get_lines() for x in line.get_xdata() if len(line.get_xdata())]
         texts = [text for axes in panels for text in axes.texts]
-        levels = len(tables.columns(table)) if name == "negatives" else 1
+        levels = len(paper_tables.columns(table)) if name == "negatives" else 1
         assert len(texts) + len(lines) >= len(rows) * levels
         if name == "weights":
             assert len(texts) == len(rows) * 4  # mlp at y, MS-SSIM, MINE, NDM
@@ -161,8 +167,8 @@ def test_drawings_show_every_row() -> None:
 def test_correlations_are_pearsons_over_rows() -> None:
     figures = [(0.1, 1.0), (0.2, 2.0), (0.4, 4.0)]
     rows = [{"measured": {"reconstruction.ms_ssim": {"mean": a}, "mine.nats": {"mean": b}}} for a, b in figures]
-    assert tables.correlations(rows) == {"reconstruction.ms_ssim, mine.nats": 1.0}
-    assert tables.correlations(rows[:2]) == {}
+    assert paper_tables.correlations(rows) == {"reconstruction.ms_ssim, mine.nats": 1.0}
+    assert paper_tables.correlations(rows[:2]) == {}
 
 
 def test_mistakes(small: Table, tmp_path: Path) -> None:
@@ -198,15 +204,15 @@ def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path, what: str, conte
 
 
 def test_every_architecture_of_a_table_has_its_random_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(tables.controlled(TABLES["table1"], "cpu")) == ["controls"]
-    assert list(tables.controlled(TABLES["dim"], "cpu")) == [
+    assert list(paper_tables.controlled(TABLES["table1"], "cpu")) == ["controls"]
+    assert list(paper_tables.controlled(TABLES["dim"], "cpu")) == [
         "controls",
         "controls of strided crops, single global",
         "controls of strided crops, multiple globals",
     ]
     rows = (Row("NAT", "nat"), Row("crops", "dim-strided"))
     monkeypatch.setitem(TABLES, "mixed", Table("a mixed table", "photos", rows, levels=("y",)))
-    monkeypatch.setitem(tables.SCALES, "smoke", {"data.limit": 200})
+    monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
     result = experiments.reproduce("mixed", scale="smoke", out=tmp_path, seeds=1)
     other = result["controls"]["other_encoders"]["crops"]
     accuracy = other["runs"]["0"]["measures"]["mlp"]["y"]["accuracy"]
@@ -214,14 +220,14 @@ def test_every_architecture_of_a_table_has_its_random_encoder(tmp_path: Path, mo
     assert other["random_encoder"] != result["controls"]["random_encoder"]
     assert "random, crops" in result["text"]
     assert result["data"] == {"name": "photos", "trained_on": 200, "train": 200, "test": 400, "classes": 19}
-    monkeypatch.setattr(tables, "random_encoder", None)  # controls that the file holds are not measured again
+    monkeypatch.setattr(paper_tables, "random_encoder", None)  # controls that the file holds are not measured again
     again = experiments.reproduce("mixed", scale="smoke", out=tmp_path, seeds=1)
     assert again["controls"] == result["controls"]
 
 
 def test_the_supervised_row_of_stl10_sees_images_with_labels_only() -> None:
     splits = {
-        row.name: tables.row_config(TABLES["table2-stl10"], row, "paper", 0).data.split
+        row.name: paper_tables.row_config(TABLES["table2-stl10"], row, "paper", 0).data.split
         for row in TABLES["table2-stl10"].rows
     }
     assert splits.pop("fully supervised") == "train"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from deepinfomax.report import sheet as sheet_module
-from deepinfomax.report.pictures import SIDE, data_uri
+from deepinfomax.report.data_uris import SIDE, data_uri
 from deepinfomax.report.reading import Gallery, Generated, Metrics, Reconstructions, Run
 from deepinfomax.report.sheet import pairs, samples, sheet
 

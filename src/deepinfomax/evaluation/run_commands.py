@@ -28,7 +28,7 @@ from deepinfomax.evaluation.reading import cell
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
 from deepinfomax.features import LEVELS
 from deepinfomax.report import write as write_report
-from deepinfomax.report.side_by_side import draw
+from deepinfomax.report.neighbour_sheet import draw
 from deepinfomax.training import run_folder
 
 

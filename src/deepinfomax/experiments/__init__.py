@@ -31,10 +31,10 @@ def reproduce(
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
-    from deepinfomax.experiments import generator, jsd_and_mi, neighbours, sequences
+    from deepinfomax.experiments import generator, jsd_and_mi, nearest_in_y, sequences
+    from deepinfomax.experiments.paper_tables import run_table
     from deepinfomax.experiments.provenance import command, read, software, write
     from deepinfomax.experiments.published import TABLES
-    from deepinfomax.experiments.tables import run_table
 
     if scale not in SCALES:
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
@@ -44,7 +44,7 @@ def reproduce(
         "jsd-and-mi": lambda number, folder: jsd_and_mi.run(scale, number, folder),
         "generator": lambda number, folder: generator.run(scale, number, folder, root=data_root, device=device),
         "sequences": lambda number, folder: sequences.run(scale, number, folder),
-        "neighbours": lambda number, folder: neighbours.run(scale, number, folder, root=data_root, device=device),
+        "neighbours": lambda number, folder: nearest_in_y.run(scale, number, folder, root=data_root, device=device),
     }
     known = [*TABLES, *single]
     out, numbers = out or Path("reproduced"), range(seed, seed + seeds)
@@ -61,8 +61,8 @@ def reproduce(
         if str(number) not in runs:
             began = time.perf_counter()
             on = torch.device("cpu") if what in ON_CPU else choose_device(device)
-            found = single[what](number, out / f"{what}-{scale}-seed{number}")
-            runs[str(number)] = {**found, "hardware": hardware(on)}
+            figures = single[what](number, out / f"{what}-{scale}-seed{number}")
+            runs[str(number)] = {**figures, "hardware": hardware(on)}
             minutes += (time.perf_counter() - began) / 60
         result = {
             "schema": 1,

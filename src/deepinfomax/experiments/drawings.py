@@ -26,11 +26,11 @@ def negatives(result: Result) -> Figure:
     for axes, column in zip(panels, names, strict=True):
         lines: dict[str, list[tuple[float, float, float]]] = {}
         for row in result["rows"]:
-            found = row["measured"][column]
-            if found["mean"] is None:  # no seed of it has a finite figure
+            measured = row["measured"][column]
+            if measured["mean"] is None:  # no seed of it has a finite figure
                 continue
             count = row["changes"]["local.negatives"]
-            point = (np.log2(most if count == "all" else count), found["mean"], found["sd"] or 0.0)
+            point = (np.log2(most if count == "all" else count), measured["mean"], measured["sd"] or 0.0)
             lines.setdefault(row["name"].split(",")[0], []).append(point)
         for bound, points in lines.items():
             x, y, sd = zip(*points, strict=True)
@@ -88,9 +88,9 @@ def ndm_and_beta(result: Result) -> Figure:
     for column, label in (("ndm.nats", "NDM"), ("ndm.gaussian_nats", "of a Gaussian so correlated")):
         rows = [row for row in result["rows"] if row["measured"].get(column, {"mean": None})["mean"] is not None]
         beta = [row["changes"]["vae.beta"] for row in rows]
-        found = [row["measured"][column] for row in rows]
+        figures = [row["measured"][column] for row in rows]
         axes.errorbar(
-            beta, [f["mean"] for f in found], [f["sd"] or 0.0 for f in found], marker="o", capsize=3, label=label
+            beta, [f["mean"] for f in figures], [f["sd"] or 0.0 for f in figures], marker="o", capsize=3, label=label
         )
     axes.set_xlabel("β")
     axes.set_ylabel("dependence of the units of y (nats)")

@@ -90,10 +90,10 @@ def verdict(evaluation: dict[str, Any]) -> str:
     measured, controls = evaluation["measures"], evaluation["controls"]
 
     def cell(tree: dict[str, Any], *path: str) -> str:
-        found: Any = tree
+        entry: Any = tree
         for key in path:
-            found = found.get(key, {}) if isinstance(found, dict) else {}
-        return f"{found['accuracy']:.3f}" if isinstance(found, dict) and "accuracy" in found else "-"
+            entry = entry.get(key, {}) if isinstance(entry, dict) else {}
+        return f"{entry['accuracy']:.3f}" if isinstance(entry, dict) and "accuracy" in entry else "-"
 
     rows = [
         ("", "kNN, all labels", "linear, 10 labels per class"),

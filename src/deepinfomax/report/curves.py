@@ -77,14 +77,14 @@ def panels(run: Run) -> list[Panel]:
     mirrored = {key for key in terms if f"{key}/bound" in lines and _mirrors(lines[key], lines[f"{key}/bound"])}
     in_games = {key for game in games for key in (game, f"{game}_critic", f"{game}_penalty")}
 
-    found = [_bound_panel(run, key, lines, mirrored) for key in lines if _is_bound(key) and key.endswith("bound")]
-    found += [_game_panel(game, lines) for game in games]
-    found += [
+    drawn = [_bound_panel(run, key, lines, mirrored) for key in lines if _is_bound(key) and key.endswith("bound")]
+    drawn += [_game_panel(game, lines) for game in games]
+    drawn += [
         Panel(key, "loss", (lines[key],), "A term of the loss, before its weight; lower is better.")
         for key in terms
         if key not in mirrored and key not in in_games
     ]
-    found += [
+    drawn += [
         Panel(
             key.replace("/", ": ").replace("_", " "),
             _unit(key),
@@ -96,15 +96,15 @@ def panels(run: Run) -> list[Panel]:
         if "/" in key and not _is_bound(key) and not key.endswith("cap")
     ]
     if "loss" in lines:
-        found.append(
+        drawn.append(
             Panel("loss", "sum", (lines["loss"],), "The sum of all terms of the first player, each times its weight.")
         )
     if "rank" in lines:
-        found.append(_rank_panel(run, lines["rank"]))
+        drawn.append(_rank_panel(run, lines["rank"]))
     if "images_per_second" in lines:
         speed = lines["images_per_second"]
         typical = np.nanmedian(speed.values)
-        found.append(
+        drawn.append(
             Panel(
                 "speed",
                 "images/s",
@@ -113,7 +113,7 @@ def panels(run: Run) -> list[Panel]:
                 from_zero=True,
             )
         )
-    return found
+    return drawn
 
 
 def _line(run: Run, key: str) -> Line | None:
@@ -289,5 +289,5 @@ def value(number: float) -> str:
 
 def last(run: Run, keys: Iterable[str]) -> dict[str, float]:
     """The last finite value of each key that has one."""
-    found = {key: _line(run, key) for key in keys}
-    return {key: line.last for key, line in found.items() if line is not None}
+    lines = {key: _line(run, key) for key in keys}
+    return {key: line.last for key, line in lines.items() if line is not None}

@@ -125,8 +125,8 @@ def at(tree: Any, *path: str) -> Any:
 
 def table(tree: Any, *path: str) -> dict[str, Any]:
     """The dictionary at a path; an empty one where there is none."""
-    found = at(tree, *path)
-    return found if isinstance(found, dict) else {}
+    section = at(tree, *path)
+    return section if isinstance(section, dict) else {}
 
 
 def number(value: Any) -> float | None:
@@ -191,9 +191,9 @@ def _gallery(path: Path) -> Gallery:
         }
         labels = file.get("labels")
         metric = str(file["metric"]) if "metric" in file else ""
-    for level, found in neighbours.items():
-        if len(found) != len(query):
-            raise ValueError(f"neighbours_{level} has {len(found)} rows for {len(query)} queries")
+    for level, rows in neighbours.items():
+        if len(rows) != len(query):
+            raise ValueError(f"neighbours_{level} has {len(rows)} rows for {len(query)} queries")
     if labels is not None and (labels.shape != (len(images),) or labels.dtype.kind not in "iu"):
         raise ValueError(f"labels are not one whole number for each of {len(images)} images")
     return Gallery(images, query, neighbours, labels, metric)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.report.pictures import EXACT_UP_TO, data_uri
+from deepinfomax.report.data_uris import EXACT_UP_TO, data_uri
 from deepinfomax.report.reading import Gallery, Reconstructions, Run, at
 
 PICTURES = 300  #: different pictures at most, so that the file stays a file one can send
@@ -58,13 +58,13 @@ def sheet(run: Run) -> Sheet | None:
     queries: list[Query] = []
     used: set[int] = set()
     for i, position in enumerate(gallery.query.tolist()):
-        found = {level: rows[i, :COLUMNS].tolist() for level, rows in gallery.neighbours.items()}
-        wanted = used.union([position], *found.values())
+        nearest = {level: rows[i, :COLUMNS].tolist() for level, rows in gallery.neighbours.items()}
+        wanted = used.union([position], *nearest.values())
         if len(wanted) > PICTURES and queries:
             break
         used = wanted
         own = _label(gallery, names, position)
-        near = {level: [_picture(gallery, names, p, own) for p in row] for level, row in found.items()}
+        near = {level: [_picture(gallery, names, p, own) for p in row] for level, row in nearest.items()}
         queries.append(Query(len(queries) + 1, Picture(position, own), near))
     levels = list(gallery.neighbours)
     shared = {}
@@ -113,11 +113,11 @@ def pairs(reconstructions: Reconstructions | None, count: int = 16) -> list[Pair
     """The first so many reconstructions; empty where there are none."""
     if reconstructions is None:
         return []
-    found = []
+    shown = []
     for image, made in zip(reconstructions.images[:count], reconstructions.reconstructions[:count], strict=True):
         error = float(np.sqrt(np.mean((image.astype(float) - made.astype(float)) ** 2))) / 255
-        found.append(Pair(data_uri(image), data_uri(made), error, max(image.shape[1:]) <= EXACT_UP_TO))
-    return found
+        shown.append(Pair(data_uri(image), data_uri(made), error, max(image.shape[1:]) <= EXACT_UP_TO))
+    return shown
 
 
 @dataclass(frozen=True)

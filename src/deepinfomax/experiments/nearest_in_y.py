@@ -14,11 +14,11 @@ from deepinfomax.devices import choose_device
 from deepinfomax.evaluation import controls
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
+from deepinfomax.experiments.paper_tables import labelled_images, row_config, run_folder, trained
 from deepinfomax.experiments.published import TABLES
-from deepinfomax.experiments.tables import labelled_images, row_config, run_folder, trained
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
-from deepinfomax.report.side_by_side import draw
+from deepinfomax.report.neighbour_sheet import draw
 
 METHODS = ("DIM(G)", "DIM(L) infoNCE")
 NEIGHBOURS, SHOWN = 4, 10  #: of each query, as in the paper; queries on the sheet
@@ -64,12 +64,12 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     for level in LEVELS:
         vectors = {name: of_levels[level] for name, of_levels in embedded.items()}
-        found = side_by_side(bank, vectors, queries=SHOWN, count=NEIGHBOURS, seed=seed)
-        assert found.shared is not None
-        for name, shares in found.shared.items():
+        compared = side_by_side(bank, vectors, queries=SHOWN, count=NEIGHBOURS, seed=seed)
+        assert compared.shared is not None
+        for name, shares in compared.shared.items():
             shared[name][level] = shares
         sheet = draw(
-            bank.images, found.query, {name: found.nearest[name] for name in METHODS}, bank.labels, bank.classes
+            bank.images, compared.query, {name: compared.nearest[name] for name in METHODS}, bank.labels, bank.classes
         )
         sheet.savefig(out / f"neighbours_{level}.png", dpi=150)
     of_pixels = side_by_side(bank, {"pixels": controls.pixels(bank)}, count=NEIGHBOURS, seed=seed)

@@ -14,7 +14,7 @@ INCHES = 0.62  #: side of a picture
 def draw(
     images: np.ndarray,
     query: np.ndarray,
-    found: Mapping[str, np.ndarray],
+    nearest: Mapping[str, np.ndarray],
     labels: np.ndarray | None = None,
     classes: tuple[str, ...] = (),
 ) -> Figure:
@@ -23,12 +23,12 @@ def draw(
     Args:
         images: (N, C, H, W) uint8.
         query: (Q,) positions in `images`.
-        found: name -> (Q, k) positions.
+        nearest: name -> (Q, k) positions.
         labels: (N,), or None: nothing is framed. -1: none.
         classes: names, in label order.
     """
-    count = next(iter(found.values())).shape[1]
-    columns = 1 + len(found) * (count + 1)  # an empty column in front of each block
+    count = next(iter(nearest.values())).shape[1]
+    columns = 1 + len(nearest) * (count + 1)  # an empty column in front of each block
     width, height = (columns + 1.2) * INCHES, len(query) * INCHES + 0.4
     figure = Figure(figsize=(width, height))
     places = figure.subplots(len(query), columns, squeeze=False)
@@ -43,11 +43,11 @@ def draw(
             row[0].text(
                 -0.12, 0.5, textwrap.fill(name, 13), ha="right", va="center", fontsize=8, transform=row[0].transAxes
             )
-        for block, rows in enumerate(found.values()):
+        for block, rows in enumerate(nearest.values()):
             first = 2 + block * (count + 1)
             for axes, neighbour in zip(row[first : first + count], rows[i], strict=True):
                 _show(axes, images[neighbour], framed=labels is not None and label >= 0 and labels[neighbour] == label)
-    for block, name in enumerate(found):
+    for block, name in enumerate(nearest):
         places[0][2 + block * (count + 1)].set_title(name, fontsize=9, loc="left")
     places[0][0].set_title("query", fontsize=9, loc="left")
     return figure

@@ -110,14 +110,14 @@ def run_table(
 
 def controlled(table: Table, scale: Scale) -> dict[str, Row]:
     """Name -> the first row of each architecture: a random encoder of every one stands in the table."""
-    found: dict[str, Row] = {}
+    random_encoders: dict[str, Row] = {}
     seen: list[Mapping[str, Any]] = []
     for row in table.rows:
         encoder = row_config(table, row, scale, 0).encoder
         if encoder not in seen:
             seen.append(encoder)
-            found[f"{CONTROLS} of {row.name}" if found else CONTROLS] = row
-    return found
+            random_encoders[f"{CONTROLS} of {row.name}" if random_encoders else CONTROLS] = row
+    return random_encoders
 
 
 def digest(config: Config) -> str:
@@ -134,8 +134,8 @@ def columns(table: Table) -> list[str]:
 def _figure(measures: Mapping[str, Any], column: str) -> float | None:
     """The figure of a column in the measures of evaluation.json; None where it is not finite."""
     measure, name = column.split(".")
-    found = measures[measure][name]
-    return found["accuracy"] if isinstance(found, dict) else found
+    figure = measures[measure][name]
+    return figure["accuracy"] if isinstance(figure, dict) else figure
 
 
 def _has(measures: Mapping[str, Any], table: Table) -> bool:
@@ -175,7 +175,7 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
         "training_seconds": round(end["seconds"], 1),
         "hardware": metrics.start["device"],
         "data": {"trained_on": metrics.start["data"]["count"], **_counts(evaluation)},
-        "measures": {m: _without_settings(found) for m, found in measures.items()},
+        "measures": {m: _without_settings(figures) for m, figures in measures.items()},
     }
 
 
@@ -230,10 +230,10 @@ def trained(config: Config, folder: Path, device: str | None = None) -> nn.Modul
     return train(config, load_images(config), folder, resume=(folder / CONFIG).is_file(), device=device)
 
 
-def _without_settings(found: dict[str, Any]) -> dict[str, Any]:
+def _without_settings(figures: dict[str, Any]) -> dict[str, Any]:
     """A measure without what is the same for every row; numbers to five digits."""
     kept: dict[str, Any] = {}
-    for key, value in found.items():
+    for key, value in figures.items():
         if key in ("settings", "protocol", "n_train", "n_test", "seeds"):
             continue
         if isinstance(value, float):
@@ -319,13 +319,13 @@ def _spread(values: list[float]) -> dict[str, Any]:
 
 def correlations(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Pearson's over rows, of the pairs of columns the paper speaks of (§4.2): MS-SSIM with MINE, and with classes."""
-    found = {}
+    correlations = {}
     for a, b in PAIRS:
         pairs = [(r["measured"][a]["mean"], r["measured"][b]["mean"]) for r in rows if {a, b} <= r["measured"].keys()]
         pairs = [(x, y) for x, y in pairs if x is not None and y is not None]
         if len(pairs) > 2 and all(len(set(values)) > 1 for values in zip(*pairs, strict=True)):
-            found[f"{a}, {b}"] = round(statistics.correlation(*zip(*pairs, strict=True)), 3)
-    return found
+            correlations[f"{a}, {b}"] = round(statistics.correlation(*zip(*pairs, strict=True)), 3)
+    return correlations
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -337,29 +337,29 @@ def render(result: Mapping[str, Any]) -> str:
     names = list(result["rows"][0]["measured"])
     lines.append(f"{'':32s}" + "".join(f"{name:>24s}" for name in names))
     for row in result["rows"]:
-        cells = [_cell(name, found, (row["published"] or {}).get(name)) for name, found in row["measured"].items()]
+        cells = [_cell(name, figure, (row["published"] or {}).get(name)) for name, figure in row["measured"].items()]
         lines.append(f"{row['name']:32s}" + "".join(f"{cell:>24s}" for cell in cells))
     if result["controls"] is not None:
-        cells = [_cell(name, found, None) for name, found in result["controls"]["random_encoder"].items()]
+        cells = [_cell(name, figure, None) for name, figure in result["controls"]["random_encoder"].items()]
         lines.append(f"{'random encoder':32s}" + "".join(f"{cell:>24s}" for cell in cells))
         for name, other in result["controls"]["other_encoders"].items():
-            cells = [_cell(column, found, None) for column, found in other["random_encoder"].items()]
+            cells = [_cell(column, figure, None) for column, figure in other["random_encoder"].items()]
             lines.append(f"{f'random, {name}':32s}" + "".join(f"{cell:>24s}" for cell in cells))
-        said = [f"{m} {_cell(f'{m}.', found, None)}" for m, found in result["controls"]["pixels"].items()]
+        said = [f"{m} {_cell(f'{m}.', figure, None)}" for m, figure in result["controls"]["pixels"].items()]
         lines += [f"{'raw pixels':32s}{', '.join(said)}"] if said else []
     lines += [f"correlation of {pair}: {value:.2f}" for pair, value in result["correlations"].items()]
     return "\n".join(lines)
 
 
-def _cell(column: str, found: Mapping[str, Any], published: float | None) -> str:
+def _cell(column: str, figure: Mapping[str, Any], published: float | None) -> str:
     measure, name = column.split(".")
     is_accuracy = name == "accuracy" or measure not in FIGURES
     factor, digits = (100, 1) if is_accuracy else (1, 3 if measure == "reconstruction" else 2)
-    if found["mean"] is None:
+    if figure["mean"] is None:
         return "-"
-    spread = "" if found["sd"] is None else f" ± {found['sd'] * factor:.{digits}f}"
+    spread = "" if figure["sd"] is None else f" ± {figure['sd'] * factor:.{digits}f}"
     there = "" if published is None else f" ({published * factor:.{digits}f})"
-    return f"{found['mean'] * factor:.{digits}f}{spread}{there}"
+    return f"{figure['mean'] * factor:.{digits}f}{spread}{there}"
 
 
 def finished(table: Table, scale: Scale, path: Path) -> dict[str, dict[int, dict[str, Any]]]:
