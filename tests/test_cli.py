@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -169,7 +171,7 @@ def test_data_and_its_root_are_called_anything(
     words = (name, "--data-root", name, "--device", "cpu")
     code, _, err = run(capsys, "train", *words, "--scale", "smoke", "--out", "run", *SMALL)
     assert code == 0, err
-    assert deepinfomax.config.load("run/config.toml").data.source == name
+    assert deepinfomax.config.load("run/config.toml").data.source == str((tmp_path / name).resolve())
     assert run(capsys, "train", *words, "--resume", "--out", "run", "training.steps", "6")[0] == 0
     assert run(capsys, "data", name, "--data-root", name)[0] == 0
 
@@ -433,3 +435,80 @@ def test_no_labels(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     assert "test" in mistake(capsys, "evaluate", str(out))
     np.savez(tmp_path / "both.npz", x_train=np.load(tmp_path / "images.npy"), x_test=np.load(tmp_path / "images.npy"))
     assert "label" in mistake(capsys, "evaluate", str(out), "--data", str(tmp_path / "both.npz"))
+
+
+SMOKE = ["--scale", "smoke", "--device", "cpu", *SMALL]
+
+
+def flat_folder(folder: Path, mode: str = "RGB") -> Path:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        pixels = rng.integers(0, 256, (16, 16, len(mode)), dtype=np.uint8)
+        Image.fromarray(pixels, mode).save(folder / f"{i:02}.png")
+    return folder
+
+
+def test_what_was_converted_or_left_out_is_said_by_every_command(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    data, out = flat_folder(tmp_path / "data", "RGBA"), tmp_path / "run"
+    (data / "notes.txt").write_text("no image")
+    for words in (
+        ["train", str(data), "--out", str(out), *SMOKE],
+        ["embed", str(out), str(data), "--out", str(tmp_path / "e.npy"), "--device", "cpu"],
+        ["neighbours", str(out), "--device", "cpu"],
+        ["evaluate", str(out), "--measures", "rank", "--device", "cpu", "--scale", "smoke", "data.holdout", "0.3"],
+    ):
+        code, _, err = run(capsys, *words)
+        assert code == 0, err
+        assert "note: " in err, words
+        assert "transparent" in err, words
+    assert any("transparent" in note for note in json.loads((out / "evaluation.json").read_text())["notes"])
+
+
+def test_the_command_that_is_suggested_works_for_exactly_these_data(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
+) -> None:
+    labelled = tmp_path / "labelled"
+    shutil.copytree(folder / "train", labelled)
+    for data, expected in (
+        (flat_folder(tmp_path / "flat"), "deepinfomax neighbours"),
+        (labelled, "data.holdout 0.2"),
+        (folder, "deepinfomax evaluate"),
+    ):
+        out = tmp_path / f"run of {data.name}"
+        code, said, err = run(capsys, "train", str(data), "--out", str(out), *SMOKE)
+        assert code == 0, err
+        assert str(out / "report.html") in said
+        command = said.strip().split("next: ")[1]
+        assert expected in command
+        code, _, err = run(capsys, *shlex.split(command)[1:], "--device", "cpu")
+        assert code == 0, err
+
+
+def test_the_same_folder_by_another_spelling_resumes_and_is_found_from_elsewhere(
+    capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat_folder(tmp_path / "d")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "train", "d", "--out", "run", *SMOKE)
+    assert code == 0, err
+    for number, spelling in enumerate(("d/", "./d", str(tmp_path / "d")), 5):
+        code, _, err = run(capsys, "train", spelling, "--out", "run", "--resume", "training.steps", str(number))
+        assert code == 0, err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = run(capsys, "neighbours", "../run", "--device", "cpu")
+    assert code == 0, err
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "d" / "00.png")
+    assert "the data changed" in mistake(
+        capsys, "train", str(tmp_path / "d"), "--out", "../run", "--resume", "training.steps", "9"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_of_another_encoding_shows_something_and_does_not_stop(encoding: str) -> None:
+    command = [sys.executable, "-c", "from deepinfomax.cli import main; main()", "recipes"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"dim-local" in done.stdout

@@ -154,3 +154,12 @@ def test_mistakes() -> None:
         model(recipe="supervised").fit(images)
     with pytest.raises(Exception, match="not fitted"):
         model().transform(images)
+
+
+def test_pandas_output_set_before_fit() -> None:
+    pytest.importorskip("pandas")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    model = DeepInfoMax(scale="smoke", steps=2, device="cpu").set_output(transform="pandas")
+    frame = model.fit_transform(pixels)
+    assert list(frame.columns[:2]) == ["deepinfomax0", "deepinfomax1"]
+    assert len(frame) == 40

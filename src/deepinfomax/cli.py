@@ -1,5 +1,6 @@
 """The commands. Every one parses its words, calls one function, prints what it returns; the logic lives there."""
 
+import io
 import json
 import os
 import sys
@@ -335,6 +336,9 @@ def recipes(as_json: Json = False, seed: Unused = None, device: Unused = None) -
 def main() -> None:
     """The entry point: a user's mistake is one line on stderr and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):  # a terminal of another encoding shows \\u03b1 for α, and does not stop
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # typer returns the exit code of Ctrl-C, 130, instead of raising it
         code = app(prog_name="deepinfomax", standalone_mode=False)

@@ -104,7 +104,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.config_ = config
         self.image_shape_ = images.shape
         self.n_features_in_ = int(np.prod(images.shape))
-        self._n_features_out = self.transform(X[:2]).shape[1]
+        self._n_features_out = self._vectors(images.take(slice(0, 2))).shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -113,6 +113,10 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         images = self._images(X, None)
         if images.shape != self.image_shape_:
             raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
+        return self._vectors(images)
+
+    def _vectors(self, images: ImageSet) -> np.ndarray:
+        """`transform` of images, without scikit-learn's wrapping of its output, which asks for the fitted names."""
         self._check_level()
         images = as_trained(self.config_, images)
         device = choose_device(self.device)

@@ -5,6 +5,7 @@ import torch
 
 from deepinfomax import encoders
 from deepinfomax.errors import UserError
+from deepinfomax.features import Features
 
 #: name, input, arguments -> local, conv, fc, y, parameters. Counts are the published ones where the paper's
 #: code has the network (4.92, 11.2, 58.4, 17.9, 3.19 and 54.9 million), to three digits.
@@ -151,3 +152,26 @@ def test_sequence_keeps_enough_places():
         for length, places in ((427, 26), (100, 25), (64, 16), (29, 14)):
             encoder = encoders.build("sequence", (1, length)).eval()
             assert encoder(torch.empty(2, 1, length)).local.shape[2] == places
+
+
+class Returns(torch.nn.Module):
+    def __init__(self, what: object) -> None:
+        super().__init__()
+        self.what = what
+
+    def forward(self, images: torch.Tensor) -> object:
+        return self.what
+
+
+def test_a_network_that_returns_no_features_is_told_how_to_become_an_encoder() -> None:
+    with pytest.raises(UserError, match=r"returns Tensor, not Features: name its layers by deepinfomax\.wrap"):
+        encoders.shapes_of(Returns(torch.zeros(2, 5)), (3, 8, 8))
+
+
+def test_tokens_are_not_taken_for_a_map() -> None:
+    tokens = Features(local=torch.zeros(2, 64, 32), conv=None, fc=None, y=torch.zeros(2, 5))
+    with pytest.raises(UserError, match=r"\(64, 32\), which would be 64 units at each of 32 places: transformers"):
+        encoders.shapes_of(Returns(tokens), (3, 8, 8))
+    line = tokens._replace(local=torch.zeros(2, 32, 64, 1))
+    assert encoders.shapes_of(Returns(line), (3, 8, 8)).local == (32, 64, 1)
+    assert encoders.shapes_of(Returns(tokens), (3, 256)).local == (64, 32)  # of a sequence it is a map

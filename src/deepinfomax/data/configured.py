@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from deepinfomax.data.batches import fits
 from deepinfomax.data.cache import cache_folder
 from deepinfomax.data.images import CHUNK, ImageSet
 from deepinfomax.data.loading import load, titles
+from deepinfomax.data.names import NAMES
 from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
 
@@ -24,10 +26,12 @@ from deepinfomax.errors import UserError
 def with_source(config: Config, source: str, root: Path | None) -> Config:
     """The configuration with other data.
 
-    Names and folders stay as they were typed, because a folder may be called 2024 or true. `root` None keeps the root
-    that the configuration has.
+    A path is stored whole, so that the run finds its data from any folder, however the path was typed. A name stays as
+    it is: it wins over a folder that is called like it. `root` None keeps the root that the configuration has.
     """
     root_text = config.data.root if root is None else str(root)
+    if source and source not in NAMES and (path := Path(source).expanduser()).exists():
+        source = str(path.resolve())
     return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source, root=root_text))
 
 
@@ -41,6 +45,12 @@ def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     if others:
         raise UserError(f"{others[0]} is a setting of training; only data.FIELD VALUE can follow this command")
     return configuration.override(config, settings) if settings else config
+
+
+def tell_notes(*sets: ImageSet) -> None:
+    """Print on stderr what was converted or left out of the data on the way, each thing once."""
+    for note in dict.fromkeys(note for images in sets for note in images.notes):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def load_images(config: Config, split: str | None = None) -> ImageSet:

@@ -53,6 +53,22 @@ def load(
     return decode(source, size, channels, skip_bad, max_pixels, cache_dir)
 
 
+def has_test_part(
+    data: str | Path,
+    *,
+    root: str | Path | None = None,
+    holdout: float | None = None,
+    image: str | None = None,
+    label: str | None = None,
+) -> bool:
+    """Whether there are test images, published or held out; nothing is decoded."""
+    try:
+        choose(find(data, root, Columns(image, label)), "test", printable(data), None, holdout)
+    except UserError:
+        return False
+    return True
+
+
 def titles(
     data: str | Path,
     images: ImageSet,

@@ -15,7 +15,7 @@ from deepinfomax.encoders.strided import StridedCrops
 from deepinfomax.encoders.volume import Volume
 from deepinfomax.encoders.wrapping import wrap
 from deepinfomax.errors import UserError
-from deepinfomax.features import Shapes
+from deepinfomax.features import Features, Shapes
 from deepinfomax.plugins import registry
 from deepinfomax.settings import validate
 
@@ -68,5 +68,21 @@ def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
         raise UserError(
             f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {str(error).splitlines()[0]}"
         ) from error
+    _check_features(features, image_shape)
     levels = (None if level is None else tuple(level.shape[1:]) for level in features)
     return Shapes(tuple(image_shape), *levels)  # type: ignore[arg-type]
+
+
+def _check_features(features: Any, image_shape: tuple[int, ...]) -> None:
+    """Raises UserError where a network returns something else than `Features`, or tokens in place of a map."""
+    if not isinstance(features, Features):
+        raise UserError(
+            f"the encoder returns {type(features).__name__}, not Features: name its layers by "
+            "deepinfomax.wrap(module, local=..., y=...)"
+        )
+    if len(image_shape) == 3 and features.local.ndim == 3:
+        places, units = features.local.shape[1:]
+        raise UserError(
+            f"local has shape ({places}, {units}), which would be {places} units at each of {units} places: "
+            "transformers give (tokens, units), so transpose it to (units, rows, columns), or to (units, places, 1)"
+        )

@@ -12,7 +12,7 @@ from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config
-from deepinfomax.data.configured import as_trained, load_images, titles_of, with_data_settings
+from deepinfomax.data.configured import as_trained, load_images, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.data.names import read_folds
@@ -71,6 +71,7 @@ def evaluate_command(
     folds = read_folds(config.data.source, config.data.root)
     if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures):
         raise UserError("folds are positions among all training images: set data.limit none")
+    tell_notes(train, test)
     seen = data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout
     result = evaluate(
         encoder,
@@ -85,7 +86,10 @@ def evaluate_command(
         out=run / "evaluation.json",
         make_encoder=maker(run),
         folds=folds,
-        notes=["the encoder was trained on the test images too, without their labels"] if seen else [],
+        notes=[
+            *(["the encoder was trained on the test images too, without their labels"] if seen else []),
+            *dict.fromkeys((*train.notes, *test.notes)),
+        ],
     )
     if data is None:
         write_gallery(encoder, test, run, seed=seed, device=choose_device(device))
@@ -149,6 +153,7 @@ def embed_command(
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
     images = _loaded(run, config, split)
+    tell_notes(images)
     vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
     return {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
@@ -178,6 +183,7 @@ def neighbours_command(
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
     images = _loaded(run, config, None)
+    tell_notes(images)
     # A mistake in what is asked for should leave the gallery as it is.
     asked_for = _queries(queries, images) if queries else None
     other = None if beside is None else (beside, _alike(run, beside))

@@ -25,6 +25,7 @@ FREE_ON_RESUME = (
     "training.log_every",
     "training.checkpoint_every",
     "training.lr",
+    "data.source",  # what the images are is compared by their fingerprint
     "data.root",
 )
 

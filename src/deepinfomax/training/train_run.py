@@ -1,6 +1,7 @@
 """`deepinfomax train`: words -> configuration -> images -> run folder."""
 
 import functools
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,11 @@ from accelerate import PartialState
 from torch import distributed
 
 from deepinfomax import config as configuration
+from deepinfomax import files
 from deepinfomax.config import Config
-from deepinfomax.data.configured import as_trained, load_images, with_source
+from deepinfomax.data.configured import as_trained, load_images, tell_notes, with_source
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.loading import has_test_part
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
@@ -57,6 +61,7 @@ def train_command(
         raise UserError(f"{out} exists; continue it with --resume, or choose another --out")
 
     images = load_images(config)
+    tell_notes(images)
     began = time.perf_counter()
     try:
         encoder = train(config, images, out, resume=resume, device=device)
@@ -73,8 +78,19 @@ def train_command(
         write_gallery(encoder, images, out, view=view, seed=config.seed, device=device)
         write(out)
     result = {"run": str(out), "images": len(images), "seconds": round(seconds, 1), "report": str(out / "report.html")}
-    result["text"] = f"trained {out} in {seconds:.0f} s; next: deepinfomax evaluate {out}"
+    result["text"] = f"trained {out} in {seconds:.0f} s; see {out / files.REPORT}; next: {_next(config, images, out)}"
     return result
+
+
+def _next(config: Config, images: ImageSet, out: Path) -> str:
+    """The command that makes sense next for exactly these data."""
+    folder = shlex.quote(str(out))
+    if images.labels is None:
+        return f"deepinfomax neighbours {folder}"
+    data = config.data
+    there = has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label)
+    holdout = "" if there else " data.holdout 0.2"
+    return f"deepinfomax evaluate {folder}{holdout}"
 
 
 def _free_folder(parent: Path, config: Config) -> Path:
