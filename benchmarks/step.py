@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from deepinfomax import encoders
-from deepinfomax.objectives import Batch, LocalInfoMax
+from deepinfomax.objectives import Batch, Facts, LocalInfoMax
 from measuring import hardware, in_turn
 from naive import Step as NaiveStep
 
@@ -23,7 +23,7 @@ IMAGE, N = (3, 32, 32), 128
 def ours(units: int, places: int | None, *, channels_last: bool) -> Callable[[], object]:
     torch.manual_seed(0)
     encoder = encoders.build("dcgan", IMAGE)
-    objective = LocalInfoMax(encoders.shapes_of(encoder, IMAGE), units=units, places=places)
+    objective = LocalInfoMax(Facts.of(encoder, IMAGE), units=units, places=places)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     encoder.to(memory_format=layout)
     optimizer = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=1e-4, fused=True)

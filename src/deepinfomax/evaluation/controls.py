@@ -13,6 +13,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
@@ -20,6 +21,7 @@ from deepinfomax.evaluation.draws import seeded
 from deepinfomax.evaluation.frozen import on_device
 from deepinfomax.evaluation.labels import check_labels
 from deepinfomax.evaluation.scales import Scale, check_scale
+from deepinfomax.fitting import ScheduledAdam, accuracy, mini_batches
 from deepinfomax.progress import say
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")
@@ -110,37 +112,37 @@ def train_supervised(
         with torch.no_grad():
             units = getattr(encoder.eval()(normalise(np.array(train.images[:1])).to(where)), level).flatten(1).shape[1]
         head = nn.Linear(units, classes).to(where)
-        adam = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=lr)
         encoder.train()
-        done, order = 0, torch.empty(0, dtype=torch.int64)
-        while True:
-            share = done / steps if seconds is None else (time.perf_counter() - began) / seconds
-            if share >= 1:
-                break
-            for group in adam.param_groups:
-                group["lr"] = lr * (1 + np.cos(np.pi * share)) / 2
-            if len(order) < batch_size:
-                order = torch.randperm(len(train))
-            index, order = order[:batch_size], order[batch_size:]
-            images = normalise(np.array(train.images[index.numpy()])).to(where)
+
+        def share(done: int) -> float:
+            """How much of the training is over after `done` steps."""
+            return done / steps if seconds is None else (time.perf_counter() - began) / seconds
+
+        def cosine(optimizer: torch.optim.Optimizer) -> LRScheduler:
+            return LambdaLR(optimizer, lambda done: (1 + np.cos(np.pi * min(share(done), 1))) / 2)
+
+        adam = ScheduledAdam(encoder, head, lr=lr, schedule=cosine)
+        batches = mini_batches(len(train), batch_size)
+        done = 0
+        while share(done) < 1:
+            rows = next(batches)
+            images = normalise(np.array(train.images[rows.numpy()])).to(where)
             logits = head(getattr(encoder(images), level).flatten(1))
-            target = y[index].to(where)
-            adam.zero_grad()
-            cross_entropy(logits, target).backward()
-            adam.step()
+            target = y[rows].to(where)
+            adam.step(cross_entropy(logits, target))
             done += 1
             if done % 20 == 0:
                 recent = [*recent[-9:], float((logits.argmax(1) == target).float().mean())]
                 say(f"step {done}, training accuracy {np.mean(recent):.2f}")
         encoder.eval()
-        right = 0
-        with torch.inference_mode():
-            for start in range(0, len(test), 500):
-                images = normalise(np.array(test.images[start : start + 500])).to(where)
-                guess = head(getattr(encoder(images), level).flatten(1)).argmax(1).cpu()
-                right += int((guess == y_test[start : start + 500]).sum())
+
+        def classify(rows: slice) -> Tensor:
+            images = normalise(np.array(test.images[rows])).to(where)
+            return head(getattr(encoder(images), level).flatten(1)).cpu()
+
+        test_accuracy = accuracy(classify, y_test)
     return {
-        "accuracy": right / len(test),
+        "accuracy": test_accuracy,
         "std": None,
         "train_accuracy": float(np.mean(recent)) if recent else None,
         "n_train": len(train),
