@@ -36,6 +36,8 @@ from types import ModuleType
 ROOT = Path(__file__).parent.parent
 SOURCE, TESTS = ROOT / "src/deepinfomax", ROOT / "tests"
 
+PINNED = "objectives/test_pinned_settings.py"  # settings and networks of all objectives
+
 #: module -> its tests
 MODULES: dict[str, tuple[str, ...]] = {
     "information/bounds": ("information/test_bounds.py", "information/test_pairs.py"),
@@ -46,17 +48,17 @@ MODULES: dict[str, tuple[str, ...]] = {
     "information/critic_training": ("information/test_critic_training.py", "evaluation/test_mine.py"),
     "objectives/game": ("objectives/test_game.py",),
     "objectives/pair_bound": ("objectives/test_local.py", "objectives/test_global.py"),
-    "objectives/local": ("objectives/test_local.py", "test_recipes.py"),
-    "objectives/global_": ("objectives/test_global.py", "test_recipes.py"),
-    "objectives/prior": ("objectives/test_prior.py",),
+    "objectives/local": ("objectives/test_local.py", "test_recipes.py", PINNED),
+    "objectives/global_": ("objectives/test_global.py", "test_recipes.py", PINNED),
+    "objectives/prior": ("objectives/test_prior.py", PINNED),
     "objectives/players": ("objectives/test_players.py", "objectives/test_prior.py"),
-    "objectives/coordinates": ("objectives/test_coordinates.py", "test_recipes.py"),
-    "objectives/occlusion": ("objectives/test_occlusion.py",),
-    "objectives/nat": ("objectives/test_nat.py",),
-    "objectives/supervised": ("objectives/test_supervised.py",),
-    "objectives/autoencoders": ("objectives/test_autoencoders.py", "test_recipes.py"),
-    "objectives/bigan": ("objectives/test_bigan.py", "test_recipes.py"),
-    "objectives/cpc": ("objectives/test_cpc.py", "test_recipes.py"),
+    "objectives/coordinates": ("objectives/test_coordinates.py", "test_recipes.py", PINNED),
+    "objectives/occlusion": ("objectives/test_occlusion.py", PINNED),
+    "objectives/nat": ("objectives/test_nat.py", PINNED),
+    "objectives/supervised": ("objectives/test_supervised.py", PINNED),
+    "objectives/autoencoders": ("objectives/test_autoencoders.py", "test_recipes.py", PINNED),
+    "objectives/bigan": ("objectives/test_bigan.py", "test_recipes.py", PINNED),
+    "objectives/cpc": ("objectives/test_cpc.py", "test_recipes.py", PINNED),
     "objectives/slices": ("objectives/test_slices.py",),
     "objectives/joint_embedding": ("objectives/test_joint_embedding.py",),
     "training/schedule": ("training/test_schedule.py",),
@@ -69,6 +71,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "evaluation/convex": ("evaluation/test_probes.py", "evaluation/test_attributes.py", "evaluation/test_svm.py"),
     "evaluation/svm": ("evaluation/test_svm.py", "evaluation/test_probes.py"),
 }
+
+#: pytest's exit codes that say nothing of a mutant: an error inside pytest, and no test collected
+BROKEN, EMPTY = 3, 5
+OUT_OF_TIME = -1
 
 COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -194,14 +200,14 @@ def run_tests(module: str, tree: ast.Module | None, seconds: int | None) -> tupl
     """The tests of a module in a forked process, against a mutant or the module itself (None).
 
     Returns:
-        pytest's exit code (-1: stopped by the limit of processor time), and the processor time in seconds.
+        pytest's exit code (OUT_OF_TIME: stopped by the limit of processor time), and the processor time in seconds.
     """
     child = os.fork()
     if child == 0:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
-        code = 1
+        code = BROKEN
         try:
             if seconds is not None:
                 resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
@@ -214,7 +220,7 @@ def run_tests(module: str, tree: ast.Module | None, seconds: int | None) -> tupl
         finally:
             os._exit(code)
     _, status, usage = os.wait4(child, 0)
-    return (-1 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)), usage.ru_utime + usage.ru_stime
+    return (OUT_OF_TIME if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)), usage.ru_utime + usage.ru_stime
 
 
 def examine(module: str, share: float, seed: int) -> dict[str, object]:
@@ -226,17 +232,23 @@ def examine(module: str, share: float, seed: int) -> dict[str, object]:
     every = list(mutants(source))
     rng = random.Random(f"{seed} {module}")
     drawn = sorted(rng.sample(range(len(every)), round(share * len(every)))) if share < 1 else range(len(every))
-    survivors = []
+    survivors, out_of_time = [], 0
     for number in drawn:
         mutant, tree = every[number]
-        if run_tests(module, tree, int(5 * seconds) + 10)[0] == 0:
+        code, _ = run_tests(module, tree, int(5 * seconds) + 10)
+        if code in (BROKEN, EMPTY):
+            raise SystemExit(f"{module}:{mutant.line}: pytest ended with code {code} on {mutant}")
+        if code == 0:
             survivors.append(mutant)
+        out_of_time += code == OUT_OF_TIME
     killed = len(drawn) - len(survivors)
     print(f"{module}: {killed} of {len(drawn)} noticed (of {len(every)} possible)", flush=True)
     return {
         "possible": len(every),
         "mutants": len(drawn),
         "killed": killed,
+        "of these out of time": out_of_time,
+        "share_killed": round(killed / len(drawn), 3) if drawn else None,
         "survivors": [asdict(mutant) for mutant in survivors],
     }
 
@@ -260,7 +272,8 @@ def main() -> None:
         summary = {
             "schema": 1,
             "title": "Mutants of the core that a test notices",
-            "command": f"python tools/mutation.py --share {options.share:g} --seed {options.seed}",
+            "command": f"python tools/mutation.py --share {options.share:g} --seed {options.seed}"
+            + "".join(f" --module {module}" for module in options.module or ()),
             "mutants": total,
             "killed": killed,
             "share_killed": round(killed / total, 4),

@@ -55,19 +55,23 @@ def test_crop_is_a_window_of_the_reflected_image(images: Tensor, size: int, padd
 
 
 @TYPES
-def test_random_area_samples_where_a_loop_does(images: Tensor):
+@pytest.mark.parametrize(("height", "width"), [(9, 9), (5, 9), (9, 4)])
+def test_random_area_samples_where_a_loop_does(images: Tensor, height: int, width: int):
+    """The aspect of an area is that of its pixels, whatever the shape of the image."""
+    images = images[:6, :, :height, :width]
     torch.manual_seed(3)
-    out = random_area(images[:6], 5, (0.3, 0.9))
+    out = random_area(images, 5, (0.3, 0.9))
     torch.manual_seed(3)
     draw = torch.rand(4, 6).double().numpy()
     for n in range(6):
         area = 0.3 + 0.6 * draw[0, n]
         aspect = (3 / 4) ** (1 - draw[1, n]) * (4 / 3) ** draw[1, n]
-        share_x, share_y = min(1, (area * aspect) ** 0.5), min(1, (area / aspect) ** 0.5)
-        x0, y0 = (1 - share_x) * draw[2, n] * 9, (1 - share_y) * draw[3, n] * 9
+        pixels = area * height * width
+        wide, high = min(width, (pixels * aspect) ** 0.5), min(height, (pixels / aspect) ** 0.5)
+        x0, y0 = (width - wide) * draw[2, n], (height - high) * draw[3, n]
         for row in range(5):
             for column in range(5):
-                x, y = x0 + (column + 0.5) / 5 * share_x * 9 - 0.5, y0 + (row + 0.5) / 5 * share_y * 9 - 0.5
+                x, y = x0 + (column + 0.5) / 5 * wide - 0.5, y0 + (row + 0.5) / 5 * high - 0.5
                 value = bilinear(images[n].double().numpy(), x, y)
                 tolerance = 0.51 if images.dtype == torch.uint8 else 1e-4
                 assert np.abs(out[n, :, row, column].double().numpy() - value).max() < tolerance
@@ -78,7 +82,7 @@ def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
     value = np.zeros(3)
     for j in (int(np.floor(y)), int(np.floor(y)) + 1):
         for i in (int(np.floor(x)), int(np.floor(x)) + 1):
-            inside_j, inside_i = min(max(j, 0), 8), min(max(i, 0), 8)
+            inside_j, inside_i = min(max(j, 0), image.shape[1] - 1), min(max(i, 0), image.shape[2] - 1)
             value += max(0, 1 - abs(x - i)) * max(0, 1 - abs(y - j)) * image[:, inside_j, inside_i]
     return value
 

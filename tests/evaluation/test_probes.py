@@ -1,3 +1,4 @@
+import dataclasses
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from deepinfomax.evaluation.few_labels import (
 )
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.labels import check_labels
+from deepinfomax.evaluation.linear import SETTINGS as LINEAR_SETTINGS
 from deepinfomax.evaluation.linear import linear
 from deepinfomax.evaluation.measure import as_json
 from deepinfomax.evaluation.mlp import SETTINGS, Settings, mlp, mlp_network
@@ -413,3 +415,14 @@ def test_unknown_scale() -> None:
     x, y = gaussians(20)
     with pytest.raises(UserError, match="unknown scale 'huge'; choose smoke, cpu or paper"):
         mlp(x, y, x, y, scale="huge")  # type: ignore[arg-type]
+
+
+def test_the_settings_of_each_scale_are_those_of_the_results():
+    assert {scale: dataclasses.asdict(settings) for scale, settings in LINEAR_SETTINGS.items()} == {
+        "smoke": {"weight_decay": (0.03,), "held_out": 0.0, "iterations": 30},
+        "cpu": {"weight_decay": (0.3, 0.03, 0.003), "held_out": 0.1, "iterations": 40},
+        "paper": {"weight_decay": (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001), "held_out": 0.1, "iterations": 300},
+    }
+    x, y = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), np.arange(40) % 2
+    assert "C fixed" in linear(x, y, x, y, scale="smoke").protocol
+    assert "C chosen" in linear(x, y, x, y, scale="cpu").protocol

@@ -90,3 +90,9 @@ def test_a_bound_under_another_name_has_the_same_cap() -> None:
     assert bounds.squared_hellinger.cap(7) == 2
     for name in ("dv", "nwj", "smile", "kl", "reverse_kl", "chi2"):
         assert bounds.get(name).cap(7) == math.inf
+
+
+def test_one_negative_is_enough_and_a_bound_is_its_own_name() -> None:
+    one = torch.zeros(1, 1)
+    assert bounds.infonce(one, one).item() == 0
+    assert bounds.get(bounds.dv) is bounds.dv

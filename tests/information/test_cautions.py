@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gaussians import FAST, gaussians
 
+from deepinfomax.information import cautions
 from deepinfomax.information.cautions import Advice
 from deepinfomax.information.critic_reading import Reading
 from deepinfomax.information.critic_training import Fit
@@ -111,3 +112,50 @@ def test_rare_indicators_are_no_long_tails(transform):
     result = estimate_mi(rows[:, rows.sum(0) > 2], y, transform=transform, **FAST)
     assert "long tails" not in (result.warning or "")
     assert result.nats > 0.9
+
+
+#: A rule, evidence at which it just keeps silent, what changes to make it speak, and words of what it says.
+EDGES = [
+    (cautions.not_finite, {}, {"nats": math.inf}, "not finite"),
+    (cautions.close_to_cap, {"nats": 7.0, "cap": 10.0, "hard_cap": True}, {"nats": 7.01}, "cap of 10.00"),
+    (cautions.close_to_cap, {"nats": 2.9, "cap": 3.0, "hard_cap": True, "entropy": 3.0}, {"entropy": 3.1}, "cap of"),
+    (cautions.above_cap, {"nats": 3.0, "cap": 3.0}, {"nats": 3.01}, "above 3.00"),
+    (cautions.above_entropy, {"nats": 1.2, "entropy": 1.0, "standard_error": 0.1}, {"nats": 1.21}, "entropy of 1.00"),
+    (cautions.no_error, {"standard_error": 9.0}, {"standard_error": math.inf}, "no standard error"),
+    (cautions.large_error, {"nats": 0.5, "standard_error": 0.1}, {"standard_error": 0.101}, "error of 0.1"),
+    (cautions.large_error, {"nats": -4.0, "standard_error": 0.4}, {"standard_error": 0.401}, "error of 0.4"),
+    (cautions.few_negatives, {"effective": 30.0}, {"effective": 29.0}, "rests on 29"),
+    (cautions.drifting, {"drift": 0.1}, {"drift": 0.11}, "by 0.11"),
+    (cautions.drifting, {"drift": 0.6, "standard_error": 0.2}, {"drift": 0.61}, "by 0.61"),
+    (cautions.overfits, {"nats": 1.0, "train_nats": 1.29}, {"train_nats": 1.31}, "1.31 nats on training"),
+    (cautions.overfits, {"nats": 4.0, "train_nats": 4.79}, {"train_nats": 4.81}, "4.81 nats on training"),
+    (cautions.not_learned, {"steps": 40}, {"steps": 39}, "39 steps are too few"),
+    (cautions.not_learned, {"nats": 0.1, "rise": 0.05}, {"rise": 0.051}, "rose by 0.05"),
+    (cautions.not_learned, {"nats": 4.0, "rise": 0.4}, {"rise": 0.41}, "rose by 0.41"),
+    (cautions.overflowed, {"skipped": 0.01}, {"skipped": 0.02}, "2% of the training steps"),
+    (cautions.rare_labels, {"by_chance": -0.05}, {"by_chance": -0.06}, "read -0.06 nats"),
+    (cautions.rare_labels, {"nats": 4.0, "by_chance": 0.2}, {"by_chance": 0.21}, "read 0.21 nats"),
+    (cautions.still_rising_with_pairs, {"nats": 0.5, "tenth": 0.31}, {"tenth": 0.29}, "reads 0.29"),
+    (cautions.still_rising_with_pairs, {"nats": 4.0, "tenth": 3.21}, {"tenth": 3.19}, "reads 3.19"),
+    (cautions.many_dimensions, {"units": 6}, {"units": 7}, "7 dimensions"),
+]
+
+
+@pytest.mark.parametrize(("rule", "silent", "change", "words"), EDGES)
+def test_each_rule_speaks_from_its_threshold_on(rule, silent, change, words):
+    evidence = cautions.Evidence(**{"nats": 1.0, "standard_error": 0.0, **silent})
+    assert rule(evidence) is None
+    assert words in rule(dataclasses.replace(evidence, **change))
+
+
+def test_long_tails_begin_beyond_twenty_standard_deviations():
+    assert cautions.long_tails(20.0) == ""
+    assert "up to 21 standard deviations" in cautions.long_tails(20.6)
+
+
+def test_copies_are_told_from_a_hundredth_of_the_pairs_on():
+    x = np.random.default_rng(0).normal(size=(1000, 2))
+    for copies, told in ((10, False), (11, True)):
+        again = x.copy()
+        again[:copies] = x[-copies:]
+        assert bool(cautions.repeated_pairs((again, again[:, ::-1]))) == told

@@ -65,3 +65,18 @@ def test_stopping_values_are_the_training_bound_and_of_jsd_what_it_allows():
         assert len(fit.stopping) == 2
         assert max(fit.stopping) == pytest.approx(float(bound(scores)), abs=1e-5)
         assert not fit.gave_up
+
+
+def test_training_gives_up_after_its_patience_in_evaluations():
+    """At a rate of 0 no stopping value is better than the first: of 400 steps, those of three evaluations are done."""
+    x, y = (torch.from_numpy(side).float() for side in gaussians(1.0, 2, 300))
+    settings = {"batch_size": 64, "lr": 0.0, "generator": torch.Generator().manual_seed(0)}
+    for patience, steps in ((2, 30), (1000, 400)):
+        critic = SeparableCritic(2, 2, hidden=(8,))
+        fit = train_critic(
+            critic, ESTIMATORS["infonce"], x, y, x[:100], y[:100], steps=400, patience=patience, **settings
+        )
+        assert fit.steps == steps
+        assert len(fit.stopping) == steps // 10  # evaluated forty times over all steps
+        assert fit.gave_up == (patience == 2)
+    assert Fit(steps=1, skipped=0, stopping=(1.0, 3.0), gave_up=False).rise == 2.0

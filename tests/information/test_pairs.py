@@ -195,3 +195,49 @@ def test_mistakes() -> None:
     for chunk_size in (0, -1):
         with pytest.raises(UserError, match="chunk_size must be at least 1"):
             scored_infomax(lambda a, b: (a * b).sum(-1), local, glob, chunk_size=chunk_size)
+
+
+@pytest.mark.parametrize("pairing", ["global", "local"])
+@pytest.mark.parametrize("negatives", ["all", 2])
+def test_a_score_reads_local_then_global_and_no_more_rows_than_asked(pairing, negatives) -> None:
+    """The two sides of a critic need not have the same units, and a few negatives cost a few rows."""
+    local, glob = features((4, 3, 2))
+    glob = glob[:, :, :2].detach()
+    rows = []
+
+    def score(of_local: torch.Tensor, of_global: torch.Tensor) -> torch.Tensor:
+        assert of_local.shape[1:] == (5,)
+        assert of_global.shape[1:] == (2,)
+        rows.append(len(of_local))
+        return (of_local[:, :2] * of_global).sum(1)
+
+    generator = torch.Generator().manual_seed(5)
+    value = scored_infomax(score, local, glob, "infonce", pairing=pairing, negatives=negatives, generator=generator)
+    generator.manual_seed(5)
+    expected = local_infomax(
+        local[:, :, :2], glob, "infonce", pairing=pairing, negatives=negatives, generator=generator
+    )
+    torch.testing.assert_close(value, expected)
+    anchors, own = (8, 3) if pairing == "global" else (12, 2)
+    assert sum(rows) == anchors * (own + (3 * own if negatives == "all" else 2))
+
+
+def test_a_chunk_of_scores_has_as_many_anchors_as_fit_in_65536_rows() -> None:
+    rows = []
+
+    def score(of_local: torch.Tensor, of_global: torch.Tensor) -> torch.Tensor:
+        rows.append(len(of_local))
+        return (of_local * of_global).sum(1)
+
+    scored_infomax(score, torch.randn(65, 32, 3), torch.randn(65, 1, 3), "dv")
+    assert rows == [65 * 32, 32 * 64 * 32, 32 * 64 * 32, 64 * 32]
+    assert pairs.SCORES_KEPT * 4 == 64 * 2**20
+
+
+def test_negatives_of_all_processes_or_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    local, glob = features((4, 3, 2))
+    assert pairs.gather_with_gradient(local) is local
+    monkeypatch.setattr(pairs, "_processes", lambda: 5)
+    assert pairs.count_negatives(local, glob) == 19 * 3
+    assert pairs.count_negatives(local, glob, pairing="local") == 19 * 2
+    assert pairs.count_negatives(local, glob, negatives_from="own") == 3 * 3

@@ -56,3 +56,10 @@ def test_slope_of_least_kl(entropy):
     step = 1e-4 * entropy
     difference = (readouts.least_kl(entropy + step) - readouts.least_kl(entropy - step)) / (2 * step)
     assert readouts.least_kl_slope(entropy) == pytest.approx(difference, rel=1e-3)
+
+
+def test_equal_scores_rest_on_every_combination_and_one_large_score_on_itself():
+    assert readouts.effective_negatives(Scores(torch.full((5, 5), 3.0))) == pytest.approx(20)
+    one = torch.zeros(5, 5)
+    one[0, 1] = 50
+    assert readouts.effective_negatives(Scores(one)) == pytest.approx(1)

@@ -182,3 +182,17 @@ def test_an_adversarial_autoencoder_is_an_autoencoder_beside_a_prior():
     assert measured["mse"] < 0.5 * (images - images.mean(0)).square().mean()
     own, others = parameters(encoder, [reconstruction, matching])
     assert not {id(p) for p in own} & {id(p) for p in others}
+
+
+@pytest.mark.parametrize("objective", [Autoencoder, VariationalAutoencoder])
+def test_the_error_measured_is_that_of_one_pixel(objective):
+    torch.manual_seed(0)
+    built = objective(Facts(SHAPES), width=4).eval()
+    f, images = features(4), torch.rand(4, *SHAPES.image)
+    if objective is VariationalAutoencoder:
+        with torch.no_grad():
+            built.log_variance.weight.zero_()
+            built.log_variance.bias.fill_(-60.0)  # no noise
+    terms = built(f, Batch(images))
+    expected = torch.nn.functional.mse_loss(built.reconstruct(f), images)
+    torch.testing.assert_close(terms.measured["mse"], expected)

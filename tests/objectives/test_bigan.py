@@ -44,12 +44,15 @@ def test_losses_by_their_formulas():
     encoder, objective, batch = game()
     features = encoder(batch.images)
     torch.manual_seed(3)
-    loss = objective(features, batch)["loss"]
+    terms = objective(features, batch)
+    loss = terms["loss"]
     torch.manual_seed(3)
     z = torch.randn(6, 3)
     d_encoder = torch.sigmoid(objective.critic(batch.images, features.y))
     d_generator = torch.sigmoid(objective.critic(objective.generator(z), z))
     torch.testing.assert_close(loss, (-torch.log(1 - d_encoder) - torch.log(d_generator)).mean())
+    right = int((d_encoder > 0.5).sum()) + int((d_generator < 0.5).sum())
+    assert terms.measured["critic_accuracy"].item() == pytest.approx(right / 12)
 
     torch.manual_seed(3)
     losses = objective.adversary(features.detach(), batch)

@@ -7,8 +7,9 @@ from torch import nn
 import oracles
 from deepinfomax import encoders
 from deepinfomax.errors import UserError
-from deepinfomax.features import Features, Shapes
+from deepinfomax.features import Features, Shapes, places
 from deepinfomax.information.bounds import BOUNDS
+from deepinfomax.information.pairs import local_infomax
 from deepinfomax.objectives import Batch, Facts, Game
 from deepinfomax.objectives.cpc import ContrastivePredictiveCoding, RowGRU, without_gradient_at
 from deepinfomax.objectives.occlusion import Occlusion
@@ -210,3 +211,13 @@ def test_a_summary_is_refused_beside_occlusion_which_would_let_it_train_the_enco
     without = ContrastivePredictiveCoding(Facts(shapes), units=8, summary=False)
     turn = Game(encoder, {"cpc": (1.0, without)}, occlusion)(Batch(torch.randn(4, 3, 32, 32)))
     assert set(turn.losses) == {"cpc/loss"}
+
+
+def test_the_summary_is_read_from_the_last_row():
+    torch.manual_seed(0)
+    objective, f = ContrastivePredictiveCoding(Facts(SHAPES), units=8, summary=True), features()
+    terms = objective(f, batch())
+    torch.testing.assert_close(terms["summary"], -terms.measured["bound_summary"])
+    last = places(objective.autoregression(f.local)[:, :, -1])
+    value = local_infomax(*objective.summary(last, places(f.y)), "infonce")
+    torch.testing.assert_close(terms.measured["bound_summary"], value.detach())

@@ -63,7 +63,7 @@ class Bound:
                 f"{self.name}: positives {tuple(positive.shape)} and negatives {tuple(negative.shape)} need the same "
                 "leading axes, one row of each per anchor"
             )
-        if negative.shape[-1] == 0 or negative.numel() == 0:
+        if negative.numel() == 0:
             raise UserError(f"{self.name}: no negatives; a batch needs at least two samples")
         return self.from_statistic(positive, self.statistic(negative), negative.shape[-1])
 
