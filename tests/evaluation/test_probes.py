@@ -423,6 +423,6 @@ def test_the_settings_of_each_scale_are_those_of_the_results():
         "cpu": {"weight_decay": (0.3, 0.03, 0.003), "held_out": 0.1, "iterations": 40},
         "paper": {"weight_decay": (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001), "held_out": 0.1, "iterations": 300},
     }
-    x, y = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)), np.arange(1000) % 2
+    x, y = torch.randn(3000, 3, generator=torch.Generator().manual_seed(0)), np.arange(3000) % 2
     assert "C fixed" in linear(x, y, x, y, scale="smoke").protocol
     assert "C chosen" in linear(x, y, x, y, scale="cpu").protocol
