@@ -1,6 +1,8 @@
 """Every file of a run may be missing, cut short or wrong; what is readable is read."""
 
 import json
+import struct
+import zipfile
 from pathlib import Path
 
 import fake_run
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from deepinfomax.errors import UserError
+from deepinfomax.report import page
 from deepinfomax.report.reading import at, number, read
 
 
@@ -149,3 +152,45 @@ def test_at_and_number() -> None:
     assert number("3") is None
     assert number(float("nan")) is None
     assert number(3) == 3.0
+
+
+def npz(file: Path, header: str) -> bytes:
+    """An archive whose only array has that header."""
+    words = header.encode() + b"\n"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(words)) + words + b"x" * 100)
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("gallery.npz", "{'descr': '|u1'", ""),
+        ("gallery.npz", "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 3, 32, 32), }", ""),
+        ("config.toml", "a = " + "[" * 5000 + "]" * 5000, "nested too deep"),
+        ("evaluation.json", "[" * 100_000, "nested too deep"),
+    ],
+)
+def test_a_malformed_file_is_named_whatever_error_it_makes(tmp_path: Path, name: str, content: str, why: str) -> None:
+    folder = fake_run.write_run(tmp_path / "run")
+    (folder / name).write_bytes(npz(tmp_path / "t.npz", content) if name.endswith("npz") else content.encode())
+    page.write(folder)
+    assert why in read(folder).unreadable[name]
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"event": "step", "step": 1' + "0" * 400 + "}", "5", "\0"])
+def test_a_malformed_line_is_passed_over(tmp_path: Path, line: str) -> None:
+    folder = fake_run.write_run(tmp_path / "run")
+    whole = read(folder).metrics
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")
+    assert read(folder).metrics == whole
+
+
+@pytest.mark.parametrize(
+    "measures", ['{"knn": {"accuracy": 0.5, "std": -1}}', '{"a\\ud800": {"accuracy": 0.5}}'], ids=["std", "surrogate"]
+)
+def test_odd_figures_still_make_a_page(tmp_path: Path, measures: str) -> None:
+    folder = fake_run.write_run(tmp_path / "run")
+    (folder / "evaluation.json").write_text(f'{{"measures": {measures}}}', encoding="utf-8")
+    assert page.write(folder).read_text(encoding="utf-8").startswith("<!")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from deepinfomax.report import sheet as sheet_module
 from deepinfomax.report.data_uris import SIDE, data_uri
+from deepinfomax.report.neighbour_sheet import draw
 from deepinfomax.report.reading import Gallery, Generated, Metrics, Reconstructions, Run
 from deepinfomax.report.sheet import pairs, samples, sheet
 
@@ -118,3 +119,10 @@ def test_samples_are_the_runs_own() -> None:
     assert len(found.images) == 32
     assert found.exact
     assert samples(Run(Path("a"))) is None
+
+
+def test_names_are_no_formulas() -> None:
+    images = np.zeros((3, 3, 8, 8), dtype=np.uint8)
+    odd = ("$a", "\\frac{$", "_b$")
+    figure = draw(images, np.array([0]), {"run $x^": np.array([[1, 2]])}, np.arange(3), odd)
+    figure.canvas.draw()

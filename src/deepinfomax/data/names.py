@@ -105,9 +105,9 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
     if file is None or not file.is_file():
         return []
     folds = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         words = line.split()
-        if not all(word.isdecimal() for word in words):
+        if not all(word.isdecimal() and len(word) < 19 for word in words):
             raise UserError(f"{file}, line {number}: a fold is a line of whole numbers, positions of training images")
         if words:
             folds.append(np.array(words, dtype=np.int64))

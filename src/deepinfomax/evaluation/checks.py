@@ -26,6 +26,8 @@ def check_names(
         for name in given:
             if name not in known:
                 raise UserError(f"unknown {kind} {name!r}; choose of {', '.join(known)}")
+        if len(set(given)) < len(given):
+            raise UserError(f"{kind}s {', '.join(given)}: name each once")
     if not measures and "supervised" not in controls:
         raise UserError(f"there is nothing to measure; choose of {', '.join(MEASURES)}, {FEW_LABELS}")
     if not levels and any(record.of == "features" for record in records):

@@ -265,7 +265,7 @@ def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[s
     """Indices into the data set, or image files brought to its shape, where it is one of images."""
     pictures = []
     for query in queries:
-        if query.isdigit():
+        if query.isascii() and query.isdigit():
             if int(query) >= len(images):
                 raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
             pictures.append(np.asarray(images.images[int(query)]))

@@ -188,7 +188,8 @@ def cells_of(entry: Any, *, own_only: bool = False) -> dict[str, Cell]:
         return {}
     for score in SCORES:
         if (value := number(entry.get(score))) is not None:
-            return {WHOLE: Cell(value, number(entry.get("std")))}
+            std = number(entry.get("std"))
+            return {WHOLE: Cell(value, std if std is None or std >= 0 else None)}
     if own_only:
         return {}
     return {level: cell for level, inner in entry.items() for cell in cells_of(inner, own_only=True).values()}

@@ -41,14 +41,21 @@ def draw(
         if label >= 0:
             name = classes[label] if label < len(classes) else f"class {label}"
             row[0].text(
-                -0.12, 0.5, textwrap.fill(name, 13), ha="right", va="center", fontsize=8, transform=row[0].transAxes
+                -0.12,
+                0.5,
+                textwrap.fill(name, 13),
+                ha="right",
+                va="center",
+                fontsize=8,
+                transform=row[0].transAxes,
+                parse_math=False,
             )
         for block, rows in enumerate(nearest.values()):
             first = 2 + block * (count + 1)
             for axes, neighbour in zip(row[first : first + count], rows[i], strict=True):
                 _show(axes, images[neighbour], framed=labels is not None and label >= 0 and labels[neighbour] == label)
     for block, name in enumerate(nearest):
-        places[0][2 + block * (count + 1)].set_title(name, fontsize=9, loc="left")
+        places[0][2 + block * (count + 1)].set_title(name, fontsize=9, loc="left", parse_math=False)
     places[0][0].set_title("query", fontsize=9, loc="left")
     return figure
 

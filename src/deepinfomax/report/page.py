@@ -33,7 +33,8 @@ def write(run: Path) -> Path:
         UserError: no such folder, or no run in it.
     """
     run = Path(run)
-    files.write_text(run / files.REPORT, render(read(run)))
+    text = render(read(run))
+    files.write_text(run / files.REPORT, text.encode("utf-8", "backslashreplace").decode("utf-8"))
     return run / files.REPORT
 
 

@@ -102,9 +102,10 @@ def _lines_until(path: Path, step: int) -> Iterator[str]:
         for line in lines:
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 continue  # the line that was being written when the run was killed
-            if isinstance(entry, dict) and entry.get("event") != "end" and entry.get("step", 0) <= step:
+            of = entry.get("step", 0) if isinstance(entry, dict) else None
+            if isinstance(of, int) and of <= step and entry.get("event") != "end":
                 yield line.rstrip("\n") + "\n"
 
 

@@ -16,6 +16,7 @@ from deepinfomax.config import Config
 from deepinfomax.data.configured import as_trained, load_images, tell_notes, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part
+from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
@@ -57,6 +58,10 @@ def train_command(
         changes |= {"training.epochs": epochs, "training.steps": None}
     config = with_source(configuration.override(config, changes), data, data_root)
     out = out or _free_folder(Path("runs"), config)
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--out {printable(str(out))} is no name in UTF-8; choose another") from None
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists; continue it with --resume, or choose another --out")
 
