@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from deepinfomax import config, encoders, recipes
 from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import Batch, Facts, Game, LocalInfoMax, PriorMatching, Terms, play, play_all
 from deepinfomax.objectives.game import metric_name
@@ -221,3 +222,44 @@ def test_names_in_metrics() -> None:
     assert metric_name("local/loss") == "local"
     assert metric_name("prior/critic") == "prior_critic"
     assert metric_name("vae/reconstruction") == "vae_reconstruction"
+
+
+def test_one_pass_is_asked_for_where_y_is_occluded_and_only_there(batch: Batch) -> None:
+    class NeedsOnePass(RecordingObjective):
+        one_pass: str | None = "it reads y and the map together"
+
+    class Content(NeedsOnePass):
+        one_pass = None
+
+    occlusion = RecordingOcclusion((3, 32, 32))
+    Game(RecordingEncoder(), {"needs": (1.0, NeedsOnePass())})
+    Game(RecordingEncoder(), {"content": (1.0, Content()), "other": (1.0, RecordingObjective())}, occlusion)
+    with pytest.raises(UserError, match="another pass than the maps, but it reads y and the map together"):
+        Game(RecordingEncoder(), {"content": (1.0, Content()), "needs": (1.0, NeedsOnePass())}, occlusion)
+
+
+def test_frozen_opponents_ask_for_no_gradient_until_the_block_ends() -> None:
+    game = small_game()
+    assert game.opponents is not None
+    with game.opponents.frozen():
+        assert not any(parameter.requires_grad for parameter in game.opponents.parameters())
+    assert all(parameter.requires_grad for parameter in game.opponents.parameters())
+
+
+def test_steps_are_in_training_mode_and_each_by_its_own_gradient(batch: Batch) -> None:
+    """Plain gradient descent on y = w: each step moves w by the rate, not by all gradients so far."""
+
+    class Weight(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(1, 1))
+
+        def forward(self, images: Tensor) -> Features:
+            assert self.training
+            return Features(local=images, conv=None, fc=None, y=self.w.expand(len(images), 1) / len(images))
+
+    encoder = Weight().eval()
+    game = Game(encoder, {"sum": (1.0, RecordingObjective())}).eval()
+    for _ in play_all(game, [batch] * 3, {"encoder": torch.optim.SGD(encoder.parameters(), lr=0.5)}):
+        pass
+    assert encoder.w.item() == pytest.approx(-1.5)

@@ -1,5 +1,7 @@
 """What must hold while a run trains."""
 
+import math
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -8,7 +10,7 @@ from torch import nn
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import Game
-from deepinfomax.training.guards import Diverged, any_process, check_finite, check_same_data, not_finite
+from deepinfomax.training.guards import COLLAPSED, Diverged, any_process, check_finite, check_same_data, not_finite
 
 
 class Encoder(nn.Module):
@@ -62,3 +64,17 @@ def test_other_data_are_refused_with_what_differs() -> None:
         check_same_data(data, data | {"count": 900}, "run")
     with pytest.raises(UserError, match=r"cannot resume run: .*their content does not"):
         check_same_data(data, data | {"fingerprint": "b"}, "run")
+
+
+def test_together_any_process_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator = Accelerator(cpu=True)
+    monkeypatch.setattr(Accelerator, "num_processes", 2)
+    monkeypatch.setattr(accelerator, "reduce", lambda mine: mine + torch.tensor([1.0, 0.0, 0.0]))
+    assert any_process(accelerator, False, True, False) == (True, True, False)
+    assert any_process(accelerator, True, False, False) == (True, False, False)
+
+
+def test_losses_are_named_as_in_metrics() -> None:
+    error = Diverged.of_losses({"local/loss": torch.tensor(math.inf), "prior/critic": torch.tensor(0.5)})
+    assert "no longer finite (local inf, prior_critic 0.5)" in str(error)
+    assert COLLAPSED == 2
