@@ -96,3 +96,9 @@ def test_one_negative_is_enough_and_a_bound_is_its_own_name() -> None:
     one = torch.zeros(1, 1)
     assert bounds.infonce(one, one).item() == 0
     assert bounds.get(bounds.dv) is bounds.dv
+
+
+def test_which_bounds_are_of_mutual_information_and_which_of_each_anchor() -> None:
+    every = {b.name: b for b in vars(bounds).values() if isinstance(b, bounds.Bound)}
+    assert {name for name, bound in every.items() if bound.lower_bound_of_mi} == {"infonce", "dv", "nwj", "kl"}
+    assert {name for name, bound in every.items() if bound.per_anchor} == {"infonce"}

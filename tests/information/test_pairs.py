@@ -241,3 +241,20 @@ def test_negatives_of_all_processes_or_of_this_one(monkeypatch: pytest.MonkeyPat
     assert pairs.count_negatives(local, glob) == 19 * 3
     assert pairs.count_negatives(local, glob, pairing="local") == 19 * 2
     assert pairs.count_negatives(local, glob, negatives_from="own") == 3 * 3
+
+
+def test_one_negative_is_enough_and_no_unit_is_too_few() -> None:
+    local, glob = torch.randn(4, 5, 3), torch.randn(4, 1, 3)
+    assert torch.isfinite(local_infomax(local, glob, negatives=1))
+    for shapes in (((4, 0, 3), (4, 1, 3)), ((4, 5, 0), (4, 1, 0)), ((4, 5, 3), (4, 0, 3))):
+        with pytest.raises(UserError, match="there is nothing to score"):
+            local_infomax(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
+
+
+def test_a_huge_positive_leaves_the_gradient_of_exponential_bounds_finite() -> None:
+    """e^u of a pair drawn together is thrown away: it must not overflow on the way."""
+    local = (100 * torch.eye(3)).unsqueeze(1).requires_grad_()  # scores 10^4 of each image with itself, 0 otherwise
+    value = local_infomax(local, 100 * torch.eye(3).unsqueeze(1), "nwj")
+    (gradient,) = torch.autograd.grad(value, local)
+    assert torch.isfinite(value)
+    assert torch.isfinite(gradient).all()

@@ -63,3 +63,14 @@ def test_equal_scores_rest_on_every_combination_and_one_large_score_on_itself():
     one = torch.zeros(5, 5)
     one[0, 1] = 50
     assert readouts.effective_negatives(Scores(one)) == pytest.approx(1)
+
+
+def test_the_least_kl_of_scores_is_that_of_their_cross_entropy():
+    u = torch.randn(7, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64) + 2 * torch.eye(7)
+    entropy = by_loops("cross_entropy", u.tolist())
+    assert float(readouts.jsd_lb(Scores(u))) == pytest.approx(readouts.least_kl(entropy), abs=1e-9)
+
+
+def test_smile_clips_at_e_to_the_five_where_nothing_is_said():
+    u = torch.tensor([[0.0, 9.0], [-9.0, 0.0]])
+    assert float(readouts.smile(Scores(u))) == pytest.approx(-math.log((math.exp(5) + math.exp(-5)) / 2), rel=1e-6)

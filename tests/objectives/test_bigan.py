@@ -111,3 +111,13 @@ def test_after_a_short_game_y_has_the_prior_and_the_generator_inverts():
     by_mean = (unseen - images.mean(0)).square().mean()
     assert (objective.reconstruct(features) - unseen).square().mean() < 0.7 * by_mean
     assert objective.sample(5, torch.Generator().manual_seed(0)).shape == (5, 1, 8, 8)
+
+
+def test_spectral_norm_bounds_every_layer_of_the_critic_and_none_else():
+    _, objective, _ = game(spectral_norm=True)
+    layers = [m for m in objective.critic.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert layers
+    assert all(nn.utils.parametrize.is_parametrized(layer, "weight") for layer in layers)
+    assert not any(nn.utils.parametrize.is_parametrized(m) for m in objective.generator.modules())
+    _, plain, _ = game()
+    assert not any(nn.utils.parametrize.is_parametrized(m) for m in plain.critic.modules())

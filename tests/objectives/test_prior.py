@@ -99,3 +99,23 @@ def test_two_players_move_y_to_the_prior() -> None:
     assert squashed.mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.12)
     # A Gaussian squashed cannot be exactly uniform; it comes near its spread, sd 0.289.
     assert squashed.std(0).tolist() == pytest.approx([math.sqrt(1 / 12)] * 2, abs=0.1)
+
+
+@pytest.mark.parametrize("prior", ["uniform", "gaussian", "sphere", "ball"])
+def test_drawn_representations_are_of_the_prior_and_of_the_seed(prior) -> None:
+    objective = PriorMatching(Facts(SHAPES), prior=prior)
+    drawn = objective.draw_y(500, seed=3)
+    if prior == "uniform":  # only sigmoid(y) is matched to it
+        assert drawn is None
+        return
+    assert drawn.shape == (500, 6)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, sample_prior(prior, (500, 6), torch.empty(0)))
+    assert not torch.equal(drawn, objective.draw_y(500, seed=4))
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.5, 1.0])
+def test_a_penalty_is_taken_whatever_its_weight(penalty) -> None:
+    made, batch = features()
+    losses = PriorMatching(Facts(SHAPES), penalty=penalty).adversary(made.detach(), batch)
+    assert ("penalty" in losses) == (penalty > 0)

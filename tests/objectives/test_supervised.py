@@ -109,3 +109,10 @@ def test_labels_that_do_not_fit(settings, labels, message):
 def test_no_classes(classes):
     with pytest.raises(UserError, match="needs labels"):
         Supervised(Facts(SHAPES, classes=classes))
+
+
+def test_two_classes_are_enough_and_one_attribute_is():
+    assert Supervised(Facts(SHAPES, classes=2)).head.out_features == 2
+    assert Supervised(Facts(SHAPES, classes=1), multi_label=True).head.out_features == 1
+    with pytest.raises(UserError, match="needs labels"):
+        Supervised(Facts(SHAPES, classes=0), multi_label=True)
