@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
 Schedule = Callable[[torch.optim.Optimizer], LRScheduler]
 
@@ -48,6 +48,11 @@ def steps_of(epochs: int, count: int, batch_size: int, *, at_most: int | None = 
 def tenth_after(*steps: int) -> Schedule:
     """A learning rate that falls to a tenth after each of these steps."""
     return lambda optimizer: MultiStepLR(optimizer, list(steps), gamma=0.1)
+
+
+def cosine(steps: int) -> Schedule:
+    """A learning rate that falls to 0 over `steps` as half a cosine."""
+    return lambda optimizer: CosineAnnealingLR(optimizer, steps)
 
 
 class ScheduledAdam:

@@ -21,7 +21,8 @@ def test_every_row_is_a_configuration() -> None:
                 made = paper_tables.row_config(table, row, scale, 3)
                 assert made.seed == 3
                 assert made.data.source == table.data
-            assert set(row.published) <= set(paper_tables.columns(table)), (name, row.name)
+            # The paper's second figure of NDM, after a sigmoid, is one of the same quantity: see `evaluation.ndm`.
+            assert set(row.published) - {"ndm.nats_sigmoid"} <= set(paper_tables.columns(table)), (name, row.name)
             accuracies = [v for c, v in row.published.items() if c.split(".")[0] in ("mlp", "svm", "semi_supervised")]
             assert all(0 < v < 1 for v in accuracies)
 

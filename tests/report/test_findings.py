@@ -214,30 +214,30 @@ def test_quantities_come_with_their_error_and_their_warning() -> None:
     assert "collapsed" in rank.warning
 
 
-def test_each_figure_of_ndm_has_its_own_error_and_warning() -> None:
+def test_the_figures_of_ndm_stand_with_their_error_and_warning() -> None:
     run = measured(
         {
             "ndm": {
-                "nats": 0.2,
-                "standard_error": 0.01,
-                "lower_bound_nats": 0.19,
-                "warning": None,
-                "nats_sigmoid": 9.2,
-                "standard_error_sigmoid": 0.5,
-                "warning_sigmoid": "above log n",
+                "nats": 9.2,
+                "standard_error": 0.5,
+                "warning": "more images",
                 "gaussian_nats": 0.3,
-                "train_nats": 0.4,
-                "cap": 6.9,
-            },
+                "train_nats": 12.0,
+            }
         },
-        {"random_encoder": {"ndm": {"nats_sigmoid": 12.0, "standard_error_sigmoid": 0.7}}},
+        {"random_encoder": {"ndm": {"nats": 12.0, "standard_error": 0.7, "gaussian_nats": 3.0}}},
     )
     found = {q.name: q for q in quantities(run)}
-    assert list(found) == ["Dependence of units", "Lower bound", "After a sigmoid", "Gaussian control", "Cap"]
-    plain, squashed = found["Dependence of units"], found["After a sigmoid"]
-    assert (plain.trained, plain.warning, plain.random_encoder) == (Cell(0.2, 0.01), "", None)
-    assert (squashed.trained, squashed.warning) == (Cell(9.2, 0.5), "above log n")
-    assert squashed.random_encoder == Cell(12.0, 0.7)
+    assert list(found) == ["Dependence of units", "Gaussian control", "On training images"]
+    nats = found["Dependence of units"]
+    assert (nats.trained, nats.warning, nats.random_encoder) == (Cell(9.2, 0.5), "more", Cell(12.0, 0.7))
+    assert found["Gaussian control"].random_encoder == Cell(3.0)
+
+
+def test_figures_that_a_measure_no_longer_takes_are_left_out() -> None:
+    """An evaluation.json of an earlier version has them."""
+    run = measured({"ndm": {"nats": 0.2, "standard_error": 0.01, "lower_bound_nats": 0.19, "nats_sigmoid": 9.2}})
+    assert [q.name for q in quantities(run)] == ["Dependence of units"]
 
 
 def test_attributes_are_compared_by_accuracy_and_list_what_else_they_have() -> None:

@@ -50,7 +50,7 @@ FIGURES = {
     "semi_supervised": ("accuracy",),
     "reconstruction": ("ms_ssim", "ssim", "mse"),
     "mine": ("nats",),
-    "ndm": ("nats", "nats_sigmoid", "gaussian_nats"),
+    "ndm": ("nats", "gaussian_nats"),
 }
 #: columns whose correlation over the methods says something (§4.2): what is kept of the image, by two measures, and
 #: whether keeping it helps to tell classes

@@ -61,6 +61,7 @@ class Evidence:
     by_chance: float = 0.0  #: what labels read when they are shuffled
     tenth: float = math.inf  #: what a tenth of the pairs reads
     units: int = 0  #: dimensions of both sides together
+    gaussian: float = 0.0  #: what a Gaussian with the same correlations has
     advice: Advice = field(default_factory=Advice)
     #: what the data are called: pairs of `estimate_mi`, rows of y for NDM
     pairs: str = "pairs"
@@ -189,8 +190,23 @@ OF_NEIGHBOURS: tuple[Rule, ...] = (
     many_dimensions,
     lambda e: no_error(e) or large_error(e),
 )
+
+
+def short_of_the_truth(e: Evidence) -> str | None:
+    """What a density learns of training rows and not of others is partly chance and partly what more rows teach."""
+    if e.train_nats - e.nats > max(0.5, 0.1 * abs(e.nats)):
+        return f"{e.train_nats:.2f} nats on training {e.pairs}: the truth may lie between, and more {e.more} tell"
+    return None
+
+
+def without_end(e: Evidence) -> str | None:
+    if e.gaussian == math.inf:
+        return "a unit is a linear function of others: the dependence has no end, and any number is too small"
+    return None
+
+
 #: of NDM
-OF_DEPENDENCE: tuple[Rule, ...] = (above_cap, few_negatives, large_error, overfits)
+OF_DEPENDENCE: tuple[Rule, ...] = (without_end, large_error, short_of_the_truth)
 
 
 def long_tails(farthest: float) -> str:

@@ -1,0 +1,114 @@
+"""A density that can be evaluated: each unit given those before it, as a mixture of Gaussians made by a masked network.
+
+With the density q and rows z of p, E_p[log q(z) - Σ log N(z_i; 0, 1)] is at most the total correlation of z where every
+unit of z is a standard normal on its own: the difference is KL(p || q). There is no normaliser to estimate, so it has
+neither the cap of log N nor the variance of a critic's e^u.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+SHRINKAGE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  #: of the correlations towards none; see `correlations`
+
+
+def normal_scores(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, D) -> (N, D) float32: each unit's ranks as quantiles of N(0, 1).
+
+    A total correlation does not change by that: it is one of the ranks. Equal values take an order by chance, which
+    changes no total correlation either, since that order depends on nothing.
+    """
+    chance = torch.rand(rows.shape, generator=generator).argsort(0)
+    order = rows.cpu().gather(0, chance).argsort(dim=0, stable=True)  # equal values stay in the order of chance
+    levels = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
+    scores = torch.special.ndtri(levels).float().unsqueeze(1).expand(rows.shape)
+    return torch.empty(rows.shape).scatter_(0, chance.gather(0, order), scores)
+
+
+def correlations(rows: Tensor, held_out: Tensor) -> Tensor:
+    """(D, D) float64: correlations of rows (N, D), shrunk towards none as held-out rows (M, D) like best.
+
+    Of few rows the plain ones fit chance: their Gaussian falls by about D² / 4N nats on other rows.
+    """
+    sample, units = torch.corrcoef(rows.double().T), rows.shape[1]
+    moments = held_out.double().T @ held_out.double() / len(held_out)
+    best, value = torch.eye(units, dtype=torch.float64), -math.inf
+    for share in SHRINKAGE:
+        shrunk = (1 - share) * sample + share * torch.eye(units, dtype=torch.float64)
+        root, failed = torch.linalg.cholesky_ex(shrunk)
+        if failed:  # a unit that others determine
+            continue
+        log_q = -root.diagonal().log().sum() - 0.5 * torch.cholesky_solve(moments, root).trace()
+        if log_q > value:
+            best, value = shrunk, float(log_q)
+    return best
+
+
+class AutoregressiveDensity(nn.Module):
+    """q(z) = Π q(z_i | z_1 ... z_{i-1}), which begins as the Gaussian of the correlations given and learns the rest.
+
+    The residual of z_i after its linear prediction is a mixture of Gaussians whose means, scales and weights a masked
+    network makes of z_1 ... z_{i-1} (MADE, Germain et al. 2015, arXiv 1502.03509).
+
+    Args:
+        correlation: (D, D), positive definite.
+        hidden: units of each of the two hidden layers.
+        mixture: Gaussians of each unit.
+        dropout: of both hidden layers while training.
+    """
+
+    def __init__(self, correlation: Tensor, *, hidden: int = 512, mixture: int = 4, dropout: float = 0.5) -> None:
+        super().__init__()
+        units = len(correlation)
+        if units < 2:
+            raise ValueError("one unit depends on no other")
+        self.units, self.mixture = units, mixture
+        inverse = torch.linalg.inv(torch.linalg.cholesky(correlation.double()))
+        deviation = 1 / inverse.diagonal()  # of each unit given those before it
+        linear = torch.eye(units, dtype=torch.float64) - deviation.unsqueeze(1) * inverse
+        self.linear = nn.Parameter(linear.tril(-1).float())
+        self.log_deviation = nn.Parameter(deviation.log().float())
+        sees = torch.arange(hidden) % (units - 1)  # the last unit that a hidden one sees
+        unit = torch.arange(units)
+        self.first = MaskedLinear(sees.unsqueeze(1) >= unit)
+        self.second = MaskedLinear(sees.unsqueeze(1) >= sees)
+        self.last = MaskedLinear(unit.repeat_interleave(3 * mixture).unsqueeze(1) > sees)
+        self.dropout = nn.Dropout(dropout)
+        # At first the mixture has the residual's mean and variance whatever came before, by parts that differ.
+        means = torch.linspace(-0.5, 0.5, mixture) if mixture > 1 else torch.zeros(1)
+        scale = 0.5 * math.log(1 - float(means.var(correction=0)))
+        nn.init.zeros_(self.last.weight)
+        with torch.no_grad():
+            self.last.bias.copy_(
+                torch.stack([means, torch.full_like(means, scale), 0 * means], 1).repeat(units, 1, 1).flatten()
+            )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z (N, D) -> (N,): log q(z) - Σ log N(z_i; 0, 1), in nats."""
+        hidden = self.dropout(self.first(z).relu())
+        hidden = self.dropout(hidden + self.second(hidden).relu())
+        means, log_scales, logits = self.last(hidden).view(len(z), self.units, self.mixture, 3).unbind(-1)
+        log_scales = log_scales.clamp(-5, 5)
+        residual = (z - z @ self.linear.tril(-1).T) * torch.exp(-self.log_deviation)
+        squares = ((residual.unsqueeze(-1) - means) * torch.exp(-log_scales)).square()
+        parts = logits.log_softmax(-1) - log_scales - 0.5 * squares
+        return (parts.logsumexp(-1) - self.log_deviation + 0.5 * z.square()).sum(1)
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer some of whose weights do not exist.
+
+    Args:
+        exists: (out, in) bool.
+    """
+
+    exists: Tensor
+
+    def __init__(self, exists: Tensor) -> None:
+        super().__init__(exists.shape[1], exists.shape[0])
+        self.register_buffer("exists", exists.float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, in) -> (N, out)"""
+        return nn.functional.linear(x, self.weight * self.exists, self.bias)
