@@ -220,7 +220,7 @@ def test_the_figures_of_ndm_stand_with_their_error_and_warning() -> None:
             "ndm": {
                 "nats": 9.2,
                 "standard_error": 0.5,
-                "warning": "more images",
+                "warning": "more",
                 "gaussian_nats": 0.3,
                 "train_nats": 12.0,
             }
