@@ -1,8 +1,8 @@
 """MNIST and the sets that copy its files: Fashion-MNIST, KMNIST, EMNIST. Compressed by gzip or not.
 
 A file `idx` (http://yann.lecun.com/exdb/mnist) begins with two zeros, the type of its numbers (8: bytes), how many axes
-there are, and the length of each axis as four bytes, the largest first. MNIST, Fashion-MNIST and KMNIST give their files
-the same names, so the name of a folder has to say which one it is.
+there are, and the length of each axis as four bytes, the largest first. MNIST, Fashion-MNIST and KMNIST give their
+files the same names, so the name of a folder has to say which one it is.
 """
 
 import gzip
@@ -40,7 +40,7 @@ class Idx:
     title: str
     classes: tuple[str, ...]
     sizes: tuple[int, int]  #: images in train and test
-    files: tuple[tuple[str, str], tuple[str, str]] = (FILES["train"], FILES["test"])
+    files: tuple[tuple[str, str], ...] = tuple(FILES.values())  #: (images, labels) of train and of test
     words: tuple[str, ...] = ()  #: one of them is in the name of its folder, in lower case; () where its files say it
     folders: tuple[str, ...] = ()
     first: int = 0  #: the smallest label
@@ -48,20 +48,17 @@ class Idx:
 
 
 def _emnist(name: str, classes: tuple[str, ...], train: int, test: int, first: int = 0) -> Idx:
-    files = [
-        (f"emnist-{name}-{p}-images-idx3-ubyte", f"emnist-{name}-{p}-labels-idx1-ubyte") for p in ("train", "test")
-    ]
+    begins = [f"emnist-{name}-{part}" for part in FILES]
     folders = ("EMNIST/raw", "EMNIST", "emnist", "raw", "gzip", "raw/gzip", "EMNIST/raw/gzip")
     return Idx(
         f"emnist-{name}",
         f"EMNIST {name}",
         classes,
         (train, test),
-        ((files[0][0], files[0][1]), (files[1][0], files[1][1])),
-        (),
-        folders,
-        first,
-        True,
+        tuple((f"{begin}-images-idx3-ubyte", f"{begin}-labels-idx1-ubyte") for begin in begins),
+        folders=folders,
+        first=first,
+        turned=True,
     )
 
 

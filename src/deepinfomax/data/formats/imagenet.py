@@ -76,17 +76,16 @@ def read(folder: Path, columns: Columns) -> Parts:
     if unnamed and synsets.source:
         notes += (f"{len(unnamed):,} classes are not in {synsets.source}, first: {unnamed[0]}",)
 
-    def part(images: Sequence[tuple[str, Path]], notes: tuple[str, ...]) -> partial:
+    def part(name: str, images: Sequence[tuple[str, Path]], notes: tuple[str, ...]) -> partial:
         labels = np.array([number[synset] for synset, _ in images])
-        files = [file for _, file in images]
-        return partial(of_files, _above(files, folder), files, labels, classes, notes)
+        return partial(of_files, _above(folders[name], folder), [file for _, file in images], labels, classes, notes)
 
-    parts: Parts = {"train": part(train, notes)}
+    parts: Parts = {"train": part("train", train, notes)}
     if val:
-        parts["val"] = part(val, (*notes, "the official validation set is the test part"))
+        parts["val"] = part("val", val, (*notes, "the official validation set is the test part"))
     elif unlabelled:
         no_labels = f"no labels of val: put {VAL_TABLE} or {VAL_LINES[0]} into {folder}"
-        parts["val"] = partial(of_files, _above(unlabelled, folder), unlabelled, None, classes, (*notes, no_labels))
+        parts["val"] = partial(of_files, _above(folders["val"], folder), unlabelled, None, classes, (*notes, no_labels))
     return parts
 
 
@@ -221,9 +220,9 @@ def _names(present: Sequence[str], synsets: Synsets) -> tuple[str, ...]:
     return tuple(f"{name} ({wnid})" if count[name] > 1 else name for name, wnid in zip(names, present, strict=True))
 
 
-def _above(files: Sequence[Path], folder: Path) -> Path:
-    """What the titles of images are relative to: the folder, or that of the archive which was unpacked."""
-    return folder if folder in files[0].parents else files[0].parent
+def _above(images: Path, folder: Path) -> Path:
+    """What the titles of a part's images are relative to: the folder of the set, or the archive of that part."""
+    return folder if images == folder or folder in images.parents else images
 
 
 def _lines(file: Path) -> list[str]:

@@ -67,7 +67,7 @@ def _variable(file: Path, name: str) -> np.ndarray:
     try:
         values: Any = loadmat(file, variable_names=[name])[name]
     except KeyError:
-        raise UserError(f"{file} has no {name}, so it is no file of {TITLE}: {_AGAIN}") from None
+        raise UserError(f"{file} has no {name}, so it is not complete, or no file of {TITLE}: {_AGAIN}") from None
     except Exception as error:  # as above
         raise _damaged(file, error) from None
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
