@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -543,22 +544,26 @@ def test_lists_of_celeba_that_do_not_fit(root: Path):
     assert "1 images are not in list_eval_partition.txt: left out" in load(root).notes
     assert len(load(root)) == 4
     parts.write_text(before[0].replace("000003.jpg 0", "000003.jpg 4"))
-    with pytest.raises(
-        UserError, match=r"list_eval_partition\.txt: 000003\.jpg has '4' where a part, 0, 1 or 2, belongs"
-    ):
+    with pytest.raises(UserError, match=r"list_eval_partition\.txt must give each image a part: 0, 1 or 2"):
         load(root)
     parts.write_text(before[0])
     attributes.write_text(before[1].replace("000003.jpg", "000033.jpg"))
     with pytest.raises(UserError, match=r"list_attr_celeba\.txt lacks 1 images, first: 000003\.jpg"):
         load(root)
-    lines = before[1].splitlines()
-    lines[4] += " 1"
-    attributes.write_text("\n".join(lines))
-    with pytest.raises(UserError, match=r"000003\.jpg must have 40 attributes of -1 and 1"):
-        load(root)
-    lines[1] = lines[1].replace("Smiling", "Laughing")
-    attributes.write_text("\n".join(lines))
-    with pytest.raises(UserError, match="does not begin with the names of the 40 attributes"):
+    for wrong, message in (
+        ("000003.jpg 1 1", "list_attr_celeba.txt must hold a name and numbers in each row"),
+        ("000003.jpg" + " a" * 40, "list_attr_celeba.txt must hold a name and numbers in each row"),
+        ("000003.jpg", "list_attr_celeba.txt has no numbers in some of its 9 rows"),
+        ("000003.jpg" + " 2" * 40, "list_attr_celeba.txt: attributes must be -1 and 1, or 0 and 1"),
+    ):
+        lines = before[1].splitlines()
+        lines[4] = wrong
+        attributes.write_text("\n".join(lines))
+        with pytest.raises(UserError, match=re.escape(message)) as error:
+            load(root)
+        assert "\n" not in str(error.value)
+    attributes.write_text(before[1].replace("Smiling", "Laughing"))
+    with pytest.raises(UserError, match="does not have the 40 attributes in their published order"):
         load(root)
     attributes.write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="is no text in UTF-8"):

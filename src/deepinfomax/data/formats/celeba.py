@@ -5,13 +5,13 @@ side by side; the lists as text, or as the comma-separated tables of Kaggle's co
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.listed import of_files
@@ -38,10 +38,11 @@ OTHER_LISTS = ("identity_CelebA", "list_bbox_celeba", "list_landmarks_align_cele
 
 @dataclass(frozen=True)
 class Table:
-    """A list: the names of its columns where it has a line of them, and the words of each file."""
+    """A list of images."""
 
-    names: list[str]
-    rows: Mapping[str, list[str]]
+    columns: list[str]  #: their names, where the list has a line of names
+    files: list[str]
+    values: np.ndarray  #: (N, K) int8
 
 
 def read(folder: Path, columns: Columns) -> Parts:
@@ -64,24 +65,23 @@ def read(folder: Path, columns: Columns) -> Parts:
     attribute_list, part_list = lists[ATTRIBUTE_LIST], lists[PART_LIST]
     assert attribute_list is not None
     assert part_list is not None
-    part_table = _table(part_list, 0)
-    names_of: dict[str, list[str]] = {part: [] for part in PARTS}
-    for name, words in part_table.rows.items():
-        if len(words) != 1 or words[0] not in ("0", "1", "2"):
-            raise UserError(f"{part_list}: {printable(name)} has {' '.join(words)!r} where a part, 0, 1 or 2, belongs")
-        names_of[PARTS[int(words[0])]].append(name)
+    listed = _table(part_list, header=False)
+    if listed.values.shape[1] != 1 or not np.isin(listed.values, range(len(PARTS))).all():
+        raise UserError(f"{part_list} must give each image a part: 0, 1 or 2")
+    part_of = listed.values[:, 0]
     there = {entry.name for entry in os.scandir(images)}
-    missing = [name for name in part_table.rows if name not in there]
+    missing = [name for name in listed.files if name not in there]
     if missing:
-        have = f"{len(missing):,} of {len(part_table.rows):,} images that are not in {images}"
+        have = f"{len(missing):,} of {len(listed.files):,} images that are not in {images}"
         raise UserError(f"{part_list} lists {have}, first: {printable(missing[0])}; unpack {IMAGES}.zip again")
-    unlisted = sum(Path(name).suffix.lower() in extensions() for name in there - part_table.rows.keys())
+    unlisted = sum(Path(name).suffix.lower() in extensions() for name in there.difference(listed.files))
     if unlisted:
         notes += (f"{unlisted:,} images are not in {part_list.name}: left out",)
+    files = np.array(listed.files)
     return {
-        part: partial(_part, images, names, attribute_list, columns.label, notes)
-        for part, names in names_of.items()
-        if names
+        part: partial(_part, images, files[part_of == number].tolist(), attribute_list, columns.label, notes)
+        for number, part in enumerate(PARTS)
+        if (part_of == number).any()
     }
 
 
@@ -100,18 +100,14 @@ def as_attributes(values: np.ndarray, where: str) -> np.ndarray:
 def _part(
     images: Path, names: list[str], attribute_list: Path, label: str | None, notes: tuple[str, ...]
 ) -> StoredImages:
-    table = _table(attribute_list, 1)
-    if table.names != list(ATTRIBUTES):
-        raise UserError(f"{attribute_list} does not begin with the names of the {len(ATTRIBUTES)} attributes")
-    unknown = [name for name in names if name not in table.rows]
+    table = _table(attribute_list, header=True)
+    if table.columns != list(ATTRIBUTES) or table.values.shape[1] != len(ATTRIBUTES):
+        raise UserError(f"{attribute_list} does not have the {len(ATTRIBUTES)} attributes in their published order")
+    row_of = {name: row for row, name in enumerate(table.files)}
+    unknown = [name for name in names if name not in row_of]
     if unknown:
         raise UserError(f"{attribute_list} lacks {len(unknown):,} images, first: {printable(unknown[0])}")
-    values = np.empty((len(names), len(ATTRIBUTES)), np.int64)
-    for row, name in zip(values, names, strict=True):
-        words = table.rows[name]
-        if len(words) != len(row) or not {"-1", "1"}.issuperset(words):
-            raise UserError(f"{attribute_list}: {printable(name)} must have {len(row)} attributes of -1 and 1")
-        row[:] = [word == "1" for word in words]
+    values = as_attributes(table.values[[row_of[name] for name in names]], str(attribute_list))
     files = [images / name for name in names]
     if label is not None:
         (labels,), classes = number_labels([values[:, ATTRIBUTES.index(label)]], ("0", "1"), str(attribute_list))
@@ -119,28 +115,36 @@ def _part(
     return of_files(images.parent, files, values, ATTRIBUTES, notes)
 
 
-def _table(file: Path, header: int) -> Table:
-    """A list as text, whose first line may be the number of rows, then `header` lines of names; or with commas.
+def _table(file: Path, header: bool) -> Table:
+    """A list as text or, where its name ends in .csv, with commas.
+
+    As text it begins with the number of rows and the names of the columns where it has a `header`; with commas, always
+    with the names.
 
     Raises:
-        UserError: no text, or another number of rows than the first line says.
+        UserError: no text, another number of rows than it says, or other things than numbers.
     """
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is no text in UTF-8: {error}") from None
-    names: list[str] = []
-    if file.suffix == ".csv":
-        names, lines = (lines[0].split(",")[1:] if lines else []), lines[1:]
-        split = [[word.strip() for word in line.split(",")] for line in lines]
-    else:
-        count = lines.pop(0).strip() if header and lines else ""
-        if header:
-            names, lines = (lines[0].split() if lines else []), lines[1:]
-        if header and count != str(len(lines)):
-            raise UserError(f"{file} says that it has {count} rows, and has {len(lines)}: download it again")
-        split = [line.split() for line in lines]
-    return Table(names, {words[0]: words[1:] for words in split})
+    commas = file.suffix == ".csv"
+    columns: list[str] = []
+    count = lines.pop(0).strip() if header and not commas and lines else ""
+    if (header or commas) and lines:
+        first = lines.pop(0)
+        columns = first.split(",")[1:] if commas else first.split()
+    if count and count != str(len(lines)):
+        raise UserError(f"{file} says that it has {count} rows, and has {len(lines)}: download it again")
+    separator = "," if commas else None
+    rows = [[*line.split(separator, 1), ""][:2] for line in lines]
+    if not all(rest.strip() for _, rest in rows) or not rows:  # NumPy passes over empty rows, and warns where all are
+        raise UserError(f"{file} has no numbers in some of its {len(rows)} rows: download it again")
+    try:
+        values = np.loadtxt([rest for _, rest in rows], np.int8, delimiter=separator, ndmin=2)
+    except ValueError as error:
+        raise UserError(f"{file} must hold a name and numbers in each row: {first_line(error)}") from None
+    return Table([name.strip() for name in columns], [name.strip() for name, _ in rows], values)
 
 
 def _list(folder: Path, name: str) -> Path | None:
