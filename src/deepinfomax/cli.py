@@ -29,7 +29,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Root = Annotated[Path | None, typer.Option(help="Folder of local data sets by name; or set DEEPINFOMAX_DATA.")]
 DataArgument = Annotated[
     str,
-    typer.Argument(help="A name (cifar10, photos), a folder of images, .parquet, .npy, .npz, .csv, a hub id."),
+    typer.Argument(
+        help="A name (cifar10, photos), a folder of images, an archive of one, .parquet, .npy, .npz, .csv, a hub id."
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 #: typer carries a click of its own and exports only this descendant of the error

@@ -48,7 +48,10 @@ def test_each_format_says_what_it_reads_and_the_plain_folder_comes_last():
     for record in records:
         assert record.title
         assert bool(record.suffixes) != (record.folder is not None)
-    assert set(formats.suffixes()) == {".parquet", ".npy", ".npz", ".csv", ".tsv"}
+    assert set(formats.suffixes()) == {
+        *(".parquet", ".npy", ".npz", ".csv", ".tsv"),
+        *(".zip", ".tar", ".tgz", ".gz"),
+    }
 
 
 def test_the_documentation_names_every_ending_and_the_embedded_sets_have_no_columns():

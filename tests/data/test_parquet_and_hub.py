@@ -15,6 +15,7 @@ from PIL import Image
 
 from deepinfomax.data import load
 from deepinfomax.data.formats import hub as hub_format
+from deepinfomax.data.formats.celeba import ATTRIBUTES
 from deepinfomax.errors import UserError
 
 
@@ -290,10 +291,8 @@ def _drawn(count: int, limit: int) -> np.ndarray:
 
 
 def test_celeba_has_its_attributes_as_labels(hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
-    from deepinfomax.data.names import CELEBA
-
     monkeypatch.delenv("DEEPINFOMAX_DATA", raising=False)
-    names = CELEBA.split()
+    names = list(ATTRIBUTES)
     assert len(names) == 40
     values = np.random.default_rng(0).random((3, 40)) < 0.5
     columns = {"image": rows(range(3)), "celeb_id": [7, 7, 8], **dict(zip(names, values.T.tolist(), strict=True))}

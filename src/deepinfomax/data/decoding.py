@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from deepinfomax import progress
-from deepinfomax.data.opening import DEEP_MODES, MAX_PIXELS, Header, bits, has_alpha, header, opened, orientation
+from deepinfomax.data.opening import DEEP_MODES, MAX_PIXELS, Blob, Header, bits, has_alpha, header, opened, orientation
 from deepinfomax.data.stored import StoredImages
 from deepinfomax.errors import UserError
 
@@ -50,7 +49,10 @@ class Survey:
 def survey(source: StoredImages, max_pixels: int = MAX_PIXELS) -> Survey:
     """Read every header: sizes, colour modes and files that are no images. Takes about 50 microseconds an image."""
 
-    def read(blob: bytes | Path) -> Header:
+    def read(blob: Blob) -> Header:
+        if isinstance(blob, np.ndarray):  # plain pixels
+            channels, height, width = blob.shape
+            return Header((width, height), channels == 1, alpha=False, deep=False, frames=1, dropped_bands=0)
         with opened(blob, max_pixels) as image:
             return header(image)
 
@@ -147,7 +149,9 @@ def decode(
     """
     channels, height, width = shape
 
-    def pixels(blob: bytes | Path) -> np.ndarray:
+    def pixels(blob: Blob) -> np.ndarray:
+        if isinstance(blob, np.ndarray) and blob.shape == shape:
+            return blob
         with opened(blob, max_pixels) as image:
             return to_array(image, channels, (width, height))
 
@@ -169,7 +173,7 @@ def decode(
 def broken(source: StoredImages, headers: Survey, max_pixels: int = MAX_PIXELS) -> dict[int, str]:
     """All images that cannot be read: those with a bad header, and those with damaged pixels."""
 
-    def check(blob: bytes | Path) -> None:
+    def check(blob: Blob) -> None:
         with opened(blob, max_pixels) as image:
             image.load()
 
@@ -232,12 +236,10 @@ def _eight_bits(values: np.ndarray, depth: int) -> np.ndarray:
     return (whole if depth > 16 else whole >> depth - 8).astype(np.uint8)
 
 
-def _each(
-    source: StoredImages, read: Callable[[bytes | Path], Result], verb: str, threads: int = 1
-) -> Iterator[Result | str]:
+def _each(source: StoredImages, read: Callable[[Blob], Result], verb: str, threads: int = 1) -> Iterator[Result | str]:
     """`read` of every blob, in order; what is wrong, as a string, for an image that cannot be read."""
 
-    def tried(blob: bytes | Path) -> Result | str:
+    def tried(blob: Blob) -> Result | str:
         try:
             return read(blob)
         except FileNotFoundError:
@@ -245,7 +247,7 @@ def _each(
         except Exception as error:  # damaged files make Pillow's decoders raise errors of every kind
             return str(error).split("\n")[0][:80] or type(error).__name__
 
-    def chunk(blobs: tuple[bytes | Path, ...]) -> list[Result | str]:
+    def chunk(blobs: tuple[Blob, ...]) -> list[Result | str]:
         return [tried(blob) for blob in blobs]
 
     with contextlib.ExitStack() as stack:

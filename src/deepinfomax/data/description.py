@@ -9,9 +9,9 @@ from deepinfomax.data.decoding import survey
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import choose, decode
-from deepinfomax.data.names import find
-from deepinfomax.data.parts import PARTS
-from deepinfomax.data.stored import Source, StoredImages, printable
+from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
+from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
+from deepinfomax.data.stored import Parts, Source, StoredImages, printable
 from deepinfomax.errors import UserError
 
 
@@ -32,23 +32,28 @@ def describe(
     """What `load` makes of the same arguments, for every part; JSON-able. Problems are listed, not raised.
 
     Returns:
-        `{"data", "labels": bool, "classes": names, "parts": {part: {"images": count, "shape": [C, H, W], "bytes":
-        decoded, "labelled": count, "per_class": {name: count}, "notes"}}, "problems": lines}`. A part whose images
-        cannot all be read is described without them, as one of 0 images where none can; one of several sizes has no
-        shape.
+        `{"data", "published": title or None, "labels": bool, "classes": names, "attributes": bool, "parts": {part:
+        {"images": count, "shape": [C, H, W], "bytes": decoded, "labelled": count, "per_class": {name: count},
+        "notes"}}, "folds": images in each, "problems": lines}`. `published` is the set whose own files these are.
+        Beside train, test and unlabeled, there are the parts that the source has under other names. A part whose
+        images cannot all be read is described without them, as one of 0 images where none can; one of several sizes
+        has no shape.
     """
-    description: dict[str, Any] = {"data": printable(data), "labels": False, "classes": [], "parts": {}, "problems": []}
+    description: dict[str, Any] = {"data": printable(data), "published": None, "labels": False, "classes": []}
+    description |= {"attributes": False, "parts": {}, "folds": [], "problems": []}
     problems: list[str] = description["problems"]
     try:
         parts = find(data, root, Columns(image, label))
+        copy = published_copy(data, root)
+        description["published"] = None if copy is None else copy.layout.title
     except UserError as error:
         problems.append(str(error))
         return description
-    for name in PARTS:
+    for name in (*PARTS, *_further_parts(parts)):
         try:
             source = choose(parts, name, printable(data), limit, holdout)
         except UserError as error:
-            if not set(PARTS[name]) & parts.keys() and name != "train":
+            if not set(PARTS.get(name, (name,))) & parts.keys() and name != "train":
                 if name == "test":  # training needs none, so this is no problem
                     description["parts"][name] = {"images": 0, "notes": [str(error)]}
             else:
@@ -56,8 +61,13 @@ def describe(
             continue
         if source.classes:
             description["classes"] = list(source.classes)
+            description["attributes"] = source.labels is not None and source.labels.ndim > 1
         description["parts"][name] = _described(source, size, channels, skip_bad, max_pixels, cache_dir, problems)
     description["labels"] = any(part.get("labelled") for part in description["parts"].values())
+    try:
+        description["folds"] = [len(fold) for fold in read_folds(data, root)]
+    except UserError as error:
+        problems.append(str(error))
     return description
 
 
@@ -76,6 +86,8 @@ def describe_readable(data: str | Path, **settings: Any) -> dict[str, Any]:
 def render_description(description: dict[str, Any]) -> str:
     """A description as lines of text."""
     lines = [description["data"]]
+    if description["published"]:
+        lines.append(f"  {'as':10} {description['published']}, in its published files")
     for name, part in description["parts"].items():
         shape = part.get("shape")
         facts = [f"{part['images']:,} images"]
@@ -84,7 +96,7 @@ def render_description(description: dict[str, Any]) -> str:
             facts.append(f"{width}x{height} {'grey' if channels == 1 else 'RGB'} (shape {channels}x{height}x{width})")
             facts.append(f"{part['bytes'] / 1e6:,.1f} MB decoded")
         if part.get("labelled"):
-            facts.append(_labels_in_words(part, len(description["classes"])))
+            facts.append(_labels_in_words(part, len(description["classes"]), description["attributes"]))
         elif part["images"]:
             facts.append("no labels")
         lines.append(f"  {name:10} {', '.join(facts)}")
@@ -92,11 +104,21 @@ def render_description(description: dict[str, Any]) -> str:
     if description["classes"]:
         names = description["classes"]
         more = f", ... {len(names) - 10} more" if len(names) > 10 else ""
-        lines.append(f"  {'classes':10} {', '.join(names[:10])}{more}")
+        lines.append(f"  {'attributes' if description['attributes'] else 'classes':10} {', '.join(names[:10])}{more}")
     elif description["parts"]:
         lines.append(f"  {'labels':10} none: training needs none, probes are off")
+    if folds := description["folds"]:
+        each = f"{folds[0]:,}" if len(set(folds)) == 1 else f"{min(folds):,} to {max(folds):,}"
+        lines.append(f"  {'folds':10} {len(folds)} of {each} training images each ({FOLDS}): measure linear_folds")
     lines += [f"  {'problem':10} {problem}" for problem in description["problems"]]
     return "\n".join(lines)
+
+
+def _further_parts(parts: Parts) -> list[str]:
+    """Names of the parts that train, test and unlabeled leave out: extra, and val where there is a test part."""
+    further = [name for name in parts if name not in PART_OF]
+    has_test = any(name in parts for name in PARTS["test"] if name not in VALIDATION)
+    return [*(name for name in VALIDATION if name in parts and has_test), *further]
 
 
 def _described(
@@ -135,9 +157,11 @@ def _label_counts(source: Source) -> dict[str, Any]:
     return {"labelled": int((labels >= 0).sum()), "per_class": dict(zip(classes, counts, strict=True))}
 
 
-def _labels_in_words(part: dict[str, Any], classes: int) -> str:
+def _labels_in_words(part: dict[str, Any], classes: int, attributes: bool) -> str:
     counts = part["per_class"].values()
     least, most = min(counts), max(counts)
     each = f"{most:,} images each" if least == most else f"{least:,} to {most:,} images each"
     unlabelled = part["images"] - part["labelled"]
-    return f"{classes} classes, {each}" + (f", {unlabelled:,} images without label" if unlabelled else "")
+    return f"{classes} {'attributes' if attributes else 'classes'}, {each}" + (
+        f", {unlabelled:,} images without label" if unlabelled else ""
+    )

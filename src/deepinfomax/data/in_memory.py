@@ -14,7 +14,7 @@ from torch.utils import data as torch_data
 from deepinfomax.data.decoding import DARK, check_target, dark, to_array
 from deepinfomax.data.images import ImageSet, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
-from deepinfomax.data.opening import GREY_MODES
+from deepinfomax.data.opening import GREY_MODES, as_picture
 from deepinfomax.errors import UserError
 
 LOOKED_AT = 1000  #: images that are searched for a bright pixel; a memory map is not read whole for it
@@ -156,7 +156,7 @@ def resized(images: ImageSet, size: int | None, channels: int | None) -> ImageSe
     _refuse_too_large(len(images) * math.prod(target), f"{images.name}: images of {target[1]} pixels")
     out = np.empty((len(images), *target), np.uint8)
     for row, image in zip(out, images.images, strict=True):
-        row[:] = to_array(_as_picture(image), target[0], (target[2], target[1]))
+        row[:] = to_array(as_picture(image), target[0], (target[2], target[1]))
     return ImageSet(out, images.labels, images.classes, images.name, images.notes)
 
 
@@ -266,7 +266,3 @@ def _refuse_too_large(need: int, what: str) -> None:
     if need > free:
         room = f"{need / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free"
         raise UserError(f"{what} take {room}; set data.size smaller, or data.limit")
-
-
-def _as_picture(image: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)))

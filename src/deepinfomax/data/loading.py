@@ -34,8 +34,10 @@ def load(
 
     Arguments:
         data: a name (`deepinfomax.data.NAMES`), a Hugging Face id "owner/name", a folder of images (flat, one folder
-            per class, or train and test inside), .parquet (a file or a folder of them), .npy, .npz, or a CSV of paths.
-        split: "train", "test" or "unlabeled"; "train+unlabeled" is both, as for STL-10 in the paper.
+            per class, or train and test inside), a published set in its own files, an archive of a folder, .parquet (a
+            file or a folder of them), .npy, .npz, or a CSV of paths.
+        split: "train", "test", "unlabeled", or the source's own name of a part ("valid" of CelebA, "extra" of SVHN);
+            "train+unlabeled" is both, as for STL-10 in the paper.
         root: folder of local copies of the named data sets; None: the environment variable DEEPINFOMAX_DATA.
         size: pixels; the shorter side is resized to it with antialiasing and the centre cropped. None: as they are.
         channels: 1 or 3; None: 1 where all images are grey, else 3.

@@ -11,27 +11,21 @@ import numpy as np
 
 from deepinfomax.data.digits import digits_parts
 from deepinfomax.data.formats import USUAL, Columns, read_path, suffixes
+from deepinfomax.data.formats.celeba import ATTRIBUTES
 from deepinfomax.data.formats.hub import hub_parts
+from deepinfomax.data.formats.published import Copy, copies_at, copies_in, copy_with, folder_of, read_copy
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.photos import photos
 from deepinfomax.data.stored import Parts, Source
+from deepinfomax.data.unpacking import is_archive, unpacked
 from deepinfomax.errors import UserError
-
-#: the 40 attributes of CelebA in their published order
-CELEBA = (
-    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair "
-    "Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male "
-    "Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks "
-    "Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace "
-    "Wearing_Necktie Young"
-)
 
 
 @dataclass(frozen=True)
 class Published:
     """A published data set: its id on the hub, its columns there, and the folders a local copy may be in."""
 
-    hub: str
+    hub: str | None  #: None where the hub has no copy of this form
     image: str = "image"
     label: str | None = "label"
     attributes: tuple[str, ...] = ()  #: columns of 0 and 1 instead of a label
@@ -46,8 +40,13 @@ PUBLISHED = {
     "tiny-imagenet": Published(
         "zh-plus/tiny-imagenet", folders=("tiny-imagenet-200", "tiny_imagenet", "tiny-imagenet-subset"), classes=200
     ),
-    "celeba": Published("flwrlabs/celeba", label=None, attributes=tuple(CELEBA.split())),
+    "celeba": Published("flwrlabs/celeba", label=None, attributes=ATTRIBUTES),
     "fashion-mnist": Published("zalando-datasets/fashion_mnist", folders=("fashion_mnist",)),
+    "mnist": Published("ylecun/mnist"),
+    "kmnist": Published(None),
+    **{f"emnist-{name}": Published(None) for name in ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")},
+    "svhn": Published(None),
+    "imagenet": Published(None),
 }
 #: carried by the dependencies, no download
 EMBEDDED: dict[str, Callable[[], Parts]] = {
@@ -55,6 +54,7 @@ EMBEDDED: dict[str, Callable[[], Parts]] = {
     "digits": digits_parts,
 }
 FOLDS = "fold_indices.txt"  #: STL-10's own name
+ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")  #: endings of an archive that is called like a set
 NAMES = (*PUBLISHED, *EMBEDDED)
 
 
@@ -79,14 +79,41 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
         copy = _local_copy(name, root)
         published = PUBLISHED[name]
         if copy is None:
+            if published.hub is None:
+                raise UserError(
+                    f"there is no {name} here: put its files as published into a folder, and set --data-root / "
+                    "DEEPINFOMAX_DATA to that folder"
+                )
             its_columns = Columns(columns.image or published.image, columns.label or published.label)
             return hub_parts(published.hub, its_columns, published.attributes if columns.label is None else ())
-        return {part: partial(_counted, read, published) for part, read in read_path(copy, columns).items()}
+        parts = read_copy(copy, columns) if isinstance(copy, Copy) else read_path(copy, columns)
+        return {part: partial(_counted, read, published) for part, read in parts.items()}
     if path.exists():
         return read_path(path, columns)
     if _is_hub_id(name):
         return hub_parts(name, columns)
     raise UserError(f"there is no {name}: it is neither a file, a folder nor a known name{_close(name, path)}")
+
+
+def published_copy(data: str | Path, root: str | Path | None = None) -> Copy | None:
+    """The data set in its published files that `find` reads; None where it reads something else.
+
+    Raises:
+        UserError: an archive that cannot be unpacked.
+    """
+    if data in PUBLISHED:
+        copy = _local_copy(str(data), root)
+        return copy if isinstance(copy, Copy) else None
+    path = _expanded(data)
+    if data in EMBEDDED or not path.exists():
+        return None
+    if is_archive(path):
+        whole = copy_with(path)
+        if whole is not None:
+            return whole
+        path = unpacked(path).folder
+    copies = copies_at(path) if path.is_dir() else []
+    return copies[0] if len(copies) == 1 else None
 
 
 def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndarray]:
@@ -100,8 +127,15 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
     Raises:
         UserError: a line that holds something else.
     """
+    copy = published_copy(data, root)
     path = _local_copy(str(data), root) if data in PUBLISHED else _expanded(data)
-    file = path / FOLDS if path is not None and path.is_dir() else None
+    if copy is not None:
+        folder: Path | None = folder_of(copy)
+    elif isinstance(path, Path) and is_archive(path):
+        folder = unpacked(path).folder
+    else:
+        folder = path if isinstance(path, Path) and path.is_dir() else None
+    file = folder / FOLDS if folder is not None else None
     if file is None or not file.is_file():
         return []
     folds = []
@@ -128,7 +162,8 @@ def _expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def _local_copy(name: str, root: str | Path | None) -> Path | None:
+def _local_copy(name: str, root: str | Path | None) -> Copy | Path | None:
+    """A published set in its own files, or a folder or an archive that is called like the set; None without either."""
     place = root or os.environ.get("DEEPINFOMAX_DATA")
     if not place:
         return None
@@ -136,8 +171,14 @@ def _local_copy(name: str, root: str | Path | None) -> Path | None:
     if not base.is_dir():
         where = "root / --data.root" if root else "the environment variable DEEPINFOMAX_DATA"
         raise UserError(f"{where} says {base}, which is no folder")
-    candidates = [base / folder for folder in (name, *PUBLISHED[name].folders)]
-    return next((folder for folder in candidates if folder.is_dir()), None)
+    names = (name, *PUBLISHED[name].folders)
+    own = next((base / folder for folder in names if (base / folder).is_dir()), None)
+    copies = copies_in(base if own is None else own)
+    copy = next((copy for copy in copies if copy.layout.name == name), None)
+    if copy is not None or own is not None:
+        return copy or own
+    archives = (base / f"{called}{ending}" for called in names for ending in ARCHIVES)
+    return next((archive for archive in archives if archive.is_file()), None)
 
 
 def _is_hub_id(name: str) -> bool:

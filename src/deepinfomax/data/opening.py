@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeAlias
 
+import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -30,7 +31,8 @@ DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 MAX_PIXELS = 178_956_970  #: of one image, unless `data.max_pixels` says otherwise; the same number stops Pillow
 SAMPLES_PER_PIXEL, BITS_PER_SAMPLE = 277, 258  #: tags of TIFF
 
-
+#: an image that is not decoded yet: its encoded bytes, its file, or plain pixels, (C, H, W) uint8, out of a larger file
+Blob: TypeAlias = bytes | Path | np.ndarray
 SNIFFED = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  #: recognised in files without an ending, by their first bytes
 
 
@@ -46,13 +48,16 @@ class Header(NamedTuple):
 
 
 @contextmanager
-def opened(blob: bytes | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def opened(blob: Blob, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """The first page or frame of an image, in its own mode; pixels are not decoded yet.
 
     Raises:
         ValueError: no image of a known format, or too many pixels; the text says which, in a few words.
         OSError: the file cannot be read.
     """
+    if isinstance(blob, np.ndarray):
+        yield as_picture(blob)
+        return
     if isinstance(blob, Path) and not blob.is_file():
         raise ValueError("not a file") if blob.exists() else FileNotFoundError(blob)  # reading a pipe may never end
     with io.BytesIO(blob) if isinstance(blob, bytes) else blob.open("rb") as file:
@@ -64,6 +69,11 @@ def opened(blob: bytes | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.I
             if width * height > max_pixels:
                 raise ValueError(f"{width}x{height} pixels; set data.max_pixels {width * height} to read it")
             yield image
+
+
+def as_picture(pixels: np.ndarray) -> Image.Image:
+    """(C, H, W) uint8 of one or three channels as Pillow's image."""
+    return Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
 
 
 def header(image: Image.Image) -> Header:

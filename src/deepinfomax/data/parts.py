@@ -23,16 +23,22 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
     """The part of a source that `split` names.
 
     `parts` holds what the source has under its own names (`val`, `training`, ...); a source without parts is all
-    `train`. Names with the same meaning, train and training, are joined; val is read only where there is no test.
+    `train`. Names with the same meaning, train and training, are joined; for `test`, val is read only where there is
+    no test. Any other part has the source's own name: `valid` of CelebA, `extra` of SVHN.
     `holdout` matters only where the source has no test part: the images that `held_out` chooses then become one.
 
     Raises:
         UserError: there is no such part; the line says how to provide one.
     """
-    if split not in PARTS:
-        raise UserError(f"split must be one of {', '.join(PARTS)}, not {split!r}")
+    if split not in PARTS and split not in parts:
+        own = ", ".join(name for name in parts if name not in PARTS)
+        raise UserError(
+            f"split must be one of {', '.join(PARTS)}, not {split!r}" + (f"; {where} also has {own}" if own else "")
+        )
     if holdout is not None and not 0 < holdout < 1:
         raise UserError(f"holdout must be a fraction between 0 and 1, not {holdout}")
+    if split not in PARTS:
+        return parts[split]()
     names_of = {canonical: _names_in(parts, aliases) for canonical, aliases in PARTS.items()}
     hold_out = holdout is not None and not names_of["test"] and bool(names_of["train"])
     if names_of[split] and not (hold_out and split == "train"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.opening import Blob
 from deepinfomax.errors import UserError
 
 
@@ -16,12 +17,12 @@ from deepinfomax.errors import UserError
 class StoredImages:
     """Images of one split that are not decoded yet.
 
-    `blobs` takes positions in the source, ascending, and yields for each the encoded bytes or the file that holds them.
+    `blobs` takes positions in the source, ascending, and yields each image as a `Blob`.
     """
 
     name: str  #: what the user called it
     index: np.ndarray  #: (N,) positions in the source of the images that belong here, ascending
-    blobs: Callable[[np.ndarray], Iterator[bytes | Path]]
+    blobs: Callable[[np.ndarray], Iterator[Blob]]
     title: Callable[[int], str]  #: what a message calls the image at a position of the source
     identity: str  #: changes whenever the files behind it change
     labels: np.ndarray | None = None  #: as in `ImageSet`
@@ -61,7 +62,7 @@ def join(first: Source, second: Source, name: str) -> Source:
         return ImageSet(np.concatenate([first.images, second.images]), labels, classes, name, notes)
     left, right, count = first, second, len(first)
 
-    def blobs(index: np.ndarray) -> Iterator[bytes | Path]:
+    def blobs(index: np.ndarray) -> Iterator[Blob]:
         yield from left.blobs(left.index[index[index < count]])
         yield from right.blobs(right.index[index[index >= count] - count])
 

@@ -6,18 +6,33 @@ Another package adds a format by an entry point of the group `deepinfomax.data` 
 from pathlib import Path
 
 from deepinfomax import plugins
-from deepinfomax.data.formats import csv_list, folder, npy, npz, parquet, tiny_imagenet
+from deepinfomax.data.formats import csv_list, folder, npy, npz, parquet, published
 from deepinfomax.data.formats.record import USUAL, Columns, Format
 from deepinfomax.data.stored import Parts
+from deepinfomax.data.unpacking import SUFFIXES, unpacked
 from deepinfomax.errors import UserError
 
 __all__ = ["USUAL", "Columns", "Format", "all_formats", "format_of", "read_path", "suffixes"]
 
+
+def _read_archive(archive: Path, columns: Columns) -> Parts:
+    """The parts of what an archive holds, or of the published set that it is a piece of."""
+    whole = published.copy_with(archive)
+    if whole is not None:
+        return published.read_copy(whole, columns)
+    content = unpacked(archive)
+    with published.naming(archive, content):
+        return published.of_archive(read_path(content.folder, columns), archive, content)
+
+
+ARCHIVE = Format(
+    "archive", "a folder of one of these kinds, packed; it is unpacked once", _read_archive, SUFFIXES, columns=True
+)
 _BUILTIN = {
     record.name: record
     for record in (
         *(parquet.FILE, npy.FORMAT, npz.FORMAT, csv_list.FORMAT),
-        *(tiny_imagenet.FORMAT, parquet.FOLDER, folder.FORMAT),
+        *(ARCHIVE, published.FORMAT, parquet.FOLDER, folder.FORMAT),
     )
 }
 _REGISTRY = plugins.registry("data", _BUILTIN)

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.formats.npy import first_line
-from deepinfomax.data.formats.parquet import BATCH, SPLIT, cell_blobs, numbers_or_words, table_columns
+from deepinfomax.data.formats.parquet import (
+    BATCH,
+    SPLIT,
+    attribute_columns,
+    cell_blobs,
+    numbers_or_words,
+    table_columns,
+)
 from deepinfomax.data.formats.record import USUAL, Columns, unused_columns
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.parts import PART_OF
@@ -46,7 +53,10 @@ def hub_parts(identifier: str, columns: Columns = USUAL, attributes: Sequence[st
         raise UserError(f"{identifier} has no column {missing[0]}; it has: {', '.join(features)}")
     notes = unused_columns(list(features), {image, label, SPLIT, *attributes}) if not attributes else ()
     if attributes:
-        labels: list[np.ndarray | None] = [_attributes(dataset, attributes) for dataset in parts.values()]
+        labels: list[np.ndarray | None] = [
+            attribute_columns(dataset.select_columns(list(attributes)).with_format("arrow")[:], attributes, identifier)
+            for dataset in parts.values()
+        ]
         classes = tuple(attributes)
     else:
         raw = [
@@ -79,12 +89,6 @@ def _stored(
 
     digest = hashlib.sha256(f"{identifier}|{dataset.split}|{dataset._fingerprint}|{image}".encode()).hexdigest()
     return StoredImages(identifier, np.arange(len(dataset)), blobs, title, digest, labels, classes, notes)
-
-
-def _attributes(dataset: Any, names: Sequence[str]) -> np.ndarray:
-    """(N, K) int64 of 0 and 1."""
-    table = dataset.select_columns(list(names)).with_format("arrow")[:]
-    return np.stack([np.array(table.column(name).to_pylist(), np.int64) > 0 for name in names], 1).astype(np.int64)
 
 
 def _reachable(identifier: str) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, unused_columns
@@ -35,7 +36,8 @@ def read(path: Path, columns: Columns) -> Parts:
     """A parquet file, or a folder of them whose names or sub-folders say train, test, val, ...
 
     Class names come from `classes.json` beside the files, or else from the Hugging Face metadata in them. In a folder,
-    files without an image column are left out.
+    files without an image column are left out. Where every file has the forty attributes of CelebA as columns, and no
+    other column is named as the label, these are the labels.
 
     Raises:
         UserError: a file that is no parquet, or no image column.
@@ -47,15 +49,23 @@ def read(path: Path, columns: Columns) -> Parts:
     tables = [file for file in files if file not in without] or files[:1]
     chosen = {file: table_columns(schemas[file], columns, str(file)) for file in tables}
     label = next((name for _, name in chosen.values() if name), "")
+    attributes = ATTRIBUTES if not label and all({*ATTRIBUTES} <= {*schemas[file].names} for file in tables) else ()
     by_part: dict[str, list[Path]] = {}
     for file in tables:
         by_part.setdefault(_part_name(file.relative_to(root)) if path.is_dir() else "train", []).append(file)
-    label_columns = {file: _label_column(file, label) if label in schemas[file].names else None for file in tables}
-    raw, label_notes = _labels_of(list(by_part.values()), label_columns, label, root)
-    names = _classes_beside(root) or next((n for file in tables if (n := _classes_in(schemas[file], label))), ())
+    if attributes:
+        raw: list[np.ndarray | None] = [
+            np.concatenate([_attributes(file, attributes) for file in part]) for part in by_part.values()
+        ]
+        label_notes: tuple[str, ...] = ()
+    else:
+        label_columns = {file: _label_column(file, label) if label in schemas[file].names else None for file in tables}
+        raw, label_notes = _labels_of(list(by_part.values()), label_columns, label, root)
+    names = attributes or _classes_beside(root)
+    names = names or next((n for file in tables if (n := _classes_in(schemas[file], label))), ())
     labels, classes = number_labels(raw, names, str(path))
     all_names = list(dict.fromkeys(name for file in tables for name in schemas[file].names))
-    used = {name for pair in chosen.values() for name in pair} | {SPLIT}
+    used = {name for pair in chosen.values() for name in pair} | {SPLIT, *attributes}
     notes = (
         *(f"{file.relative_to(root)} has no image column: left out" for file in without),
         *label_notes,
@@ -216,6 +226,27 @@ def _image_column(schema: pa.Schema, columns: Columns) -> str:
         return columns.image if columns.image in schema.names else ""
     structs = (f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0)
     return next((name for name in IMAGE_COLUMNS if name in schema.names), "") or next(structs, "")
+
+
+def attribute_columns(table: pa.Table, names: Sequence[str], where: str) -> np.ndarray:
+    """(N, K) int64 of 0 and 1, from columns of 0 and 1, -1 and 1, or false and true.
+
+    Raises:
+        UserError: other values, or empty cells.
+    """
+    columns = []
+    for name in names:
+        column = table.column(name)
+        if column.null_count or not (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type)):
+            raise UserError(f"{where}: column {name} must hold 0 and 1, or -1 and 1, in every row; it is an attribute")
+        columns.append(as_attributes(column.cast(pa.int64()).to_numpy(), f"{where}, column {name}"))
+    return np.stack(columns, 1)
+
+
+def _attributes(file: Path, names: Sequence[str]) -> np.ndarray:
+    with _damage(file):
+        table = pq.read_table(file, columns=list(names))
+    return attribute_columns(table, names, str(file))
 
 
 def _label_column(file: Path, label: str) -> pa.ChunkedArray:

@@ -1,7 +1,7 @@
 """The record of a data format, and the columns of a table that a user names."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepinfomax.data.stored import Parts
@@ -60,3 +60,35 @@ class Format:
     suffixes: tuple[str, ...] = ()  #: endings of the files, in lower case; () for a format of folders
     folder: Callable[[Path], bool] | None = None  #: whether a folder has this format; None for a format of files
     columns: bool = False  #: whether the names in `Columns` mean something
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a published data set as its authors pack them."""
+
+    name: str  #: of the set: "cifar10"; a set may have several layouts
+    title: str  #: of the layout, for documentation: "CIFAR-10, Python version"
+    holds: Callable[[Path], bool]  #: whether a folder has files of this layout directly in it
+    read: Callable[[Path, Columns], Parts]  #: reads the folder that `holds` says yes to; UserError names a missing file
+    folders: tuple[str, ...] = ()  #: where the files may lie in a folder that holds the whole set
+    archives: tuple[str, ...] = ()  #: the set as it is downloaded, with its folder in it
+    members: tuple[str, ...] = ()  #: archives and compressed files that are only a piece of the set
+    sizes: Mapping[str, int] = field(default_factory=dict)  #: images in each published part
+    columns: bool = False  #: whether `data.label` chooses among several kinds of labels
+
+
+def one_of(files: Sequence[str], least: int = 1) -> Callable[[Path], bool]:
+    """A `Layout.holds`: at least so many files of these names lie in the folder."""
+    return lambda folder: sum((folder / name).is_file() for name in files) >= least
+
+
+def require(folder: Path, files: Sequence[str], title: str, mend: str) -> None:
+    """Refuse a copy of a published set that lacks a file.
+
+    Raises:
+        UserError: the line names the first of them and says how to mend it.
+    """
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
+        raise UserError(f"{folder} lacks {missing[0]}{more} of {title}: {mend}")

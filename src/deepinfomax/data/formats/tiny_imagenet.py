@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from deepinfomax.data.formats.folder import image_files
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.stored import Parts
 from deepinfomax.errors import UserError
@@ -50,4 +50,11 @@ def _lines(file: Path) -> list[str]:
         raise UserError(f"{file} is no text in UTF-8: {error}") from None
 
 
-FORMAT = Format("tiny-imagenet", "the folder tiny-imagenet-200 as published", read, folder=_is_tiny_imagenet)
+LAYOUT = Layout(
+    "tiny-imagenet",
+    "Tiny ImageNet",
+    _is_tiny_imagenet,
+    read,
+    ("tiny-imagenet-200",),
+    ("tiny-imagenet-200.zip",),
+)
