@@ -63,3 +63,27 @@ def bound(name: str, anchors: list[tuple[list[Tensor], list[Tensor]]], tau: floa
         return sum(positives) / len(positives) - (log_sum_exp(clipped) - math.log(len(negatives)))
     plus, minus = F_DIVERGENCES[name]
     return sum(plus(u) for u in positives) / len(positives) - sum(minus(u) for u in negatives) / len(negatives)
+
+
+def clipped(anchors: list[tuple[list[Tensor], list[Tensor]]], clip: float) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Every score s as c·tanh(s / c)."""
+    return [tuple([clip * torch.tanh(s / clip) for s in scores] for scores in pair) for pair in anchors]
+
+
+def mean_square(local: Tensor, glob: Tensor) -> Tensor:
+    """Of the scores of every place of every image with every global of every image."""
+    scores = [a.dot(b) for row in local for a in row for others in glob for b in others]
+    return sum(s * s for s in scores) / len(scores)
+
+
+def between_views(
+    name: str, local: list[Tensor], glob: list[Tensor], pairing: str = "global", clip: float | None = None
+) -> Tensor:
+    """The mean over ordered pairs of different views of the bound of one's places and the other's globals."""
+    values = []
+    for v in range(len(local)):
+        for w in range(len(glob)):
+            if v != w:
+                pairs = pairs_of(local[v], glob[w], pairing)
+                values.append(bound(name, pairs if clip is None else clipped(pairs, clip)))
+    return sum(values) / len(values)

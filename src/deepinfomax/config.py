@@ -70,6 +70,8 @@ class Training:
     epochs: Count = 100  #: passes over the training images
     steps: Count | None = None  #: the most steps; None: when the epochs are over
     batch_size: Annotated[int, Field(ge=2)] = 64  #: images per step and process
+    views: Count = 1  #: of each image in a step, all passed through the encoder together
+    small_views: Whole = 0  #: further views of `augmentation.small` pixels, for encoders that take both sizes
     lr: Positive = 1e-4  #: of Adam
     betas: tuple[Beta, Beta] = (0.5, 0.999)  #: of Adam; the authors' code, easy to miss
     weight_decay: NotNegative = 0.0

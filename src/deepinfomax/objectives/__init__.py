@@ -14,12 +14,13 @@ from deepinfomax.objectives.local import LocalInfoMax
 from deepinfomax.objectives.nat import NoiseAsTargets
 from deepinfomax.objectives.occlusion import Occlusion
 from deepinfomax.objectives.prior import PriorMatching
-from deepinfomax.objectives.protocol import Batch, Facts, Objective, Shapes, Terms, TwoPlayer
+from deepinfomax.objectives.protocol import AcrossViews, Batch, Facts, Objective, Shapes, Terms, TwoPlayer
 from deepinfomax.objectives.supervised import Supervised
 from deepinfomax.plugins import registry
 
 __all__ = [
     "OBJECTIVES",
+    "AcrossViews",
     "Autoencoder",
     "Batch",
     "BiGAN",

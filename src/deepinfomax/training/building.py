@@ -8,6 +8,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.features import Shapes
 from deepinfomax.objectives import OBJECTIVES, Facts, Game
+from deepinfomax.objectives.game import check_views
 from deepinfomax.objectives.occlusion import Occlusion
 
 
@@ -22,7 +23,8 @@ def build_game(
         encoder: a network to train in place of the configuration's.
 
     Raises:
-        UserError: an objective that needs labels, and a data set without them; what the objectives themselves refuse.
+        UserError: an objective that needs labels, and a data set without them; one that compares views, and
+            too few of them; what the objectives themselves refuse.
     """
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
@@ -35,6 +37,7 @@ def build_game(
             raise UserError(f"{kind.__name__} needs labels, and {images.name or 'the data'} has none")
         settings = {key: value for key, value in section.items() if key not in ("weight", "type")}
         objectives[name] = (section["weight"], kind(facts, **settings))
+        check_views(objectives[name][1], config.training.views + config.training.small_views, name)
     occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
     return Game(encoder, objectives, occlusion)
 
