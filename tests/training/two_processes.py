@@ -59,6 +59,12 @@ CASES = {
     "bigan critic": Case("bigan", {"width": 4}, second_player=True),
     "nat": Case("nat", training=True),
     "cpc": Case("cpc", {"units": 8, "offsets": 1}),
+    **{
+        method: Case(method, {"hidden": 8, "outputs": 6}, views=2)
+        for method in ("simclr", "vicreg", "barlow", "byol", "emp_ssl")
+    },
+    "simclr three views": Case("simclr", {"hidden": 8, "outputs": 6}, views=3),
+    "lejepa": Case("lejepa", {"hidden": 8, "outputs": 6, "slices": 16}, views=2),
     "cpc places": Case("cpc", {"units": 8, "offsets": 1, "places": 3}),
 }
 

@@ -116,17 +116,26 @@ class Augmentation(nn.Module):
             images = random_area(images, size, self.scale) if self.training else _resized(images, size)
         return self._flipped_and_coloured(images, views) if self.training else images
 
-    def small_views(self, images: Tensor, views: int) -> Tensor:
-        """(N, C, H, W) -> (views·N, C, small, small), in the order of `forward`; for training only.
+    def small_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape, without the batch axis, of the small views of images of `shape`.
 
         Raises:
             UserError: `small` is not set, or what is no image.
         """
         if self.small is None:
             raise UserError("training.small_views needs augmentation.small, the side of those views in pixels")
-        if images.ndim != 4:
-            raise UserError(f"augmentation crops images of shape (C, H, W), not {tuple(images.shape[1:])}")
-        areas = random_area(images.repeat(views, 1, 1, 1), (self.small, self.small), self.small_scale)
+        if len(shape) != 3:
+            raise UserError(f"augmentation crops images of shape (C, H, W), not {shape}")
+        return shape[0], self.small, self.small
+
+    def small_views(self, images: Tensor, views: int) -> Tensor:
+        """(N, C, H, W) -> (views·N, C, small, small), in the order of `forward`; for training only.
+
+        Raises:
+            UserError: as `small_shape`.
+        """
+        size = self.small_shape(tuple(images.shape[1:]))[1:]
+        areas = random_area(images.repeat(views, 1, 1, 1), size, self.small_scale)
         return self._flipped_and_coloured(areas, views)
 
     def _flipped_and_coloured(self, images: Tensor, views: int) -> Tensor:

@@ -21,7 +21,17 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
-from deepinfomax.objectives.protocol import AcrossViews, Batch, Objective, OnePass, ShowsY, Terms, TwoPlayer
+from deepinfomax.objectives.protocol import (
+    AcrossViews,
+    Batch,
+    MeetsEncoder,
+    Objective,
+    OnePass,
+    ShowsY,
+    Terms,
+    TwoPlayer,
+)
+from deepinfomax.objectives.target import Target
 
 
 class Turn(NamedTuple):
@@ -57,6 +67,9 @@ class Game(nn.Module):
             for _, objective in objectives.values():
                 if isinstance(objective, OnePass) and objective.one_pass is not None:
                     raise UserError(f"occlusion takes y from another pass than the maps, but {objective.one_pass}")
+        for _, objective in objectives.values():
+            if isinstance(objective, MeetsEncoder):
+                objective.meet(encoder)
         self.encoder = encoder
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in objectives.items()})
         self.weights = {name: float(weight) for name, (weight, _) in objectives.items()}
@@ -99,7 +112,9 @@ class Game(nn.Module):
     def players(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each player: "encoder", and "opponents" where there are any."""
         theirs = [] if self.opponents is None else list(self.opponents.parameters())
-        numbers = {id(parameter) for parameter in theirs}
+        targets = [module for module in self.modules() if isinstance(module, Target)]
+        following = [parameter for target in targets for parameter in target.parameters()]  # by no optimizer
+        numbers = {id(parameter) for parameter in (*theirs, *following)}
         own = [parameter for parameter in self.parameters() if id(parameter) not in numbers]
         return {"encoder": own} | ({"opponents": theirs} if theirs else {})
 

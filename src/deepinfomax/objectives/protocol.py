@@ -16,6 +16,7 @@ __all__ = [
     "Decodes",
     "Facts",
     "KnowsItsPrior",
+    "MeetsEncoder",
     "Objective",
     "OnePass",
     "Samples",
@@ -114,6 +115,15 @@ class OnePass(Protocol):
     """An objective that may need y and the local map to come from one pass of the encoder. Occlusion makes two."""
 
     one_pass: str | None  #: why, and how to do without it, for the user; None: two passes are fine
+
+
+@runtime_checkable
+class MeetsEncoder(Protocol):
+    """An objective that needs the encoder itself, to copy it."""
+
+    def meet(self, encoder: nn.Module) -> None:
+        """Called once, when the game is made."""
+        ...
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config, objective_type
+from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.features import Shapes
@@ -29,6 +30,8 @@ def build_game(
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
         encoder = encoders.build(config.encoder["name"], image_shape, **settings)
+    if config.training.small_views:  # an encoder of one size says here that it cannot take the other
+        encoders.shapes_of(encoder, Augmentation(**config.augmentation).small_shape(image_shape))
     facts = _facts(encoders.shapes_of(encoder, image_shape), images)
     objectives = {}
     for name, section in config.objective.items():
