@@ -31,8 +31,8 @@ class Augmentation(nn.Module):
 
     Arguments:
         flip: mirror left and right with probability one half; in eval mode, no flip.
-        same_flip: all views of an image are mirrored, or none, as in AMDIM (arXiv 1906.00910, section 3.5); False:
-            each is by itself.
+        same_flip: all views of an image are mirrored, or none, as in AMDIM (arXiv 1906.00910); False: each by
+            itself.
         crop: a window of `crop` x `crop` pixels at a uniformly random place; in eval mode, the centre. "same": as large
             as the images are, so that with `padding` it is a shift.
         padding: pixels added on each side before the crop by reflection, which brings in no colour of its own

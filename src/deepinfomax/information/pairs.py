@@ -60,8 +60,8 @@ def local_infomax(
             DistributedDataParallel does) equal those of one process that holds the whole batch.
         positives: "all" N·L·M pairs of one image, or only the N·L of a place with the global of the "same" number
             (needs M = L); the other pairs of the image are then neither positive nor negative.
-        clip: every score s becomes clip·tanh(s / clip), which no score exceeds (AMDIM, arXiv 1906.00910, section 3.3,
-            has 20); None: scores stay as they are.
+        clip: every score s becomes clip·tanh(s / clip), which no score exceeds (AMDIM, arXiv 1906.00910, has
+            20); None: scores stay as they are.
         generator: draws the negatives when they are counted; None uses torch's global state.
 
     Returns:

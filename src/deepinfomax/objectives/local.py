@@ -34,7 +34,7 @@ class LocalInfoMax(nn.Module):
         critic: "dot" (encode-and-dot) or "concat" (concat-and-convolve).
         units: of the critic: D of encode-and-dot (paper 2048), hidden units of concat-and-convolve (paper 512).
         scale: of encode-and-dot's scores; None: 1 as in the paper; "1/sqrt(units)" as in
-            AMDIM (arXiv 1906.00910, §3.3).
+            AMDIM (arXiv 1906.00910).
         places: how many of the L places of each image to use, drawn anew each step, before the critic; None, or more
             than there are: all. A deviation from the paper that saves most of the step's time on a CPU.
         negatives: "all", or how many per anchor.
