@@ -219,7 +219,8 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
 
 def together(views: Sequence[Tensor]) -> Tensor:
     """(N, L, C) of each view, L its own -> all rows, (R, C)."""
-    return torch.cat([view.flatten(0, 1) for view in views])
+    rows = [view.flatten(0, 1) for view in views]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 def apart(rows: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
