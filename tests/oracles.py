@@ -63,3 +63,109 @@ def bound(name: str, anchors: list[tuple[list[Tensor], list[Tensor]]], tau: floa
         return sum(positives) / len(positives) - (log_sum_exp(clipped) - math.log(len(negatives)))
     plus, minus = F_DIVERGENCES[name]
     return sum(plus(u) for u in positives) / len(positives) - sum(minus(u) for u in negatives) / len(negatives)
+
+
+def clipped(anchors: list[tuple[list[Tensor], list[Tensor]]], clip: float) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Every score s as c·tanh(s / c)."""
+    return [tuple([clip * torch.tanh(s / clip) for s in scores] for scores in pair) for pair in anchors]
+
+
+def mean_square(local: Tensor, glob: Tensor) -> Tensor:
+    """Of the scores of every place of every image with every global of every image."""
+    scores = [a.dot(b) for row in local for a in row for others in glob for b in others]
+    return sum(s * s for s in scores) / len(scores)
+
+
+def between_views(
+    name: str, local: list[Tensor], glob: list[Tensor], pairing: str = "global", clip: float | None = None
+) -> Tensor:
+    """The mean over ordered pairs of different views of the bound of one's places and the other's globals."""
+    values = []
+    for v in range(len(local)):
+        for w in range(len(glob)):
+            if v != w:
+                pairs = pairs_of(local[v], glob[w], pairing)
+                values.append(bound(name, pairs if clip is None else clipped(pairs, clip)))
+    return sum(values) / len(values)
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return a.dot(b) / (a.dot(a).sqrt() * b.dot(b).sqrt())
+
+
+def simclr(z: Tensor, temperature: float) -> Tensor:
+    """Of projected vectors (V, N, D): each view of each image against all others of the batch."""
+    rows = [(v, n) for v in range(z.shape[0]) for n in range(z.shape[1])]
+    losses = []
+    for v, n in rows:
+        among = {(w, m): torch.exp(cosine(z[v, n], z[w, m]) / temperature) for w, m in rows if (w, m) != (v, n)}
+        losses += [-(among[w, n] / sum(among.values())).log() for w in range(z.shape[0]) if w != v]
+    return sum(losses) / len(losses)
+
+
+def vicreg(z: Tensor, weights: tuple[float, float, float]) -> Tensor:
+    views, _, units = z.shape
+    pairs = [(i, j) for i in range(views) for j in range(i)]
+    invariance = sum((z[i] - z[j]).square().mean() for i, j in pairs) / len(pairs)
+    variance, covariance = torch.zeros(()), torch.zeros(())
+    for v in range(views):
+        c = torch.cov(z[v].T)
+        for d in range(units):
+            variance = variance + torch.relu(1 - torch.sqrt(c[d, d] + 1e-4)) / units / views
+            covariance = covariance + sum(c[d, e] ** 2 for e in range(units) if e != d) / units / views
+    return weights[0] * invariance + weights[1] * variance + weights[2] * covariance
+
+
+def barlow_twins(z: Tensor, off_diagonal: float) -> Tensor:
+    pairs = [(i, j) for j in range(z.shape[0]) for i in range(j)]
+    total = torch.zeros(())
+    for i, j in pairs:
+        for d in range(z.shape[2]):
+            for e in range(z.shape[2]):
+                c = torch.corrcoef(torch.stack([z[i, :, d], z[j, :, e]]))[0, 1]
+                total = total + ((1 - c) ** 2 if d == e else off_diagonal * c**2) / len(pairs)
+    return total
+
+
+def byol(prediction: Tensor, target: Tensor) -> Tensor:
+    views, images, _ = prediction.shape
+    terms = [
+        2 - 2 * cosine(prediction[i, n], target[j, n])
+        for i in range(views)
+        for j in range(views)
+        if i != j
+        for n in range(images)
+    ]
+    return sum(terms) / len(terms)
+
+
+def sigreg(x: Tensor, directions: Tensor) -> Tensor:
+    """17 points of [0, 3], trapezoid, both halves; each slice and point by itself."""
+    points, total = torch.linspace(0, 3, 17, dtype=x.dtype), torch.zeros(())
+    for s in range(directions.shape[1]):
+        projection = [row.dot(directions[:, s]) for row in x]
+        for k, t in enumerate(points):
+            real = sum(torch.cos(t * p) for p in projection) / len(x) - torch.exp(-(t**2) / 2)
+            imaginary = sum(torch.sin(t * p) for p in projection) / len(x)
+            weight = 3 / 16 * (0.5 if k in (0, 16) else 1) * 2 * torch.exp(-(t**2) / 2)
+            total = total + len(x) * weight * (real**2 + imaginary**2) / directions.shape[1]
+    return total
+
+
+def lejepa(z: Tensor, directions: Tensor, weight: float) -> Tensor:
+    views = z.shape[0]
+    mean = sum(z[v] for v in range(views)) / views
+    prediction = sum((z[v] - mean).square().mean() for v in range(views)) / views
+    return (1 - weight) * prediction + weight * sum(sigreg(z[v], directions) for v in range(views)) / views
+
+
+def emp_ssl(z: Tensor, invariance: float, epsilon: float) -> Tensor:
+    views, images, units = z.shape
+    rows = [[z[v, n] / z[v, n].dot(z[v, n]).sqrt() for n in range(images)] for v in range(views)]
+    rate = torch.zeros(())
+    for v in range(views):
+        gram = sum(torch.outer(row, row) for row in rows[v])
+        rate = rate + torch.linalg.det(torch.eye(units) + units / (images * epsilon**2) * gram).log() / 2 / views
+    means = [sum(rows[v][n] for v in range(views)) / views for n in range(images)]
+    likeness = sum(cosine(rows[v][n], means[n]) for v in range(views) for n in range(images)) / (views * images)
+    return -rate - invariance * likeness

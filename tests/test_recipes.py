@@ -19,12 +19,21 @@ DEFAULTS = {
     "vae": {"beta": 1.0, "width": 64},
     "bigan": {"width": 64},
     "nat": {},
+    "simclr": {"temperature": 0.5, "hidden": 2048, "outputs": 128, "layers": 2, "level": "y"},
+    "vicreg": {"invariance": 25.0, "variance": 25.0, "covariance": 2.0, "hidden": 2048, "outputs": 2048, "layers": 3},
+    "barlow": {"off_diagonal": 5e-3, "hidden": 2048, "outputs": 2048, "layers": 3},
+    "byol": {"momentum": 0.996, "hidden": 4096, "outputs": 256},
+    "lejepa": {"sigreg_weight": 0.02, "hidden": 2048, "outputs": 16, "layers": 3, "slices": 256},
+    "emp_ssl": {"invariance": 200.0, "epsilon": 0.2**0.5, "hidden": 4096, "outputs": 1024, "layers": 3},
 }
 
 DCGAN = {"name": "dcgan", "width": 64, "fc": 1024, "y": 64}
 ONE_GLOBAL = {"name": "strided", "stack": "resnet50", "globals": "one", "width": None, "fc": None, "y": 64}
 BLOCKS = {**ONE_GLOBAL, "globals": "blocks"}
 HIDDEN = {"fill": 0.0, "block": None}
+RESNET = {"name": "resnet18", "width": 64, "stem": "small", "y": 64}
+READS_FC = {"weight": 1.0, "level": "fc"}
+WIDE = {"hidden": 8192, "outputs": 8192}
 PRIOR = {"weight": 0.1}
 LOCAL = {"weight": 1.0}
 
@@ -62,6 +71,48 @@ TABLE = {
     "aae": ({"autoencoder": {"weight": 1.0}, "prior": {"weight": 20.0, "prior": "gaussian"}}, DCGAN, None),
     "bigan": ({"bigan": {"weight": 1.0}}, DCGAN, None),
     "nat": ({"nat": {"weight": 1.0}}, DCGAN, None),
+    "dim-views": (
+        {
+            "local": {
+                **LOCAL,
+                "scale": "1/sqrt(units)",
+                "y_local": 1.0,
+                "y_conv": 1.0,
+                "map_map": 1.0,
+                "across": 1.0,
+                "within": 0.0,
+                "clip": 20.0,
+                "score_penalty": 5e-2,
+            }
+        },
+        DCGAN,
+        None,
+    ),
+    "simclr": ({"simclr": READS_FC}, RESNET, None),
+    "vicreg": ({"vicreg": {**READS_FC, **WIDE}}, RESNET, None),
+    "barlow": ({"barlow": {**READS_FC, **WIDE}}, RESNET, None),
+    "byol": ({"byol": READS_FC}, RESNET, None),
+    "lejepa": ({"lejepa": READS_FC}, RESNET, None),
+    "emp-ssl": ({"emp_ssl": READS_FC}, RESNET, None),
+}
+
+#: What differs from the steps of the paper of Deep InfoMax, as the methods' papers have it: recipe -> training.
+TRAINING = {
+    "dim-views": {"views": 2, "lr": 2e-4, "betas": (0.8, 0.999), "weight_decay": 1e-5},
+    "simclr": {"views": 2, "optimizer": "lars", "batch_size": 512, "lr": 2.0, "weight_decay": 1e-4, "warmup": 970},
+    "vicreg": {"views": 2, "optimizer": "lars", "batch_size": 2048, "lr": 1.6, "weight_decay": 1e-6, "warmup": 240},
+    "barlow": {"views": 2, "optimizer": "lars", "batch_size": 2048, "lr": 1.6, "weight_decay": 1.5e-6, "warmup": 240},
+    "byol": {"views": 2, "optimizer": "lars", "batch_size": 4096, "lr": 3.2, "weight_decay": 1.5e-6, "warmup": 120},
+    "lejepa": {
+        "views": 2,
+        "small_views": 6,
+        "optimizer": "adamw",
+        "batch_size": 128,
+        "lr": 5e-4,
+        "weight_decay": 5e-4,
+        "betas": (0.9, 0.999),
+    },
+    "emp-ssl": {"views": 20, "epochs": 30, "optimizer": "lars", "batch_size": 100, "lr": 0.3, "weight_decay": 1e-4},
 }
 
 #: What two cores change in a section; a critic of concat-and-convolve has units only.
@@ -73,6 +124,12 @@ ON_TWO_CORES = {
     "autoencoder": {"width": 32},
     "vae": {"width": 32},
     "bigan": {"width": 32},
+    "simclr": {"level": "y", "hidden": 512, "outputs": 128},
+    "byol": {"level": "y", "hidden": 512, "outputs": 128, "momentum": 0.99},
+    "vicreg": {"level": "y", "hidden": 512, "outputs": 512},
+    "barlow": {"level": "y", "hidden": 512, "outputs": 512},
+    "lejepa": {"level": "y", "hidden": 512, "outputs": 16},
+    "emp_ssl": {"level": "y", "hidden": 512, "outputs": 256},
 }
 
 
@@ -96,6 +153,7 @@ def test_what_the_paper_trains(name: str) -> None:
     assert picked(made.encoder, encoder) == encoder
     assert made.occlusion == occlusion
     training = {"epochs": 1000, "steps": None, "batch_size": 64, "lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 0.0}
+    training |= {"views": 1, "small_views": 0, "optimizer": "adam"} | TRAINING.get(name, {})
     assert picked(vars(made.training), training) == training
 
 
@@ -111,9 +169,14 @@ def test_what_two_cores_train(name: str) -> None:
         assert picked(made.objective[section], expected) == expected, section
     if encoder["name"] == "strided":
         encoder = encoder | {"stack": "dcgan", "width": 32}
+    if encoder["name"] == "resnet18":
+        encoder = DCGAN
     assert picked(made.encoder, encoder) == encoder
     assert made.occlusion == occlusion
-    training = {"steps": 2000, "batch_size": 128, "lr": 1e-3, "betas": (0.5, 0.999)}
+    training = {"steps": 2000, "batch_size": 128, "lr": 1e-3, "betas": (0.5, 0.999), "optimizer": "adam"}
+    training |= {"views": 1, "small_views": 0, "schedule": "constant", "weight_decay": 0.0}
+    if name in TRAINING:
+        training |= {"views": 4 if name == "emp-ssl" else 2, "schedule": "cosine"}
     assert picked(vars(made.training), training) == training
 
 

@@ -70,9 +70,14 @@ class Training:
     epochs: Count = 100  #: passes over the training images
     steps: Count | None = None  #: the most steps; None: when the epochs are over
     batch_size: Annotated[int, Field(ge=2)] = 64  #: images per step and process
-    lr: Positive = 1e-4  #: of Adam
-    betas: tuple[Beta, Beta] = (0.5, 0.999)  #: of Adam; the authors' code, easy to miss
-    weight_decay: NotNegative = 0.0
+    views: Count = 1  #: of each image in a step, all passed through the encoder together
+    small_views: Whole = 0  #: further views of `augmentation.small` pixels, for encoders that take both sizes
+    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "adam"  #: of both players; sgd is Nesterov's
+    lr: Positive = 1e-4  #: the learning rate
+    betas: tuple[Beta, Beta] = (0.5, 0.999)  #: of Adam and AdamW; the authors' code, easy to miss
+    momentum: Beta = 0.9  #: of sgd and lars
+    trust: Positive = 1e-3  #: of lars: the step's share of a weight's length
+    weight_decay: NotNegative = 0.0  #: adamw keeps it apart from the gradient, the others add it
     warmup: Whole = 0  #: steps over which the learning rate rises from 0
     schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate, after the warm-up
     precision: Literal["no", "bf16", "fp16"] = "no"  #: mixed precision; scores stay float32. Slow on most CPUs

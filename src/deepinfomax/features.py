@@ -22,6 +22,13 @@ class Features(NamedTuple):
     def detach(self) -> "Features":
         return Features(*(None if level is None else level.detach() for level in self))  # type: ignore[arg-type]
 
+    def split(self, views: int) -> "list[Features]":
+        """The features of each view, of a batch (V·N, ...) in which views lie one behind the other."""
+        if views == 1:
+            return [self]
+        levels = [[None] * views if level is None else level.chunk(views) for level in self]
+        return [Features(*view) for view in zip(*levels, strict=True)]  # type: ignore[arg-type]
+
 
 class Shapes(NamedTuple):
     """Shapes, without the batch axis, of the images and of an encoder's `Features`."""

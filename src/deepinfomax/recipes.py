@@ -26,12 +26,51 @@ class Recipe:
     objective: Sections
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "dcgan"})
     occlusion: dict[str, Any] | None = None
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)  #: what differs from the paper of Deep InfoMax
+    small_training: dict[str, Any] = field(default_factory=dict)  #: what differs from the other recipes in minutes
+    small_encoder: dict[str, Any] | None = None  #: in minutes; None: the same
 
 
 def _dim_local(bound: str, **more: Any) -> Sections:
     return {"local": {"weight": 1.0, "bound": bound}, "prior": {"weight": 0.1}, **more}
 
 
+RESNET = {"name": "resnet18"}
+#: SimCLR's for CIFAR-10 (arXiv 2002.05709, B.9): no blur, colour at half strength; its hue is 0.1, here 0.08
+AREAS = {
+    "random_resized_crop": "same",
+    "scale": (0.08, 1.0),
+    "flip": True,
+    "jitter": 0.4,
+    "jitter_probability": 0.8,
+    "grayscale": 0.2,
+}
+TWO = {"views": 2, "schedule": "cosine"}
+
+
+def _joint(says: str, name: str, objective: dict[str, Any], training: dict[str, Any], **more: Any) -> Recipe:
+    """A method on ResNet-18 with its paper's optimizer; in minutes on the network of the other recipes, with Adam."""
+    recipe = Recipe(
+        says,
+        {name: {"weight": 1.0, "level": "fc", **objective}},
+        RESNET,
+        augmentation=AREAS,
+        training=TWO | training,
+        small_training=TWO,
+        small_encoder={"name": "dcgan"},
+    )
+    return dataclasses.replace(recipe, **more)
+
+
+def _lars(batch_size: int, lr: float, weight_decay: float, **more: Any) -> dict[str, Any]:
+    """With a warm-up of ten epochs of CIFAR-10's 50,000 images, as these papers have ten epochs."""
+    warmup = 10 * (50_000 // batch_size)
+    own = {"optimizer": "lars", "batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "warmup": warmup}
+    return own | more
+
+
+WIDE = {"hidden": 8192, "outputs": 8192}  #: projectors of VICReg and Barlow Twins
 COORDINATES: dict[str, Any] = {"coordinates": {"weight": 1.0}}
 #: Table 3 drops the prior term; ResNet-50 on CIFAR-10
 STRIDED = {"name": "strided", "stack": "resnet50"}
@@ -89,6 +128,54 @@ RECIPES: dict[str, Recipe] = {
     ),
     "bigan": Recipe("BiGAN, deterministic encoder", {"bigan": {"weight": 1.0}}),
     "nat": Recipe("noise as targets", {"nat": {"weight": 1.0}}),
+    # Levels, scores and augmentation are AMDIM's for CIFAR-10, on this paper's network. Its shift has probability 0.8.
+    "dim-views": Recipe(
+        "DIM(L), infoNCE across two views, at AMDIM's three levels (arXiv 1906.00910)",
+        {
+            "local": {
+                "weight": 1.0,
+                "scale": "1/sqrt(units)",
+                "y_conv": 1.0,
+                "map_map": 1.0,
+                "clip": 20.0,
+                "score_penalty": 5e-2,
+            }
+        },
+        augmentation={
+            "crop": "same",
+            "padding": 4,
+            "flip": True,
+            "same_flip": True,
+            "jitter": 0.4,
+            "jitter_probability": 0.8,
+            "grayscale": 0.25,
+        },
+        training={"views": 2, "lr": 2e-4, "betas": (0.8, 0.999), "weight_decay": 1e-5},
+        small_training=TWO,
+    ),
+    # The command for CIFAR-10 in the authors' README, rate 1.0 for each 256 images.
+    "simclr": _joint("SimCLR (arXiv 2002.05709), ResNet-18", "simclr", {}, _lars(512, 2.0, 1e-4)),
+    "vicreg": _joint("VICReg (arXiv 2105.04906), ResNet-18", "vicreg", WIDE, _lars(2048, 1.6, 1e-6)),
+    "barlow": _joint("Barlow Twins (arXiv 2103.03230), ResNet-18", "barlow", WIDE, _lars(2048, 1.6, 1.5e-6)),
+    "byol": _joint("BYOL (arXiv 2006.07733), ResNet-18", "byol", {}, _lars(4096, 3.2, 1.5e-6)),
+    # The authors have images of 224 with small views of 98; at 32 there is no setting of theirs.
+    "lejepa": _joint(
+        "LeJEPA (arXiv 2511.08544), ResNet-18, two views and six small ones",
+        "lejepa",
+        {},
+        {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 5e-4, "betas": (0.9, 0.999), "batch_size": 128}
+        | {"small_views": 6},
+        augmentation=AREAS | {"scale": (0.3, 1.0), "small": 16, "small_scale": (0.05, 0.3)},
+    ),
+    # Its blur and solarisation, each of probability 0.1, are left out.
+    "emp-ssl": _joint(
+        "EMP-SSL (arXiv 2304.03977), ResNet-18, 20 patches",
+        "emp_ssl",
+        {},
+        _lars(100, 0.3, 1e-4, trust=5e-3, warmup=0, views=20, epochs=30),
+        augmentation=AREAS | {"scale": (0.25, 0.25)},
+        small_training=TWO | {"views": 4},
+    ),
 }
 DEFAULT = "cpu"
 
@@ -111,14 +198,17 @@ def recipe(name: str = DEFAULT, scale: Scale | None = None) -> Config:
     if name != DEFAULT and name not in RECIPES:
         raise UserError(f"unknown recipe {name!r}; choose one of {', '.join(names())}")
     chosen = RECIPES["dim-local" if name == DEFAULT else name]
+    scale = scale or ("cpu" if name == DEFAULT else "paper")
+    small = scale != "paper"
     config = Config(
         recipe=name,
-        encoder=chosen.encoder,
+        encoder=(small and chosen.small_encoder) or chosen.encoder,
         objective=chosen.objective,
         occlusion=chosen.occlusion,
-        training=Training(epochs=1000),
+        augmentation=chosen.augmentation,
+        training=Training(**{"epochs": 1000} | (chosen.small_training if small else chosen.training)),
     )
-    return resolve(at_scale(config, scale or ("cpu" if name == DEFAULT else "paper")))
+    return resolve(at_scale(config, scale))
 
 
 def at_scale(config: Config, scale: Scale) -> Config:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from deepinfomax.data import Augmentation
-from deepinfomax.data.augmentation import random_area, random_crop, random_flip, random_grey
+from deepinfomax.data.augmentation import random_area, random_colour, random_crop, random_flip, random_grey
 from deepinfomax.errors import UserError
 
 TYPES = pytest.mark.parametrize("images", ["float", "uint8"], indirect=True)
@@ -169,7 +169,7 @@ def test_stl10_as_in_the_paper():
     [
         ({"crop": 8, "random_resized_crop": 8}, "exclude each other"),
         ({"padding": 4}, "padding needs augmentation.crop"),
-        ({"crop": 0}, "crop must be 1 or more, not 0"),
+        ({"crop": 0}, "crop must be 1 or more or 'same', not 0"),
         ({"crop": 4, "padding": -1}, "padding must be 0 or more, not -1"),
         ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "scale.* must be above 0"),
         ({"random_resized_crop": 4, "scale": (0.5, 0.4)}, "two ascending shares"),
@@ -208,3 +208,62 @@ def test_jitter_clips_no_floats(channels: int):
     jittered = Augmentation(jitter=0.4)(images)
     assert jittered.max() > 1
     assert jittered.min() < -1
+
+
+def test_views_lie_one_behind_the_other_and_differ():
+    images = torch.rand(6, 3, 8, 8) * 2 - 1
+    torch.manual_seed(0)
+    views = Augmentation(random_resized_crop="same", jitter=0.4)(images, 3)
+    assert views.shape == (18, 3, 8, 8)
+    one, two, three = views.chunk(3)
+    assert not torch.allclose(one, two)
+    assert not torch.allclose(two, three)
+    assert torch.equal(Augmentation()(images, 2), torch.cat([images, images]))
+
+
+def test_one_view_draws_as_ever():
+    images = torch.rand(6, 3, 8, 8) * 2 - 1
+    augment = Augmentation(flip=True, crop=6, jitter=0.2, grayscale=0.2)
+    torch.manual_seed(0)
+    expected = random_grey(random_colour(random_flip(random_crop(images, 6)), 0.2), 0.2)
+    torch.manual_seed(0)
+    assert torch.equal(augment(images), expected)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_views_share_the_flip_or_do_not(same: bool):
+    images = torch.arange(8.0).view(1, 1, 1, 8).repeat(200, 1, 1, 1) / 8
+    torch.manual_seed(0)
+    one, two = (view[:, 0, 0, 0] == 0 for view in Augmentation(flip=True, same_flip=same)(images, 2).chunk(2))
+    assert bool((one == two).all()) == same
+    assert 60 < int(one.sum()) < 140
+
+
+def test_a_crop_as_large_as_the_images_is_a_shift():
+    images = torch.rand(20, 1, 6, 10)
+    for settings in ({"crop": "same", "padding": 2}, {"random_resized_crop": "same"}):
+        augment = Augmentation(**settings)
+        assert augment.output_shape((1, 6, 10)) == (1, 6, 10)
+        assert augment(images).shape == images.shape
+        assert not torch.equal(augment(images), images)
+        assert torch.equal(augment.eval()(images), images)
+
+
+def test_some_images_keep_their_colour():
+    images = torch.rand(200, 3, 4, 4) * 1.6 - 0.8
+    torch.manual_seed(0)
+    changed = Augmentation(jitter=0.4, jitter_probability=0.25)(images)
+    kept = ((changed - images).abs().amax((1, 2, 3)) < 1e-4).float().mean()
+    assert 0.6 < kept < 0.9
+
+
+def test_small_views():
+    images = torch.rand(4, 3, 12, 12)
+    augment = Augmentation(small=6, flip=True)
+    assert augment.small_views(images, 3).shape == (12, 3, 6, 6)
+    with pytest.raises(UserError, match=r"needs augmentation\.small"):
+        Augmentation().small_views(images, 1)
+    with pytest.raises(UserError, match="crops images of shape"):
+        augment.small_views(torch.rand(4, 3, 12), 1)
+    with pytest.raises(UserError, match="small_scale must be two ascending"):
+        Augmentation(small=6, small_scale=(0.4, 0.2))

@@ -7,7 +7,7 @@ import oracles
 from deepinfomax.errors import UserError
 from deepinfomax.features import places
 from deepinfomax.information import bounds, pairs
-from deepinfomax.information.pairs import local_infomax, scored_infomax
+from deepinfomax.information.pairs import local_infomax, local_infomax_with_squares, scored_infomax
 
 SHAPES = {"one place": (4, 1, 1), "one global": (4, 3, 1), "several globals": (3, 4, 2)}
 #: bounds with e^u of a score cannot be told from infinity at 1000, in any implementation
@@ -258,3 +258,35 @@ def test_a_huge_positive_leaves_the_gradient_of_exponential_bounds_finite() -> N
     (gradient,) = torch.autograd.grad(value, local)
     assert torch.isfinite(value)
     assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 2])
+@pytest.mark.parametrize("pairing", ["global", "local"])
+@pytest.mark.parametrize("name", bounds.BOUNDS)
+def test_clipped_scores_and_their_mean_square(name: str, pairing: str, chunk_size: int | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    local = torch.randn(4, 3, 5, generator=generator, dtype=torch.double).requires_grad_()
+    glob = torch.randn(4, 2, 5, generator=generator, dtype=torch.double).requires_grad_()
+    options = {"pairing": pairing, "chunk_size": chunk_size, "clip": 1.5}
+    found = local_infomax_with_squares(local, glob, name, **options)
+    slow = oracles.bound(name, oracles.clipped(oracles.pairs_of(local, glob, pairing), 1.5))
+    squares = oracles.mean_square(local, glob)
+    torch.testing.assert_close(found.bound, slow)
+    torch.testing.assert_close(found.mean_square, squares)
+    assert local_infomax(local, glob, name, **options) == found.bound
+    ours = torch.autograd.grad(found.bound - 0.3 * found.mean_square, (local, glob))
+    torch.testing.assert_close(ours, torch.autograd.grad(slow - 0.3 * squares, (local, glob)))
+
+
+def test_drawn_negatives_are_clipped_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    local = torch.randn(4, 3, 5, generator=generator, dtype=torch.double)
+    glob = torch.randn(4, 2, 5, generator=generator, dtype=torch.double)
+    options = {"negatives": 3, "clip": 0.5}
+
+    def drawn(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return local_infomax(a, b, generator=torch.Generator().manual_seed(1), **options)
+
+    assert torch.autograd.gradcheck(drawn, (local.requires_grad_(), glob.requires_grad_()))
+    # Scores far beyond the clip are all ±0.5; this is the least that infoNCE of three negatives can then be.
+    assert drawn(1e4 * local, glob) >= -0.5 - math.log(math.exp(-0.5) + 3 * math.exp(0.5)) + math.log(4)

@@ -5,8 +5,13 @@ import torch
 from test_local import SHAPES, features
 from torch.nn.functional import softplus
 
-from deepinfomax.objectives import Facts, PriorMatching, TwoPlayer
+from deepinfomax import encoders
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+from deepinfomax.information.pairs import local_infomax
+from deepinfomax.objectives import Batch, Facts, Game, PriorMatching, Terms, TwoPlayer
 from deepinfomax.objectives.prior import sample_prior, squared_slope
+from deepinfomax.objectives.slices import random_slices, sigreg, visreg
 
 
 def test_the_players_never_train_each_other() -> None:
@@ -119,3 +124,136 @@ def test_a_penalty_is_taken_whatever_its_weight(penalty) -> None:
     made, batch = features()
     losses = PriorMatching(Facts(SHAPES), penalty=penalty).adversary(made.detach(), batch)
     assert ("penalty" in losses) == (penalty > 0)
+
+
+@pytest.mark.parametrize(("by", "distance"), [("sigreg", sigreg), ("visreg", visreg)])
+@pytest.mark.parametrize("prior", ["gaussian", "sphere", "ball", "uniform"])
+def test_a_distance_in_random_directions(by, distance, prior) -> None:
+    if (by, prior) == ("visreg", "uniform"):
+        with pytest.raises(UserError, match="visreg needs the quantiles"):
+            PriorMatching(Facts(SHAPES), by=by, prior=prior)
+        return
+    objective = PriorMatching(Facts(SHAPES), by=by, prior=prior, slices=16)
+    made, batch = features()
+    torch.manual_seed(3)
+    terms = objective(made, batch)
+    torch.manual_seed(3)
+    directions = random_slices(6, 16, like=made.y)
+    rows = torch.sigmoid(made.y) if prior == "uniform" else made.y
+    torch.testing.assert_close(terms["loss"], distance(rows, directions, prior))
+    terms["loss"].backward()
+    assert made.y.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("by", ["sigreg", "visreg", "noise"])
+def test_without_an_adversary_there_is_one_player(by) -> None:
+    encoder = encoders.build("dcgan", (3, 16, 16), width=4, fc=8, y=6)
+    prior = PriorMatching(Facts.of(encoder, (3, 16, 16)), by=by, prior="gaussian")
+    assert list(prior.parameters()) == []
+    game = Game(encoder, {"prior": (1.0, prior)})
+    assert game.opponents is None
+    assert set(game.players()) == {"encoder"}
+    drawn = prior.draw_y(500, 0)
+    assert drawn.shape == (500, 6)
+    assert drawn.std() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("by", "prior"), [("sigreg", "gaussian"), ("sigreg", "uniform"), ("visreg", "gaussian")])
+def test_a_distance_moves_y_to_the_prior(by, prior) -> None:
+    """Played out on a free y, off by mean, spread and correlation."""
+    torch.manual_seed(0)
+    objective = PriorMatching(Facts(SHAPES._replace(y=(2,))), by=by, prior=prior, slices=32)
+    shift, mix = (
+        torch.nn.Parameter(torch.tensor([3.0, -2.0])),
+        torch.nn.Parameter(torch.tensor([[0.1, 0.3], [0.0, 2.0]])),
+    )
+    optimizer = torch.optim.Adam([shift, mix], 0.02)
+    made, batch = features(256)
+    for _ in range(800):
+        loss = objective(made._replace(y=shift + torch.randn(256, 2) @ mix), batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    y = objective.squash((shift + torch.randn(20000, 2) @ mix).detach())
+    mean, sd = (0.5, math.sqrt(1 / 12)) if prior == "uniform" else (0.0, 1.0)
+    assert y.mean(0).tolist() == pytest.approx([mean] * 2, abs=0.1)
+    assert y.std(0).tolist() == pytest.approx([sd] * 2, abs=0.1)
+    assert torch.corrcoef(y.T)[0, 1] == pytest.approx(0, abs=0.12)
+
+
+def test_noise_is_added_to_a_normalised_y() -> None:
+    torch.manual_seed(0)
+    y = 5 + 3 * torch.randn(4000, 6)
+    gaussian = PriorMatching(Facts(SHAPES), by="noise", prior="gaussian", noise=0.5).y_shown(y)
+    assert gaussian.mean(0).abs().max() < 0.05
+    torch.testing.assert_close(gaussian.var(0), torch.full((6,), 1 + 0.25), rtol=0.1, atol=0)
+    sphere = PriorMatching(Facts(SHAPES), by="noise", prior="sphere", noise=1e-6).y_shown(y)
+    torch.testing.assert_close(sphere.norm(dim=1), torch.full((4000,), math.sqrt(6)))
+    uniform = PriorMatching(Facts(SHAPES), by="noise", noise=0.25).y_shown(y)
+    distance = uniform - torch.sigmoid(y)
+    assert distance.abs().max() <= 0.25 + 1e-6
+    assert distance.var() == pytest.approx(0.5**2 / 12, rel=0.05)
+    several = PriorMatching(Facts(SHAPES._replace(y=(6, 3))), by="noise", prior="gaussian", noise=1e-6)
+    shown = several.y_shown(5 + torch.randn(500, 6, 3))
+    torch.testing.assert_close(shown.transpose(1, 2).flatten(0, 1).var(0), torch.ones(6), rtol=0.01, atol=0)
+    y.requires_grad_()
+    assert PriorMatching(Facts(SHAPES)).y_shown(y) is y
+
+
+def test_every_objective_sees_the_noise() -> None:
+    class Keeps(torch.nn.Module):
+        def forward(self, features: Features, batch: Batch) -> Terms:
+            self.y = features.y
+            return Terms({"loss": features.y.sum()})
+
+    torch.manual_seed(0)
+    encoder = encoders.build("dcgan", (3, 16, 16), width=4, fc=8, y=6)
+    prior = PriorMatching(Facts.of(encoder, (3, 16, 16)), by="noise", prior="gaussian")
+    first = Keeps()
+    turn = Game(encoder, {"first": (1.0, first), "prior": (1.0, prior)})(Batch(torch.rand(32, 3, 16, 16)))
+    assert first.y.mean(0).abs().max() < 0.1
+    assert turn.losses.keys() == {"first/loss"}
+    assert turn.measured["prior/cap"] == pytest.approx(3 * math.log(1 + 100))
+
+
+def test_caps_of_noise() -> None:
+    """Gaussian: the mutual information of y and y + noise in closed form. Uniform: by a histogram."""
+    settings = {"by": "noise", "noise": 0.5}
+    assert PriorMatching(Facts(SHAPES), prior="gaussian", **settings).information_cap() == pytest.approx(
+        3 * math.log(5)
+    )
+    cap = PriorMatching(Facts(SHAPES._replace(y=(1,))), **settings).information_cap()
+    # The largest I(y; y + noise) has y + noise uniform on [-1/2, 3/2]: here y is 0 or 1, and the noise fills each half.
+    torch.manual_seed(0)
+    shown = torch.randint(2, (100_000,)) + 0.5 * (2 * torch.rand(100_000) - 1)
+    counts = torch.histc(shown, 40, -0.5, 1.5) / len(shown)
+    entropy = -(counts * (counts / 0.05).log()).sum()
+    assert cap == pytest.approx(float(entropy) - math.log(1.0), abs=0.01)
+
+
+def test_raising_the_information_of_a_noisy_y_makes_it_gaussian() -> None:
+    """Noise alone says nothing; with infoNCE beside it y leaves two points for a spread."""
+    torch.manual_seed(0)
+    prior = PriorMatching(Facts(SHAPES._replace(y=(1,))), by="noise", prior="gaussian", noise=0.3)
+    x = torch.rand(256, 1) * 2 - 1
+    y = torch.nn.Parameter(torch.sign(x) + 0.05 * x)
+    optimizer = torch.optim.Adam([y], 0.02)
+    for _ in range(300):
+        shown, clean = prior.y_shown(y), prior.y_shown(y).detach()
+        # A critic that knows the noise: the score is its logarithmic density.
+        a = torch.stack([shown[:, 0], torch.ones(256), shown[:, 0].square()], 1)
+        normal = (y - y.mean()) / y.std(correction=0)
+        b = torch.stack([normal[:, 0] / 0.09, -normal[:, 0].square() / 0.18, torch.full((256,), -1 / 0.18)], 1)
+        loss = -local_infomax(b.unsqueeze(1), a.unsqueeze(1), pairing="global")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    kurtosis = float((((clean - clean.mean()) / clean.std()) ** 4).mean())
+    assert 2.2 < kurtosis < 3.6  # of two points it is 1, of a Gaussian 3
+
+
+def test_mistakes_of_a_prior_without_a_game() -> None:
+    with pytest.raises(UserError, match="gaussian, uniform and sphere"):
+        PriorMatching(Facts(SHAPES), by="noise", prior="ball")
+    with pytest.raises(UserError, match=r"PriorMatching\.by must be 'adversary', 'sigreg'"):
+        PriorMatching(Facts(SHAPES), by="sigregs")

@@ -14,7 +14,7 @@ from deepinfomax import encoders
 from deepinfomax.features import Features
 from deepinfomax.information.bounds import BOUNDS
 from deepinfomax.information.pairs import gather_with_gradient
-from deepinfomax.objectives import OBJECTIVES, Batch, Facts
+from deepinfomax.objectives import OBJECTIVES, Batch, Facts, Game
 
 IMAGE, IMAGES = (3, 16, 16), 8
 
@@ -25,6 +25,7 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     second_player: bool = False  #: its own loss, by its own parameters, at features without gradient
     training: bool = False  #: what an objective does in training only; BatchNorm would mix the images of a process
+    views: int = 1  #: of each image
 
 
 CASES = {
@@ -36,9 +37,17 @@ CASES = {
     "local concat dv": Case("local", {"bound": "dv", "critic": "concat", "units": 8}),
     "local concat infonce": Case("local", {"bound": "infonce", "critic": "concat", "units": 8, "pairing": "local"}),
     "local places": Case("local", {"units": 12, "places": 3}),
+    **{f"local views {bound}": Case("local", {"bound": bound, "units": 12}, views=3) for bound in BOUNDS},
+    "local views local": Case("local", {"units": 12, "pairing": "local", "within": 0.5}, views=2),
+    "local views levels": Case("local", {"units": 12, "y_conv": 1.0, "map_map": 1.0}, views=2),
+    "local views rest": Case("local", {"units": 12, "several": "rest"}, views=3),
+    "local clip": Case("local", {"units": 12, "clip": 2.0, "score_penalty": 0.05}),
+    "local views clip": Case("local", {"units": 12, "clip": 2.0, "score_penalty": 0.05}, views=2),
     **{f"global {bound}": Case("global", {"bound": bound, "units": 8}) for bound in BOUNDS},
     "prior": Case("prior"),
     "prior critic": Case("prior", second_player=True),
+    **{f"prior {by}": Case("prior", {"by": by, "prior": "gaussian", "slices": 16}) for by in ("sigreg", "visreg")},
+    "prior sigreg uniform views": Case("prior", {"by": "sigreg", "slices": 16}, views=2),
     "prior ball critic": Case("prior", {"prior": "ball"}, second_player=True),
     "coordinates absolute": Case("coordinates", {"kind": "absolute"}),
     "coordinates relative": Case("coordinates", {"kind": "relative"}),
@@ -50,6 +59,12 @@ CASES = {
     "bigan critic": Case("bigan", {"width": 4}, second_player=True),
     "nat": Case("nat", training=True),
     "cpc": Case("cpc", {"units": 8, "offsets": 1}),
+    **{
+        method: Case(method, {"hidden": 8, "outputs": 6}, views=2)
+        for method in ("simclr", "vicreg", "barlow", "byol", "emp_ssl")
+    },
+    "simclr three views": Case("simclr", {"hidden": 8, "outputs": 6}, views=3),
+    "lejepa": Case("lejepa", {"hidden": 8, "outputs": 6, "slices": 16}, views=2),
     "cpc places": Case("cpc", {"units": 8, "offsets": 1, "places": 3}),
 }
 
@@ -91,10 +106,14 @@ def gradients(case: Case, images: torch.Tensor, labels: torch.Tensor, rank: int,
     """Of the loss of this process's part of the batch, by all parameters."""
     encoder, objective = build(case)
     own = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
-    batch = Batch(images[own], labels[own], torch.arange(IMAGES)[own])
-    features: Features = encoder(batch.images)
+    shifted = torch.cat([images[own].roll(view, 3) for view in range(case.views)])
+    batch = Batch(shifted, labels[own], torch.arange(IMAGES)[own], views=case.views)
     with WholeBatchDraws(rank, world):
-        losses = objective.adversary(features.detach(), batch) if case.second_player else objective(features, batch)
+        if case.second_player:
+            features: Features = encoder(batch.images)
+            losses = objective.adversary(features.detach(), batch)
+        else:
+            losses = Game(encoder, {"it": (1.0, objective)})(batch).losses
     sum(losses.values()).backward()
     parameters = [*encoder.parameters(), *objective.parameters()]
     return torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters])

@@ -6,7 +6,7 @@ their README of 2019 resizes without cropping. The paper's text is followed here
 mode, for probes and tests, the centre crop of 64.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -31,15 +31,22 @@ class Augmentation(nn.Module):
 
     Arguments:
         flip: mirror left and right with probability one half; in eval mode, no flip.
-        crop: a window of `crop` x `crop` pixels at a uniformly random place; in eval mode, the centre.
+        same_flip: all views of an image are mirrored, or none, as in AMDIM (arXiv 1906.00910); False: each by
+            itself.
+        crop: a window of `crop` x `crop` pixels at a uniformly random place; in eval mode, the centre. "same": as large
+            as the images are, so that with `padding` it is a shift.
         padding: pixels added on each side before the crop by reflection, which brings in no colour of its own
             (the customary zeros are grey after normalisation).
         random_resized_crop: an area of a random share `scale` of the image, with sides 3:4 to 4:3, resized to so many
-            pixels; in eval mode, the whole image resized.
+            pixels, or "same", as many as the images have; in eval mode, the whole image resized.
         scale: smallest and largest share of the area for `random_resized_crop`.
         jitter: brightness, contrast and saturation each change by a factor in [1 - jitter, 1 + jitter], hue by
             jitter/5 of a turn at most; grey images change in brightness and contrast. None in eval mode.
+        jitter_probability: how likely an image is to be changed by `jitter` at all.
         grayscale: probability that an image loses its colour. None in eval mode.
+        small: pixels of the side of small views (`training.small_views`): random areas of `small_scale`, flipped and
+            coloured as the others. None: there are none.
+        small_scale: smallest and largest share of the area for small views.
 
     Raises:
         UserError: settings out of range, or both kinds of crop.
@@ -48,20 +55,27 @@ class Augmentation(nn.Module):
     def __init__(
         self,
         flip: bool = False,
-        crop: Count | None = None,
+        crop: Count | Literal["same"] | None = None,
         padding: Whole = 0,
-        random_resized_crop: Count | None = None,
+        random_resized_crop: Count | Literal["same"] | None = None,
         scale: tuple[Share, Share] = (0.2, 1.0),
         jitter: Fraction = 0.0,
         grayscale: Fraction = 0.0,
+        same_flip: bool = False,
+        jitter_probability: Fraction = 1.0,
+        small: Count | None = None,
+        small_scale: tuple[Share, Share] = (0.05, 0.3),
     ):
         super().__init__()
         if crop is not None and random_resized_crop is not None:
             raise UserError("augmentation.crop and augmentation.random_resized_crop exclude each other; choose one")
         if padding and crop is None:
             raise UserError("augmentation.padding needs augmentation.crop: it is what the crop is taken from")
-        if scale[0] > scale[1]:
-            raise UserError(f"augmentation.scale must be two ascending shares of the area, not {scale}")
+        for name, shares in (("scale", scale), ("small_scale", small_scale)):
+            if shares[0] > shares[1]:
+                raise UserError(f"augmentation.{name} must be two ascending shares of the area, not {shares}")
+        self.same_flip, self.jitter_probability = same_flip, jitter_probability
+        self.small, self.small_scale = small, small_scale
         self.flip, self.crop, self.padding = flip, crop, padding
         self.random_resized_crop, self.scale = random_resized_crop, scale
         self.jitter, self.grayscale = jitter, grayscale
@@ -81,7 +95,7 @@ class Augmentation(nn.Module):
         if len(shape) != 3:
             raise UserError(f"augmentation crops images of shape (C, H, W), not {shape}")
         channels, height, width = shape
-        if self.crop and self.crop > min(height, width) + 2 * self.padding:
+        if isinstance(self.crop, int) and self.crop > min(height, width) + 2 * self.padding:
             raise UserError(
                 f"augmentation.crop {self.crop} is larger than the images, {width}x{height}; resize them first"
             )
@@ -89,54 +103,80 @@ class Augmentation(nn.Module):
             raise UserError(
                 f"augmentation.padding {self.padding} must be below the size of the images, {width}x{height}"
             )
-        return channels, size, size
+        return shape if size == "same" else (channels, size, size)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, *output_shape((C, H, W)))"""
-        self.output_shape(tuple(images.shape[1:]))
+    def forward(self, images: Tensor, views: int = 1) -> Tensor:
+        """(N, C, H, W) -> (views·N, *output_shape((C, H, W))), the first view of every image, then the second, ..."""
+        size = self.output_shape(tuple(images.shape[1:]))[1:]
+        if views > 1:
+            images = images.repeat(views, *[1] * (images.ndim - 1))
         if self.crop is not None:
-            images = random_crop(images, self.crop, self.padding) if self.training else centre_crop(images, self.crop)
+            images = random_crop(images, size, self.padding) if self.training else centre_crop(images, size)
         if self.random_resized_crop is not None:
-            size = self.random_resized_crop
             images = random_area(images, size, self.scale) if self.training else _resized(images, size)
-        if not self.training:
-            return images
+        return self._flipped_and_coloured(images, views) if self.training else images
+
+    def small_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape, without the batch axis, of the small views of images of `shape`.
+
+        Raises:
+            UserError: `small` is not set, or what is no image.
+        """
+        if self.small is None:
+            raise UserError("training.small_views needs augmentation.small, the side of those views in pixels")
+        if len(shape) != 3:
+            raise UserError(f"augmentation crops images of shape (C, H, W), not {shape}")
+        return shape[0], self.small, self.small
+
+    def small_views(self, images: Tensor, views: int) -> Tensor:
+        """(N, C, H, W) -> (views·N, C, small, small), in the order of `forward`; for training only.
+
+        Raises:
+            UserError: as `small_shape`.
+        """
+        size = self.small_shape(tuple(images.shape[1:]))[1:]
+        areas = random_area(images.repeat(views, 1, 1, 1), size, self.small_scale)
+        return self._flipped_and_coloured(areas, views)
+
+    def _flipped_and_coloured(self, images: Tensor, views: int) -> Tensor:
         if self.flip:
-            images = random_flip(images)
+            images = random_flip(images, views if self.same_flip else 1)
         if self.jitter:
-            images = random_colour(images, self.jitter)
+            images = random_colour(images, self.jitter, self.jitter_probability)
         if self.grayscale:
             images = random_grey(images, self.grayscale)
         return images
 
 
-def random_flip(images: Tensor) -> Tensor:
-    """Each image mirrored left and right with probability one half."""
-    mirrored = torch.rand(len(images), device=images.device) < 0.5
+def random_flip(images: Tensor, views: int = 1) -> Tensor:
+    """Each image mirrored left and right with probability one half: all its `views`, which lie one behind the other."""
+    mirrored = (torch.rand(len(images) // views, device=images.device) < 0.5).repeat(views)
     return torch.where(mirrored.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
 
 
-def random_crop(images: Tensor, size: int, padding: int = 0) -> Tensor:
-    """A window of size x size of each image, its corner uniform over all that fit into the padded image."""
+def random_crop(images: Tensor, size: int | tuple[int, ...], padding: int = 0) -> Tensor:
+    """A window of that size (rows, columns) of each image, its corner uniform over all that fit in the padded image."""
+    rows, columns = _sides(size)
     images = _reflected(images, padding)
     count, _, height, width = images.shape
-    top = torch.randint(height - size + 1, (count,), device=images.device)
-    left = torch.randint(width - size + 1, (count,), device=images.device)
-    # (N, C, tops, lefts, size, size) is only a view; the index copies one window of each image
-    windows = images.unfold(2, size, 1).unfold(3, size, 1)
+    top = torch.randint(height - rows + 1, (count,), device=images.device)
+    left = torch.randint(width - columns + 1, (count,), device=images.device)
+    # (N, C, tops, lefts, rows, columns) is only a view; the index copies one window of each image
+    windows = images.unfold(2, rows, 1).unfold(3, columns, 1)
     return windows[torch.arange(count, device=images.device), :, top, left]
 
 
-def centre_crop(images: Tensor, size: int) -> Tensor:
+def centre_crop(images: Tensor, size: int | tuple[int, ...]) -> Tensor:
     """The window in the middle; where the image is smaller, it is first extended by reflection."""
-    padding = max(0, -(-(size - min(images.shape[-2:])) // 2))
+    rows, columns = _sides(size)
+    padding = max(0, -(-(rows - images.shape[-2]) // 2), -(-(columns - images.shape[-1]) // 2))
     images = _reflected(images, padding)
-    top, left = ((side - size) // 2 for side in images.shape[-2:])
-    return images[..., top : top + size, left : left + size]
+    top, left = (images.shape[-2] - rows) // 2, (images.shape[-1] - columns) // 2
+    return images[..., top : top + rows, left : left + columns]
 
 
-def random_area(images: Tensor, size: int, scale: tuple[float, float]) -> Tensor:
-    """A random area of each image, resized to size x size (bilinear).
+def random_area(images: Tensor, size: int | tuple[int, ...], scale: tuple[float, float]) -> Tensor:
+    """A random area of each image, resized to that size, (rows, columns) (bilinear).
 
     Area uniform in `scale`, logarithm of the aspect uniform in `ASPECT`; a side that would not fit is cut to the image.
     """
@@ -150,30 +190,32 @@ def random_area(images: Tensor, size: int, scale: tuple[float, float]) -> Tensor
     centre_x, centre_y = (1 - share_x) * (2 * draw[2] - 1), (1 - share_y) * (2 * draw[3] - 1)
     zero = torch.zeros_like(area)
     affine = torch.stack([share_x, zero, centre_x, zero, share_y, centre_y], 1).view(count, 2, 3)
-    grid = functional.affine_grid(affine, [count, images.shape[1], size, size], align_corners=False)
+    grid = functional.affine_grid(affine, [count, images.shape[1], *_sides(size)], align_corners=False)
     sampled = functional.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
     return _as_type(sampled, images)
 
 
-def random_colour(images: Tensor, strength: float) -> Tensor:
+def random_colour(images: Tensor, strength: float, probability: float = 1.0) -> Tensor:
     """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter).
+
+    An image is changed with `probability`, otherwise left as it is.
 
     Floats outside [-1, 1] keep what they exceed it by: the change is that of the nearest value inside.
     """
     if images.is_floating_point():
         inside = images.clamp(-1, 1)
-        return _recoloured(inside, strength) + (images - inside)
-    return _recoloured(images, strength)
+        return _recoloured(inside, strength, probability) + (images - inside)
+    return _recoloured(images, strength, probability)
 
 
-def _recoloured(images: Tensor, strength: float) -> Tensor:
+def _recoloured(images: Tensor, strength: float, probability: float) -> Tensor:
     from kornia.augmentation import ColorJitter  # its import takes a second, and only this needs it
 
     if images.shape[1] == 3:
-        change = ColorJitter(strength, strength, strength, strength / 5, p=1.0)
+        change = ColorJitter(strength, strength, strength, strength / 5, p=probability)
         return _from_unit(change(_to_unit(images)), images)
     grey = _to_unit(images).expand(-1, 3, *images.shape[2:])
-    return _from_unit(ColorJitter(strength, strength, p=1.0)(grey)[:, :1], images)
+    return _from_unit(ColorJitter(strength, strength, p=probability)(grey)[:, :1], images)
 
 
 def random_grey(images: Tensor, probability: float) -> Tensor:
@@ -197,8 +239,14 @@ def _reflected(images: Tensor, padding: int) -> Tensor:
     return images
 
 
-def _resized(images: Tensor, size: int) -> Tensor:
-    resized = functional.interpolate(images.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+def _sides(size: int | tuple[int, ...]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _resized(images: Tensor, size: tuple[int, ...]) -> Tensor:
+    if images.shape[2:] == size:
+        return images
+    resized = functional.interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
     return _as_type(resized, images)
 
 

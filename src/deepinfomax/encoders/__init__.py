@@ -10,6 +10,7 @@ from deepinfomax.encoders.alexnet import AlexNet
 from deepinfomax.encoders.dcgan import DCGAN
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.encoders.resnet import ResNet
+from deepinfomax.encoders.resnet18 import ResNet18
 from deepinfomax.encoders.sequence import Sequence
 from deepinfomax.encoders.strided import StridedCrops
 from deepinfomax.encoders.volume import Volume
@@ -24,6 +25,7 @@ __all__ = [
     "DCGAN",
     "AlexNet",
     "ResNet",
+    "ResNet18",
     "Sequence",
     "StridedCrops",
     "Volume",
@@ -39,6 +41,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = registry(
         "dcgan": DCGAN,
         "alexnet": AlexNet,
         "resnet": ResNet,
+        "resnet18": ResNet18,
         "strided": StridedCrops,
         "sequence": Sequence,
         "volume": Volume,

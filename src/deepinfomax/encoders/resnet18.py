@@ -1,10 +1,14 @@
 """ResNet-18 as today's methods use it on small images: the network of the field, for comparisons with them."""
 
+from typing import Any, Literal
+
 import torch
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution
 from deepinfomax.features import Features
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count
 
 
 class ResNet18(nn.Module):
@@ -33,7 +37,14 @@ class ResNet18(nn.Module):
         UserError: inputs that are no images, or smaller than 8×8.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], *, width: int = 64, stem: str = "small", y: int = 64) -> None:
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        width: Count = 64,
+        stem: Literal["small", "large"] = "small",
+        y: Count = 64,
+    ) -> None:
         super().__init__()
         channels, _ = channels_and_sides("resnet18", image_shape, "HW", 8)
         if stem == "small":
@@ -57,6 +68,11 @@ class ResNet18(nn.Module):
         conv = self.stages[3](local)
         fc = conv.mean((2, 3))
         return Features(local=local, conv=conv, fc=fc, y=self.y(fc))
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """A quarter of the channels; an eighth of that to see whether it runs."""
+        return section | {"width": 2 if scale == "smoke" else 16}
 
 
 class BasicBlock(nn.Module):

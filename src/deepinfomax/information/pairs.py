@@ -15,7 +15,7 @@ step is three matrix products: the scores, and the two gradients. Scores take N�
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -42,6 +42,7 @@ def local_infomax(
     chunk_size: int | None = None,
     negatives_from: NegativesFrom = "all",
     positives: Literal["all", "same"] = "all",
+    clip: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Mean bound on the mutual information of local and global features (paper eq. 6), in nats, to be maximised.
@@ -59,6 +60,8 @@ def local_infomax(
             DistributedDataParallel does) equal those of one process that holds the whole batch.
         positives: "all" N·L·M pairs of one image, or only the N·L of a place with the global of the "same" number
             (needs M = L); the other pairs of the image are then neither positive nor negative.
+        clip: every score s becomes clip·tanh(s / clip), which no score exceeds (AMDIM, arXiv 1906.00910, has
+            20); None: scores stay as they are.
         generator: draws the negatives when they are counted; None uses torch's global state.
 
     Returns:
@@ -68,6 +71,48 @@ def local_infomax(
         UserError: shapes that do not fit, fewer than two images, more negatives than there are, or a `chunk_size`
             below 1.
     """
+    options = (negatives, pairing, chunk_size, negatives_from, positives, clip, generator)
+    return _bound_and_squares(local, glob, bound, *options, squared=False).bound
+
+
+def local_infomax_with_squares(
+    local: Tensor,
+    glob: Tensor,
+    bound: str | bounds.Bound = "infonce",
+    *,
+    negatives: int | Literal["all"] = "all",
+    pairing: Pairing = "global",
+    chunk_size: int | None = None,
+    negatives_from: NegativesFrom = "all",
+    positives: Literal["all", "same"] = "all",
+    clip: float | None = None,
+    generator: torch.Generator | None = None,
+) -> "BoundAndSquares":
+    """As `local_infomax`, with the mean squared score of all pairs beside it: AMDIM's code adds 5e-2 times that."""
+    options = (negatives, pairing, chunk_size, negatives_from, positives, clip, generator)
+    return _bound_and_squares(local, glob, bound, *options, squared=True)
+
+
+class BoundAndSquares(NamedTuple):
+    """A bound, and how large the scores are that it was computed from."""
+
+    bound: Tensor  #: scalar in nats
+    mean_square: Tensor  #: scalar: of all scores of the batch, positives and negatives, before any clip
+
+
+def _bound_and_squares(
+    local: Tensor,
+    glob: Tensor,
+    bound: str | bounds.Bound,
+    negatives: int | Literal["all"],
+    pairing: Pairing,
+    chunk_size: int | None,
+    negatives_from: NegativesFrom,
+    positives: Literal["all", "same"],
+    clip: float | None,
+    generator: torch.Generator | None,
+    squared: bool,
+) -> BoundAndSquares:
     _check(local, glob, chunk_size)
     if positives == "same" and local.shape[1] != glob.shape[1]:
         raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
@@ -85,12 +130,16 @@ def local_infomax(
         drawn = None
         if negatives != "all":
             drawn = draw_negatives(anchors.shape[:2], candidates.shape[:2], offset, count, generator, anchors.device)
-        positive, statistic = _Scores.apply(anchors, candidates, chosen, offset, drawn, chunk_size)
+        positive, statistic, squares = _Scores.apply(
+            anchors, candidates, chosen, offset, drawn, chunk_size, clip, squared
+        )
+        pairs_per_anchor = candidates.shape[0] * candidates.shape[1]
         if positives == "same":
             positive = positive.diagonal(dim1=1, dim2=2).unsqueeze(-1)
         if gather:  # a log of a mean over all negatives is no mean over processes: pool the statistics themselves
             positive, statistic = gather_with_gradient(positive), gather_with_gradient(statistic)
-        return chosen.from_statistic(positive, statistic, count)
+            squares = gather_with_gradient(squares) if squared else squares
+        return BoundAndSquares(chosen.from_statistic(positive, statistic, count), squares.mean() / pairs_per_anchor)
 
 
 def count_negatives(
@@ -106,10 +155,12 @@ def count_negatives(
 
 
 class _Scores(torch.autograd.Function):
-    """anchors (n, A, D), candidates (N, B, D) -> positives (n, A, B) and the statistic of the negatives (n, A).
+    """anchors (n, A, D), candidates (N, B, D) -> positives (n, A, B), the statistic of the negatives (n, A), and
+    Σ s² of all scores before the clip (n, A), where it is asked for.
 
     Anchor image i is candidate image offset + i. With W = d statistic / d scores, which the forward pass finds on the
     way, the backward pass is two matrix products with one and the same (n·A, N·B) matrix, the gradient of the scores.
+    Only a clip or a penalty on Σ s² needs the scores themselves once more.
     """
 
     @staticmethod
@@ -121,30 +172,37 @@ class _Scores(torch.autograd.Function):
         offset: int,
         drawn: Tensor | None,
         chunk_size: int | None,
-    ) -> tuple[Tensor, Tensor]:
+        clip: float | None,
+        squared: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         n, anchors_each = anchors.shape[:2]
         total, candidates_each = candidates.shape[:2]
         scores_per_image = anchors_each * total * candidates_each
         if chunk_size is None:
             chunk_size = n if n * scores_per_image <= SCORES_KEPT else max(1, SCORES_KEPT // scores_per_image)
         positive = anchors.new_empty(n, anchors_each, candidates_each)
-        statistic = anchors.new_empty(n, anchors_each)
+        statistic, squares = anchors.new_empty(n, anchors_each), anchors.new_zeros(n, anchors_each)
         weights: Tensor | None = None
         needs_gradient = any(ctx.needs_input_grad)
         for start in range(0, n, chunk_size):
             rows = slice(start, min(start + chunk_size, n))
             scores = _chunk_scores(anchors, candidates, rows)
             own = partial(_own_pairs, first=offset + start, anchors_each=anchors_each, candidates_each=candidates_each)
+            if squared:
+                squares[rows] = torch.linalg.vector_norm(scores, dim=1).square().view(-1, anchors_each)
+            scores = _clipped(scores, clip)
             positive[rows] = own(scores).permute(2, 0, 1)
             pooled, weights = _pool(scores, own, bound, None if drawn is None else drawn[rows], needs_gradient)
             statistic[rows] = pooled.view(-1, anchors_each)
         ctx.save_for_backward(anchors, candidates, drawn, weights if chunk_size >= n else None)
-        ctx.bound, ctx.offset, ctx.chunk_size = bound, offset, chunk_size
-        return positive, statistic
+        ctx.bound, ctx.offset, ctx.chunk_size, ctx.clip, ctx.squared = bound, offset, chunk_size, clip, squared
+        return positive, statistic, squares
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_positive: Tensor, d_statistic: Tensor) -> tuple:  # type: ignore[override]
+    def backward(  # type: ignore[override]
+        ctx: Any, d_positive: Tensor, d_statistic: Tensor, d_squares: Tensor
+    ) -> tuple:
         anchors, candidates, drawn, kept = ctx.saved_tensors
         n, anchors_each = anchors.shape[:2]
         candidates_each = candidates.shape[1]
@@ -161,21 +219,32 @@ class _Scores(torch.autograd.Function):
             )
             weights = kept
             if weights is None:
-                scores = _chunk_scores(anchors, candidates, rows)
+                scores = _clipped(_chunk_scores(anchors, candidates, rows), ctx.clip)
                 _, weights = _pool(scores, own, ctx.bound, None if drawn is None else drawn[rows], True)
             d_scores = weights * d_statistic[rows].reshape(-1, 1)
             own(d_scores).copy_(d_positive[rows].permute(1, 2, 0))
+            if ctx.clip is not None:
+                clipped = _clipped(_chunk_scores(anchors, candidates, rows), ctx.clip)
+                d_scores = d_scores.mul_(1 - clipped.div_(ctx.clip).square_())
+            if ctx.squared:
+                scores = _chunk_scores(anchors, candidates, rows)
+                d_scores = d_scores.addcmul_(scores, d_squares[rows].reshape(-1, 1), value=2)
             d_anchors[rows] = (d_scores @ columns).view_as(anchors[rows])
             if ctx.chunk_size >= n:
                 torch.mm(d_scores.T, anchors.flatten(0, 1), out=d_candidates.view_as(columns))
             else:
                 d_candidates.view_as(columns).addmm_(d_scores.T, anchors[rows].flatten(0, 1))
-        return d_anchors, d_candidates, None, None, None, None
+        return d_anchors, d_candidates, None, None, None, None, None, None
 
 
 def _chunk_scores(anchors: Tensor, candidates: Tensor, rows: slice) -> Tensor:
     """(n, A, D), (N, B, D) -> (chunk·A, N·B)"""
     return anchors[rows].flatten(0, 1) @ candidates.flatten(0, 1).T
+
+
+def _clipped(scores: Tensor, clip: float | None) -> Tensor:
+    """clip · tanh(scores / clip), in place."""
+    return scores if clip is None else scores.div_(clip).tanh_().mul_(clip)
 
 
 def _own_pairs(scores: Tensor, first: int, anchors_each: int, candidates_each: int) -> Tensor:
@@ -345,6 +414,14 @@ class _Gather(torch.autograd.Function):
 def gather_with_gradient(x: Tensor) -> Tensor:
     """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself where alone."""
     return _Gather.apply(x) if _processes() > 1 else x
+
+
+def from_first_process(x: Tensor) -> Tensor:
+    """x of the first process, on all: what one of them drew is what all of them work with. It takes no gradient."""
+    if _processes() > 1:
+        x = x.contiguous()
+        dist.broadcast(x, 0)
+    return x
 
 
 def _processes() -> int:

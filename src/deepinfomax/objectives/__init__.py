@@ -5,22 +5,32 @@ from collections.abc import Mapping
 from torch import nn
 
 from deepinfomax.objectives.autoencoders import Autoencoder, VariationalAutoencoder
+from deepinfomax.objectives.barlow import BarlowTwins
 from deepinfomax.objectives.bigan import BiGAN
+from deepinfomax.objectives.byol import BYOL
 from deepinfomax.objectives.coordinates import Coordinates
 from deepinfomax.objectives.cpc import ContrastivePredictiveCoding
+from deepinfomax.objectives.emp_ssl import EMPSSL
 from deepinfomax.objectives.game import Game, Turn, play, play_all
 from deepinfomax.objectives.global_ import GlobalInfoMax
+from deepinfomax.objectives.lejepa import LeJEPA
 from deepinfomax.objectives.local import LocalInfoMax
 from deepinfomax.objectives.nat import NoiseAsTargets
 from deepinfomax.objectives.occlusion import Occlusion
 from deepinfomax.objectives.prior import PriorMatching
-from deepinfomax.objectives.protocol import Batch, Facts, Objective, Shapes, Terms, TwoPlayer
+from deepinfomax.objectives.protocol import AcrossViews, Batch, Facts, Objective, Shapes, Terms, TwoPlayer
+from deepinfomax.objectives.simclr import SimCLR
 from deepinfomax.objectives.supervised import Supervised
+from deepinfomax.objectives.vicreg import VICReg
 from deepinfomax.plugins import registry
 
 __all__ = [
+    "BYOL",
+    "EMPSSL",
     "OBJECTIVES",
+    "AcrossViews",
     "Autoencoder",
+    "BarlowTwins",
     "Batch",
     "BiGAN",
     "ContrastivePredictiveCoding",
@@ -28,16 +38,19 @@ __all__ = [
     "Facts",
     "Game",
     "GlobalInfoMax",
+    "LeJEPA",
     "LocalInfoMax",
     "NoiseAsTargets",
     "Objective",
     "Occlusion",
     "PriorMatching",
     "Shapes",
+    "SimCLR",
     "Supervised",
     "Terms",
     "Turn",
     "TwoPlayer",
+    "VICReg",
     "VariationalAutoencoder",
     "play",
     "play_all",
@@ -57,5 +70,11 @@ OBJECTIVES: Mapping[str, type[nn.Module]] = registry(
         "bigan": BiGAN,
         "nat": NoiseAsTargets,
         "cpc": ContrastivePredictiveCoding,
+        "simclr": SimCLR,
+        "vicreg": VICReg,
+        "barlow": BarlowTwins,
+        "byol": BYOL,
+        "lejepa": LeJEPA,
+        "emp_ssl": EMPSSL,
     },
 )

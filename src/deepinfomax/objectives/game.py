@@ -7,9 +7,12 @@
 
 Two players with an optimizer each: "encoder" trains the encoder and all critics of mutual information, "opponents" the
 networks that an objective plays against (`TwoPlayer`). Neither ever moves a parameter of the other.
+
+A batch may show several views of each image. All of one size pass the encoder together; an objective that compares
+views (`AcrossViews`) is given all of them, any other works on each view of full size and is averaged over them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -18,7 +21,17 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
-from deepinfomax.objectives.protocol import Batch, Objective, OnePass, Terms, TwoPlayer
+from deepinfomax.objectives.protocol import (
+    AcrossViews,
+    Batch,
+    MeetsEncoder,
+    Objective,
+    OnePass,
+    ShowsY,
+    Terms,
+    TwoPlayer,
+)
+from deepinfomax.objectives.target import Target
 
 
 class Turn(NamedTuple):
@@ -54,11 +67,14 @@ class Game(nn.Module):
             for _, objective in objectives.values():
                 if isinstance(objective, OnePass) and objective.one_pass is not None:
                     raise UserError(f"occlusion takes y from another pass than the maps, but {objective.one_pass}")
+        for _, objective in objectives.values():
+            if isinstance(objective, MeetsEncoder):
+                objective.meet(encoder)
         self.encoder = encoder
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in objectives.items()})
         self.weights = {name: float(weight) for name, (weight, _) in objectives.items()}
         self.occlusion = occlusion
-        opponents = Opponents({n: o for n, o in self.objectives.items() if isinstance(o, TwoPlayer)})
+        opponents = Opponents({n: o for n, o in self.objectives.items() if isinstance(o, TwoPlayer) and o.players()})
         # Beside the module tree, not in it: the opponents' networks are the objectives' own already.
         self._beside = (opponents if len(opponents.networks) else None,)
 
@@ -73,16 +89,32 @@ class Game(nn.Module):
         if self.occlusion is not None:
             partly_hidden = self.encoder(self.occlusion(batch.images))
             features = features._replace(fc=partly_hidden.fc, y=partly_hidden.y)
+        features = self._shown(features)
+        views = features.split(batch.views)
+        if batch.small is not None:
+            views += self._shown(self.encoder(batch.small)).split(len(batch.small) * batch.views // len(batch.images))
         terms: dict[str, Terms] = {}
-        objective: Objective
-        for name, objective in self.objectives.items():  # type: ignore[assignment]
-            terms[name] = objective(features, batch)
+        for name, objective in self.objectives.items():
+            if isinstance(objective, AcrossViews) and len(views) > 1:
+                terms[name] = objective.across(views, batch)
+                continue
+            check_views(objective, len(views), name)
+            terms[name] = each_view(objective, features, batch)
         return _turn(features, terms, self.weights)
+
+    def _shown(self, features: Features) -> Features:
+        """The features that objectives see: those of the encoder, but where one of them puts noise on y."""
+        for objective in self.objectives.values():
+            if isinstance(objective, ShowsY):
+                features = features._replace(y=objective.y_shown(features.y))
+        return features
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each player: "encoder", and "opponents" where there are any."""
         theirs = [] if self.opponents is None else list(self.opponents.parameters())
-        numbers = {id(parameter) for parameter in theirs}
+        targets = [module for module in self.modules() if isinstance(module, Target)]
+        following = [parameter for target in targets for parameter in target.parameters()]  # by no optimizer
+        numbers = {id(parameter) for parameter in (*theirs, *following)}
         own = [parameter for parameter in self.parameters() if id(parameter) not in numbers]
         return {"encoder": own} | ({"opponents": theirs} if theirs else {})
 
@@ -97,7 +129,7 @@ class Opponents(nn.Module):
 
     def forward(self, features: Features, batch: Batch) -> Turn:
         """The second player's turn, at the features of the first player's, which carry no gradient."""
-        terms = {name: o.adversary(features, batch) for name, o in self._objectives.items()}  # type: ignore[operator]
+        terms = {name: each_view(o.adversary, features, batch) for name, o in self._objectives.items()}  # type: ignore[arg-type]
         return _turn(features, terms, dict.fromkeys(terms, 1.0))
 
     @contextmanager
@@ -128,6 +160,27 @@ def play_all(game: Game, batches: Iterable[Batch], optimizers: Mapping[str, torc
     game.train()
     for batch in batches:
         yield play(game, batch, optimizers)
+
+
+def each_view(objective: Objective | nn.Module | Callable[..., Terms], features: Features, batch: Batch) -> Terms:
+    """An objective of one view on each view of full size: the mean of its losses, and of what it measured."""
+    if batch.views == 1:
+        return objective(features, batch)
+    terms = [objective(view, batch.of_view(number)) for number, view in enumerate(features.split(batch.views))]
+
+    def mean(tables: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.stack([table[name] for table in tables]).mean(0) for name in tables[0]}
+
+    return Terms(mean([dict(own) for own in terms]), mean([own.measured for own in terms]))
+
+
+def check_views(objective: object, views: int, name: str) -> None:
+    """Raises UserError where an objective compares more views of an image than there are."""
+    if isinstance(objective, AcrossViews) and views < objective.least_views:
+        raise UserError(
+            f"{name} compares views of an image and there is {views}: set training.views to {objective.least_views} or "
+            "more, and an augmentation that makes them differ"
+        )
 
 
 def metric_name(loss: str) -> str:

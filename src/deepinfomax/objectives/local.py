@@ -1,36 +1,64 @@
-"""LocalInfoMax: mutual information of the representation and every place of the map (paper §3.2, eq. 6), weight β."""
+"""LocalInfoMax: mutual information of the representation and every place of the map (paper §3.2, eq. 6), weight β.
 
-from typing import Any, Literal
+With several views of an image the places of one view are scored with the y of another, and maps with maps.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
-from deepinfomax.information.critics import ConcatAndConvolve, EncodeAndDot
+from deepinfomax.information.critics import ConcatAndConvolve, EmbedRows, EncodeAndDot
 from deepinfomax.information.pairs import NegativesFrom, Pairing
-from deepinfomax.objectives.pair_bound import PairBound
+from deepinfomax.objectives.pair_bound import Estimate, PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.scales import Scale
-from deepinfomax.settings import Count, Positive, checked
+from deepinfomax.settings import Count, NotNegative, Positive, checked
+
+LEVELS = ("y_local", "y_conv", "map_map")
 
 
 @checked
 class LocalInfoMax(nn.Module):
     """1/L · sum over places of I(local place; y), by any bound.
 
+    With V > 1 views, the mean over ordered pairs (v, w) of different views of I(local place of v; y of w); negatives
+    are places, or y, of other images only, so another view of the same image is never one.
+
     Args:
         facts: the shapes of the encoder's features.
         bound: a name in `bounds.BOUNDS`.
         critic: "dot" (encode-and-dot) or "concat" (concat-and-convolve).
         units: of the critic: D of encode-and-dot (paper 2048), hidden units of concat-and-convolve (paper 512).
-        scale: of encode-and-dot's scores; None: 1 as in the paper.
+        scale: of encode-and-dot's scores; None: 1 as in the paper; "1/sqrt(units)" as in
+            AMDIM (arXiv 1906.00910).
         places: how many of the L places of each image to use, drawn anew each step, before the critic; None, or more
             than there are: all. A deviation from the paper that saves most of the step's time on a CPU.
         negatives: "all", or how many per anchor.
         pairing: whether a global or a local is the anchor, see `pairs`.
         negatives_from: under several processes, "all" of them or this one's "own".
         tau: the clip of `smile`.
+        y_local: weight of y against the local map, the paper's term.
+        y_conv: weight of y against the last convolutional map (AMDIM's 1-to-7), with a critic of its own.
+        map_map: weight of the local map of one view against that of another (AMDIM's 5-to-5), both embedded by the
+            local side of the critic; the anchor is one place of each image, drawn anew, as in the authors' code. It
+            needs two views.
+        across: weight of the terms across views, where there are several.
+        within: weight of the terms within a view, averaged over views, beside those across.
+        several: how more than two views are compared. "pairs": the mean over all ordered pairs of views. "rest": each
+            view's places with the mean of the embedded y of all other views, V terms in place of V(V - 1): the
+            sufficient statistics of Poly-View (arXiv 2403.05490), with a mean as the statistic. Maps are always paired.
+        clip: scores become c·tanh(s/c); None: they do not. AMDIM has c = 20 (its authors' code too).
+        score_penalty: weight of the mean squared score, before the clip; AMDIM's code has 5e-2.
+
+    Raises:
+        UserError: no level has a weight; a level, clip or penalty that this critic or encoder does not have.
     """
+
+    least_views: int  #: two where nothing but maps is compared
 
     def __init__(
         self,
@@ -39,30 +67,127 @@ class LocalInfoMax(nn.Module):
         bound: str = "infonce",
         critic: Literal["dot", "concat"] = "dot",
         units: Count = 2048,
-        scale: Positive | None = None,
+        scale: Positive | Literal["1/sqrt(units)"] | None = None,
         places: Count | None = None,
         negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
         tau: Positive = 5.0,
+        y_local: NotNegative = 1.0,
+        y_conv: NotNegative = 0.0,
+        map_map: NotNegative = 0.0,
+        across: NotNegative = 1.0,
+        within: NotNegative = 0.0,
+        several: Literal["pairs", "rest"] = "pairs",
+        clip: Positive | None = None,
+        score_penalty: NotNegative = 0.0,
     ) -> None:
         super().__init__()
-        self.places = places
-        self.information = PairBound(bound, negatives, pairing, negatives_from, tau)
+        self.places, self.several, self.score_penalty = places, several, score_penalty
+        self.weights = {"across": across, "within": within}
+        self.levels = {
+            name: weight for name, weight in zip(LEVELS, (y_local, y_conv, map_map), strict=True) if weight > 0
+        }
+        self.information = PairBound(
+            bound, negatives, pairing, negatives_from, tau, clip=clip, squares=score_penalty > 0
+        )
+        if critic == "concat" and (clip is not None or score_penalty > 0 or set(self.levels) - {"y_local"}):
+            raise UserError(
+                'local.critic "concat" scores y with the local map only: y_conv, map_map, clip and score_penalty are '
+                'for "dot"'
+            )
+        if not self.levels:
+            raise UserError("local has nothing to score: give y_local, y_conv or map_map a weight above 0")
+        if not across and not within:
+            raise UserError("local has nothing to score: give across or within a weight above 0")
+        self.least_views = 2 if set(self.levels) == {"map_map"} else 1
         channels, (global_units, _) = facts.shapes.local[0], facts.shapes.globals
         self.critic: EncodeAndDot | ConcatAndConvolve
         if critic == "dot":
-            self.critic = EncodeAndDot(channels, global_units, units, 1.0 if scale is None else scale)
+            number = units**-0.5 if isinstance(scale, str) else 1.0 if scale is None else scale
+            self.critic = EncodeAndDot(channels, global_units, units, number)
         else:
             self.critic = ConcatAndConvolve(channels, global_units, units)
+        if y_conv > 0:
+            if facts.shapes.conv is None:
+                raise UserError("local.y_conv needs an encoder with a conv map, and this one has none: set it to 0")
+            self.conv = EmbedRows(facts.shapes.conv[0], units)
 
     def forward(self, features: Features, batch: Batch) -> Terms:
-        local = places(features.local)
-        if self.places is not None and self.places < local.shape[1]:
-            local = sample_places(local, self.places)
-        local, glob = self.critic(local, places(features.y))
-        estimate = self.information(self.critic, local, glob)
-        return Terms({"loss": -estimate.maximised}, estimate.measured)
+        (side,) = self.embedded([features])
+        return self._terms({level: (1.0, [(side, side)]) for level in self._within_levels()})
+
+    def across(self, views: Sequence[Features], batch: Batch) -> Terms:
+        """The terms across views, and those within each view where they have a weight."""
+        sides = self.embedded(views)
+        compared: dict[str, tuple[float, list[tuple[Side, Side]]]] = {}
+        if weight := self.weights["across"]:
+            compared |= {level: (weight, self._others(level, sides)) for level in self.levels}
+        if weight := self.weights["within"]:
+            own = [(side, side) for side in sides]
+            compared |= {f"within_{level}": (weight, own) for level in self._within_levels()}
+        return self._terms(compared)
+
+    def _within_levels(self) -> list[str]:
+        """A map scored with itself would compare a place with itself."""
+        return [level for level in self.levels if level != "map_map"]
+
+    def embedded(self, views: Sequence[Features]) -> list["Side"]:
+        """Each view as the critic embeds it; all views pass the critic together."""
+        local = [self._drawn(places(view.local)) for view in views]
+        y = [places(view.y) for view in views]
+        rows = self.critic(together(local), together(y))
+        sides = [Side(*pair, None, None) for pair in zip(apart(rows[0], local), apart(rows[1], y), strict=True)]
+        if "y_conv" in self.levels:
+            conv = [self._drawn(places(view.conv)) for view in views if view.conv is not None]
+            embedded = apart(self.conv(together(conv)), conv)
+            sides = [side._replace(conv=own) for side, own in zip(sides, embedded, strict=True)]
+        if "map_map" in self.levels:
+            assert isinstance(self.critic, EncodeAndDot)
+            scale = self.critic.scale
+            sides = [side._replace(anchor=scale * sample_places(side.local, 1)) for side in sides]
+        return sides
+
+    def _drawn(self, rows: Tensor) -> Tensor:
+        """`places` of the places (N, L, C), drawn anew."""
+        return rows if self.places is None or self.places >= rows.shape[1] else sample_places(rows, self.places)
+
+    def _others(self, level: str, sides: list["Side"]) -> list[tuple["Side", "Side"]]:
+        """Each view with every other one; with `several` = "rest", y of every view with the mean of all others."""
+        pairs = [(own, other) for own in sides for other in sides if other is not own]
+        if self.several == "pairs" or level == "map_map":
+            return pairs
+        rest = len(sides) - 1
+        chunks = [pairs[start : start + rest] for start in range(0, len(pairs), rest)]
+        return [(c[0][0], c[0][0]._replace(y=torch.stack([other.y for _, other in c]).mean(0))) for c in chunks]
+
+    def _terms(self, compared: dict[str, tuple[float, list[tuple["Side", "Side"]]]]) -> Terms:
+        """Names of the terms -> their weight, and the views compared. y_local is called "loss", as the usual one."""
+        losses: dict[str, Tensor] = {}
+        measured: dict[str, Tensor] = {}
+        squares: list[Tensor] = []
+        for name, (weight, pairs) in compared.items():
+            level = name.removeprefix("within_")
+            weight = weight * self.levels[level]
+            estimate = mean_estimate([self._estimate(level, *pair) for pair in pairs])
+            prefix = name.removesuffix("y_local")
+            prefix += "_" if prefix and not prefix.endswith("_") else ""
+            losses[prefix.removesuffix("_") or "loss"] = weight * -estimate.maximised
+            measured |= {prefix + quantity: value for quantity, value in estimate.measured.items()}
+            if estimate.mean_square is not None:
+                squares.append(weight * estimate.mean_square)
+                measured[f"{prefix}mean_square_score"] = estimate.mean_square
+        if squares:
+            losses["score_penalty"] = self.score_penalty * torch.stack(squares).sum()
+        return Terms(losses, measured)
+
+    def _estimate(self, level: str, first: "Side", second: "Side") -> Estimate:
+        """The places of the first view, with y, or with a place, of the second."""
+        local = first.conv if level == "y_conv" else first.local
+        glob = second.anchor if level == "map_map" else second.y
+        assert local is not None
+        assert glob is not None
+        return self.information(self.critic, local, glob)
 
     @staticmethod
     def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +199,34 @@ class LocalInfoMax(nn.Module):
         if section.get("critic", "dot") == "dot":
             return section | {"units": units, "places": places, "scale": units**-0.5}
         return section | {"units": units}
+
+
+class Side(NamedTuple):
+    """One view of N images as the critic embeds it, in U units."""
+
+    local: Tensor  #: (N, L, U)
+    y: Tensor  #: (N, M, U)
+    conv: Tensor | None  #: (N, L', U)
+    anchor: Tensor | None  #: (N, 1, U) one place of the local map of each image
+
+
+def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of estimates of one kind."""
+    values, maximised, squares, caps = zip(*estimates, strict=True)
+    square = None if squares[0] is None else torch.stack(squares).mean()
+    return Estimate(torch.stack(values).mean(), torch.stack(maximised).mean(), square, torch.stack(caps).mean())
+
+
+def together(views: Sequence[Tensor]) -> Tensor:
+    """(N, L, C) of each view, L its own -> all rows, (R, C)."""
+    rows = [view.flatten(0, 1) for view in views]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+
+def apart(rows: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Rows (R, U) as views of `together` again: (N, L, U) of each."""
+    parts = rows.split([view.shape[0] * view.shape[1] for view in like])
+    return [part.view(*view.shape[:2], -1) for part, view in zip(parts, like, strict=True)]
 
 
 def sample_places(local: Tensor, count: int) -> Tensor:

@@ -7,7 +7,15 @@ from torch import Tensor
 
 from deepinfomax.information import bounds
 from deepinfomax.information.critics import ConcatAndConvolve, EncodeAndDot
-from deepinfomax.information.pairs import NegativesFrom, Pairing, count_negatives, local_infomax, scored_infomax
+from deepinfomax.information.pairs import (
+    BoundAndSquares,
+    NegativesFrom,
+    Pairing,
+    count_negatives,
+    local_infomax,
+    local_infomax_with_squares,
+    scored_infomax,
+)
 
 
 class Estimate(NamedTuple):
@@ -15,6 +23,7 @@ class Estimate(NamedTuple):
 
     value: Tensor  #: scalar, in nats
     maximised: Tensor  #: scalar: what trains the critic, the value itself for all bounds but `smile`
+    mean_square: Tensor | None  #: scalar: of all scores before a clip; None where it was not asked for
     cap: Tensor  #: scalar: the largest value that this bound can take with so many negatives, in nats
 
     @property
@@ -31,11 +40,22 @@ class PairBound:
         pairing: whether a global or a local is the anchor, see `pairs`.
         negatives_from: under several processes, "all" of them or this one's "own".
         tau: the clip of `smile`.
+        clip: of every score of encode-and-dot, see `pairs.local_infomax`.
+        squares: whether the mean squared score of encode-and-dot is wanted too.
     """
 
     def __init__(
-        self, bound: str, negatives: int | Literal["all"], pairing: Pairing, negatives_from: NegativesFrom, tau: float
+        self,
+        bound: str,
+        negatives: int | Literal["all"],
+        pairing: Pairing,
+        negatives_from: NegativesFrom,
+        tau: float,
+        *,
+        clip: float | None = None,
+        squares: bool = False,
     ) -> None:
+        self.clip, self.squares = clip, squares
         self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
         self.negatives, self.pairing, self.negatives_from = negatives, pairing, negatives_from
 
@@ -51,13 +71,13 @@ class PairBound:
         Raises:
             UserError: more negatives than there are, or a batch of one image.
         """
-        value = self._estimate(critic, local, glob, self.bound, positives)
+        value, mean_square = self._estimate(critic, local, glob, self.bound, positives)
         trained_as = self.bound.trained_as
         maximised = value
         if trained_as is not None:
-            maximised = self._estimate(critic, local, glob, bounds.get(trained_as), positives)
+            maximised, _ = self._estimate(critic, local, glob, bounds.get(trained_as), positives)
         count = count_negatives(local, glob, self.negatives, self.pairing, self.negatives_from)
-        return Estimate(value, maximised, torch.tensor(self.bound.cap(count)))
+        return Estimate(value, maximised, mean_square, torch.tensor(self.bound.cap(count)))
 
     def _estimate(
         self,
@@ -66,9 +86,11 @@ class PairBound:
         glob: Tensor,
         bound: bounds.Bound,
         positives: Literal["all", "same"],
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
+        """The bound, and the mean squared score where it is wanted."""
         if isinstance(critic, EncodeAndDot):
-            return local_infomax(
+            estimate = local_infomax_with_squares if self.squares else local_infomax
+            found = estimate(
                 local,
                 glob,
                 bound,
@@ -76,8 +98,10 @@ class PairBound:
                 pairing=self.pairing,
                 negatives_from=self.negatives_from,
                 positives=positives,
+                clip=self.clip,
             )
-        return scored_infomax(
+            return (found.bound, found.mean_square) if isinstance(found, BoundAndSquares) else (found, None)
+        value = scored_infomax(
             critic.pair,
             local,
             glob,
@@ -86,3 +110,4 @@ class PairBound:
             pairing=self.pairing,
             negatives_from=self.negatives_from,
         )
+        return value, None

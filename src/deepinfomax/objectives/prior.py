@@ -1,27 +1,33 @@
-"""PriorMatching: the distribution of y made that of a prior, by two players (paper §3.3, eq. 7), weight γ.
+"""PriorMatching: the distribution of y made that of a prior, weight γ: by two players, or without a game.
 
-The critic D tells prior samples from encodings; the encoder fools it. Both losses are written below in full. γ weighs
-the encoder's loss only: the critic always plays at full strength.
+By two players (paper §3.3, eq. 7) the critic D tells prior samples from encodings; the encoder fools it. Both losses
+are written below in full. γ weighs the encoder's loss only: the critic always plays at full strength. The other ways
+have one player: a distance of encodings to the prior in random directions, or noise on y.
 """
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import normalize, softplus
 
+from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
 from deepinfomax.information.critics import Mlp
+from deepinfomax.information.pairs import at_least_float32, from_first_process, gather_with_gradient
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
-from deepinfomax.settings import NotNegative, checked
+from deepinfomax.objectives.slices import random_slices, sigreg, visreg
+from deepinfomax.settings import Count, NotNegative, Positive, checked
 
 Prior = Literal["uniform", "gaussian", "ball", "sphere"]
+By = Literal["adversary", "sigreg", "visreg", "noise"]
 
 
 @checked
 class PriorMatching(nn.Module):
-    """min over E, max over D of  E_V[log D(v)] + E_P[log(1 - D(E(x)))].
+    """min over E, max over D of  E_V[log D(v)] + E_P[log(1 - D(E(x)))], or one of three ways without D.
 
     Args:
         facts: the shapes of the encoder's features.
@@ -30,14 +36,44 @@ class PriorMatching(nn.Module):
         penalty: weight of the gradient penalty on D, ½ (E_V |∂D|² + E_P |∂D|²); 0: none. The authors' code has 1.0
             but applies it to the last sample of a batch only; here it is the mean over all.
         spectral_norm: divide D's weights by their largest singular value; the paper does not.
+        by: "adversary", the game above. "sigreg" (LeJEPA, arXiv 2511.08544) and "visreg" (arXiv 2606.02572) compare y
+            with V in random directions, see `slices`: one player, no critic. "noise" (arXiv 2410.06993) adds noise to
+            a normalised y before any objective sees it, and has no loss: I(x; y + noise) then has a finite cap, which
+            only a y distributed as V reaches, so that raising it makes y so. It does nothing without an objective that
+            raises it.
+        slices: random directions drawn in each step, for sigreg and visreg.
+        noise: how much is added to y, for "noise". Gaussian and sphere, where y has variance 1 in each unit: the
+            standard deviation σ of Gaussian noise; uniform, where y lies in [0, 1]: uniform in [-noise, noise].
+
+    Raises:
+        UserError: a prior that this way has no formula for: uniform by visreg, the ball by noise.
     """
 
     def __init__(
-        self, facts: Facts, *, prior: Prior = "uniform", penalty: NotNegative = 1.0, spectral_norm: bool = False
+        self,
+        facts: Facts,
+        *,
+        prior: Prior = "uniform",
+        penalty: NotNegative = 1.0,
+        spectral_norm: bool = False,
+        by: By = "adversary",
+        slices: Count = 256,
+        noise: Positive = 0.1,
     ) -> None:
         super().__init__()
         self.prior: Prior = prior
-        self.penalty = penalty
+        self.by: By = by
+        self.penalty, self.slices, self.noise = penalty, slices, noise
+        self.units = facts.shapes.globals[0]
+        if by == "visreg" and prior == "uniform":
+            raise UserError(
+                "prior.by visreg needs the quantiles of the prior in every direction, which a uniform one does not "
+                "have in closed form: set prior.prior to gaussian, sphere or ball, or prior.by to sigreg"
+            )
+        if by == "noise" and prior == "ball":
+            raise UserError("prior.by noise is for the priors gaussian, uniform and sphere: set prior.prior to one")
+        if by != "adversary":
+            return
         self.critic = Mlp(facts.shapes.globals[0])
         if spectral_norm:
             normalise_spectrally(self.critic)
@@ -48,22 +84,64 @@ class PriorMatching(nn.Module):
         return torch.sigmoid(rows) if self.prior == "uniform" else rows
 
     def forward(self, features: Features, batch: Batch) -> Terms:
-        """The encoder's loss: non-saturating, -log D(E(x)), as in the authors' code; eq. (7) has log(1 - D(E(x)))."""
+        """The encoder's loss. By adversary -log D(E(x)), as in the authors' code; eq. (7) has log(1 - D(E(x)))."""
+        if self.by == "noise":
+            return Terms({}, {"cap": torch.tensor(self.information_cap())})
+        if self.by != "adversary":
+            # Under several processes the batch of all: the distance of a small batch is larger than that of the whole.
+            rows = gather_with_gradient(at_least_float32(self.squash(features.y)))
+            directions = from_first_process(random_slices(self.units, self.slices, like=rows))
+            distance = sigreg if self.by == "sigreg" else visreg
+            with torch.autocast(rows.device.type, enabled=False):
+                return Terms({"loss": distance(rows, directions, self.prior)})
         score = read(self.critic, self.squash(features.y))
         taken_for_prior = (score.detach() > 0).float().mean()
         return Terms({"loss": softplus(-score).mean()}, {"taken_for_prior": taken_for_prior})
+
+    def y_shown(self, y: Tensor) -> Tensor:
+        """What all objectives see in place of y (N, D) or (N, D, M): by "noise" normalised y plus noise, else y itself.
+
+        Gaussian: each unit has mean 0 and variance 1 over the batch of all processes; sphere: rows of length √D;
+        uniform: sigmoid(y).
+        """
+        if self.by != "noise":
+            return y
+        y = at_least_float32(y)
+        if self.prior == "uniform":
+            normalised = torch.sigmoid(y)
+            uniform = torch.rand(normalised.shape, dtype=y.dtype, device=y.device)
+            return normalised + self.noise * (2 * uniform - 1)
+        if self.prior == "sphere":
+            normalised = math.sqrt(self.units) * normalize(y, dim=1)
+        else:
+            rows = gather_with_gradient(places(y)).flatten(0, 1)
+            mean, variance = rows.mean(0), rows.var(0, correction=0)
+            axes = (-1, *[1] * (y.ndim - 2))
+            normalised = (y - mean.view(axes)) / (variance + 1e-5).sqrt().view(axes)
+        return normalised + self.noise * torch.randn_like(normalised)
+
+    def information_cap(self) -> float:
+        """The most that y + noise can tell of the image, in nats (arXiv 2410.06993).
+
+        h(y + noise) - h(noise), the first at its largest: of all vectors of that power, or in that cube, the Gaussian,
+        or the uniform one. Gaussian: D/2 · log(1 + 1/σ²); uniform: D · log(1 + 1/(2ε)). On the sphere, of the same
+        power, the Gaussian's is an upper bound, which no y reaches.
+        """
+        if self.prior == "uniform":
+            return self.units * math.log1p(1 / (2 * self.noise))
+        return self.units / 2 * math.log1p(1 / self.noise**2)
 
     def draw_y(self, count: int, seed: int) -> Tensor | None:
         """(count, D) of the prior; None for the uniform one, which only sigmoid(y) is matched to."""
         if self.prior == "uniform":
             return None
-        weight = next(self.critic.parameters())
         with torch.random.fork_rng(devices=[]):  # on the CPU: the same on any device
             torch.manual_seed(seed)
-            return sample_prior(self.prior, (count, weight.shape[1]), torch.empty(0)).to(weight)
+            drawn = sample_prior(self.prior, (count, self.units), torch.empty(0))
+        return drawn.to(next(self.critic.parameters())) if self.by == "adversary" else drawn
 
     def players(self) -> list[nn.Module]:
-        return [self.critic]
+        return [self.critic] if self.by == "adversary" else []
 
     def adversary(self, features: Features, batch: Batch) -> Terms:
         """The critic's loss: -E_V log D(v) - E_P log(1 - D(E(x))) + penalty."""

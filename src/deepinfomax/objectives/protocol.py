@@ -1,6 +1,6 @@
 """What the game and an objective tell each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -11,14 +11,17 @@ from deepinfomax.encoders import shapes_of
 from deepinfomax.features import Features, Shapes
 
 __all__ = [
+    "AcrossViews",
     "Batch",
     "Decodes",
     "Facts",
     "KnowsItsPrior",
+    "MeetsEncoder",
     "Objective",
     "OnePass",
     "Samples",
     "Shapes",
+    "ShowsY",
     "Terms",
     "TwoPlayer",
 ]
@@ -26,11 +29,20 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as an objective sees it. N images of shape (C, *S)."""
+    """One batch. N images of shape (C, *S), each seen in V views and W small ones; an objective of one view sees V = 1.
 
-    images: Tensor  #: (N, C, *S) float in [-1, 1]
+    Views lie one behind the other: the first N rows are the first view of every image.
+    """
+
+    images: Tensor  #: (V·N, C, *S) float in [-1, 1]
     labels: Tensor | None = None  #: (N,) int64, or None: only `supervised` asks for them
     index: Tensor | None = None  #: (N,) int64, positions in the data set, or None: only `nat` asks for them
+    views: int = 1  #: V
+    small: Tensor | None = None  #: (W·N, C, *s) further views of a smaller size, or None: there are none
+
+    def of_view(self, view: int) -> "Batch":
+        """What an objective of one view is given: that view of all images."""
+        return self if self.views == 1 else Batch(self.images.chunk(self.views)[view], self.labels, self.index)
 
 
 @dataclass(frozen=True)
@@ -75,11 +87,22 @@ class Objective(Protocol):
 
 
 @runtime_checkable
+class AcrossViews(Protocol):
+    """An objective that compares views of an image. It is shown all at once; others see one, and are averaged."""
+
+    least_views: int  #: 1: with one view it is called like any other objective
+
+    def across(self, views: Sequence[Features], batch: Batch) -> Terms:
+        """As `__call__`; `views` are the features of each view: row n of each is of image n. Small views come last."""
+        ...
+
+
+@runtime_checkable
 class TwoPlayer(Protocol):
     """An objective with an opponent: min over the encoder, max over the opponent's networks (paper eq. 7)."""
 
     def players(self) -> list[nn.Module]:
-        """The sub-modules that the second optimizer trains, and the first never touches."""
+        """The sub-modules that the second optimizer trains, and the first never touches; none: there is no game."""
         ...
 
     def adversary(self, features: Features, batch: Batch) -> Terms:
@@ -92,6 +115,24 @@ class OnePass(Protocol):
     """An objective that may need y and the local map to come from one pass of the encoder. Occlusion makes two."""
 
     one_pass: str | None  #: why, and how to do without it, for the user; None: two passes are fine
+
+
+@runtime_checkable
+class MeetsEncoder(Protocol):
+    """An objective that needs the encoder itself, to copy it."""
+
+    def meet(self, encoder: nn.Module) -> None:
+        """Called once, when the game is made."""
+        ...
+
+
+@runtime_checkable
+class ShowsY(Protocol):
+    """An objective that shows all objectives another y than the encoder's: noise is added to it."""
+
+    def y_shown(self, y: Tensor) -> Tensor:
+        """y of the batch -> what stands in its place; y itself where nothing is changed."""
+        ...
 
 
 @runtime_checkable

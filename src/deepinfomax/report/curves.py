@@ -93,7 +93,9 @@ def panels(run: Run) -> list[Panel]:
             from_zero=_unit(key) != "nats",
         )
         for key in lines
-        if "/" in key and not _is_bound(key) and not key.endswith("cap")
+        if "/" in key
+        and not _is_bound(key)
+        and not (key.endswith("cap") and f"{key.removesuffix('cap')}bound" in lines)
     ]
     if "loss" in lines:
         drawn.append(
@@ -192,7 +194,7 @@ def _unit(key: str) -> str:
     quantity = key.partition("/")[2]
     if "accuracy" in quantity or quantity in ("taken_for_prior", "moved"):
         return "fraction"
-    return {"elbo": "nats", "kl": "nats", "mse": "squared error"}.get(quantity, "value")
+    return {"elbo": "nats", "kl": "nats", "cap": "nats", "mse": "squared error"}.get(quantity, "value")
 
 
 def _says(key: str) -> str:
@@ -200,6 +202,7 @@ def _says(key: str) -> str:
         "taken_for_prior": "Encodings that the critic takes for samples of the prior; 0.5 where it cannot tell.",
         "moved": "Images whose target changed in the last matching.",
         "mse": "Mean squared error over pixels.",
+        "cap": "The most that y can tell of an image with this noise on it: no encoder exceeds it.",
     }.get(key.partition("/")[2], "Measured on the training batches.")
 
 

@@ -4,10 +4,12 @@ from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config, objective_type
+from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.features import Shapes
 from deepinfomax.objectives import OBJECTIVES, Facts, Game
+from deepinfomax.objectives.game import check_views
 from deepinfomax.objectives.occlusion import Occlusion
 
 
@@ -22,11 +24,14 @@ def build_game(
         encoder: a network to train in place of the configuration's.
 
     Raises:
-        UserError: an objective that needs labels, and a data set without them; what the objectives themselves refuse.
+        UserError: an objective that needs labels, and a data set without them; one that compares views, and
+            too few of them; what the objectives themselves refuse.
     """
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
         encoder = encoders.build(config.encoder["name"], image_shape, **settings)
+    if config.training.small_views:  # an encoder of one size says here that it cannot take the other
+        encoders.shapes_of(encoder, Augmentation(**config.augmentation).small_shape(image_shape))
     facts = _facts(encoders.shapes_of(encoder, image_shape), images)
     objectives = {}
     for name, section in config.objective.items():
@@ -35,6 +40,7 @@ def build_game(
             raise UserError(f"{kind.__name__} needs labels, and {images.name or 'the data'} has none")
         settings = {key: value for key, value in section.items() if key not in ("weight", "type")}
         objectives[name] = (section["weight"], kind(facts, **settings))
+        check_views(objectives[name][1], config.training.views + config.training.small_views, name)
     occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
     return Game(encoder, objectives, occlusion)
 

@@ -39,6 +39,7 @@ def write_decoded_images(game: Game, images: ImageSet, augment: torch.nn.Module,
             arrays["samples"] = denormalise(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
         elif decoder is not None and matched is not None and (y := matched.draw_y(SAMPLES, seed)) is not None:
             # A decoder looks at y alone.
+            y = y.to(next(game.encoder.parameters()))
             arrays["samples"] = denormalise(decoder.reconstruct(Features(local=y, conv=None, fc=None, y=y)))
     if arrays:
         with files.replacing(folder / files.GENERATED) as partial:

@@ -110,10 +110,11 @@ def train(
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))
             rate = learning_rate(training, number, steps)
             set_learning_rate(state.optimizers.values(), rate)
-            views = augment(pixels)
+            views = augment(pixels, training.views)
+            small = augment.small_views(pixels, training.small_views) if training.small_views else None
             if channels_last:
                 views = views.contiguous(memory_format=torch.channels_last)
-            turn = step(Batch(views, labels, index))
+            turn = step(Batch(views, labels, index, training.views, small))
             state.step, state.seconds = number, seconds_before + time.perf_counter() - began
 
             if number % training.log_every == 0 or number == steps:

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
 
 from deepinfomax.config import Training
 from deepinfomax.data.fingerprint import identity
@@ -14,6 +12,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
 from deepinfomax.training import checkpoint
 from deepinfomax.training.guards import check_same_data
+from deepinfomax.training.optimizers import optimizer
 
 #: what checkpoints call the players' optimizers
 STORED_AS = {"encoder": "learner", "opponents": "opponents"}
@@ -32,7 +31,7 @@ class RunState:
     def __init__(self, game: Game, training: Training, images: ImageSet, device: torch.device) -> None:
         self.game, self.images, self.data = game, images, identity(images)
         self.optimizers = {
-            player: _optimizer(parameters, training, device) for player, parameters in game.players().items()
+            player: optimizer(parameters, training, device) for player, parameters in game.players().items()
         }
         self.step = 0  #: steps done
         self.seconds = 0.0  #: seconds trained, in all processes that trained it so far
@@ -62,9 +61,9 @@ class RunState:
             self.scaler.load_state_dict(saved["scaler"])
         try:
             self.game.load_state_dict(saved["learner"], strict=True)
-            for player, optimizer in self.optimizers.items():
-                optimizer.load_state_dict(saved["optimizers"][STORED_AS[player]])
-                for parameter, moments in optimizer.state.items():
+            for player, own in self.optimizers.items():
+                own.load_state_dict(saved["optimizers"][STORED_AS[player]])
+                for parameter, moments in own.state.items():
                     for name, value in moments.items():
                         if value.shape == parameter.shape:
                             # Fused Adam walks a parameter and its moments in memory order: their layouts must agree.
@@ -73,13 +72,3 @@ class RunState:
             detail = " ".join(str(error).split())[:160]
             raise UserError(f"the checkpoint is of another architecture ({detail}); choose another --out") from None
         self.step, self.seconds = saved["step"], saved["seconds"]
-
-
-def _optimizer(parameters: list[nn.Parameter], training: Training, device: torch.device) -> Optimizer:
-    return torch.optim.Adam(
-        parameters,
-        lr=training.lr,
-        betas=training.betas,
-        weight_decay=training.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )

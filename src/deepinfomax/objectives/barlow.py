@@ -1,0 +1,45 @@
+"""Barlow Twins: the correlation of two views made the identity (Zbontar et al. 2021)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from deepinfomax.objectives.joint_embedding import barlow_twins
+from deepinfomax.objectives.projector import JointEmbedding, Level
+from deepinfomax.objectives.protocol import Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, NotNegative, checked
+
+
+@checked
+class BarlowTwins(JointEmbedding):
+    """Σ (1 - C_ii)² + λ Σ_{i≠j} C_ij², C the correlation over images of units of two views; arXiv 2103.03230, eq. (1).
+
+    Args:
+        facts: the shapes of the encoder's features.
+        off_diagonal: λ, 5e-3 in the paper.
+        level: what the projector reads, see `JointEmbedding`.
+        hidden, outputs, layers: of the projector; the paper's, for ImageNet, are 8192, 8192 and 3.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        off_diagonal: NotNegative = 5e-3,
+        level: Level = "y",
+        hidden: Count = 2048,
+        outputs: Count = 2048,
+        layers: Count = 3,
+    ) -> None:
+        super().__init__(facts, level, hidden, outputs, layers)
+        self.off_diagonal = off_diagonal
+
+    def loss(self, z: Tensor) -> Terms:
+        return Terms({"loss": barlow_twins(z, self.off_diagonal)})
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """A narrower projector, behind y: so that all levels are trained."""
+        hidden, outputs = (32, 16) if scale == "smoke" else (512, 512)
+        return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

@@ -1,0 +1,48 @@
+"""SimCLR: contrast of two views of an image against all other images of the batch (Chen et al. 2020)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from deepinfomax.objectives.joint_embedding import nt_xent
+from deepinfomax.objectives.projector import JointEmbedding, Level
+from deepinfomax.objectives.protocol import Facts, Terms
+from deepinfomax.scales import Scale
+from deepinfomax.settings import Count, Positive, checked
+
+
+@checked
+class SimCLR(JointEmbedding):
+    """-log of the softmax, among all other views and images of the batch, of the other view of the same image.
+
+    The cosine of projected vectors over a temperature; arXiv 2002.05709, eq. (1). Negatives come from all processes.
+
+    Args:
+        facts: the shapes of the encoder's features.
+        temperature: 0.5, the paper's best on CIFAR-10 (B.9).
+        level: what the projector reads, see `JointEmbedding`.
+        hidden, outputs, layers: of the projector; the paper's for ResNet-50 is 2048, 128 and 2. Without the BatchNorm
+            that the authors' code has behind the last layer.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        temperature: Positive = 0.5,
+        level: Level = "y",
+        hidden: Count = 2048,
+        outputs: Count = 128,
+        layers: Count = 2,
+    ) -> None:
+        super().__init__(facts, level, hidden, outputs, layers)
+        self.temperature = temperature
+
+    def loss(self, z: Tensor) -> Terms:
+        return Terms({"loss": nt_xent(z, self.temperature)})
+
+    @staticmethod
+    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+        """A narrower projector, behind y: so that all levels are trained."""
+        hidden, outputs = (32, 16) if scale == "smoke" else (512, 128)
+        return section | {"hidden": hidden, "outputs": outputs, "level": "y"}
