@@ -1,5 +1,7 @@
 """What the game shows its encoder, which pass each objective is given, and who trains what."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -263,3 +265,22 @@ def test_steps_are_in_training_mode_and_each_by_its_own_gradient(batch: Batch) -
     for _ in play_all(game, [batch] * 3, {"encoder": torch.optim.SGD(encoder.parameters(), lr=0.5)}):
         pass
     assert encoder.w.item() == pytest.approx(-1.5)
+
+
+def test_hidden_images_leave_the_running_averages_to_whole_ones() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(6, 3, 32, 32) * 2 - 1
+    encoder = encoders.build("dcgan", (3, 32, 32), width=4, fc=16, y=8)
+    plain = copy.deepcopy(encoder)
+    facts = Facts(encoders.shapes_of(encoder, (3, 32, 32)))
+    game = Game(encoder, {"local": (1.0, LocalInfoMax(facts, units=8))}, Occlusion((3, 32, 32)))
+    turn = game(Batch(images))
+    plain(images)
+    averages = dict(plain.named_buffers())
+    assert averages
+    for name, buffer in encoder.named_buffers():
+        assert torch.equal(buffer, averages[name]), name
+    momenta = [(a, b) for a, b in zip(encoder.modules(), plain.modules(), strict=True) if hasattr(a, "momentum")]
+    assert all(a.momentum == b.momentum for a, b in momenta)
+    turn.total.backward()
+    assert all(p.grad is not None for p in encoder.parameters())

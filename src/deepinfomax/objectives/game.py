@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from deepinfomax.encoders.modes import without_running_averages
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives.protocol import (
@@ -87,7 +88,9 @@ class Game(nn.Module):
         """The first player's turn: encode the batch, score it by each objective, add the losses by their weights."""
         features = self.encoder(batch.images)
         if self.occlusion is not None:
-            partly_hidden = self.encoder(self.occlusion(batch.images))
+            # What is measured later sees whole images, so they alone make the averages of BatchNorm.
+            with without_running_averages(self.encoder):
+                partly_hidden = self.encoder(self.occlusion(batch.images))
             features = features._replace(fc=partly_hidden.fc, y=partly_hidden.y)
         features = self._shown(features)
         views = features.split(batch.views)

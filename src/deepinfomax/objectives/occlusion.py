@@ -3,8 +3,9 @@
 No objective of its own: y and fc are taken from the occluded images, the maps from the clean ones, and the objectives
 are what they were. A global feature that is to tell of places it has not seen must encode what the image shares.
 
-Both passes move the running averages of BatchNorm, the occluded one last, though what is measured later sees clean
-images: stored variances were 3 to 13 % below those of clean images on CIFAR-10. The paper says nothing of it.
+Each pass is normalised by its own batch, and the clean one alone moves the running averages of BatchNorm, because what
+is measured later sees clean images: with both, stored variances were 3 to 13 % below theirs on CIFAR-10. The paper says
+nothing of it.
 """
 
 import math
