@@ -1,6 +1,7 @@
 """`deepinfomax evaluate`, `embed` and `neighbours`: a run folder and words -> files and figures."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from deepinfomax.config import Config
 from deepinfomax.data.configured import as_trained, load_images, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet, denormalise
+from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.names import read_folds
 from deepinfomax.data.opening import opened
+from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -36,7 +39,7 @@ def evaluate_command(
     run: Path,
     *,
     settings: Mapping[str, Any],
-    measures: Sequence[str],
+    measures: Sequence[str] | None,
     data: str | None,
     levels: Sequence[str] | None,
     controls: Sequence[str] | None,
@@ -65,13 +68,21 @@ def evaluate_command(
         )
         return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
-    own = run_folder.read_config(run)
+    own = run_folder.read_data_config(run)
     config = _data_of(own, data, data_root, limit, settings)
+    if data is None and not settings and not _has_test_part(own):
+        raise _no_test_part(run, own)
     train, test = (_loaded(run, config, split) for split in ("train", "test"))
     folds = read_folds(config.data.source, config.data.root)
     if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures):
         raise UserError("folds are positions among all training images: set data.limit none")
     tell_notes(train, test)
+    make_encoder = maker(run)
+    left_out = []
+    if controls is None:
+        controls = [name for name in CONTROLS if make_encoder is not None or name != "random_encoder"]
+        if make_encoder is None:
+            left_out = ["a network of your own has no random encoder to compare with: pass make_encoder in Python"]
     seen = data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout
     result = evaluate(
         encoder,
@@ -79,17 +90,15 @@ def evaluate_command(
         test,
         measures=measures,
         levels=LEVELS if levels is None else levels,
-        controls=CONTROLS if controls is None else controls,
+        controls=controls,
         scale=scale,
         seed=seed,
         device=choose_device(device),
         out=run / "evaluation.json",
-        make_encoder=maker(run),
+        make_encoder=make_encoder,
         folds=folds,
-        notes=[
-            *(["the encoder was trained on the test images too, without their labels"] if seen else []),
-            *dict.fromkeys((*train.notes, *test.notes)),
-        ],
+        notes=[*([SEEN] if seen else []), *dict.fromkeys((*train.notes, *test.notes)), *left_out],
+        options=_options(data, limit, data_root, settings),
     )
     if data is None:
         write_gallery(encoder, test, run, seed=seed, device=choose_device(device))
@@ -97,7 +106,34 @@ def evaluate_command(
 
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
+#: what the figures of a run that held no image out carry, and the report puts beside its verdict
+SEEN = "the encoder was trained on the test images too, without their labels"
 BANK = 1000  #: images in which two runs are compared, as many as a gallery has
+
+
+def _has_test_part(config: Config) -> bool:
+    data = config.data
+    return has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label)
+
+
+def _no_test_part(run: Path, config: Config) -> UserError:
+    """What to say of data without test images, with the command that measures all the same."""
+    data = config.data
+    said = f"{printable(data.source)} has no test part: set data.holdout 0.1 in training to keep a tenth of the images"
+    fraction = suggested_holdout(data.source, root=data.root, image=data.image, label=data.label)
+    if fraction is None:
+        return UserError(f"{said}, or put train and test inside it; it has too few images for a part to be held out now")
+    return UserError(
+        f"{said}; to measure this run on images that it was trained on: "
+        f"deepinfomax evaluate {shlex.quote(str(run))} data.holdout {fraction}"
+    )
+
+
+def _options(data: str | None, limit: int | None, root: Path | None, settings: Mapping[str, Any]) -> list[str]:
+    """The words of the command line that say which images are read."""
+    named = {"--data": data, "--limit": limit, "--data-root": root}
+    options = [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    return options + [word for name, value in settings.items() for word in (name, str(value))]
 
 
 def render(evaluation: dict[str, Any]) -> str:
@@ -151,7 +187,7 @@ def embed_command(
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
     images = _loaded(run, config, split)
     tell_notes(images)
     vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
@@ -181,7 +217,7 @@ def neighbours_command(
     if count < 1:
         raise UserError(f"--count {count}: ask for one neighbour or more")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
     images = _loaded(run, config, None)
     tell_notes(images)
     # A mistake in what is asked for should leave the gallery as it is.

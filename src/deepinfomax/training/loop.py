@@ -1,6 +1,7 @@
 """`train`: images -> encoder -> objectives -> step, until the configuration says enough."""
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def train(
     device: str | None = None,
     quiet: bool = False,
     encoder: nn.Module | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Train one run and leave its folder complete.
 
@@ -55,6 +57,7 @@ def train(
         quiet: no progress lines.
         encoder: a network to train instead of `config.encoder`: one of your own, from `encoders.wrap`, or one that
             `config.encoder` describes.
+        about: what else the first line of metrics.jsonl should say of the data.
 
     Returns:
         the trained encoder, on the CPU, in eval mode.
@@ -102,7 +105,7 @@ def train(
     last_saved = began
     with lock, watcher, Interruption() as interrupted:
         if state.step == 0:
-            watcher.event("start", _start(config, images, game, on, accelerator))
+            watcher.event("start", _start(config, images, game, on, accelerator, about or {}))
         if training.steps is not None and steps < training.steps:
             watcher.say(f"training.epochs {training.epochs} ends it at step {steps}, before training.steps")
         for number, (pixels, labels, index) in batches_from(batches, state.step, steps):
@@ -223,7 +226,12 @@ def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ..
 
 
 def _start(
-    config: Config, images: ImageSet, game: Game, device: torch.device, accelerator: Accelerator
+    config: Config,
+    images: ImageSet,
+    game: Game,
+    device: torch.device,
+    accelerator: Accelerator,
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The first line of metrics.jsonl: what is trained, on what, by what."""
     return {
@@ -236,6 +244,7 @@ def _start(
             "classes": list(images.classes) or None,
             "labelled": images.labels is not None,
             "notes": list(images.notes),
+            **about,
         },
         "encoder": storage.described_as(game.encoder, config.encoder)[0],
         "parameters": sum(p.numel() for p in game.encoder.parameters()),

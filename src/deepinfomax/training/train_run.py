@@ -38,12 +38,6 @@ def train_command(
     overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Train one run and write its report; returns where it is and how it went."""
-    if resume and out is None:
-        raise UserError("--resume needs --out RUN, the run folder to continue")
-    if recipe is not None and config_file is not None:
-        raise UserError("give --recipe or --config, not both")
-    if scale is not None and config_file is not None:
-        raise UserError("--scale belongs to --recipe; a --config says all by itself")
     plain = recipe is None and config_file is None and scale is None
     if resume and out is not None and plain:
         config = run_folder.read_config(out)
