@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,10 +55,20 @@ Deep InfoMax: train an image encoder without labels, and measure what it learned
 All commands: deepinfomax --help. What can be trained: deepinfomax recipes. One command: deepinfomax train --help."""
 
 
+class Stopped(Exception):
+    """Ctrl-C, and what there is to say of it; typer would turn it into an exit code and lose the words."""
+
+
 class Command(TyperCommand):
-    """A command whose usage line is written as people write it: RUN, [DATA]."""
+    """A command whose usage line is written as people write it, RUN, [DATA], and whose Ctrl-C says what is saved."""
 
     settings: tuple[str, ...] = ()  #: what may follow, for the usage line
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Stopped(str(stop)) from None
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [*(piece.strip("{}") for piece in super().collect_usage_pieces(ctx)), *self.settings]
@@ -79,6 +90,15 @@ def _numbers(name: str) -> Any:
     return typer.Argument(
         metavar=name, help=".npy of (n,) or (n, units); whole numbers (n,) are labels.", callback=arguments.numbers
     )
+
+
+def _starting() -> AbstractContextManager[None]:
+    """Something moves in a terminal while torch is imported."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from deepinfomax import progress
+
+    return progress.shown("starting")
 
 
 def _version(asked: bool) -> None:
@@ -116,7 +136,8 @@ def quickstart(
     Trains on patches of photographs that come with the installation, and shows the encoder beside what costs nothing
     (raw pixels, an untrained network) and beside a network trained on the labels.
     """
-    from deepinfomax.experiments.quickstart import run
+    with _starting():
+        from deepinfomax.experiments.quickstart import run
 
     _print(run(data, out, root=data_root, seed=seed, device=device), as_json)
 
@@ -156,7 +177,8 @@ def train(
     keeps a tenth of the images from training, to measure on later.
     """
     arguments.of_training(recipe, config, scale, resume, out)
-    from deepinfomax.training.train_run import train_command
+    with _starting():
+        from deepinfomax.training.train_run import train_command
 
     overrides = _overrides(context)
     result = train_command(
@@ -230,7 +252,8 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    from deepinfomax.evaluation.run_commands import evaluate_command
+    with _starting():
+        from deepinfomax.evaluation.run_commands import evaluate_command
 
     result, table = evaluate_command(
         run,
@@ -268,7 +291,8 @@ def embed(
 
     Settings of the data can follow, e.g. `data.skip_bad true`.
     """
-    from deepinfomax.evaluation.run_commands import embed_command
+    with _starting():
+        from deepinfomax.evaluation.run_commands import embed_command
 
     result = embed_command(
         run,
@@ -298,6 +322,10 @@ def neighbours(
     beside: Annotated[
         Path | None, typer.Option(help="Another run folder: a sheet of pictures with the neighbours by both.")
     ] = None,
+    on_page: Annotated[bool, typer.Option("--report", help="Add the queries to the report's page.")] = False,
+    split: Annotated[
+        str | None, typer.Option(help="train or test: which images to search.", show_default="the part trained on")
+    ] = None,
     count: Annotated[int, typer.Option(help="Neighbours of each query.")] = 8,
     metric: Annotated[str, typer.Option(help="l1 (the paper's, in y) or cosine.")] = "l1",
     data_root: Root = None,
@@ -308,11 +336,12 @@ def neighbours(
     """Find the images most like others, by the encoder.
 
     Without --query, writes the gallery of samples that the report shows. With it, also prints the neighbours of each
-    query, and draws them.
+    query, with file and class names, and draws them.
 
     Settings of the data can follow, e.g. `data.limit 5000`.
     """
-    from deepinfomax.evaluation.run_commands import neighbours_command
+    with _starting():
+        from deepinfomax.evaluation.run_commands import neighbours_command
 
     if data is not None and data.startswith("data.") and not Path(data).exists():
         context.args.insert(0, data)  # DATA was left out, and the first setting taken for it
@@ -325,6 +354,8 @@ def neighbours(
         beside=beside,
         count=count,
         metric=metric,
+        split=split,
+        on_page=on_page,
         data_root=data_root,
         seed=seed,
         device=device,
@@ -353,7 +384,8 @@ def estimate_mi(
 
     With its standard error, its cap and whether it is a lower bound.
     """
-    from deepinfomax.information.estimation import estimate_mi_files
+    with _starting():
+        from deepinfomax.information.estimation import estimate_mi_files
 
     result = estimate_mi_files(
         x,
@@ -376,7 +408,8 @@ def estimate_mi(
 @app.command(cls=Command)
 def report(run: RunArgument, seed: Unused = None, device: Unused = None, as_json: Json = False) -> None:
     """Write report.html of a run anew: one file, no network."""
-    from deepinfomax.report import write
+    with _starting():
+        from deepinfomax.report import write
 
     _print({"report": str(write(run))}, as_json)
 
@@ -392,7 +425,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the encoder for use elsewhere: ONNX, safetensors, hub."""
-    from deepinfomax.export import export as write
+    with _starting():
+        from deepinfomax.export import export as write
 
     _print(write(run, format, out=out, repo=repo), as_json)
 
@@ -411,7 +445,8 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Rerun a table or figure of the paper, beside its numbers."""
-    from deepinfomax.experiments import reproduce as run
+    with _starting():
+        from deepinfomax.experiments import reproduce as run
 
     _print(run(what, scale=scale, out=out, seeds=seeds, seed=seed, data_root=data_root, device=device), as_json)
 
@@ -431,7 +466,8 @@ def describe_data(
 
     Settings can follow as behind `train`, e.g. `data.holdout 0.1`.
     """
-    from deepinfomax.data.describe_command import data_command
+    with _starting():
+        from deepinfomax.data.describe_command import data_command
 
     settings = _overrides(context)
     description, text = data_command(data, root=data_root, size=size, skip_bad=skip_bad or None, settings=settings)
@@ -462,8 +498,9 @@ def main() -> None:
         _fail(f"{message}. See deepinfomax --help.")
     except UserError as error:
         _fail(str(error))
-    except (typer.Abort, KeyboardInterrupt) as stop:
-        print(f"deepinfomax: {stop}" if str(stop) else "deepinfomax: interrupted", file=sys.stderr)
+    except (typer.Abort, KeyboardInterrupt, Stopped) as stop:
+        if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+            print(f"deepinfomax: {stop}" if str(stop) else "deepinfomax: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,7 +15,7 @@ SHOWN = 8  #: units drawn one by one, evenly spaced
 PRIORS = ("uniform", "gaussian", "ball", "sphere")
 
 
-#: a frozen distribution of `scipy.stats`, or `Uniform`: `pdf` and `cdf` of arrays, and what else a prior's picture needs
+#: a frozen distribution of `scipy.stats`, or `Uniform`
 Law = Any
 
 

@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
+from rich.console import Console
 from torch import nn
 
 from deepinfomax import __version__
@@ -23,6 +24,7 @@ from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
 from deepinfomax.objectives.protocol import Batch
+from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, run_folder
 from deepinfomax.training.building import build_game
@@ -74,7 +76,8 @@ def train(
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
     channels_last = training.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
-    game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
+    with shown("building the networks", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
+        game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
     never_finite = not_finite(game)
     state = RunState(game, training, images, on)
     state.scaler = accelerator.scaler
@@ -121,6 +124,8 @@ def train(
 
             if number % training.log_every == 0 or number == steps:
                 watcher.step(turn, rate)
+            else:
+                watcher.at(number)
             due = number == steps or time.perf_counter() - last_saved >= training.checkpoint_every
             due, stop = any_process(accelerator, due, bool(interrupted))
             if due or stop:
@@ -129,9 +134,7 @@ def train(
                     state.save(out / run_folder.CHECKPOINT)
                 last_saved = time.perf_counter()
             if stop:
-                message = f"stopped after step {number}; continue with --resume"
-                watcher.say(message)
-                raise KeyboardInterrupt(message)
+                raise KeyboardInterrupt(f"stopped after step {number}; continue with --resume")
 
         if accelerator.is_main_process:
             write_encoder(game.encoder, config, image_shape, out)
