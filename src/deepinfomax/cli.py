@@ -4,17 +4,20 @@ import io
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from deepinfomax import arguments
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation import purposes
 
 app = typer.Typer(
     name="deepinfomax",
     help="Deep InfoMax: train an image encoder without labels, and measure what it learned.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,13 +33,70 @@ Root = Annotated[Path | None, typer.Option(help="Folder of local data sets by na
 DataArgument = Annotated[
     str,
     typer.Argument(
-        help="A name (cifar10, photos), a folder of images, an archive of one, .parquet, .npy, .npz, .csv, a hub id."
+        metavar="DATA",
+        help="A name (cifar10, photos), a folder of images, an archive of one, .parquet, .npy, .npz, .csv, a hub id.",
+        callback=arguments.data,
     ),
 ]
-RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", callback=arguments.run)]
 #: typer carries a click of its own and exports only this descendant of the error
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _EXTRA = {"ignore_unknown_options": True, "allow_extra_args": True}
+#: what `deepinfomax` alone says
+SHORT_HELP = """\
+Deep InfoMax: train an image encoder without labels, and measure what it learned.
+
+  deepinfomax quickstart                      see it all in about a minute, without network
+  deepinfomax data IMAGES                     what a folder or file of yours was understood to be
+  deepinfomax train IMAGES --out runs/mine    train on it; no labels are needed
+  deepinfomax evaluate runs/mine              measure it, beside what costs nothing
+  deepinfomax neighbours runs/mine --query A_PICTURE.jpg
+
+All commands: deepinfomax --help. What can be trained: deepinfomax recipes. One command: deepinfomax train --help."""
+
+
+class Stopped(Exception):
+    """Ctrl-C, and what there is to say of it; typer would turn it into an exit code and lose the words."""
+
+
+class Command(TyperCommand):
+    """A command whose usage line is written as people write it, RUN, [DATA], and whose Ctrl-C says what is saved."""
+
+    settings: tuple[str, ...] = ()  #: what may follow, for the usage line
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Stopped(str(stop)) from None
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [*(piece.strip("{}") for piece in super().collect_usage_pieces(ctx)), *self.settings]
+
+
+class WithSettings(Command):
+    """A command that settings may follow."""
+
+    settings = ("[section.field VALUE]...",)
+
+
+class WithDataSettings(Command):
+    """A command that settings of the data may follow."""
+
+    settings = ("[data.field VALUE]...",)
+
+
+def _numbers(name: str, says: str) -> Any:
+    return typer.Argument(metavar=name, help=says, callback=arguments.numbers)
+
+
+def _starting() -> AbstractContextManager[None]:
+    """Something moves in a terminal while torch is imported."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from deepinfomax import progress
+
+    return progress.shown("starting")
 
 
 def _version(asked: bool) -> None:
@@ -47,16 +107,18 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        print(SHORT_HELP)
 
 
-@app.command()
+@app.command(cls=Command)
 def quickstart(
     out: Annotated[Path, typer.Option(help="Where the run folder goes.")] = Path("quickstart"),
     data: Annotated[
@@ -67,19 +129,29 @@ def quickstart(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Train, measure and report on real images, without network, in about a minute."""
-    from deepinfomax.experiments.quickstart import run
+    """See it all in a minute: train, measure, report; no network.
+
+    Trains on patches of photographs that come with the installation, and shows the encoder beside what costs nothing
+    (raw pixels, an untrained network) and beside a network trained on the labels.
+    """
+    with _starting():
+        from deepinfomax.experiments.quickstart import run
 
     _print(run(data, out, root=data_root, seed=seed, device=device), as_json)
 
 
-@app.command(context_settings=_EXTRA)
+@app.command(cls=WithSettings, context_settings=_EXTRA)
 def train(
     context: typer.Context,
     data: DataArgument,
-    recipe: Annotated[str | None, typer.Option(help="What to train: cpu (default), dim-local, dim-global, ...")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="What to train: cpu (default), dim-local, ...", callback=arguments.recipe)
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A config.toml instead of a recipe.")] = None,
-    scale: Annotated[str | None, typer.Option(help="smoke, cpu or paper; each recipe has its own default.")] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="smoke, cpu or paper; each recipe has its own default.", callback=arguments.scale),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/DATA-RECIPE by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
@@ -88,8 +160,23 @@ def train(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Train an encoder on DATA. Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`."""
-    from deepinfomax.training.train_run import train_command
+    """Train an encoder on DATA; labels are not needed.
+
+    \b
+    A recipe says what is trained:
+      cpu                  for classes, search and few labels, in minutes on two cores (default)
+      dim-local, ...       the same at the paper's size, and its variants
+      dim-global, ...      for the whole image at once
+      ae, vae, aae, ...    for reconstruction: the image can be drawn again from y
+      cpc, supervised, ... other methods, to compare with
+    `deepinfomax recipes` lists all, each with a sentence.
+
+    Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`. Where DATA has no test part, `data.holdout 0.1`
+    keeps a tenth of the images from training, to measure on later.
+    """
+    arguments.of_training(recipe, config, scale, resume, out)
+    with _starting():
+        from deepinfomax.training.train_run import train_command
 
     overrides = _overrides(context)
     result = train_command(
@@ -108,12 +195,44 @@ def train(
     _print(result, as_json)
 
 
-@app.command(context_settings=_EXTRA)
+EVALUATE_HELP = f"""Measure an encoder, each figure beside its controls.
+
+Writes evaluation.json and the report. A control is what the figure must beat: raw pixels, their principal
+components, the same network untrained.
+
+\b
+Measures (--measures NAME,NAME,...) and what each is for:
+
+\b
+{purposes.listing()}
+
+knn, linear, mlp and svm can be taken with few labels: linear_10_per_class, linear_1_percent.
+
+Settings of the data can follow: `data.holdout 0.1` keeps a tenth for testing where DATA has no test part. Of a file
+of embeddings, writes FILE.evaluation.json beside it.
+"""
+
+
+@app.command(cls=WithDataSettings, context_settings=_EXTRA, help=EVALUATE_HELP)
 def evaluate(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(help="A run folder, or a file of embeddings (.npz, .parquet) with labels.")],
-    measures: Annotated[str, typer.Option(help="Comma-separated names.")] = "mlp,linear,knn",
-    data: Annotated[str | None, typer.Option(help="Measure on other data than it was trained on.")] = None,
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, or a file of embeddings (.npz, .parquet) with labels.",
+            callback=arguments.run,
+        ),
+    ],
+    measures: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated names.", show_default="mlp,linear,knn; without labels reconstruction,rank,mine,ndm"
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Measure on other data than it was trained on.", callback=arguments.data)
+    ] = None,
     levels: Annotated[str | None, typer.Option(help="Comma-separated: conv, fc, y.", show_default="conv,fc,y")] = None,
     controls: Annotated[
         str | None,
@@ -122,24 +241,22 @@ def evaluate(
             show_default="pixels,pixels_pca,random_encoder",
         ),
     ] = None,
-    scale: Annotated[str, typer.Option(help="smoke, cpu or paper: how long the probes are trained.")] = "cpu",
+    scale: Annotated[
+        str, typer.Option(help="smoke, cpu or paper: how long the probes are trained.", callback=arguments.scale)
+    ] = "cpu",
     limit: Annotated[int | None, typer.Option(help="Use the first so many training images.")] = None,
     data_root: Root = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained encoder, each figure beside its controls; writes evaluation.json and the report.
-
-    Settings of the data can follow: `data.holdout 0.1` keeps a tenth for testing where DATA has no test part. Of a file
-    of embeddings, writes FILE.evaluation.json beside it.
-    """
-    from deepinfomax.evaluation.run_commands import evaluate_command
+    with _starting():
+        from deepinfomax.evaluation.run_commands import evaluate_command
 
     result, table = evaluate_command(
         run,
         settings=_overrides(context),
-        measures=_names(measures),
+        measures=None if measures is None else _names(measures),
         data=data,
         levels=None if levels is None else _names(levels),
         controls=None if controls is None else _names(controls),
@@ -152,7 +269,7 @@ def evaluate(
     _print(result, as_json, text=table)
 
 
-@app.command(context_settings=_EXTRA)
+@app.command(cls=WithDataSettings, context_settings=_EXTRA)
 def embed(
     context: typer.Context,
     run: RunArgument,
@@ -165,11 +282,15 @@ def embed(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Write the embeddings of DATA by a trained encoder, with labels where there are any.
+    """Write the embeddings of DATA, with names and labels.
+
+    A table of one row an image: for search, clustering or a classifier of your own. `deepinfomax evaluate FILE`
+    measures it.
 
     Settings of the data can follow, e.g. `data.skip_bad true`.
     """
-    from deepinfomax.evaluation.run_commands import embed_command
+    with _starting():
+        from deepinfomax.evaluation.run_commands import embed_command
 
     result = embed_command(
         run,
@@ -185,14 +306,23 @@ def embed(
     _print(result, as_json)
 
 
-@app.command(context_settings=_EXTRA)
+@app.command(cls=WithDataSettings, context_settings=_EXTRA)
 def neighbours(
     context: typer.Context,
     run: RunArgument,
-    data: Annotated[str | None, typer.Argument(help="Images to search; those it was trained on by default.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA", help="Images to search; those it was trained on by default.", callback=arguments.data
+        ),
+    ] = None,
     query: Annotated[list[str] | None, typer.Option(help="An index or an image file; repeat for more.")] = None,
     beside: Annotated[
         Path | None, typer.Option(help="Another run folder: a sheet of pictures with the neighbours by both.")
+    ] = None,
+    on_page: Annotated[bool, typer.Option("--report", help="Add the queries to the report's page.")] = False,
+    split: Annotated[
+        str | None, typer.Option(help="train or test: which images to search.", show_default="the part trained on")
     ] = None,
     count: Annotated[int, typer.Option(help="Neighbours of each query.")] = 8,
     metric: Annotated[str, typer.Option(help="l1 (the paper's, in y) or cosine.")] = "l1",
@@ -201,11 +331,15 @@ def neighbours(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Nearest neighbours at every level; writes the gallery that the report shows.
+    """Find the images most like others, by the encoder.
+
+    Without --query, writes the gallery of samples that the report shows. With it, also prints the neighbours of each
+    query, with file and class names, and draws them.
 
     Settings of the data can follow, e.g. `data.limit 5000`.
     """
-    from deepinfomax.evaluation.run_commands import neighbours_command
+    with _starting():
+        from deepinfomax.evaluation.run_commands import neighbours_command
 
     if data is not None and data.startswith("data.") and not Path(data).exists():
         context.args.insert(0, data)  # DATA was left out, and the first setting taken for it
@@ -218,6 +352,8 @@ def neighbours(
         beside=beside,
         count=count,
         metric=metric,
+        split=split,
+        on_page=on_page,
         data_root=data_root,
         seed=seed,
         device=device,
@@ -225,11 +361,11 @@ def neighbours(
     _print(result, as_json)
 
 
-@app.command("estimate-mi")
+@app.command("estimate-mi", cls=Command)
 def estimate_mi(
-    x: Annotated[Path, typer.Argument(help="A table (.csv, .tsv, .parquet, .npz), or .npy of (n,) or (n, units).")],
+    x: Annotated[Path, _numbers("X", "A table (.csv, .tsv, .parquet, .npz), or .npy of (n,) or (n, units).")],
     y: Annotated[
-        Path | None, typer.Argument(help="A second file, where the first is x: row i of both was drawn together.")
+        Path | None, _numbers("[Y]", "A second file, where the first is x: row i of both was drawn together.")
     ] = None,
     x_columns: Annotated[str, typer.Option("--x", help="Columns of the table on one side, by comma.")] = "",
     y_columns: Annotated[
@@ -275,7 +411,8 @@ def estimate_mi(
 
     deepinfomax estimate-mi table.csv --x height,weight --y diagnosis --test --report out.html
     """
-    from deepinfomax.information.mi_command import estimate_mi_command
+    with _starting():
+        from deepinfomax.information.mi_command import estimate_mi_command
 
     result = estimate_mi_command(
         x,
@@ -308,15 +445,16 @@ def estimate_mi(
     _print(result, as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def report(run: RunArgument, seed: Unused = None, device: Unused = None, as_json: Json = False) -> None:
-    """Write report.html of a run folder anew: one file, no network."""
-    from deepinfomax.report import write
+    """Write report.html of a run anew: one file, no network."""
+    with _starting():
+        from deepinfomax.report import write
 
     _print({"report": str(write(run))}, as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     run: RunArgument,
     format: Annotated[str, typer.Option(help="onnx, safetensors or hub.")] = "onnx",
@@ -326,16 +464,19 @@ def export(
     device: Unused = None,
     as_json: Json = False,
 ) -> None:
-    """Write the trained encoder for use elsewhere."""
-    from deepinfomax.export import export as write
+    """Write the encoder for use elsewhere: ONNX, safetensors, hub."""
+    with _starting():
+        from deepinfomax.export import export as write
 
     _print(write(run, format, out=out, repo=repo), as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def reproduce(
-    what: Annotated[str, typer.Argument(help="table1, table2, ..., or a figure's name; `list` names all.")],
-    scale: Annotated[str, typer.Option(help="smoke, cpu or paper.")] = "cpu",
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="table1, table2, ..., or a figure's name; `list` names all.")
+    ],
+    scale: Annotated[str, typer.Option(help="smoke, cpu or paper.", callback=arguments.scale)] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Folder of the runs and the result.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="The first of them.")] = 0,
@@ -343,13 +484,14 @@ def reproduce(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Rerun a table or figure of the paper at a scale, beside the published numbers."""
-    from deepinfomax.experiments import reproduce as run
+    """Rerun a table or figure of the paper, beside its numbers."""
+    with _starting():
+        from deepinfomax.experiments import reproduce as run
 
     _print(run(what, scale=scale, out=out, seeds=seeds, seed=seed, data_root=data_root, device=device), as_json)
 
 
-@app.command("data", context_settings=_EXTRA)
+@app.command("data", cls=WithDataSettings, context_settings=_EXTRA)
 def describe_data(
     context: typer.Context,
     data: DataArgument,
@@ -360,24 +502,24 @@ def describe_data(
     device: Unused = None,
     as_json: Json = False,
 ) -> None:
-    """Say in a few lines what DATA was understood to be.
+    """Say what DATA was understood to be: count, size, classes.
 
     Settings can follow as behind `train`, e.g. `data.holdout 0.1`.
     """
-    from deepinfomax.data.describe_command import data_command
+    with _starting():
+        from deepinfomax.data.describe_command import data_command
 
     settings = _overrides(context)
     description, text = data_command(data, root=data_root, size=size, skip_bad=skip_bad or None, settings=settings)
     _print(description, as_json, text=text)
 
 
-@app.command()
+@app.command(cls=Command)
 def recipes(as_json: Json = False, seed: Unused = None, device: Unused = None) -> None:
-    """List what `train --recipe` knows."""
-    from deepinfomax.recipes import says
+    """List what can be trained, and what it is for."""
+    from deepinfomax.recipes import listing, says, uses
 
-    known = says()
-    _print({"recipes": known}, as_json, text="\n".join(f"{name:28s}{what}" for name, what in known.items()))
+    _print({"recipes": says(), "uses": uses()}, as_json, text=listing())
 
 
 def main() -> None:
@@ -396,8 +538,9 @@ def main() -> None:
         _fail(f"{message}. See deepinfomax --help.")
     except UserError as error:
         _fail(str(error))
-    except (typer.Abort, KeyboardInterrupt) as stop:
-        print(f"deepinfomax: {stop}" if str(stop) else "deepinfomax: interrupted", file=sys.stderr)
+    except (typer.Abort, KeyboardInterrupt, Stopped) as stop:
+        if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+            print(f"deepinfomax: {stop}" if str(stop) else "deepinfomax: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -225,16 +225,19 @@ def dumps(config: Config) -> str:
 
 def load(path: str | Path) -> Config:
     """A configuration file. Raises UserError where it is missing, is no TOML, or has an unknown field."""
-    path = Path(path)
+    return from_tree(read_tree(Path(path)))
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """A configuration file as it is, nothing in it checked. Raises UserError where it is missing or no TOML."""
     if not path.is_file():
         raise UserError(f"no configuration at {path}; `deepinfomax train DATA --recipe NAME` needs none")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise UserError(f"{path} is no configuration: it is nested too deep") from None
-    return from_tree(tree)
 
 
 def difference(a: Config, b: Config) -> list[str]:

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,28 +62,45 @@ def export(run: str | Path, format: str, *, out: Path | None = None, repo: str |
 
 def _onnx(run: Path, file: Path) -> Path:
     encoder = storage.load(run)
-    shape = tuple(storage.describe(run)["image_shape"])
+    description = storage.describe(run)
+    shape = tuple(description["image_shape"])
     try:
         import onnxscript  # noqa: F401 - torch.onnx needs it and says so less plainly
     except ImportError:
         raise UserError("ONNX export needs two more packages: pip install 'deepinfomax[onnx]'") from None
-    file.parent.mkdir(parents=True, exist_ok=True)
     batch = torch.export.Dim("batch", min=1)
     # The exporter warns of its own use of torch, and logs that torchvision is missing, which no one needs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
+        program = torch.onnx.export(
             _Outputs(encoder).eval(),
             (torch.zeros(2, *shape),),
-            str(file),
             input_names=["images"],
             output_names=["y", "fc", "conv"],
             dynamic_shapes={"images": {0: batch}},
-            external_data=False,
             verbose=False,
         )
+        assert program is not None
+        program.model.metadata_props.update(_metadata(description))
+        with files.replacing(file) as partial:
+            program.save(partial, external_data=False)
     return file
+
+
+def _metadata(description: Mapping[str, Any]) -> dict[str, str]:
+    """What an ONNX file says of its input: how bytes become what the network takes, in words and in numbers."""
+    preprocess, shape = description["preprocess"], description["image_shape"]
+    scale, shift = preprocess["scale"], preprocess["shift"]
+    sides = "x".join(map(str, shape))
+    return {
+        "deepinfomax.input": f"float32 (batch, {', '.join(map(str, shape))}), in [-1, 1] for images: bytes * scale + shift",
+        "deepinfomax.input_scale": repr(scale),
+        "deepinfomax.input_shift": repr(shift),
+        "deepinfomax.input_shape": sides,
+        "deepinfomax.outputs": "y: the representation; fc, conv: the layers before it",
+        "deepinfomax.encoder": str(description["architecture"]),
+    }
 
 
 def _hub(run: Path, repo: str) -> str:

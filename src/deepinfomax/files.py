@@ -11,6 +11,7 @@ CHECKPOINT = "checkpoint"
 WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
 EVALUATION = "evaluation.json"
 GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
+QUERIES = "queries.npz"  #: images somebody asked the neighbours of, for the report
 RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
 REPORT = "report.html"
 LOCK = ".lock"  #: held while a process trains in the folder

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 LINE_EVERY = 30.0  #: seconds between lines where there is no terminal to draw a bar in
 
@@ -53,13 +54,25 @@ def within(words: str) -> Iterator[None]:
 def shown(what: str, console: Console | None = None) -> Iterator[None]:
     """Show what is told while the block runs, on stderr.
 
-    A bar with the time left in a terminal; elsewhere a line every `LINE_EVERY` seconds, "`what`: words".
+    A bar with the time left in a terminal; elsewhere a line every `LINE_EVERY` seconds, "`what`: words". Inside
+    another such block it is part of what that one shows.
     """
+    if _listener.get() is not None:
+        say(what)
+        with within(what):
+            yield
+        return
     console = console or Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    narrow = console.width < 60
+    words = TextColumn(
+        "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    )
+    columns = (SpinnerColumn(), words, *(() if narrow else (BarColumn(20), TimeRemainingColumn())))
     last = time.monotonic()
 
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal or console.quiet) as bars:
+    with Progress(
+        *columns, console=console, transient=True, expand=True, disable=not console.is_terminal or console.quiet
+    ) as bars:
         bar = bars.add_task(what, total=None)
 
         def show(text: str, done: int, total: int | None) -> None:

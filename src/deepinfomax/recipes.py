@@ -7,21 +7,34 @@ decoders of half the channels, batches of 128, Adam 1e-3, 2000 steps. `smoke`: d
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from deepinfomax import encoders
-from deepinfomax.config import Config, Training, objective_type, resolve
 from deepinfomax.errors import UserError
-from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.scales import SCALES, Scale
 
+if TYPE_CHECKING:
+    from deepinfomax.config import Config
+
+# `config`, the encoders and the objectives are imported by the functions that build a configuration: they need torch,
+# and a list of the recipes does not wait for it.
+
 Sections = dict[str, dict[str, Any]]
+Use = Literal["classes", "whole images", "reconstruction", "comparison"]
+
+#: what a group of recipes is for, in the order of the list
+USES: dict[Use, str] = {
+    "classes": "Representations for classes, for search and for learning from few labels",
+    "whole images": "Representations of the whole image at once; they need a long training",
+    "reconstruction": "Representations for reconstruction: the image can be drawn again from y",
+    "comparison": "Other methods, to compare with",
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What is trained, at the paper's scale."""
 
+    use: Use
     says: str
     objective: Sections
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "dcgan"})
@@ -52,6 +65,7 @@ TWO = {"views": 2, "schedule": "cosine"}
 def _joint(says: str, name: str, objective: dict[str, Any], training: dict[str, Any], **more: Any) -> Recipe:
     """A method on ResNet-18 with its paper's optimizer; in minutes on the network of the other recipes, with Adam."""
     recipe = Recipe(
+        "comparison",
         says,
         {name: {"weight": 1.0, "level": "fc", **objective}},
         RESNET,
@@ -76,60 +90,97 @@ COORDINATES: dict[str, Any] = {"coordinates": {"weight": 1.0}}
 STRIDED = {"name": "strided", "stack": "resnet50"}
 
 RECIPES: dict[str, Recipe] = {
-    "dim-local": Recipe("DIM(L), infoNCE: α 0, β 1, γ 0.1 (Tables 1, 2)", _dim_local("infonce")),
-    "dim-local-jsd": Recipe("DIM(L), JSD: α 0, β 1, γ 0.1 (Tables 1, 2)", _dim_local("jsd")),
-    "dim-local-dv": Recipe("DIM(L), DV: α 0, β 1, γ 0.1 (Tables 1, 2)", _dim_local("dv")),
+    "dim-local": Recipe(
+        "classes",
+        "DIM(L), infoNCE bound: every place of the image against y. α 0, β 1, γ 0.1 (Tables 1, 2)",
+        _dim_local("infonce"),
+    ),
+    "dim-local-jsd": Recipe(
+        "classes",
+        "DIM(L), JSD bound: less depends on how many images a batch has. α 0, β 1, γ 0.1 (Tables 1, 2)",
+        _dim_local("jsd"),
+    ),
+    "dim-local-dv": Recipe("classes", "DIM(L), DV bound. α 0, β 1, γ 0.1 (Tables 1, 2)", _dim_local("dv")),
     "dim-local-concat": Recipe(
-        "DIM(L), JSD, concat-and-convolve critic (Table 4), one negative per place",
+        "classes",
+        "DIM(L), JSD bound, a critic that convolves places beside y, one negative a place (Table 4)",
         {
             "local": {"weight": 1.0, "bound": "jsd", "critic": "concat", "units": 512, "negatives": 64},
             "prior": {"weight": 0.1},
         },
     ),
     "dim-global": Recipe(
-        "DIM(G), JSD: α 1, β 0, γ 1 (Tables 1, 2)",
+        "whole images",
+        "DIM(G), JSD bound: the whole map against y. α 1, β 0, γ 1 (Tables 1, 2)",
         {"global": {"weight": 1.0, "bound": "jsd"}, "prior": {"weight": 1.0}},
     ),
     # The main text leaves γ open here; 1.0, the default of the authors' code and the weight of DIM(G).
     "dim-local-global": Recipe(
-        "DIM(L+G), JSD: α 0.5, β 0.1, γ 1 (Table 4, which does not state γ)",
+        "whole images",
+        "DIM(L+G), JSD bound: both at once. α 0.5, β 0.1, γ 1 (Table 4, which does not state γ)",
         {
             "global": {"weight": 0.5, "bound": "jsd"},
             "local": {"weight": 0.1, "bound": "jsd"},
             "prior": {"weight": 1.0},
         },
     ),
-    "dim-coordinates": Recipe("DIM(L) and coordinates (Table 5)", _dim_local("infonce", **COORDINATES)),
-    "dim-occlusion": Recipe("DIM(L) with occlusion (Table 5)", _dim_local("infonce"), occlusion={}),
+    "dim-coordinates": Recipe(
+        "classes", "dim-local, and y also tells where each place is (Table 5)", _dim_local("infonce", **COORDINATES)
+    ),
+    "dim-occlusion": Recipe(
+        "classes", "dim-local, with part of the image hidden from y (Table 5)", _dim_local("infonce"), occlusion={}
+    ),
     "dim-coordinates-occlusion": Recipe(
-        "DIM(L) with both (Table 5)", _dim_local("infonce", **COORDINATES), occlusion={}
+        "classes", "dim-local with both of these (Table 5)", _dim_local("infonce", **COORDINATES), occlusion={}
     ),
     "dim-strided": Recipe(
-        "DIM(L), strided crops, one global, no prior (Table 3)", {"local": {"weight": 1.0, "units": 1024}}, STRIDED
+        "classes",
+        "DIM(L) on overlapping crops of the image, one y for all of them, no prior (Table 3)",
+        {"local": {"weight": 1.0, "units": 1024}},
+        STRIDED,
     ),
     "dim-strided-multiple": Recipe(
-        "DIM(L), strided crops, a global for each 3×3 places, no prior (Table 3)",
+        "classes",
+        "the same with a y for each 3×3 crops (Table 3)",
         {"local": {"weight": 1.0, "units": 1024}},
         STRIDED | {"globals": "blocks"},
     ),
-    "cpc": Recipe("CPC without strided crops", {"cpc": {"weight": 1.0}}),
-    "cpc-strided": Recipe("CPC with strided crops (Table 3)", {"cpc": {"weight": 1.0}}, STRIDED),
-    "supervised": Recipe("the same architecture, trained through to the labels", {"supervised": {"weight": 1.0}}),
-    "ae": Recipe("autoencoder", {"autoencoder": {"weight": 1.0}}),
-    "vae": Recipe("variational autoencoder", {"vae": {"weight": 1.0}}),
+    "cpc": Recipe(
+        "comparison",
+        "CPC, contrastive predictive coding: rows of the image predict the rows below",
+        {"cpc": {"weight": 1.0}},
+    ),
+    "cpc-strided": Recipe("comparison", "CPC on overlapping crops (Table 3)", {"cpc": {"weight": 1.0}}, STRIDED),
+    "supervised": Recipe(
+        "comparison",
+        "the same network trained on the labels, which must be there: what labels give",
+        {"supervised": {"weight": 1.0}},
+    ),
+    "ae": Recipe("reconstruction", "autoencoder", {"autoencoder": {"weight": 1.0}}),
+    "vae": Recipe("reconstruction", "variational autoencoder: it can also draw new images", {"vae": {"weight": 1.0}}),
     # The paper's Table 1 does not state β; A.6 goes from 0.1 to 4. With half the squared error as the reconstruction,
     # as here, β 0.5 weighs the two terms as the authors' framework does with β 1.
-    "beta-vae": Recipe("β-VAE, β 0.5", {"vae": {"weight": 1.0, "beta": 0.5}}),
+    "beta-vae": Recipe(
+        "reconstruction",
+        "β-VAE, β 0.5: a variational autoencoder that weighs its prior by half",
+        {"vae": {"weight": 1.0, "beta": 0.5}},
+    ),
     # A weight of 1 against hundreds of nats of squared error leaves y as an autoencoder's: off-diagonal correlation
     # 0.16 on CIFAR-10, with 20 it is 0.09 and the error 2 % larger.
     "aae": Recipe(
-        "adversarial autoencoder, Gaussian prior",
+        "reconstruction",
+        "adversarial autoencoder, Gaussian prior: it can also draw new images",
         {"autoencoder": {"weight": 1.0}, "prior": {"weight": 20.0, "prior": "gaussian"}},
     ),
-    "bigan": Recipe("BiGAN, deterministic encoder", {"bigan": {"weight": 1.0}}),
-    "nat": Recipe("noise as targets", {"nat": {"weight": 1.0}}),
+    "bigan": Recipe(
+        "comparison", "BiGAN, deterministic encoder: the inverse of a generator of images", {"bigan": {"weight": 1.0}}
+    ),
+    "nat": Recipe(
+        "comparison", "NAT, noise as targets: every y is drawn to a point of noise of its own", {"nat": {"weight": 1.0}}
+    ),
     # Levels, scores and augmentation are AMDIM's for CIFAR-10, on this paper's network. Its shift has probability 0.8.
     "dim-views": Recipe(
+        "classes",
         "DIM(L), infoNCE across two views, at AMDIM's three levels (arXiv 1906.00910)",
         {
             "local": {
@@ -184,19 +235,44 @@ def names() -> list[str]:
     return [DEFAULT, *RECIPES]
 
 
+def check_name(name: str) -> None:
+    """Raises UserError for a recipe that does not exist."""
+    if name != DEFAULT and name not in RECIPES:
+        raise UserError(f"unknown recipe {name!r}; choose one of {', '.join(names())}")
+
+
 def says() -> dict[str, str]:
     """What each recipe is, in a few words."""
-    default = f"{RECIPES['dim-local'].says}, in minutes on two cores; the default"
+    default = "dim-local in minutes on two cores: smaller critics, 2000 steps; the default"
     return {DEFAULT: default, **{name: recipe.says for name, recipe in RECIPES.items()}}
 
 
-def recipe(name: str = DEFAULT, scale: Scale | None = None) -> Config:
+def uses() -> dict[str, list[str]]:
+    """What recipes are for, in words, and the names of those that are for it."""
+    names: dict[str, list[str]] = {words: [] for words in USES.values()}
+    names[USES["classes"]].append(DEFAULT)
+    for name, recipe in RECIPES.items():
+        names[USES[recipe.use]].append(name)
+    return names
+
+
+def listing() -> str:
+    """All recipes for a terminal, under the words that say what they are for."""
+    words = says()
+    groups = (
+        "\n".join([f"{use}:", *(f"  {name:27s}{words[name]}" for name in names)]) for use, names in uses().items()
+    )
+    return "\n\n".join(groups)
+
+
+def recipe(name: str = DEFAULT, scale: Scale | None = None) -> "Config":
     """The configuration of that name; "cpu" is DIM(L) with infoNCE at the scale of that name.
 
     Without a scale the others are the paper's. Raises UserError for an unknown name, listing the known.
     """
-    if name != DEFAULT and name not in RECIPES:
-        raise UserError(f"unknown recipe {name!r}; choose one of {', '.join(names())}")
+    from deepinfomax.config import Config, Training, resolve
+
+    check_name(name)
     chosen = RECIPES["dim-local" if name == DEFAULT else name]
     scale = scale or ("cpu" if name == DEFAULT else "paper")
     small = scale != "paper"
@@ -211,8 +287,12 @@ def recipe(name: str = DEFAULT, scale: Scale | None = None) -> Config:
     return resolve(at_scale(config, scale))
 
 
-def at_scale(config: Config, scale: Scale) -> Config:
+def at_scale(config: "Config", scale: Scale) -> "Config":
     """The same objectives at another scale: each objective and the encoder say how they shrink (`at_scale`)."""
+    from deepinfomax import encoders
+    from deepinfomax.config import objective_type
+    from deepinfomax.objectives import OBJECTIVES
+
     if scale == "paper":
         return config
     if scale not in SCALES:

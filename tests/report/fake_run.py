@@ -166,6 +166,22 @@ def gallery(
     return arrays
 
 
+def queries(*, side: int = 32) -> dict[str, np.ndarray]:
+    """Two images that somebody asked for, first, and the neighbours of each, with their names."""
+    arrays = gallery(bank=9, queries=2, count=3, side=side, seed=7)
+    order = np.concatenate([arrays["query"], np.setdiff1d(np.arange(9), arrays["query"])])
+    place = np.argsort(order)
+    names = np.array(["a/my photo.jpg", "IMG_17.png", *(f"holiday/{i}.jpg" for i in range(7))])
+    found = {key: place[rows] for key, rows in arrays.items() if key.startswith("neighbours_")}
+    return found | {
+        "images": arrays["images"][order],
+        "query": np.arange(2),
+        "names": names,
+        "labels": np.array([-1, 3, *arrays["labels"][order[2:]]]),
+        "metric": np.array("L1"),
+    }
+
+
 def sample(prior: str = "uniform", *, count: int = 1000, units: int = 64, seed: int = 0) -> np.ndarray:
     """y near the prior, but not on it: a little narrow, with some units off centre."""
     rng = np.random.default_rng(seed)
@@ -192,6 +208,7 @@ def write_run(
     (folder / "evaluation.json").write_text(json.dumps(measured or evaluation()), encoding="utf-8")
     arrays = gallery(side=side)
     np.savez(folder / "gallery.npz", **arrays)
+    np.savez(folder / "queries.npz", **queries(side=side))
     np.savez(folder / "embeddings_sample.npz", y=sample())
     if reconstructed:
         images = arrays["images"][:16]
@@ -211,6 +228,7 @@ def write_small(folder: Path) -> Path:
     (folder / "evaluation.json").write_text('{"measures": {"knn": {"y": {"accuracy": 0.5}}}}', encoding="utf-8")
     arrays = gallery(bank=9, queries=2, count=3, side=8)
     np.savez(folder / "gallery.npz", **arrays)
+    np.savez(folder / "queries.npz", **queries(side=8))
     np.savez(folder / "embeddings_sample.npz", y=sample(count=50, units=2))
     np.savez(folder / "reconstructions.npz", images=arrays["images"], reconstructions=arrays["images"])
     np.savez(folder / "generated.npz", samples=arrays["images"])

@@ -72,7 +72,7 @@ def test_clicks_and_keys_choose(page: Path, tmp_path: Path) -> None:
     driven.write_text(text.replace("</body>", keys), encoding="utf-8")
     title = re.search(r"<title>(.*?)</title>", in_browser(driven, tmp_path / "profile"))
     assert title is not None
-    order = [5, 6, 5, 4, 1, 12, 12, 1, 1]
+    order = [5, 6, 5, 4, 1, 14, 14, 1, 1]
     assert title[1].split() == [f"q={n}#q={n}" for n in order]
 
 

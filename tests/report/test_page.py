@@ -235,7 +235,11 @@ def test_a_missing_file_leaves_one_quiet_line(tmp_path: Path, name: str) -> None
         assert expected[name] in page.text
         assert "deepinfomax" in page.text.partition(expected[name])[2][:60]
     else:
-        section = {"reconstructions.npz": "Reconstructions", "generated.npz": "Its own pictures"}[name]
+        section = {
+            "reconstructions.npz": "Reconstructions",
+            "generated.npz": "Its own pictures",
+            "queries.npz": "my photo.jpg",
+        }[name]
         assert section not in page.text
 
 
@@ -246,7 +250,7 @@ def test_any_single_file_makes_a_page(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     (whole / name).rename(folder / name)
     page = Page(write(folder).read_text(encoding="utf-8"))
-    assert page.text.count("writes it.") == 5 - (name not in ("reconstructions.npz", "generated.npz"))
+    assert page.text.count("writes it.") == 5 - (name not in ("reconstructions.npz", "generated.npz", "queries.npz"))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -85,6 +85,15 @@ def titles_of(config: Config, images: ImageSet, split: str | None = None) -> lis
     )
 
 
+def names_of(config: Config, images: ImageSet, split: str | None = None) -> list[str]:
+    """What to call each image: its path as a person finds it, or its place among the images where it has no name."""
+    try:
+        names = titles_of(config, images, split)
+    except UserError:  # the source has changed since, or is gone; the pictures can be shown all the same
+        names = None
+    return [f"image {i}" for i in range(len(images))] if names is None else [printable(name) for name in names]
+
+
 def as_trained(config: Config, images: ImageSet) -> ImageSet:
     """The view of each image that has the shape of training's views, without chance.
 

@@ -1,13 +1,21 @@
-"""`deepinfomax data`: words -> settings of the section `data` -> a description of what was read."""
+"""`deepinfomax data`: words -> settings of the section `data` -> what was read, and the command that trains on it."""
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deepinfomax.data.configured import with_data_settings, with_source
 from deepinfomax.data.description import describe_readable, render_description
+from deepinfomax.data.loading import suggested_holdout
+from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
+
+SIDE = 64  #: pixels to which larger images are best resized for a training in minutes
+LARGE = 96  #: pixels of the shorter side from which on that is worth a word
+LEAST_SIDE = 8  #: pixels; the default encoder halves an image three times
+BATCH = recipe().training.batch_size
 
 
 def data_command(
@@ -19,5 +27,40 @@ def data_command(
     fields = dataclasses.asdict(with_data_settings(with_source(recipe(), data, root), changes).data)
     for of_training in ("source", "split"):
         fields.pop(of_training)
-    description = describe_readable(data, **fields)
-    return description, render_description(description)
+    with shown(f"reading {data}"):
+        description = describe_readable(data, **fields)
+        command = next_command(data, description, root, changes)
+    text = render_description(description)
+    if command is not None:
+        description["next"] = [command]
+        text += f"\n  {'next':10} {command}"
+    return description, text
+
+
+def next_command(
+    data: str, description: Mapping[str, Any], root: Path | None, settings: Mapping[str, Any]
+) -> str | None:
+    """The command that trains on exactly these images; None where more must be mended than a setting can."""
+    train, changes = description["parts"].get("train"), dict(settings)
+    if not train or not train["images"]:
+        return None
+    shape, problems = train.get("shape"), description["problems"]
+    if problems and (shape is not None or len(problems) > 1):  # they were read by leaving out what cannot be
+        changes["data.skip_bad"] = True
+    if shape is None or (len(shape) == 3 and min(shape[1:]) > LARGE):
+        changes.setdefault("data.size", SIDE)
+    elif len(shape) != 3 or min(shape[1:]) < LEAST_SIDE:
+        return None  # another encoder than the default is needed
+    count = train["images"]
+    if not description["parts"].get("test", {}).get("images"):
+        names = {name: changes.get(f"data.{name}") for name in ("image", "label")}
+        fraction = suggested_holdout(data, root=root, **names)
+        if fraction is not None:
+            changes["data.holdout"] = fraction
+            count = int(count * (1 - fraction) * 0.9)  # the share held out varies around the fraction
+    if count < BATCH:
+        changes["training.batch_size"] = 2 ** max(1, count.bit_length() - 1)
+    words = ["deepinfomax", "train", data, *(["--data-root", str(root)] if root is not None else [])]
+    for name, value in changes.items():
+        words += [name, str(value).lower() if isinstance(value, bool) else str(value)]
+    return shlex.join(words) if count >= 2 else None

@@ -1,12 +1,15 @@
 """ImageSet: decoded images in memory or memory-mapped, and how a batch of them becomes an encoder's input."""
 
+import sys
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from deepinfomax.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # to read and describe data needs no torch, whose import takes a second
 
 CHUNK = 1024  #: images looked at together
 
@@ -87,11 +90,13 @@ def whole_pixels(images: np.ndarray, where: str) -> None:
         )
 
 
-def normalise(images: Tensor | np.ndarray) -> Tensor:
+def normalise(images: "Tensor | np.ndarray") -> "Tensor":
     """uint8 (N, C, H, W) -> float32 in [-1, 1], what encoders take (mean .5, sd .5 as in the authors' code).
 
     Floats of any shape come back as float32 and are otherwise left alone.
     """
+    import torch
+
     if isinstance(images, np.ndarray) and not images.flags.writeable:  # a memory map, which torch cannot share
         images = images.copy()
     if isinstance(images, np.ndarray) and not images.dtype.isnative:
@@ -104,10 +109,16 @@ def normalise(images: Tensor | np.ndarray) -> Tensor:
     return images.to(torch.float32).mul_(2 / 255).sub_(1)
 
 
+def is_tensor(value: object) -> "TypeGuard[Tensor]":
+    """Whether it is a tensor of PyTorch, which is not imported to answer: where it was not, nothing is one."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def _as_array(values: object, where: str) -> np.ndarray:
     """A tensor, a list or an array of another library, as NumPy's."""
     try:
-        return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        return values.detach().cpu().numpy() if is_tensor(values) else np.asarray(values)
     except (TypeError, ValueError) as error:  # lists of several lengths; bfloat16, which NumPy does not have
         raise UserError(f"{where}: {type(values).__name__} is no array ({str(error).splitlines()[0]})") from None
 
@@ -117,10 +128,10 @@ def _wrong_kind(kind: object) -> str:
     return f"images are {kind}; they must be uint8 in 0..255 or floats: {way}"
 
 
-def denormalise(images: Tensor | np.ndarray) -> np.ndarray:
+def denormalise(images: "Tensor | np.ndarray") -> np.ndarray:
     """The inverse of `normalise`, to look at: floats in [-1, 1] of any shape -> uint8, uint8 as it is.
 
     What lies outside [-1, 1] is cut off.
     """
-    pixels = images.cpu().numpy() if isinstance(images, Tensor) else images
+    pixels: np.ndarray = images.cpu().numpy() if is_tensor(images) else images  # type: ignore[assignment]
     return ((pixels + 1) * 127.5).round().clip(0, 255).astype(np.uint8) if pixels.dtype.kind == "f" else pixels

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import psutil
-import torch
 from PIL import Image
-from torch.utils import data as torch_data
 
 from deepinfomax.data.decoding import DARK, check_target, dark, to_array
-from deepinfomax.data.images import ImageSet, whole_pixels
+from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
 from deepinfomax.data.opening import GREY_MODES, as_picture
 from deepinfomax.errors import UserError
@@ -51,7 +49,7 @@ def from_dataset(dataset: Any, name: str = "") -> ImageSet:
     name = name or type(dataset).__name__
     if isinstance(dataset, tuple) and len(dataset) == 2 and not _is_image(dataset[0]):
         return _from_values(_array_of(dataset[0], name), dataset[1], (), name, ())
-    if isinstance(dataset, np.ndarray | torch.Tensor):
+    if isinstance(dataset, np.ndarray) or is_tensor(dataset):
         return _from_values(_array_of(dataset, name), None, (), name, ())
     if not hasattr(dataset, "__iter__") and not hasattr(dataset, "__getitem__"):
         raise UserError(
@@ -180,6 +178,8 @@ def _from_values(
 
 def _items(dataset: Any) -> tuple[Iterable[Any], Any]:
     """The items of a data set, list or loader, one image each, and the data set that says what they are."""
+    from torch.utils import data as torch_data  # to read files needs no torch
+
     if not isinstance(dataset, torch_data.DataLoader):
         mapped = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
         return (dataset[i] for i in range(len(dataset))) if mapped else dataset, dataset
@@ -214,18 +214,22 @@ def _image_and_label(item: Any, name: str) -> tuple[Any, Any]:
 
 
 def _is_image(value: Any) -> bool:
-    return isinstance(value, Image.Image) or (isinstance(value, np.ndarray | torch.Tensor) and value.ndim in (2, 3))
+    return isinstance(value, Image.Image) or (
+        (isinstance(value, np.ndarray) or is_tensor(value)) and value.ndim in (2, 3)
+    )
 
 
 def _plain_label(label: Any) -> Any:
-    return label.tolist() if isinstance(label, np.ndarray | np.generic | torch.Tensor) else label
+    return label.tolist() if isinstance(label, np.ndarray | np.generic) or is_tensor(label) else label
 
 
 def _array_of(image: Any, name: str) -> np.ndarray:
     if isinstance(image, Image.Image):
         pixels = to_array(image, 1 if image.mode in GREY_MODES else 3, image.size)
         return pixels
-    if isinstance(image, torch.Tensor):
+    if is_tensor(image):
+        import torch
+
         image = image.detach().cpu()
         return (image.float() if image.dtype in (torch.bfloat16, torch.float16) else image).numpy()
     try:

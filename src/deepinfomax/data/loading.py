@@ -4,6 +4,8 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
+import numpy as np
+
 from deepinfomax.data.cache import decoded
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
@@ -69,6 +71,36 @@ def has_test_part(
     except UserError:
         return False
     return True
+
+
+FRACTIONS = (0.2, 0.3, 0.4, 0.5)  #: tried in this order by `suggested_holdout`
+
+
+def suggested_holdout(
+    data: str | Path, *, root: str | Path | None = None, image: str | None = None, label: str | None = None
+) -> float | None:
+    """A fraction for `data.holdout` that leaves enough on both sides to measure; None: none does. Nothing is decoded.
+
+    Enough: two training images and three test images, and where there are classes, two of them to train on and one
+    labelled test image.
+    """
+    columns = Columns(image, label)
+    for fraction in FRACTIONS:
+        try:
+            parts = find(data, root, columns)
+            train, test = (choose(parts, part, printable(data), None, fraction) for part in ("train", "test"))
+        except UserError:
+            continue
+        seen, asked = _classes(train), _classes(test)
+        if len(train) >= 2 and len(test) >= 3 and (len(seen | asked) < 2 or (len(seen) > 1 and asked)):
+            return fraction
+    return None
+
+
+def _classes(source: Source) -> set[int]:
+    """The classes of its labels; none without labels."""
+    labels = source.labels
+    return set() if labels is None or labels.ndim > 1 else set(np.unique(labels[labels != -1]).tolist())
 
 
 def titles(

@@ -92,7 +92,18 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
         return read_path(path, columns)
     if _is_hub_id(name):
         return hub_parts(name, columns)
-    raise UserError(f"there is no {name}: it is neither a file, a folder nor a known name{_close(name, path)}")
+    raise _unknown(name, path)
+
+
+def check_there(data: str) -> None:
+    """Whether `find` could find it, told before anything is read or slow to import.
+
+    Raises:
+        UserError: it is no name, no path that exists, and no hub id.
+    """
+    path = _expanded(data)
+    if data and data not in NAMES and not path.exists() and not _is_hub_id(data):
+        raise _unknown(data, path)
 
 
 def published_copy(data: str | Path, root: str | Path | None = None) -> Copy | None:
@@ -193,6 +204,10 @@ def _is_hub_id(name: str) -> bool:
         and not Path(owner).exists()
         and Path(rest).suffix not in known
     )
+
+
+def _unknown(name: str, path: Path) -> UserError:
+    return UserError(f"there is no {name}: it is neither a file, a folder nor a known name{_close(name, path)}")
 
 
 def _close(name: str, path: Path) -> str:

@@ -1,7 +1,5 @@
 """Evaluation: what a frozen encoder, ours or not, is worth. One file per measure; `evaluate` runs them."""
 
-from deepinfomax.evaluation.embeddings_evaluation import evaluate_embeddings
-from deepinfomax.evaluation.encoder_evaluation import evaluate
-from deepinfomax.evaluation.measures import MEASURES
+import lazy_loader
 
-__all__ = ["MEASURES", "evaluate", "evaluate_embeddings"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

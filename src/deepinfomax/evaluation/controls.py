@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -44,6 +43,8 @@ def pixels_pca(train: Tensor, test: Tensor, components: int, seed: int = 0) -> t
     """
     components = min(components, *train.shape)
     # scikit-learn takes no seed of more than 32 bits.
+    from sklearn.decomposition import PCA  # a second to import, and only needed here
+
     pca = PCA(components, svd_solver="randomized", random_state=seed % 2**32).fit(train.numpy())
     return tuple(torch.from_numpy(pca.transform(x.numpy()).astype(np.float32)) for x in (train, test))  # type: ignore
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
@@ -103,6 +102,8 @@ def fit(
 
     def after_iteration(_weights: np.ndarray) -> None:
         say(f"iteration {next(numbers)} of {iterations} at most")
+
+    from scipy.optimize import minimize  # a slow import, and only needed here
 
     minimum = minimize(
         loss_and_gradient, initial.ravel(), jac=True, method="L-BFGS-B", options=options, callback=after_iteration

@@ -15,6 +15,7 @@ from deepinfomax.evaluation.measure import Measure
 from deepinfomax.evaluation.measures import MEASURES, all_measures, measure_called
 from deepinfomax.evaluation.running import Evaluation, digest
 from deepinfomax.evaluation.scales import Scale, check_scale
+from deepinfomax.evaluation.usual import usual_measures_of_vectors
 from deepinfomax.seeds import check_seed
 
 #: what a split column calls the two sets, in any case
@@ -24,7 +25,7 @@ TRAIN_WORDS, TEST_WORDS = ("train", "training"), ("test", "testing")
 def evaluate_embeddings(
     source: str | Path | Embeddings,
     *,
-    measures: Sequence[str] = ("mlp", "linear", "knn"),
+    measures: Sequence[str] | None = None,
     scale: Scale = "cpu",
     seed: int = 0,
     device: torch.device | str | None = None,
@@ -36,7 +37,8 @@ def evaluate_embeddings(
     Where `split` does not say which rows are for training and which for testing, a fifth of each class, drawn by
     `seed`, is for testing; without labels, when only rank can be measured, all rows are. Rows of other splits are left
     out, with a note. Labels (N, 1) are classes, except for `attributes`. Rows labelled -1, NaN or "" have no label and
-    are left out, with a note; `out` is continued as `evaluate` does.
+    are left out, with a note; `out` is continued as `evaluate` does. `measures` None: mlp, linear and knn for classes,
+    attributes for attributes, and rank where there are no labels.
 
     Returns:
         as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
@@ -46,10 +48,14 @@ def evaluate_embeddings(
     """
     check_scale(scale)
     seed = check_seed(seed)
+    if measures is not None:
+        _check_measures(measures)
+    embeddings = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
+    if measures is None:
+        measures = usual_measures_of_vectors(embeddings.labels)
     records = _check_measures(measures)
     of_vectors = [name for name in measures if records[name].of == "encoder"]
     of_features = [name for name in measures if name not in of_vectors]
-    embeddings = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
     name = "embeddings" if isinstance(source, Embeddings) else Path(source).name
     # Any encoder may have made them, so their bytes identify them.
     identity = digest(embeddings.vectors)

@@ -20,6 +20,7 @@ from deepinfomax.evaluation.measures import measure_called
 from deepinfomax.evaluation.record import describe
 from deepinfomax.evaluation.running import Evaluation
 from deepinfomax.evaluation.scales import Scale, check_scale
+from deepinfomax.evaluation.usual import usual_measures
 from deepinfomax.features import LEVELS
 from deepinfomax.seeds import check_seed
 
@@ -29,7 +30,7 @@ def evaluate(
     train: ImageSet,
     test: ImageSet,
     *,
-    measures: Sequence[str] = ("mlp", "linear", "knn"),
+    measures: Sequence[str] | None = None,
     levels: Sequence[str] = LEVELS,
     controls: Sequence[str] = ("pixels", "pixels_pca", "random_encoder"),
     scale: Scale = "cpu",
@@ -40,6 +41,7 @@ def evaluate(
     supervised_steps: int | None = None,
     folds: Sequence[np.ndarray] = (),
     notes: Sequence[str] = (),
+    options: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure a frozen encoder, each figure beside its controls, obtained by the same probe.
@@ -52,7 +54,8 @@ def evaluate(
 
     Args:
         measures: names in `measures.MEASURES`; some also with few labels: linear_10_per_class,
-            linear_1_percent (any number), linear_folds.
+            linear_1_percent (any number), linear_folds. None: mlp, linear and knn for classes, attributes for
+            attributes, and without labels reconstruction, rank, mine and ndm, where there are images enough.
         levels: of conv, fc, y; for the measures of features.
         controls: of pixels, pixels_pca, random_encoder, supervised. The first three go with measures of features;
             random_encoder with every measure.
@@ -62,6 +65,8 @@ def evaluate(
         supervised_steps: of the supervised control; None: by scale.
         folds: positions of the labelled training images that each fold has, for measures that end in _folds.
         notes: what a reader of the figures should know besides.
+        options: with which `deepinfomax evaluate` reads the same images again, for the commands that the report
+            names: ("data.holdout", "0.2").
 
     Returns:
         the contents of evaluation.json: schema, data, encoder, scale, seed, measures, controls, notes. Measures of
@@ -74,6 +79,9 @@ def evaluate(
     """
     check_scale(scale)
     seed = check_seed(seed)
+    if measures is None:
+        measures, said = usual_measures(train, test)
+        notes = [*notes, *said]
     checks.check_names(measures, levels, controls, make_encoder)
     if supervised_steps is not None and supervised_steps < 1:
         raise UserError(f"supervised_steps must be 1 or more, not {supervised_steps}")
@@ -91,6 +99,7 @@ def evaluate(
             "encoder": {"fingerprint": fingerprint(encoder)[:16]},
             "scale": scale,
             "seed": seed,
+            **({"options": list(options)} if options else {}),
         },
         out,
         scale=scale,

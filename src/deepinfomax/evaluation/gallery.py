@@ -1,6 +1,6 @@
 """What the report shows of a representation: sample images with their neighbours, and a sample of y."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from deepinfomax.data.images import ImageSet, denormalise
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.neighbours import other_neighbours
 
-NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
+METRIC_NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
 
 
 def write_gallery(
@@ -25,6 +25,7 @@ def write_gallery(
     count: int = 6,
     metric: str = "l1",
     view: Callable[[ImageSet], ImageSet] | None = None,
+    names: Sequence[str] | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> None:
@@ -41,6 +42,7 @@ def write_gallery(
             labels.
         metric: "l1" or "cosine", see `neighbours`. L1 is the paper's (A.4), where y is matched to a uniform prior.
         view: makes of the bank's images what the encoder takes, where that is not the images themselves.
+        names: of all images, shown under the pictures.
         seed: draws the bank and the queries.
         device: where the encoder runs; None: the CPU.
 
@@ -61,9 +63,18 @@ def write_gallery(
             for level, vectors in embedded.items()
         }
         labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
-        small = denormalise(_small(part.images))
-        _savez(run / files.GALLERY, images=small, query=query, metric=np.array(NAMES[metric]), **labels, **nearest)
-    _savez(run / files.SAMPLE, y=embedded["y"].numpy().astype(np.float32))
+        named = {} if names is None else {"names": np.array([names[i] for i in chosen])}
+        small = denormalise(thumbnails(part.images))
+        save_arrays(
+            run / files.GALLERY,
+            images=small,
+            query=query,
+            metric=np.array(METRIC_NAMES[metric]),
+            **labels,
+            **named,
+            **nearest,
+        )
+    save_arrays(run / files.SAMPLE, y=embedded["y"].numpy().astype(np.float32))
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -79,12 +90,13 @@ def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.rand
     return order[np.lexsort((labels[order], rounds[order]))][:count]
 
 
-def _small(images: np.ndarray, side: int = 64) -> np.ndarray:
+def thumbnails(images: np.ndarray, side: int = 64) -> np.ndarray:
     """At most `side` pixels a side, by whole steps: thumbnails for a page, not data."""
     step = max(1, -(-max(images.shape[2:]) // side))
     return images[:, :, ::step, ::step]
 
 
-def _savez(path: Path, **arrays: np.ndarray) -> None:
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Replace an .npz file."""
     with files.replacing(path) as partial:
         np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """`deepinfomax evaluate`, `embed` and `neighbours`: a run folder and words -> files and figures."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,23 +11,37 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepinfomax import encoders
+from deepinfomax import config as configuration
+from deepinfomax import encoders, files
 from deepinfomax.config import Config
-from deepinfomax.data.configured import as_trained, load_images, tell_notes, titles_of, with_data_settings
+from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
+from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet, denormalise
-from deepinfomax.data.names import read_folds
+from deepinfomax.data.loading import has_test_part, suggested_holdout
+from deepinfomax.data.names import find, read_folds
 from deepinfomax.data.opening import opened
+from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
-from deepinfomax.evaluation.neighbours import METRICS, neighbours, other_neighbours
+from deepinfomax.evaluation.neighbours import METRICS
+from deepinfomax.evaluation.queries import (
+    Asked,
+    as_pictures,
+    as_records,
+    as_table,
+    search,
+    write_queries,
+    write_sheet,
+)
 from deepinfomax.evaluation.reading import cell
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
 from deepinfomax.features import LEVELS
+from deepinfomax.progress import shown
 from deepinfomax.report import write as write_report
 from deepinfomax.report.neighbour_sheet import draw
 from deepinfomax.training import run_folder
@@ -36,7 +51,7 @@ def evaluate_command(
     run: Path,
     *,
     settings: Mapping[str, Any],
-    measures: Sequence[str],
+    measures: Sequence[str] | None,
     data: str | None,
     levels: Sequence[str] | None,
     controls: Sequence[str] | None,
@@ -65,39 +80,92 @@ def evaluate_command(
         )
         return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
-    own = run_folder.read_config(run)
+    own = run_folder.read_data_config(run)
     config = _data_of(own, data, data_root, limit, settings)
-    train, test = (_loaded(run, config, split) for split in ("train", "test"))
+    options = _options(data, limit, data_root, settings)
+    with shown(f"reading {printable(config.data.source)}"):
+        _check_test_part(run, config, options)
+        train, test = (_loaded(run, config, split) for split in ("train", "test"))
     folds = read_folds(config.data.source, config.data.root)
-    if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures):
+    if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures or ()):
         raise UserError("folds are positions among all training images: set data.limit none")
     tell_notes(train, test)
-    seen = data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout
-    result = evaluate(
-        encoder,
-        train,
-        test,
-        measures=measures,
-        levels=LEVELS if levels is None else levels,
-        controls=CONTROLS if controls is None else controls,
-        scale=scale,
-        seed=seed,
-        device=choose_device(device),
-        out=run / "evaluation.json",
-        make_encoder=maker(run),
-        folds=folds,
-        notes=[
-            *(["the encoder was trained on the test images too, without their labels"] if seen else []),
-            *dict.fromkeys((*train.notes, *test.notes)),
-        ],
-    )
-    if data is None:
-        write_gallery(encoder, test, run, seed=seed, device=choose_device(device))
-    return result, f"{render(result)}\n\n{write_report(run)}"
+    make_encoder = maker(run)
+    left_out = []
+    if controls is None:
+        controls = CONTROLS if make_encoder is not None else CONTROLS[:-1]  # without random_encoder
+        if make_encoder is None:
+            left_out = ["a network of your own has no random encoder to compare with: pass make_encoder in Python"]
+    notes = [*train.notes, *test.notes, *left_out]
+    if data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout:
+        notes.insert(0, SEEN[_trained_on_labels(run)])
+    try:
+        result = evaluate(
+            encoder,
+            train,
+            test,
+            measures=measures,
+            levels=LEVELS if levels is None else levels,
+            controls=controls,
+            scale=scale,
+            seed=seed,
+            device=choose_device(device),
+            out=run / files.EVALUATION,
+            make_encoder=make_encoder,
+            folds=folds,
+            notes=list(dict.fromkeys(notes)),
+            options=options,
+        )
+        with shown("writing the report"):
+            if data is None:
+                names = names_of(config, test, "test")
+                write_gallery(encoder, test, run, names=names, seed=seed, device=choose_device(device))
+            report = write_report(run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"what was measured so far is saved in {run / files.EVALUATION}; the same command measures the rest and "
+            "writes the report"
+        ) from None
+    return result, f"{render(result)}\n\nreport: {report}"
 
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
+#: what the figures of a run that held no image out carry, and the report puts beside its verdict; by whether the
+#: encoder was trained on labels
+SEEN = {
+    False: "the encoder was trained on the test images too, without their labels",
+    True: "the encoder was trained on the test images too, and on their labels",
+}
 BANK = 1000  #: images in which two runs are compared, as many as a gallery has
+
+
+def _trained_on_labels(run: Path) -> bool:
+    """Whether one of a run's objectives is the supervised one."""
+    objectives = configuration.read_tree(run / files.CONFIG).get("objective", {})
+    kinds = (configuration.objective_type(name, section) for name, section in objectives.items())
+    return "supervised" in kinds
+
+
+def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
+    """Raises UserError for data without test images, with the command that measures all the same."""
+    data = config.data
+    columns = {"root": data.root, "image": data.image, "label": data.label}
+    find(data.source, data.root, Columns(data.image, data.label))  # what cannot be found at all says so itself
+    if has_test_part(data.source, holdout=data.holdout, **columns):
+        return
+    said = f"{printable(data.source)} has no test part: set data.holdout 0.1 in training to keep a tenth of the images"
+    fraction = suggested_holdout(data.source, **columns)
+    if fraction is None:
+        raise UserError(f"{said}, or put train and test inside it; too few images are here to hold some out now")
+    command = shlex.join(["deepinfomax", "evaluate", str(run), *options, "data.holdout", str(fraction)])
+    raise UserError(f"{said}; to measure this run on images that it was trained on: {command}")
+
+
+def _options(data: str | None, limit: int | None, root: Path | None, settings: Mapping[str, Any]) -> list[str]:
+    """The words of the command line that say which images are read."""
+    named = {"--data": data, "--limit": limit, "--data-root": root}
+    options = [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    return options + [word for name, value in settings.items() for word in (name, str(value))]
 
 
 def render(evaluation: dict[str, Any]) -> str:
@@ -151,7 +219,7 @@ def embed_command(
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
     images = _loaded(run, config, split)
     tell_notes(images)
     vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
@@ -168,51 +236,58 @@ def neighbours_command(
     beside: Path | None,
     count: int,
     metric: str,
+    split: str | None,
+    on_page: bool,
     data_root: Path | None,
     seed: int,
     device: str | None,
 ) -> dict[str, Any]:
-    """Neighbours of each query at every level, as indices, distances and labels; without queries, a gallery.
+    """Neighbours of each query at every level, with names, classes and distances; without queries, a gallery.
 
-    A query by index is not its own neighbour. With `beside`, another run, both are compared on the same images.
+    A query by index is not its own neighbour. With `beside`, another run, both are compared on the same images. With
+    `on_page` the report shows the queries.
     """
     if metric not in METRICS:
         raise UserError(f"unknown --metric {metric!r}; choose {' or '.join(METRICS)}")
     if count < 1:
         raise UserError(f"--count {count}: ask for one neighbour or more")
+    if on_page and not queries:
+        raise UserError("--report adds queries to the page: give one with --query")
+    for query in queries:
+        if not _is_index(query) and not Path(query).is_file():
+            raise UserError(f"--query {query} is neither an index nor a file")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
-    images = _loaded(run, config, None)
+    config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
+    with shown(f"reading {printable(config.data.source)}"):
+        images = _loaded(run, config, split)
+        names = names_of(config, images, split)
     tell_notes(images)
     # A mistake in what is asked for should leave the gallery as it is.
     asked_for = _queries(queries, images) if queries else None
     other = None if beside is None else (beside, _alike(run, beside))
-    write_gallery(encoder, images, run, count=count, metric=metric, seed=seed, device=choose_device(device))
-    write_report(run)
-    result: dict[str, Any] = {"metric": metric, "gallery": str(run / "gallery.npz"), "report": str(run / "report.html")}
-    if other is not None:
-        models = {run: encoder, other[0]: other[1]}
-        result["beside"] = _beside(models, images, run, count, metric, seed, choose_device(device))
-    if asked_for is None:
-        return result
-    pictures, titles = asked_for
-    bank = embed(encoder, images, device=choose_device(device))
-    asked = embed(encoder, pictures, device=choose_device(device))
-    result["queries"] = []
-    for i, title in enumerate(titles):
-        entry: dict[str, Any] = {"query": title}
-        for level in bank:
-            if title.isdigit():
-                query = torch.tensor([int(title)])
-                index, distance = other_neighbours(bank[level], query, min(count, len(images) - 1), metric)
-            else:
-                index, distance = neighbours(asked[level][i : i + 1], bank[level], min(count, len(images)), metric)
-            entry[level] = {
-                "index": index[0].tolist(),
-                "distance": [round(float(d), 6) for d in distance[0]],
-                **({} if images.labels is None else {"label": np.asarray(images.labels[index[0].numpy()]).tolist()}),
-            }
-        result["queries"].append(entry)
+    with shown("neighbours"):
+        write_gallery(
+            encoder, images, run, count=count, metric=metric, names=names, seed=seed, device=choose_device(device)
+        )
+        result: dict[str, Any] = {"metric": metric, "gallery": str(run / files.GALLERY)}
+        if other is not None:
+            models = {run: encoder, other[0]: other[1]}
+            result["beside"] = _beside(models, images, run, count, metric, seed, choose_device(device))
+        if asked_for is not None:
+            bank, of_asked = (
+                embed(encoder, these, device=choose_device(device)) for these in (images, asked_for.pictures)
+            )
+            found = search(asked_for, images, bank, of_asked, names, count, metric)
+            result["queries"] = as_records(found)
+            result["text"] = as_table(found)
+            if (arrays := as_pictures(found)) is not None:
+                result["sheet"] = str(write_sheet(found, arrays, run))
+                if on_page:
+                    write_queries(arrays, run)
+        result["report"] = str(write_report(run))
+    if asked_for is not None:
+        drawn = f"\n\n{'pictures':11s}{result['sheet']}" if "sheet" in result else ""
+        result["text"] += f"{drawn}\n{'report':11s}{result['report']}"
     return result
 
 
@@ -261,11 +336,15 @@ def _beside(
     return result
 
 
-def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[str]]:
+def _is_index(query: str) -> bool:
+    return query.isascii() and query.isdigit()
+
+
+def _queries(queries: Sequence[str], images: ImageSet) -> Asked:
     """Indices into the data set, or image files brought to its shape, where it is one of images."""
     pictures = []
     for query in queries:
-        if query.isascii() and query.isdigit():
+        if _is_index(query):
             if int(query) >= len(images):
                 raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
             pictures.append(np.asarray(images.images[int(query)]))
@@ -279,7 +358,8 @@ def _queries(queries: Sequence[str], images: ImageSet) -> tuple[ImageSet, list[s
                 pictures.append(to_array(picture, channels, (width, height)))
         except Exception:  # damaged files make Pillow's decoders raise errors of every kind
             raise UserError(f"--query {query} is neither an index nor an image that can be read") from None
-    return replace(images, images=np.stack(pictures), labels=None), list(queries)
+    asked = replace(images, images=np.stack(pictures), labels=None)
+    return Asked(asked, tuple(queries), tuple(int(query) if _is_index(query) else None for query in queries))
 
 
 def _data_of(

@@ -6,11 +6,10 @@ variable is (n,) or (n, D), numbers without ties, scaled alike (`information.inp
 """
 
 import numpy as np
-from scipy.special import digamma
 
 from deepinfomax.errors import UserError
 from deepinfomax.information import labels as counting
-from deepinfomax.information.ksg import _radius, _within, ksg, ksg_labels
+from deepinfomax.information.ksg import _radius, _within, digamma, ksg, ksg_labels
 
 
 def conditional_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:

@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
 from torch import Tensor
 
 from deepinfomax.errors import UserError
@@ -199,6 +198,9 @@ def transformed(side: np.ndarray, rows: np.ndarray | slice, transform: Transform
     """(n, D) with each column transformed by statistics of the given rows."""
     if transform == "none":
         return side
+    # Its import takes a second, and most commands import this module for something else.
+    from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
+
     side = _in_range(side)
     fitted = side[rows]
     if transform == "rank":

@@ -4,8 +4,6 @@ Good in few dimensions; in many, distances stop telling pairs apart and the esti
 """
 
 import numpy as np
-from scipy.special import digamma
-from sklearn.neighbors import KDTree, NearestNeighbors
 
 
 def ksg(x: np.ndarray, y: np.ndarray, k: int = 3) -> float:
@@ -46,11 +44,22 @@ def cap(n: int, k: int) -> float:
     return float(digamma(n) - digamma(k))
 
 
+def digamma(count: float | np.ndarray) -> np.ndarray:
+    """ψ, elementwise. SciPy and scikit-learn are imported where they are used: their import takes a second."""
+    from scipy.special import digamma
+
+    return digamma(count)
+
+
 def _radius(points: np.ndarray, k: int) -> np.ndarray:
     """Just less than the distance to each point's k-th neighbour, so that only nearer ones are counted within."""
+    from sklearn.neighbors import NearestNeighbors
+
     neighbours = NearestNeighbors(n_neighbors=k, metric="chebyshev").fit(points)
     return np.nextafter(neighbours.kneighbors()[0][:, -1], 0)
 
 
 def _within(points: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    from sklearn.neighbors import KDTree
+
     return KDTree(points, metric="chebyshev").query_radius(centres, radius, count_only=True)

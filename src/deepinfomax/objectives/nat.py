@@ -5,7 +5,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -64,6 +63,8 @@ class NoiseAsTargets(nn.Module):
 
     def reassign(self, y: Tensor, index: Tensor) -> None:
         """Hand out the points of the images `index` (N,) among them, by their y (N, D) on the sphere."""
+        from scipy.optimize import linear_sum_assignment  # a slow import, and only needed here
+
         y, index = gather_with_gradient(y), gather_with_gradient(index)
         if not bool(y.isfinite().all()):
             return  # the loss is no number either, and the engine says so

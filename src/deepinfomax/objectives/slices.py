@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -56,6 +55,8 @@ def characteristic_function(target: Target, t: Tensor, directions: Tensor) -> Te
     if target == "uniform":
         angle = math.sqrt(3) * t[:, None, None] * directions
         return torch.sinc(angle / math.pi).prod(1)
+    from scipy import special  # a slow import, and only some targets need it
+
     order, radius = (units / 2 - 1, math.sqrt(units)) if target == "sphere" else (units / 2, math.sqrt(units + 2))
     # hyp0f1(ν + 1, -x²/4) = Γ(ν + 1) (2 / x)^ν J_ν(x), without the division by 0 at x = 0
     values = special.hyp0f1(order + 1, -((radius * t.double().cpu().numpy()) ** 2) / 4)
@@ -110,6 +111,8 @@ def visreg(vectors: Tensor, directions: Tensor, target: Target = "gaussian") -> 
 
 def quantiles(target: Target, count: int, directions: Tensor) -> Tensor:
     """The values that cut the standardised target into `count` equal parts, at their middles: (N, 1) or (N, S)."""
+    from scipy import special  # a slow import, and only needed here
+
     units = directions.shape[0]
     level = (np.arange(count) + 0.5) / count
     if target == "gaussian":

@@ -22,7 +22,7 @@ def scale_of(compared: list[Comparison]) -> float:
 
 
 def draw(comparison: Comparison, end: float = 1.0, guessing: float | None = None) -> Markup:
-    """Horizontal bars from 0 to `end`, grouped by level; a figure that is missing says so in its place.
+    """Horizontal bars from 0 to `end`, grouped by level; what was not run has no bar and no place.
 
     guessing: the fraction had without looking, drawn as a dotted line.
     """
@@ -41,12 +41,9 @@ def draw(comparison: Comparison, end: float = 1.0, guessing: float | None = None
             for kind, name, cell in rows:
                 own = kind == "trained"
                 say(0, y, name, -5, color=INK if own else MUTED, ha="right")
-                if cell is None:
-                    say(0, y, "not run", 3, color=MUTED, fontstyle="italic")
-                else:
-                    ax.barh(y, cell.value, height=11, color=_COLOURS.get(kind, FAINT), xerr=cell.std, ecolor=INK)
-                    beyond = min(cell.value + (cell.std or 0), end)
-                    say(beyond, y, f"{cell.value:.2f}", 4, fontweight="bold" if own else "normal")
+                ax.barh(y, cell.value, height=11, color=_COLOURS.get(kind, FAINT), xerr=cell.std, ecolor=INK)
+                beyond = min(cell.value + (cell.std or 0), end)
+                say(beyond, y, f"{cell.value:.2f}", 4, fontweight="bold" if own else "normal")
                 y += _ROW
             y += _GAP
         if guessing is not None:
@@ -58,21 +55,22 @@ def draw(comparison: Comparison, end: float = 1.0, guessing: float | None = None
         return figures.svg(figure, alt_text(comparison))
 
 
-def _groups(comparison: Comparison) -> list[tuple[str, list[tuple[str, str, Cell | None]]]]:
-    """(level, [(kind, name, cell)]): the encoder and its equals by level, then what has no level."""
+def _groups(comparison: Comparison) -> list[tuple[str, list[tuple[str, str, Cell]]]]:
+    """(level, [(kind, name, cell)]) of what was run: the encoder and its equals by level, then what has no level."""
     groups = []
     for level in comparison.levels:
         rows = [(row.kind, row.name, row.cells[level]) for row in comparison.rows if level in row.cells]
         groups.append(("" if level == WHOLE else level, rows))
     if comparison.levels != (WHOLE,):
         groups.append(("", [(row.kind, row.name, row.cells[WHOLE]) for row in comparison.rows if WHOLE in row.cells]))
-    return [(level, rows) for level, rows in groups if rows]
+    run = [(level, [(kind, name, cell) for kind, name, cell in rows if cell is not None]) for level, rows in groups]
+    return [(level, rows) for level, rows in run if rows]
 
 
 def alt_text(comparison: Comparison) -> str:
     """The bars in words."""
     said = []
     for level, rows in _groups(comparison):
-        figures_said = ", ".join(f"{name} {'not run' if c is None else format(c.value, '.2f')}" for _, name, c in rows)
+        figures_said = ", ".join(f"{name} {cell.value:.2f}" for _, name, cell in rows)
         said.append(f"{level}: {figures_said}" if level else figures_said)
     return f"{comparison.title}, {comparison.score} as a fraction. {'; '.join(said)}."

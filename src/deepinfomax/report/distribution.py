@@ -1,11 +1,11 @@
 """A sample of y beside the prior it was matched to: how near each unit, and the norm, came to it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from scipy import stats
 
 from deepinfomax.report import figures
 from deepinfomax.report.figures import CONTROL, SECOND
@@ -15,13 +15,27 @@ SHOWN = 8  #: units drawn one by one, evenly spaced
 PRIORS = ("uniform", "gaussian", "ball", "sphere")
 
 
+#: a frozen distribution of `scipy.stats`, or `Uniform`
+Law = Any
+
+
+class Uniform:
+    """The uniform distribution on [0, 1]: the usual prior, without the import of `scipy.stats`, which is slow."""
+
+    def pdf(self, x: np.ndarray) -> np.ndarray:
+        return ((x >= 0) & (x <= 1)).astype(float)
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(x, 0, 1)
+
+
 @dataclass(frozen=True)
 class Target:
     """What one unit, and the norm of all, are distributed like under a prior; None: there is no plain density."""
 
     says: str
-    unit: stats.rv_continuous
-    norm: stats.rv_continuous | None
+    unit: Law
+    norm: Law | None
     low: float  #: of the range drawn
     high: float
 
@@ -33,10 +47,12 @@ def target(prior: str, units: int) -> Target:
     ball ∝ (1 - t²)^((D-1)/2): beta distributions on [-1, 1]. The radius in the ball has density D r^(D-1), the norm of
     a standard Gaussian is chi-distributed.
     """
+    if prior == "uniform":
+        return Target("the uniform distribution on [0, 1]", Uniform(), None, 0, 1)
+    from scipy import stats
+
     if prior == "gaussian":
         return Target("the standard Gaussian", stats.norm(), stats.chi(units), -4, 4)
-    if prior == "uniform":
-        return Target("the uniform distribution on [0, 1]", stats.uniform(), None, 0, 1)
     if prior == "ball":
         half = (units + 1) / 2
         return Target("the unit ball", _on_both_sides(half), stats.beta(units, 1), *_middle(_on_both_sides(half)))
@@ -44,11 +60,13 @@ def target(prior: str, units: int) -> Target:
     return Target("the unit sphere", _on_both_sides(half), None, *_middle(_on_both_sides(half)))
 
 
-def _on_both_sides(half: float) -> stats.rv_continuous:
+def _on_both_sides(half: float) -> Law:
+    from scipy import stats
+
     return stats.beta(half, half, loc=-1, scale=2)
 
 
-def _middle(unit: stats.rv_continuous) -> tuple[float, float]:
+def _middle(unit: Law) -> tuple[float, float]:
     width = min(1.0, 4 * float(unit.std()))
     return -width, width
 
@@ -107,7 +125,7 @@ def distribution(run: Run) -> Distribution | None:
     )
 
 
-def largest_gaps(y: np.ndarray, law: stats.rv_continuous) -> np.ndarray:
+def largest_gaps(y: np.ndarray, law: Law) -> np.ndarray:
     """Kolmogorov's distance of each column of (n, D) from a law: (D,), each in [0, 1]."""
     below = law.cdf(np.sort(y, axis=0))
     steps = np.arange(len(y) + 1)[:, None] / len(y)
@@ -119,7 +137,7 @@ def _range(y: np.ndarray) -> tuple[float, float]:
     return (float(low), float(high)) if low < high else (float(low) - 1, float(high) + 1)
 
 
-def _density(ax: Axes, law: stats.rv_continuous, low: float, high: float) -> None:
+def _density(ax: Axes, law: Law, low: float, high: float) -> None:
     x = np.linspace(low, high, 202)[1:-1]  # the ends of a narrow support may have no finite density
     ax.plot(x, law.pdf(x), color=SECOND, linewidth=1.75, label="prior")
 

@@ -16,11 +16,11 @@ from deepinfomax.report import bars, curves
 from deepinfomax.report.comparisons import WHOLE, Comparison, comparisons, method
 from deepinfomax.report.curves import value
 from deepinfomax.report.distribution import distribution
-from deepinfomax.report.missing import not_run
+from deepinfomax.report.missing import can_be_measured, evaluate_command, not_run
 from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.report.sheet import pairs, samples, sheet
-from deepinfomax.report.verdict import verdict
+from deepinfomax.report.verdict import caveats, headline, verdict
 
 
 def write(run: Path) -> Path:
@@ -53,18 +53,25 @@ def render(run: Run) -> str:
     script = loader.get_source(environment, "page.js")[0]
     compared = comparisons(run)
     panels = curves.panels(run)
+    choice = headline(compared)
+    guess = None if choice is None else guessing(run, choice[0])
+    written = notes(run)
     return environment.get_template("page.html").render(
         title=f"{method(run)} on {data_name(run)}",
         run=run,
         folder=shlex.quote(str(run.folder)),
         lead=lead(run),
-        verdict=verdict(compared),
+        task=task(run),
+        verdict=verdict(compared, run, None if guess is None else guess.fraction),
+        caveats=caveats(written),
         facts=list(facts(run)),
+        in_short=in_short(run),
+        evaluate=evaluate_command(run) if can_be_measured(run) else "",
         panels=[(panel, curves.draw(panel)) for panel in panels],
         epochs=number(run.metrics.steps[-1].get("epoch")) if run.metrics.steps else None,
         comparisons=list(pictured(run, compared)),
         measured_on=measured_on(run),
-        notes=notes(run),
+        notes=written,
         supervised=supervised(run),
         quantities=quantities(run),
         sheet=sheet(run),
@@ -91,6 +98,21 @@ def data_name(run: Run) -> str:
         if isinstance(name, str) and name:
             return name
     return "unnamed data"
+
+
+def task(run: Run) -> str:
+    """What the labels of the data ask, where the data say so."""
+    words = at(run.metrics.start, "data", "task")
+    return words if isinstance(words, str) else ""
+
+
+def in_short(run: Run) -> str:
+    """What the folded table is about: recipe, steps, hardware."""
+    named = {fact.name: fact.value for fact in facts(run)}
+    said = [named[name] for name in ("recipe", "hardware") if name in named]
+    if "steps" in named:
+        said.insert(1, f"{named['steps']} steps")
+    return ", ".join(said)
 
 
 def lead(run: Run) -> str:

@@ -15,9 +15,9 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import LEVELS
 
 CONFIG, METRICS, EVALUATION = "config.toml", "metrics.jsonl", "evaluation.json"
-GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
+GALLERY, SAMPLE, QUERIES = "gallery.npz", "embeddings_sample.npz", "queries.npz"
 RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
-FILES = (CONFIG, METRICS, EVALUATION, GALLERY, SAMPLE, RECONSTRUCTIONS, GENERATED)
+FILES = (CONFIG, METRICS, EVALUATION, GALLERY, QUERIES, SAMPLE, RECONSTRUCTIONS, GENERATED)
 
 SCHEMA = 1  #: of evaluation.json
 
@@ -42,6 +42,7 @@ class Gallery:
     neighbours: dict[str, np.ndarray]  #: level -> (Q, k) positions in the bank, nearest first
     labels: np.ndarray | None = None  #: (K,) whole numbers
     metric: str = ""  #: of the distance, where the file names it
+    names: tuple[str, ...] = ()  #: of the images, where the file has them
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Run:
     metrics: Metrics = field(default_factory=Metrics)
     evaluation: dict[str, Any] = field(default_factory=dict)
     gallery: Gallery | None = None
+    queries: Gallery | None = None  #: images that somebody asked the neighbours of
     sample: np.ndarray | None = None  #: (n, D) float, y of n images
     reconstructions: Reconstructions | None = None
     generated: Generated = field(default_factory=Generated)
@@ -107,6 +109,7 @@ def read(folder: Path) -> Run:
         metrics=attempt(METRICS, read_metrics, Metrics()),
         evaluation=attempt(EVALUATION, _evaluation, {}),
         gallery=attempt(GALLERY, _gallery, None),
+        queries=attempt(QUERIES, _gallery, None),
         sample=attempt(SAMPLE, _sample, None),
         reconstructions=attempt(RECONSTRUCTIONS, _reconstructions, None),
         generated=attempt(GENERATED, _generated, Generated()),
@@ -191,12 +194,15 @@ def _gallery(path: Path) -> Gallery:
         }
         labels = file.get("labels")
         metric = str(file["metric"]) if "metric" in file else ""
+        names = file.get("names")
     for level, rows in neighbours.items():
         if len(rows) != len(query):
             raise ValueError(f"neighbours_{level} has {len(rows)} rows for {len(query)} queries")
     if labels is not None and (labels.shape != (len(images),) or labels.dtype.kind not in "iu"):
         raise ValueError(f"labels are not one whole number for each of {len(images)} images")
-    return Gallery(images, query, neighbours, labels, metric)
+    if names is not None and (names.shape != (len(images),) or names.dtype.kind != "U"):
+        raise ValueError(f"names are not one text for each of {len(images)} images")
+    return Gallery(images, query, neighbours, labels, metric, () if names is None else tuple(names.tolist()))
 
 
 def _sample(path: Path) -> np.ndarray:

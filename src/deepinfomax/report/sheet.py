@@ -1,6 +1,6 @@
-"""gallery.npz -> the sheet: sample images, each with its nearest neighbours at every level."""
+"""gallery.npz and queries.npz -> the sheet: images, each with its nearest neighbours at every level."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,22 @@ class Picture:
     position: int
     label: str  #: "" where there is none
     same: bool = False  #: whether its label is the query's
+    path: str = ""  #: its name in full, "" where it has none
+
+    @property
+    def name(self) -> str:
+        """The last part of its name, for a caption."""
+        return self.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A sample image and its neighbours by level, nearest first."""
+    """A sample image, or one that somebody asked for, and its neighbours by level, nearest first."""
 
     number: int  #: from 1, as in the address #q=1
     picture: Picture
     neighbours: dict[str, list[Picture]]
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Sheet:
     left_out: int  #: queries for which there was no room
     size: tuple[int, int]  #: height and width in pixels, for the aspect
     metric: str
+    first: int  #: number of the query that is open at first
 
     @property
     def exact(self) -> bool:
@@ -50,53 +58,72 @@ class Sheet:
 
 
 def sheet(run: Run) -> Sheet | None:
-    """None where there is no gallery, or an empty one."""
-    gallery = run.gallery
-    if gallery is None or len(gallery.query) == 0:
+    """What somebody asked for, then samples; None where there is no gallery, or an empty one."""
+    galleries = [g for g in (run.queries, run.gallery) if g is not None and len(g.query)]
+    if not galleries:
         return None
-    names = at(run.metrics.start, "data", "classes")
+    classes = at(run.metrics.start, "data", "classes")
     queries: list[Query] = []
-    used: set[int] = set()
-    for i, position in enumerate(gallery.query.tolist()):
-        nearest = {level: rows[i, :COLUMNS].tolist() for level, rows in gallery.neighbours.items()}
-        wanted = used.union([position], *nearest.values())
-        if len(wanted) > PICTURES and queries:
-            break
-        used = wanted
-        own = _label(gallery, names, position)
-        near = {level: [_picture(gallery, names, p, own) for p in row] for level, row in nearest.items()}
-        queries.append(Query(len(queries) + 1, Picture(position, own), near))
-    levels = list(gallery.neighbours)
-    shared = {}
-    if gallery.labels is not None:
-        for level in levels:
-            same = [p.same for query in queries for p in query.neighbours[level]]
-            shared[level] = (sum(same), len(same))
-    height, width = gallery.images.shape[2:]
+    images: dict[int, np.ndarray] = {}
+    left_out = 0
+    for gallery in galleries:
+        asked = gallery is run.queries
+        offset = len(run.gallery.images) if asked and run.gallery is not None else 0
+        for i, position in enumerate(gallery.query.tolist()):
+            nearest = {level: rows[i, :COLUMNS].tolist() for level, rows in gallery.neighbours.items()}
+            wanted = {offset + p: gallery.images[p] for p in {position}.union(*nearest.values())}
+            if len(images | wanted) > PICTURES and queries:
+                left_out += len(gallery.query) - i
+                break
+            images |= wanted
+            label = _label(gallery, classes, position)
+            near = {v: [_picture(gallery, classes, p, label, offset) for p in row] for v, row in nearest.items()}
+            queries.append(Query(0, _picture(gallery, classes, position, "", offset), near, asked))
+    queries = [replace(query, number=number) for number, query in enumerate(queries, 1)]
+    levels = list(galleries[-1].neighbours)
+    samples = [query for query in queries if not query.asked]
+    shared = {level: _shared(samples, level) for level in levels} if galleries[-1].labels is not None else {}
+    height, width = galleries[-1].images.shape[2:]
     return Sheet(
         queries=queries,
-        pictures={p: data_uri(gallery.images[p]) for p in sorted(used)},
+        pictures={position: data_uri(images[position]) for position in sorted(images)},
         levels=levels,
         shared=shared,
-        bank=len(gallery.images),
-        left_out=len(gallery.query) - len(queries),
+        bank=len(galleries[-1].images) if samples else 0,
+        left_out=left_out,
         size=(height, width),
-        metric=gallery.metric,
+        metric=galleries[-1].metric,
+        first=queries[0].number if queries[0].asked or not shared else _typical(samples, levels[-1]),
     )
 
 
-def _picture(gallery: Gallery, names: Any, position: int, of_query: str) -> Picture:
-    label = _label(gallery, names, position)
-    return Picture(position, label, same=bool(label) and label == of_query)
+def _shared(queries: list[Query], level: str) -> tuple[int, int]:
+    """Neighbours with their query's label, and neighbours."""
+    same = [picture.same for query in queries for picture in query.neighbours[level]]
+    return sum(same), len(same)
 
 
-def _label(gallery: Gallery, names: Any, position: int) -> str:
+def _typical(queries: list[Query], level: str) -> int:
+    """The sample whose share of neighbours with its own label is nearest to the mean; the first of several."""
+    shares = {query.number: _shared([query], level) for query in queries}
+    same, count = _shared(queries, level)
+    mean = same / max(1, count)
+    return min(shares, key=lambda number: abs(shares[number][0] / max(1, shares[number][1]) - mean))
+
+
+def _picture(gallery: Gallery, classes: Any, position: int, of_query: str, offset: int) -> Picture:
+    label = _label(gallery, classes, position)
+    path = gallery.names[position] if gallery.names else ""
+    return Picture(offset + position, label, same=bool(label) and label == of_query, path=path)
+
+
+def _label(gallery: Gallery, classes: Any, position: int) -> str:
     if gallery.labels is None:
         return ""
     label = int(gallery.labels[position])
     if label < 0:  # images without a label in a set that has some
         return ""
-    return str(names[label]) if isinstance(names, list) and label < len(names) else f"class {label}"
+    return str(classes[label]) if isinstance(classes, list) and label < len(classes) else f"class {label}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`train`: images -> encoder -> objectives -> step, until the configuration says enough."""
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
+from rich.console import Console
 from torch import nn
 
 from deepinfomax import __version__
@@ -22,6 +24,7 @@ from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
 from deepinfomax.objectives.protocol import Batch
+from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, run_folder
 from deepinfomax.training.building import build_game
@@ -43,6 +46,7 @@ def train(
     device: str | None = None,
     quiet: bool = False,
     encoder: nn.Module | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Train one run and leave its folder complete.
 
@@ -55,6 +59,7 @@ def train(
         quiet: no progress lines.
         encoder: a network to train instead of `config.encoder`: one of your own, from `encoders.wrap`, or one that
             `config.encoder` describes.
+        about: what else the first line of metrics.jsonl should say of the data.
 
     Returns:
         the trained encoder, on the CPU, in eval mode.
@@ -71,7 +76,8 @@ def train(
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
     channels_last = training.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
-    game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
+    with shown("building the networks", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
+        game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
     never_finite = not_finite(game)
     state = RunState(game, training, images, on)
     state.scaler = accelerator.scaler
@@ -102,7 +108,7 @@ def train(
     last_saved = began
     with lock, watcher, Interruption() as interrupted:
         if state.step == 0:
-            watcher.event("start", _start(config, images, game, on, accelerator))
+            watcher.event("start", _start(config, images, game, on, accelerator, about or {}))
         if training.steps is not None and steps < training.steps:
             watcher.say(f"training.epochs {training.epochs} ends it at step {steps}, before training.steps")
         for number, (pixels, labels, index) in batches_from(batches, state.step, steps):
@@ -119,6 +125,8 @@ def train(
 
             if number % training.log_every == 0 or number == steps:
                 watcher.step(turn, rate)
+            else:
+                watcher.at(number)
             due = number == steps or time.perf_counter() - last_saved >= training.checkpoint_every
             due, stop = any_process(accelerator, due, bool(interrupted))
             if due or stop:
@@ -127,9 +135,7 @@ def train(
                     state.save(out / run_folder.CHECKPOINT)
                 last_saved = time.perf_counter()
             if stop:
-                message = f"stopped after step {number}; continue with --resume"
-                watcher.say(message)
-                raise KeyboardInterrupt(message)
+                raise KeyboardInterrupt(f"stopped after step {number}; continue with --resume")
 
         if accelerator.is_main_process:
             write_encoder(game.encoder, config, image_shape, out)
@@ -224,7 +230,12 @@ def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ..
 
 
 def _start(
-    config: Config, images: ImageSet, game: Game, device: torch.device, accelerator: Accelerator
+    config: Config,
+    images: ImageSet,
+    game: Game,
+    device: torch.device,
+    accelerator: Accelerator,
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The first line of metrics.jsonl: what is trained, on what, by what."""
     return {
@@ -237,6 +248,7 @@ def _start(
             "classes": list(images.classes) or None,
             "labelled": images.labels is not None,
             "notes": list(images.notes),
+            **about,
         },
         "encoder": storage.described_as(game.encoder, config.encoder)[0],
         "parameters": sum(p.numel() for p in game.encoder.parameters()),

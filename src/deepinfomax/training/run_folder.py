@@ -44,11 +44,25 @@ def write_config(folder: Path, config: Config) -> None:
 
 def read_config(folder: Path) -> Config:
     """The configuration of an existing run. Raises UserError where there is none."""
+    return configuration.load(_config_file(folder))
+
+
+def read_data_config(folder: Path) -> Config:
+    """What a run was trained on, as its sections `data` and `augmentation` say; all else is left at its defaults.
+
+    So a run can be measured where the package of its own objective is not installed.
+    """
+    tree = configuration.read_tree(_config_file(folder))
+    kept = {name: tree[name] for name in ("recipe", "seed", "data", "augmentation") if name in tree}
+    return configuration.from_tree(kept | {"objective": {"local": {}}})
+
+
+def _config_file(folder: Path) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"{folder} is no run folder: it has no {CONFIG}; `deepinfomax train DATA --out {folder}` makes one"
         )
-    return configuration.load(folder / CONFIG)
+    return folder / CONFIG
 
 
 def hold(folder: Path) -> FileLock:

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from torch import distributed
+from torch import distributed, nn
 
 from deepinfomax import config as configuration
 from deepinfomax import files
 from deepinfomax.config import Config
-from deepinfomax.data.configured import as_trained, load_images, tell_notes, with_source
+from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, with_source
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.loading import has_test_part
+from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
+from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
+from deepinfomax.training.live_line import duration
 from deepinfomax.training.loop import train
 
 
@@ -38,12 +40,6 @@ def train_command(
     overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Train one run and write its report; returns where it is and how it went."""
-    if resume and out is None:
-        raise UserError("--resume needs --out RUN, the run folder to continue")
-    if recipe is not None and config_file is not None:
-        raise UserError("give --recipe or --config, not both")
-    if scale is not None and config_file is not None:
-        raise UserError("--scale belongs to --recipe; a --config says all by itself")
     plain = recipe is None and config_file is None and scale is None
     if resume and out is not None and plain:
         config = run_folder.read_config(out)
@@ -65,37 +61,70 @@ def train_command(
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists; continue it with --resume, or choose another --out")
 
-    images = load_images(config)
+    with shown(f"reading {printable(config.data.source)}"):
+        images = load_images(config)
+        there, holdout = _test_part(config)
     tell_notes(images)
     began = time.perf_counter()
     try:
-        encoder = train(config, images, out, resume=resume, device=device)
+        about = {"test_part": there, "suggested_holdout": holdout}
+        encoder = train(config, images, out, resume=resume, device=device, about=about)
         PartialState().wait_for_everyone()
     finally:  # also after an error: the group's threads may abort a process that leaves them running
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
     seconds = time.perf_counter() - began
     if PartialState().is_main_process:
-        from deepinfomax.evaluation.gallery import write_gallery
-        from deepinfomax.report import write
+        _write_report(config, encoder, images, out, device)
+    report = out / files.REPORT
+    advice = _next(images, out, there, holdout)
+    said = [f"trained {out} on {len(images):,} images in {duration(seconds)}", "", f"  {'report':11s}{report}"]
+    said += [f"  {what:11s}{command}" for what, command in advice.items()]
+    return {
+        "run": str(out),
+        "images": len(images),
+        "seconds": round(seconds, 1),
+        "report": str(report),
+        "next": list(advice.values()),
+        "text": "\n".join(said),
+    }
 
-        view = functools.partial(as_trained, config)
-        write_gallery(encoder, images, out, view=view, seed=config.seed, device=device)
-        write(out)
-    result = {"run": str(out), "images": len(images), "seconds": round(seconds, 1), "report": str(out / "report.html")}
-    result["text"] = f"trained {out} in {seconds:.0f} s; see {out / files.REPORT}; next: {_next(config, images, out)}"
-    return result
+
+def _write_report(config: Config, encoder: nn.Module, images: ImageSet, out: Path, device: str | None) -> None:
+    """The gallery and the page; Ctrl-C says what is there without them."""
+    from deepinfomax.evaluation.gallery import write_gallery
+    from deepinfomax.report import write
+
+    try:
+        with shown("writing the report"):
+            view = functools.partial(as_trained, config)
+            write_gallery(
+                encoder, images, out, view=view, names=names_of(config, images), seed=config.seed, device=device
+            )
+            write(out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"the trained encoder is saved in {out}, the report is not; "
+            f"deepinfomax neighbours {shlex.quote(str(out))} writes it"
+        ) from None
 
 
-def _next(config: Config, images: ImageSet, out: Path) -> str:
-    """The command that makes sense next for exactly these data."""
-    folder = shlex.quote(str(out))
-    if images.labels is None:
-        return f"deepinfomax neighbours {folder}"
+def _test_part(config: Config) -> tuple[bool, float | None]:
+    """Whether the data have test images, and otherwise the fraction of them that may be held out to measure on."""
     data = config.data
-    there = has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label)
-    holdout = "" if there else " data.holdout 0.2"
-    return f"deepinfomax evaluate {folder}{holdout}"
+    if has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label):
+        return True, None
+    return False, suggested_holdout(data.source, root=data.root, image=data.image, label=data.label)
+
+
+def _next(images: ImageSet, out: Path, test_part: bool, holdout: float | None) -> dict[str, str]:
+    """The commands that make sense next, and work, for exactly these data."""
+    folder, advice = shlex.quote(str(out)), {}
+    if len(images) > 1:
+        advice["neighbours"] = f"deepinfomax neighbours {folder} --query 0"
+    if test_part or holdout is not None:
+        advice["measure"] = f"deepinfomax evaluate {folder}{'' if test_part else f' data.holdout {holdout}'}"
+    return advice
 
 
 def _free_folder(parent: Path, config: Config) -> Path:

@@ -15,9 +15,12 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import effective_rank
 from deepinfomax.objectives.game import Turn, metric_name
 from deepinfomax.training.guards import COLLAPSED
-from deepinfomax.training.live_line import LiveLine
+from deepinfomax.training.live_line import LiveLine, duration
 from deepinfomax.training.run_folder import Metrics, jsonable
 from deepinfomax.training.state import RunState
+
+PACE_AFTER = 20.0  #: seconds after which the pace can be told
+LONG = 2 * 3600.0  #: seconds that a person should know of beforehand
 
 
 class Watcher:
@@ -58,7 +61,8 @@ class Watcher:
             self.accelerator.init_trackers("tensorboard")
             for tracker in self.accelerator.trackers:  # not end_training, which would end the process group too
                 self._stack.callback(tracker.finish)
-        self._step_then, self._time_then = self.state.step, time.perf_counter()
+        self._step_then, self._time_then = self._step_began, self._time_began = self.state.step, time.perf_counter()
+        self._told_of_length = False
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -71,6 +75,23 @@ class Watcher:
 
     def say(self, text: str) -> None:
         self._line.say(text)
+
+    def at(self, step: int) -> None:
+        """A step is done that is not logged."""
+        self._line.at(step)
+        self._warn_of_long_runs(step)
+
+    def _warn_of_long_runs(self, step: int) -> None:
+        """Once, and as soon as the pace can be told: a person may not want to wait so long."""
+        seconds = time.perf_counter() - self._time_began
+        if self._told_of_length or seconds < PACE_AFTER or step - self._step_began < 2:
+            return
+        self._told_of_length = True
+        if self._line.seconds_left(step) > LONG:
+            self.say(
+                f"at this pace the rest takes {duration(self._line.seconds_left(step))}: fewer training.steps make it "
+                "shorter, a smaller data.size makes every step faster; Ctrl-C stops and saves"
+            )
 
     def step(self, turn: Turn, learning_rate: float) -> None:
         """Log the step that the state has just done."""

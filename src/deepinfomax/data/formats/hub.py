@@ -34,9 +34,15 @@ def hub_parts(identifier: str, columns: Columns = USUAL, attributes: Sequence[st
     `CONNECT_SECONDS`, unless the copy is there.
 
     Raises:
-        UserError: offline and no copy; no such data set; no access; no image column.
+        UserError: offline and no copy; no such data set; no access; no image column; `datasets` is not installed.
     """
-    import datasets  # a second to import, and only needed here
+    try:
+        import datasets  # a second to import, and only needed here
+    except ImportError:
+        raise UserError(
+            f"{identifier} is read from the Hugging Face hub, which needs one more package: "
+            "pip install 'deepinfomax[hub]'; a local copy needs none (--data-root, or a path)"
+        ) from None
 
     reachable = _reachable(identifier)
     with _hub_errors(identifier, reachable), _offline(datasets, not reachable):

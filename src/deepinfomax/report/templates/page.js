@@ -43,6 +43,6 @@
   });
 
   window.addEventListener("hashchange", function () { open(location.hash.slice(1)); });
-  if (!open(location.hash.slice(1))) open(queries[0].id);
+  if (!open(location.hash.slice(1))) open(document.querySelector(".samples").dataset.first);
   else document.getElementById("neighbours").scrollIntoView();
 })();

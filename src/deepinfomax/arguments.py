@@ -1,0 +1,68 @@
+"""What a command is given, looked at before torch is imported: a mistyped name is told at once, not seconds later.
+
+Each function takes one argument as typed and returns it as it is, or raises a UserError.
+"""
+
+from pathlib import Path
+
+from deepinfomax.errors import UserError
+from deepinfomax.scales import SCALES
+
+
+def data(name: str | None) -> str | None:
+    """DATA: a name, a path that exists, or what may be an id on the hub; a setting in its place is left alone."""
+    from deepinfomax.data.names import check_there
+
+    if name is not None and not (name.startswith("data.") and not Path(name).exists()):
+        check_there(name)
+    return name
+
+
+def run(folder: Path | None) -> Path | None:
+    """RUN: a run folder, or a file of embeddings."""
+    if folder is not None and not folder.exists():
+        raise UserError(
+            f"{folder} does not exist; give a run folder, as `deepinfomax train DATA --out {folder}` makes one"
+        )
+    return folder
+
+
+def numbers(file: Path | None) -> Path | None:
+    """X and Y: files of numbers; a table alone has no Y."""
+    if file is not None and not file.exists():
+        raise UserError(f"{file} does not exist; give a table (.csv, .tsv, .parquet, .npz) or a .npy file")
+    return file
+
+
+def of_training(recipe: str | None, config: Path | None, scale: str | None, resume: bool, out: Path | None) -> None:
+    """What says how to train, taken together.
+
+    Raises:
+        UserError: two options that exclude each other, one that needs another, or no such file.
+    """
+    if resume and out is None:
+        raise UserError("--resume needs --out RUN, the run folder to continue")
+    if recipe is not None and config is not None:
+        raise UserError("give --recipe or --config, not both")
+    if scale is not None and config is not None:
+        raise UserError("--scale belongs to --recipe; a --config says all by itself")
+    if config is not None and not config.exists():
+        raise UserError(f"no configuration at {config}; `deepinfomax train DATA --recipe NAME` needs none")
+    if resume and out is not None:
+        run(out)
+
+
+def recipe(name: str | None) -> str | None:
+    """--recipe: a name."""
+    from deepinfomax.recipes import check_name
+
+    if name is not None:
+        check_name(name)
+    return name
+
+
+def scale(name: str | None) -> str | None:
+    """--scale: a name."""
+    if name is not None and name not in SCALES:
+        raise UserError(f"unknown scale {name!r}; choose one of {', '.join(SCALES)}")
+    return name

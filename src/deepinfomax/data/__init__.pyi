@@ -1,0 +1,16 @@
+from .augmentation import Augmentation as Augmentation
+from .batches import Batches as Batches
+from .description import describe as describe
+from .description import describe_readable as describe_readable
+from .description import render_description as render_description
+from .formats import Columns as Columns
+from .formats import Format as Format
+from .formats import all_formats as all_formats
+from .images import ImageSet as ImageSet
+from .images import normalise as normalise
+from .in_memory import as_images as as_images
+from .in_memory import from_array as from_array
+from .in_memory import from_dataset as from_dataset
+from .loading import load as load
+from .loading import titles as titles
+from .names import NAMES as NAMES

@@ -1,0 +1,163 @@
+"""Neighbours of images that somebody asks for: as records with names, as a table, and as pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepinfomax import files
+from deepinfomax.data.images import ImageSet, denormalise
+from deepinfomax.evaluation.gallery import METRIC_NAMES, save_arrays, thumbnails
+from deepinfomax.evaluation.neighbours import neighbours, other_neighbours
+from deepinfomax.report.neighbour_sheet import draw
+
+SHEET = "neighbours-queries.png"  #: in the run folder
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Images to search for, and what to call them."""
+
+    pictures: ImageSet  #: Q of them, of the bank's shape
+    words: tuple[str, ...]  #: as typed: an index, or the path of a file
+    index: tuple[int | None, ...]  #: position in the bank of a query that is one of its images
+
+
+@dataclass(frozen=True)
+class Found:
+    """The neighbours of each query at each level, nearest first."""
+
+    asked: Asked
+    bank: ImageSet
+    names: Sequence[str]  #: of the bank's images
+    index: dict[str, list[np.ndarray]]  #: level -> for each query (k,) positions in the bank
+    distance: dict[str, list[np.ndarray]]  #: level -> for each query (k,)
+    metric: str
+
+    def name(self, i: int) -> str:
+        """What query `i` is called: the name of an image of the bank, or the file as typed."""
+        own = self.asked.index[i]
+        return self.asked.words[i] if own is None else self.names[own]
+
+    def class_of(self, position: int) -> str:
+        """The name of an image's class; "" where it has none."""
+        labels = self.bank.labels
+        if labels is None or labels.ndim > 1 or labels[position] < 0:
+            return ""
+        label = int(labels[position])
+        return self.bank.classes[label] if label < len(self.bank.classes) else f"class {label}"
+
+
+def search(
+    asked: Asked, bank: ImageSet, vectors: Mapping[str, Tensor], of_asked: Mapping[str, Tensor], names: Sequence[str],
+    count: int, metric: str,
+) -> Found:  # fmt: skip
+    """The `count` nearest images of the bank to each query; a query by index is not its own neighbour.
+
+    Args:
+        vectors: level -> (N, units), of the bank.
+        of_asked: level -> (Q, units), of the queries.
+
+    Raises:
+        UserError: as `neighbours`.
+    """
+    found = Found(asked, bank, names, {level: [] for level in vectors}, {level: [] for level in vectors}, metric)
+    for level, of_bank in vectors.items():
+        for i, own in enumerate(asked.index):
+            if own is not None:
+                nearest = other_neighbours(of_bank, torch.tensor([own]), min(count, len(bank) - 1), metric)
+            else:
+                nearest = neighbours(of_asked[level][i : i + 1], of_bank, min(count, len(bank)), metric)
+            found.index[level].append(nearest[0][0].numpy())
+            found.distance[level].append(nearest[1][0].numpy())
+    return found
+
+
+def as_records(found: Found) -> list[dict[str, Any]]:
+    """For JSON: of each query its words and name, and at each level indices, distances, names, and labels if any."""
+    labels = found.bank.labels
+    records = []
+    for i, words in enumerate(found.asked.words):
+        record: dict[str, Any] = {"query": words, "name": found.name(i)}
+        for level, nearest in found.index.items():
+            index = nearest[i]
+            record[level] = {
+                "index": index.tolist(),
+                "distance": [round(float(d), 6) for d in found.distance[level][i]],
+                "name": [found.names[position] for position in index],
+            }
+            if labels is not None:
+                record[level]["label"] = np.asarray(labels[index]).tolist()
+            if labels is not None and labels.ndim == 1:
+                record[level]["class"] = [found.class_of(position) for position in index]
+        records.append(record)
+    return records
+
+
+def as_table(found: Found, level: str = "y") -> str:
+    """For a terminal: under each query its neighbours at one level, with distance, class and name."""
+    lines = []
+    for i in range(len(found.asked.words)):
+        own = found.asked.index[i]
+        of_class = "" if own is None else found.class_of(own)
+        called = f"{found.name(i)} ({of_class})" if of_class else found.name(i)
+        lines.append(f"{called}: nearest in {level} by {METRIC_NAMES[found.metric]}")
+        index, distance = found.index[level][i], found.distance[level][i]
+        classes = [found.class_of(position) for position in index]
+        width = max([len(name) for name in classes] or [0])
+        for rank, (position, far, name) in enumerate(zip(index, distance, classes, strict=True), 1):
+            lines.append(f"  {rank:3d}  {far:10.4g}  {name:{width}s}{'  ' if width else ''}{found.names[position]}")
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def as_pictures(found: Found) -> dict[str, np.ndarray] | None:
+    """The arrays of a gallery that holds the queries, first, and their neighbours; None for what is no pictures."""
+    bank, asked = found.bank, found.asked
+    count = min((len(index) for nearest in found.index.values() for index in nearest), default=0)
+    if len(bank.shape) != 3 or count == 0:
+        return None
+    used = sorted({int(position) for nearest in found.index.values() for index in nearest for position in index})
+    place = {position: len(asked.words) + i for i, position in enumerate(used)}
+    arrays = {
+        "images": denormalise(thumbnails(np.concatenate([asked.pictures.images, bank.images[np.array(used)]]))),
+        "query": np.arange(len(asked.words)),
+        "names": np.array([*(found.name(i) for i in range(len(asked.words))), *(found.names[p] for p in used)]),
+        "metric": np.array(METRIC_NAMES[found.metric]),
+    }
+    for level, nearest in found.index.items():
+        arrays[f"neighbours_{level}"] = np.array([[place[int(p)] for p in index[:count]] for index in nearest])
+    if bank.labels is not None and bank.labels.ndim == 1:
+        of_asked = [-1 if own is None else bank.labels[own] for own in asked.index]
+        arrays["labels"] = np.array([*of_asked, *bank.labels[np.array(used)]], dtype=np.int64)
+    return arrays
+
+
+def write_sheet(found: Found, arrays: Mapping[str, np.ndarray], run: Path) -> Path:
+    """A picture of the queries with their neighbours in y, into the run folder."""
+    figure = draw(
+        arrays["images"],
+        arrays["query"],
+        {f"nearest in y by {METRIC_NAMES[found.metric]}": arrays["neighbours_y"]},
+        arrays.get("labels"),
+        found.bank.classes,
+        names=[shortened(name) for name in arrays["names"]],
+    )
+    with files.replacing(run / SHEET) as partial:
+        figure.savefig(partial, dpi=150)
+    return run / SHEET
+
+
+def write_queries(arrays: Mapping[str, np.ndarray], run: Path) -> None:
+    """What the report shows of the queries."""
+    save_arrays(run / files.QUERIES, **arrays)
+
+
+def shortened(name: str, width: int = 16) -> str:
+    """The last part of a path, its middle left out where it is long."""
+    last = name.rsplit("/", 1)[-1]
+    return last if len(last) <= width else f"{last[: width // 2 - 1]}…{last[-width // 2 :]}"

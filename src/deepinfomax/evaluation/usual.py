@@ -1,0 +1,51 @@
+"""Which measures are taken where nobody names any: those that exactly these data admit."""
+
+import numpy as np
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.measures import MEASURES
+
+OF_CLASSES = ("mlp", "linear", "knn")
+OF_ATTRIBUTES = ("attributes",)
+
+
+def usual_measures(train: ImageSet, test: ImageSet) -> tuple[tuple[str, ...], list[str]]:
+    """The names of measures that these sets admit, and what to tell a person about those that are left out.
+
+    With labels of two classes or more, the probes; with attributes, `attributes`; otherwise the built-in measures that
+    need no labels, as far as there are images enough.
+
+    Raises:
+        UserError: none of them can be taken.
+    """
+    labels = None if train.labels is None or test.labels is None else (train.labels, test.labels)
+    if labels is not None and labels[0].ndim > 1:
+        return OF_ATTRIBUTES, []
+    why = "there are no labels"
+    if labels is not None and (labels[0] != -1).any() and (labels[1] != -1).any():
+        if len(np.unique(labels[0][labels[0] != -1])) > 1:
+            return OF_CLASSES, []
+        why = "all training labels are the same"
+    names, left_out = [], []
+    for name, record in MEASURES.builtin.items():
+        if record.labels is not None:
+            continue
+        try:
+            record.check_counts(len(train), len(test))
+            if record.check is not None:
+                record.check(train, test)
+        except UserError as error:
+            left_out.append(f"{name} is left out: {error}")
+            continue
+        names.append(name)
+    if not names:
+        raise UserError(f"{train.name or 'the data'}: {why}, and {'; '.join(left_out)}")
+    return tuple(names), [f"{why}, so {', '.join(names)} are measured", *left_out]
+
+
+def usual_measures_of_vectors(labels: np.ndarray | None) -> tuple[str, ...]:
+    """The same for embeddings with labels (N,) or (N, K), or none."""
+    if labels is None or (labels.ndim == 1 and len(np.unique(labels)) < 2):
+        return tuple(name for name, record in MEASURES.builtin.items() if record.of_vectors is not None)
+    return OF_ATTRIBUTES if labels.ndim == 2 and labels.shape[1] > 1 else OF_CLASSES
