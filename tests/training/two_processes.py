@@ -26,6 +26,7 @@ class Case:
     second_player: bool = False  #: its own loss, by its own parameters, at features without gradient
     training: bool = False  #: what an objective does in training only; BatchNorm would mix the images of a process
     views: int = 1  #: of each image
+    noise: str | None = None  #: a prior by which noise is put on y
 
 
 CASES = {
@@ -38,6 +39,9 @@ CASES = {
     "local concat infonce": Case("local", {"bound": "infonce", "critic": "concat", "units": 8, "pairing": "local"}),
     "local places": Case("local", {"units": 12, "places": 3}),
     **{f"local views {bound}": Case("local", {"bound": bound, "units": 12}, views=3) for bound in BOUNDS},
+    **{
+        f"local noise {prior}": Case("local", {"units": 12}, noise=prior) for prior in ("gaussian", "uniform", "sphere")
+    },
     "local views local": Case("local", {"units": 12, "pairing": "local", "within": 0.5}, views=2),
     "local views levels": Case("local", {"units": 12, "y_conv": 1.0, "map_map": 1.0}, views=2),
     "local views rest": Case("local", {"units": 12, "several": "rest"}, views=3),
@@ -113,7 +117,12 @@ def gradients(case: Case, images: torch.Tensor, labels: torch.Tensor, rank: int,
             features: Features = encoder(batch.images)
             losses = objective.adversary(features.detach(), batch)
         else:
-            losses = Game(encoder, {"it": (1.0, objective)})(batch).losses
+            played = {"it": (1.0, objective)}
+            if case.noise is not None:
+                facts = Facts(encoders.shapes_of(encoder.float(), IMAGE))
+                encoder.double()
+                played["noise"] = (1.0, OBJECTIVES["prior"](facts, by="noise", prior=case.noise))
+            losses = Game(encoder, played)(batch).losses
     sum(losses.values()).backward()
     parameters = [*encoder.parameters(), *objective.parameters()]
     return torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters])
