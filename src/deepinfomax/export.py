@@ -94,7 +94,7 @@ def _metadata(description: Mapping[str, Any]) -> dict[str, str]:
     scale, shift = preprocess["scale"], preprocess["shift"]
     sides = "x".join(map(str, shape))
     return {
-        "deepinfomax.input": f"float32 (batch, {', '.join(map(str, shape))}), of images in [-1, 1]: bytes * scale + shift",
+        "deepinfomax.input": f"float32 (batch, {', '.join(map(str, shape))}); bytes become bytes * scale + shift",
         "deepinfomax.input_scale": repr(scale),
         "deepinfomax.input_shift": repr(shift),
         "deepinfomax.input_shape": sides,

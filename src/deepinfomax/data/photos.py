@@ -35,6 +35,11 @@ from PIL import Image
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 
+#: what the labels ask, in words for the report
+TASK = (
+    "The task: from which of 19 photographs is this patch? Training patches are from the left 60 % of each photograph, "
+    "test patches from the right 40 %, so no pixel is in both."
+)
 CROP = 64  #: pixels of the photograph
 PATCH = 32  #: pixels of the patch
 PER_PHOTOGRAPH = {"train": 400, "test": 100}
@@ -91,6 +96,19 @@ def photograph(name: str) -> np.ndarray:
         raise UserError(f"photos needs the file {inside} of the installed {package} package: reinstall {package}")
     with Image.open(file) as image:
         return np.asarray(image.convert("L"))
+
+
+def apart(split: str) -> np.ndarray:
+    """Positions of patches no two of which share a pixel: neighbours among them are alike, and no shifted copies."""
+    chosen: list[np.ndarray] = []
+    for number, name in enumerate(FILES):
+        kept: list[int] = []
+        all_corners = corners(name, split, PER_PHOTOGRAPH[split])
+        for i, corner in enumerate(all_corners):
+            if all(np.abs(corner - all_corners[j]).max() >= CROP for j in kept):
+                kept.append(i)
+        chosen.append(number * PER_PHOTOGRAPH[split] + np.array(kept))
+    return np.concatenate(chosen)
 
 
 def corners(name: str, split: str, count: int) -> np.ndarray:

@@ -39,6 +39,7 @@ def evaluate(
     out: Path | None = None,
     make_encoder: Callable[[], nn.Module] | None = None,
     supervised_steps: int | None = None,
+    supervised_batches: tuple[int, int] = (128, 128),
     folds: Sequence[np.ndarray] = (),
     notes: Sequence[str] = (),
     options: Sequence[str] = (),
@@ -63,6 +64,7 @@ def evaluate(
         out: evaluation.json; None: nothing is written.
         make_encoder: builds a fresh encoder of the same architecture, for the controls random_encoder and supervised.
         supervised_steps: of the supervised control; None: by scale.
+        supervised_batches: images of a batch of the supervised control, with all labels and with few.
         folds: positions of the labelled training images that each fold has, for measures that end in _folds.
         notes: what a reader of the figures should know besides.
         options: with which `deepinfomax evaluate` reads the same images again, for the commands that the report
@@ -123,7 +125,7 @@ def evaluate(
         assert make_encoder is not None
         asked = (measure_called(name)[1] for name in measures)
         budgets = list(dict.fromkeys(budget for budget in asked if budget is not None))
-        _train_supervised(evaluation, make_encoder, train, test, budgets, supervised_steps)
+        _train_supervised(evaluation, make_encoder, train, test, budgets, supervised_steps, supervised_batches)
     evaluation.record.write()
     return evaluation.record.contents
 
@@ -161,21 +163,29 @@ def _train_supervised(
     test: ImageSet,
     budgets: Sequence[LabelBudget],
     steps: int | None,
+    batches: tuple[int, int],
 ) -> None:
     """The same architecture trained on all labels, and on as few as the measures with few labels have."""
     path = ("controls", "supervised")
     steps = controlling.SUPERVISED_STEPS[evaluation.scale] if steps is None else steps
 
-    def trained(part: ImageSet, steps: int, what: str) -> dict[str, Any]:
+    def trained(part: ImageSet, steps: int, batch_size: int, what: str) -> dict[str, Any]:
         with seeded(evaluation.seed):
             fresh = make_encoder()
         with evaluation.doing(what):
             return controlling.train_supervised(
-                fresh, part, test, steps=steps, scale=evaluation.scale, seed=evaluation.seed, device=evaluation.device
+                fresh,
+                part,
+                test,
+                steps=steps,
+                batch_size=batch_size,
+                scale=evaluation.scale,
+                seed=evaluation.seed,
+                device=evaluation.device,
             )
 
     if not evaluation.record.has(path, steps=steps):
-        result = trained(train, steps, "supervised")
+        result = trained(train, steps, batches[0], "supervised")
         evaluation.record.put(path, result, beside=True)  # those with few labels stand beside it
         evaluation.console.print(
             f"supervised: accuracy {result['accuracy']:.3f} ({result['seconds']:.1f} s)", markup=False
@@ -188,7 +198,8 @@ def _train_supervised(
             continue
         assert train.labels is not None
         (index, *_), _ = budget.draw(train.labels, draws=1, seed=evaluation.seed, folds=evaluation.folds)
-        result = trained(train.take(index.numpy()), limit, f"supervised, {budget.name.replace('_', ' ')}")
+        what = f"supervised, {budget.name.replace('_', ' ')}"
+        result = trained(train.take(index.numpy()), limit, batches[1], what)
         evaluation.record.put((*path, budget.name), result | own)
 
 

@@ -136,6 +136,7 @@ SEEN = {
     False: "the encoder was trained on the test images too, without their labels",
     True: "the encoder was trained on the test images too, and on their labels",
 }
+LEAST_EMBEDDINGS = 20  #: rows of a file that can be split into a training and a test part of some use
 BANK = 1000  #: images in which two runs are compared, as many as a gallery has
 
 
@@ -220,11 +221,18 @@ def embed_command(
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
-    images = _loaded(run, config, split)
+    with shown(f"reading {printable(config.data.source)}"):
+        images = _loaded(run, config, split)
     tell_notes(images)
-    vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
+    with shown(f"embedding {len(images):,} images"):
+        vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
-    return {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
+    result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
+    said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
+    if len(images) >= LEAST_EMBEDDINGS:
+        result["next"] = [f"deepinfomax evaluate {shlex.quote(str(out))}"]
+        said += f"\n\n  {'measure':11s}{result['next'][0]}"
+    return result | {"text": said}
 
 
 def neighbours_command(

@@ -13,6 +13,7 @@ from torch import distributed, nn
 from deepinfomax import config as configuration
 from deepinfomax import files
 from deepinfomax.config import Config
+from deepinfomax.data import photos
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
@@ -67,7 +68,9 @@ def train_command(
     tell_notes(images)
     began = time.perf_counter()
     try:
-        about = {"test_part": there, "suggested_holdout": holdout}
+        about: dict[str, Any] = {"test_part": there, "suggested_holdout": holdout}
+        if config.data.source == "photos":
+            about["task"] = photos.TASK
         encoder = train(config, images, out, resume=resume, device=device, about=about)
         PartialState().wait_for_everyone()
     finally:  # also after an error: the group's threads may abort a process that leaves them running
