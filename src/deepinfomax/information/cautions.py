@@ -60,6 +60,11 @@ class Evidence:
     read_in_blocks: bool = False  #: whether more pairs would be read in more blocks, which raises no cap
     by_chance: float = 0.0  #: what labels read when they are shuffled
     tenth: float = math.inf  #: what a tenth of the pairs reads
+    neighbours: float = -math.inf  #: what nearest neighbours read beside a critic
+    neighbours_error: float = 0.0  #: the standard error of that
+    by_dv: float = -math.inf  #: what the same critic reads by DV
+    ranked: float | None = None  #: what the ranks of the columns read
+    atom: float = 0.0  #: share of the rows in which a column of numbers has one and the same value
     units: int = 0  #: dimensions of both sides together
     gaussian: float = 0.0  #: what a Gaussian with the same correlations has
     advice: Advice = field(default_factory=Advice)
@@ -125,9 +130,15 @@ def drifting(e: Evidence) -> str | None:
 
 
 def overfits(e: Evidence) -> str | None:
-    if e.train_nats - e.nats > max(0.3, 0.2 * abs(e.nats)):
-        return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
-    return None
+    return _overfits(e) if e.train_nats - e.nats > max(0.1, 3 * e.standard_error) else overfits_much(e)
+
+
+def overfits_much(e: Evidence) -> str | None:
+    return _overfits(e) if e.train_nats - e.nats > max(0.3, 0.2 * abs(e.nats)) else None
+
+
+def _overfits(e: Evidence) -> str:
+    return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
 
 
 def not_learned(e: Evidence) -> str | None:
@@ -163,6 +174,41 @@ def still_rising_with_pairs(e: Evidence) -> str | None:
     return None
 
 
+def below_neighbours(e: Evidence) -> str | None:
+    """A smooth critic cannot draw a ridge far narrower than the data are wide; neighbours can."""
+    if e.neighbours - e.nats > max(0.05, 3 * math.hypot(e.standard_error, e.neighbours_error)):
+        return (
+            f"nearest neighbours read {e.neighbours:.2f} nats of the same pairs: the critic has missed part of the "
+            "dependence: see what estimator='auto' says"
+        )
+    return None
+
+
+def below_own_dv(e: Evidence) -> str | None:
+    if e.by_dv - e.nats > max(0.1, 3 * e.standard_error):
+        return f"the same critic shows {e.by_dv:.2f} nats when it is read by jsd-dv, so the truth lies above this value"
+    return None
+
+
+def ranks_differ(e: Evidence) -> str | None:
+    """Mutual information is the same for ranks; where the estimates differ, distances mislead."""
+    if e.ranked is not None and abs(e.ranked - e.nats) > max(0.05, 3 * e.standard_error):
+        return (
+            f"ranks of the columns read {e.ranked:.2f} nats, though mutual information is the same for them: long "
+            "tails or values that repeat mislead nearest neighbours: use transform='rank'"
+        )
+    return None
+
+
+def repeated_value(e: Evidence) -> str | None:
+    if e.ranked is not None and e.atom > 0.1:
+        return (
+            f"one value fills {100 * e.atom:.0f}% of a column of numbers (zeros, or a limit of the instrument), and "
+            "nearest neighbours read too little beside it: use transform='rank'"
+        )
+    return None
+
+
 def many_dimensions(e: Evidence) -> str | None:
     if e.units > 6:
         return f"{e.units} dimensions: nearest neighbours fall far below the truth in so many; {e.advice.critic}"
@@ -179,6 +225,8 @@ OF_CRITICS: tuple[Rule, ...] = (
     few_negatives,
     drifting,
     overfits,
+    below_neighbours,
+    below_own_dv,
     not_learned,
     overflowed,
 )
@@ -187,6 +235,8 @@ OF_NEIGHBOURS: tuple[Rule, ...] = (
     close_to_cap,
     rare_labels,
     still_rising_with_pairs,
+    ranks_differ,
+    repeated_value,
     many_dimensions,
     lambda e: no_error(e) or large_error(e),
 )

@@ -1,15 +1,18 @@
 """What a trained critic says of held-out pairs: nats, their standard error, and how far they can be believed."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from deepinfomax.information import readouts
-from deepinfomax.information.estimators import Estimator
+from deepinfomax.information.estimators import ESTIMATORS, Estimator
+from deepinfomax.information.groups import one_of_each
 from deepinfomax.information.readouts import Scores
+from deepinfomax.information.shuffling import joined, p_value_of_scores
 from deepinfomax.information.vector_critics import score_all_pairs
 
 #: Held-out pairs are read in as many equal blocks of at least this many pairs as they give, so each block has less than
@@ -29,50 +32,135 @@ class Reading:
     cap: float  #: log of the pairs of a block
     n_test: int
     effective_negatives: float  #: how many negatives of equal weight would make the normaliser as certain
+    dv_nats: float = -math.inf  #: the same critic read by DV with a tangent, a lower bound too; -inf: not read
+    pointwise: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)  #: (n_test,) nats of each pair
+    p_value: float | None = None  #: of independence, by shuffling the held-out pairs
 
 
 def read_critic(
-    critic: nn.Module, estimator: Estimator, held_out: list[Tensor], stop: list[Tensor], train: list[Tensor]
+    critic: nn.Module,
+    estimator: Estimator,
+    held_out: list[Tensor],
+    stop: list[Tensor],
+    train: list[Tensor],
+    *,
+    codes: Sequence[np.ndarray] | None = None,
+    shuffles: int = 0,
+    seed: int = 0,
 ) -> Reading:
     """The critic's readout on held-out pairs, the tangent laid at the value of the stopping pairs.
 
     Args:
         held_out, stop, train: the two sides of pairs that it has not seen, that stopped it, and that it has seen.
+        codes: the group of each row of these three; None: every row is independent. One row of each group is read at a
+            time, see `groups`.
+        shuffles: of the held-out pairs, for a p-value; 0: none.
+        seed: of the choices and the shuffles.
     """
-    at = None
-    if estimator.tangent_at is not None:
-        at = float(estimator.tangent_at(_scores(critic, [side[:BLOCK] for side in stop])))
-    blocks = max(1, len(held_out[0]) // BLOCK)
-    values, effective = [], []
-    for block in zip(*(side.tensor_split(blocks) for side in held_out), strict=True):
-        scores = _scores(critic, list(block))
-        plain = value_and_error(estimator, scores, None)
-        values.append((*(plain if at is None else value_and_error(estimator, scores, at)), *plain))
-        effective.append(readouts.effective_negatives(scores))
-    nats, error, plain_nats, plain_error = np.array(values).T
+    rng = np.random.default_rng([seed, len(held_out[0]), BLOCK])
+    choices: list[list[np.ndarray]] = [[], [], []]  # of rows that are independent of each other, of the three parts
+    if codes is not None:
+        choices = [one_of_each(part, rng) for part in codes]
+        stop, train = (
+            [side[torch.from_numpy(rows[0])] for side in part]
+            for part, rows in ((stop, choices[1]), (train, choices[2]))
+        )
+    stopping = _scores(critic, [side[:BLOCK] for side in stop])
+    at = None if estimator.tangent_at is None else float(estimator.tangent_at(stopping))
     n = len(held_out[0])
-    on_train = _scores(critic, [side[: n // blocks] for side in train])
+    independent = n if codes is None else len(choices[0][0])
+    blocks = max(1, independent // BLOCK)
+    if codes is None:
+        positions = [torch.arange(n).tensor_split(blocks)]
+    else:
+        positions = [torch.from_numpy(rows).tensor_split(blocks) for rows in choices[0]]
+    by_dv = estimator.trained_by == "jsd" and estimator.tangent_at is not readouts.log_normaliser
+    touch = float(readouts.log_normaliser(stopping)) if by_dv else 0.0
+    values, effective, all_scores, dv_values = [], [], [], []
+    pointwise, times = np.zeros(n), np.zeros(n)
+    for parts in zip(*positions, strict=True):  # a block, in every choice of its rows
+        scores = [_scores(critic, [side[rows] for side in held_out]) for rows in parts]
+        plain = value_and_error(estimator, scores[0], None, scores[1:])
+        values.append((*(plain if at is None else value_and_error(estimator, scores[0], at, scores[1:])), *plain))
+        effective += [readouts.effective_negatives(one) for one in scores]
+        if by_dv:
+            dv_values += [float(readouts.dv(one, at=touch)) for one in scores]
+        for rows, one in zip(parts, scores, strict=True):
+            pointwise[rows.numpy()] += _pointwise(estimator, one)
+            times[rows.numpy()] += 1
+        all_scores += [one.all_pairs for one in scores] if shuffles else []
+    nats, error, plain_nats, plain_error = np.array(values).T
+    on_train = _scores(critic, [side[: independent // blocks] for side in train])
+    with np.errstate(invalid="ignore"):  # a row that no choice held has no value
+        pointwise = pointwise / times
     return Reading(
         nats=float(nats.mean()),
         standard_error=float(np.linalg.norm(error)) / blocks,
         plain=float(plain_nats.mean()),
         plain_error=float(np.linalg.norm(plain_error)) / blocks,
         train_nats=float(estimator.read(on_train)),
-        cap=math.log(n // blocks),
+        cap=math.log(independent // blocks),
         n_test=n,
         effective_negatives=float(np.median(effective)),
+        dv_nats=float(np.mean(dv_values)) if by_dv else -math.inf,
+        pointwise=pointwise,
+        p_value=p_value_of_scores(all_scores, shuffles, rng) if shuffles else None,
     )
 
 
-def value_and_error(estimator: Estimator, scores: Scores, at: float | None) -> tuple[float, float]:
+def all_folds(readings: Sequence[Reading]) -> Reading:
+    """One reading of critics that were read on disjoint parts of the pairs (cross-fitting): their mean.
+
+    The error is the larger of what the jackknife says within the parts and of the spread between them, which also holds
+    the randomness of training.
+    """
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(reading, name) for reading in readings]))
+
+    def error(value: str, name: str) -> float:
+        within = np.mean([getattr(reading, name) ** 2 for reading in readings])
+        with np.errstate(invalid="ignore"):
+            between = np.var([getattr(reading, value) for reading in readings], ddof=1)
+        return float(np.sqrt(np.fmax(within, between) / len(readings)))
+
+    p_values = [reading.p_value for reading in readings if reading.p_value is not None]
+    return Reading(
+        nats=mean("nats"),
+        standard_error=error("nats", "standard_error"),
+        plain=mean("plain"),
+        plain_error=error("plain", "plain_error"),
+        train_nats=mean("train_nats"),
+        cap=min(reading.cap for reading in readings),
+        n_test=sum(reading.n_test for reading in readings),
+        effective_negatives=float(np.median([reading.effective_negatives for reading in readings])),
+        dv_nats=mean("dv_nats"),
+        pointwise=np.concatenate([reading.pointwise for reading in readings]),
+        p_value=joined(p_values) if p_values else None,
+    )
+
+
+def _pointwise(estimator: Estimator, scores: Scores) -> np.ndarray:
+    """(n,) log of the density ratio at each pair: its score less the log-normaliser, of infoNCE that of its own row."""
+    if estimator is ESTIMATORS["infonce"]:
+        n = len(scores.pairs)
+        return (scores.pairs - scores.all_pairs.logsumexp(1) + math.log(n)).cpu().numpy()
+    return (scores.pairs - readouts.log_normaliser(scores)).cpu().numpy()
+
+
+def value_and_error(
+    estimator: Estimator, scores: Scores, at: float | None, others: Sequence[Scores] = ()
+) -> tuple[float, float]:
     """The readout and its standard error, the norm of its derivative by the pairs' weights (infinitesimal jackknife).
 
     Args:
         at: where the tangent is laid; None: the readout without one.
+        others: scores of the same groups by other rows; the value is the mean, and a group has one weight in all.
     """
     log_weight = torch.zeros_like(scores.pairs, requires_grad=True)
-    weighted = Scores(scores.all_pairs, log_weight)
-    value = estimator.read(weighted) if at is None else estimator.read(weighted, at=at)
+    weighted = [Scores(one.all_pairs, log_weight) for one in (scores, *others)]
+    values = [estimator.read(one) if at is None else estimator.read(one, at=at) for one in weighted]
+    value = values[0] if len(values) == 1 else torch.stack(values).mean()
     (influence,) = torch.autograd.grad(value, log_weight)
     return float(value.detach()), float(influence.norm())
 

@@ -1,6 +1,7 @@
 """The training of a critic of pairs by a bound, stopped by pairs that it does not train on."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,7 @@ def train_critic(
     patience: int,
     generator: torch.Generator,
     evaluations: int = 40,
+    batches: Iterator[Tensor] | None = None,
 ) -> Fit:
     """Train `critic` in place on pairs (x_i, y_i) and leave it with the weights of the best stopping value.
 
@@ -63,12 +65,13 @@ def train_critic(
         patience: evaluations without a better stopping value after which training ends.
         generator: draws the batches.
         evaluations: how often the stopping value is computed over all `steps`.
+        batches: positions of the pairs of each batch; None: all pairs, shuffled, `batch_size` at a time.
     """
     bound = bounds.get(estimator.trained_by)
     # NWJ's e^u can overflow. A step on such a gradient would end the training, so it is not taken.
     adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
     average = MovingAverage() if estimator.averaged else None
-    batches = mini_batches(len(x), batch_size, generator=generator)
+    batches = batches or mini_batches(len(x), batch_size, generator=generator)
     every = max(1, steps // evaluations)
     best, stopping = Best(critic), []
     step, gave_up = 0, False

@@ -22,8 +22,13 @@ The plain DV value of a sample lacks that property, because the log of a mean is
 (see `readouts`). The caps that are not hard are a caution: no distribution-free lower bound from n samples can exceed
 the order of log n with confidence (McAllester & Stratos 2020, arXiv 1811.04251). With labels on a side, the cap is at
 most their entropy, which no mutual information exceeds. "ksg" of two sets of labels counts them (`label_information`).
+
+"auto" takes nearest neighbours of ranks where there are few columns and they have no warning, and infoNCE elsewhere;
+the other one stands beside it (`MIEstimate.beside`). Beside every critic stand nearest neighbours where columns are
+few, since they see a sharp dependence that a critic blurs.
 """
 
+import dataclasses
 import math
 import time
 from pathlib import Path
@@ -36,18 +41,34 @@ from torch import nn
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.information import inputs, readouts
-from deepinfomax.information.cautions import OF_CRITICS, Advice, Evidence, cautions, long_tails, repeated_pairs
-from deepinfomax.information.critic_reading import BLOCK, Reading, mean_and_error, read_critic
+from deepinfomax.information.cautions import (
+    FEWEST_STEPS,
+    OF_CRITICS,
+    Advice,
+    Evidence,
+    cautions,
+    long_tails,
+    repeated_pairs,
+)
+from deepinfomax.information.critic_reading import BLOCK, Reading, all_folds, mean_and_error, read_critic
 from deepinfomax.information.critic_training import Fit, train_critic
-from deepinfomax.information.estimate import MIEstimate
+from deepinfomax.information.estimate import MIEstimate, Pointwise
 from deepinfomax.information.estimators import ESTIMATORS, NAMES, Estimator, smile_with
-from deepinfomax.information.inputs import Transform
-from deepinfomax.information.neighbour_estimate import neighbour_estimate
-from deepinfomax.information.vector_critics import JointCritic, SeparableCritic
+from deepinfomax.information.groups import batches_of_groups, group_codes, neighbouring_rows_alike, one_of_each, rows_of
+from deepinfomax.information.inputs import Parts, Transform
+from deepinfomax.information.neighbour_estimate import beside_a_critic, neighbour_estimate
+from deepinfomax.information.shuffling import joined
+from deepinfomax.information.vector_critics import FeaturewiseCritic, JointCritic, SeparableCritic
 from deepinfomax.progress import shown, within
 from deepinfomax.seeds import check_seed
 
-CRITICS: dict[str, type[nn.Module]] = {"separable": SeparableCritic, "joint": JointCritic}
+CRITICS: dict[str, type[nn.Module]] = {
+    "separable": SeparableCritic,
+    "joint": JointCritic,
+    "featurewise": FeaturewiseCritic,
+}
+HELD_OUT = 0.2  #: fraction of the pairs that is read out, where none is said
+SHUFFLES, SHUFFLES_OF_NEIGHBOURS = 999, 199  #: of a test, where no number is said
 STOPPING_PAIRS = 512  #: pairs of the validation part that decide when to stop
 
 
@@ -65,9 +86,13 @@ def estimate_mi(
     tau: float = 5.0,
     neighbours: int = 3,
     validation: float = 0.2,
-    test: float = 0.2,
+    test: float | bool = HELD_OUT,
     patience: int = 10,
     repeats: int = 1,
+    folds: int | None = None,
+    groups: Any = None,
+    block: int | None = None,
+    shuffles: int = 0,
     seed: int = 0,
     device: str = "cpu",
 ) -> MIEstimate:
@@ -77,8 +102,9 @@ def estimate_mi(
         x, y: arrays or tensors of n rows: (n, D) numbers, (n,) numbers, or (n,) integers, booleans or strings, which
             are taken as labels (give integers that are quantities as floats; more labels than a fifth of n are
             refused). Row i of both was drawn together; rows are independent of each other.
-        estimator: one of `NAMES`, or "jsd" for "jsd-nwj"; the table at the top of this module compares them.
-        critic: "separable", or "joint": slower by about the batch size, and able to tell any dependence.
+        estimator: one of `NAMES`, "auto", or "jsd" for "jsd-nwj"; the table at the top of this module compares them.
+        critic: "separable"; "featurewise", which also has a small network for each column: for many columns; or
+            "joint": slower by about the batch size, and able to tell any dependence.
         steps: training steps at most; the learning rate falls to zero over them by a cosine.
         batch_size: pairs of a batch; all its combinations are negatives.
         lr: Adam's learning rate at the start.
@@ -87,9 +113,17 @@ def estimate_mi(
             (to normal scores: best against long tails), "asinh" (about the median), "none". Fitted on training pairs.
         tau: SMILE's clip; inf is "jsd-dv" without the tangent.
         neighbours: KSG's k.
-        validation, test: fractions of the pairs that decide when to stop, and that are read out.
+        validation, test: fractions of the pairs that decide when to stop, and that are read out. `test=True` is 0.2 and
+            asks for a p-value.
         patience: evaluations (40 in all `steps`) without improvement before training stops.
         repeats: trainings, each with its own split and seed: seed, seed + 1, ...
+        folds: cross-fitting: so many trainings for each repeat, each read on another part, so that every pair is read
+            once (and `validation` and `test` are not used); None: one training.
+        groups: (n,) the subject, file or other origin of each row, where rows of one are alike: they stay on one side
+            of every split, one row of each is read at a time, and groups count, not rows. None: rows are independent.
+        block: the same for a series: so many successive rows belong together. None: rows are independent.
+        shuffles: for `MIEstimate.p_value`, the chance that independent sides read as much; 0: none, or, with
+            `test=True`, 999 (KSG: 199).
         seed: of the split, the weights and the batches.
         device: where critics are trained.
 
@@ -102,22 +136,35 @@ def estimate_mi(
             nearly all different, a bad name, or a setting out of its range.
     """
     started = time.monotonic()
-    name = _estimator_name(estimator)
+    asked = _estimator_name(estimator)
+    name = "infonce" if asked == "auto" else asked
     if name != "ksg" and str(critic) not in CRITICS:
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
     if transform not in ("standard", "rank", "asinh", "none"):
         raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
-    _check_whole(steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats)
+    if isinstance(test, bool):
+        shuffles = (shuffles or (SHUFFLES_OF_NEIGHBOURS if name == "ksg" else SHUFFLES)) if test else shuffles
+        test = HELD_OUT
+    _check_whole(
+        steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats, shuffles=shuffles
+    )
     _check_numbers(lr=lr, tau=tau, validation=validation, test=test)
+    _check_folds(folds, shuffles)
     seed, repeats = check_seed(seed), int(repeats)
     on = choose_device(device)
+    inputs.check_index(x, y)
     sides = (inputs.read_side(x, "x"), inputs.read_side(y, "y"))
     inputs.check_lengths(len(sides[0]), len(sides[1]))
     for side, letter in zip(sides, "xy", strict=True):
         inputs.check_labels(side, letter)
+    codes = group_codes(groups, block, len(sides[0]))
+    notes = _notes(estimator, name, x, y, sides)
     if name == "ksg":
-        estimate = neighbour_estimate(*sides, transform, neighbours, seed, started)
-        return estimate.cautioned(repeated_pairs(sides))
+        estimate = neighbour_estimate(*sides, transform, neighbours, seed, started, codes=codes, shuffles=int(shuffles))
+        estimate = dataclasses.replace(estimate, notes=notes)
+        if transform == "standard":
+            estimate = estimate.cautioned(long_tails(_farthest(sides)))
+        return _warned_of_rows(estimate, sides, codes)
 
     _check_settings(steps, batch_size, validation, test, repeats)
     _check_training(lr, hidden, patience, tau)
@@ -125,37 +172,59 @@ def estimate_mi(
     if transform == "none":
         inputs.check_resolution(sides)
     chosen = smile_with(tau) if name == "smile" else ESTIMATORS[name]
-    results, farthest, n_train = [], 0.0, 0
+    results, farthest, n_train, pointwise = [], 0.0, 0, []
     for number, one_seed in enumerate(range(seed, seed + repeats), 1):
         generator = torch.Generator().manual_seed(one_seed)
-        parts = inputs.split_pairs(len(sides[0]), validation, test, generator)
-        numbers = [inputs.prepare(side, parts.train, transform, on) for side in sides]
-        farthest = max(farthest, *map(inputs.farthest_value, numbers))
-        train, stop, held_out = ([side[part] for side in numbers] for part in parts)
-        n_train = len(train[0])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(one_seed)
-            network = CRITICS[critic](*(side.shape[1] for side in numbers), hidden=hidden).to(on)
-        with within(f"critic {number} of {repeats}"):
-            fit = train_critic(
-                network,
-                chosen,
-                *train,
-                *(side[:STOPPING_PAIRS] for side in stop),
-                steps=steps,
-                batch_size=batch_size,
-                lr=lr,
-                patience=patience,
-                generator=generator,
+        readings = []
+        splits = _splits(len(sides[0]), codes, validation, test, folds, generator)
+        for fold, parts in enumerate(splits, 1):
+            numbers = [inputs.prepare(side, parts.train, transform, on) for side in sides]
+            farthest = max(farthest, *map(inputs.farthest_value, numbers))
+            train, stop, held_out = ([side[part] for side in numbers] for part in parts)
+            n_train = len(train[0])
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(one_seed)
+                network = CRITICS[critic](*(side.shape[1] for side in numbers), hidden=hidden).to(on)
+            of = None if codes is None else [codes[part.numpy()] for part in (parts.test, parts.stop, parts.train)]
+            stopping = [side[:STOPPING_PAIRS] for side in stop]
+            if of is not None:
+                rows = torch.from_numpy(one_of_each(of[1], np.random.default_rng(one_seed))[0])[:STOPPING_PAIRS]
+                stopping = [side[rows] for side in stop]
+            with within(f"critic {(number - 1) * len(splits) + fold} of {repeats * len(splits)}"):
+                fit = train_critic(
+                    network,
+                    chosen,
+                    *train,
+                    *stopping,
+                    steps=steps,
+                    batch_size=batch_size,
+                    lr=lr,
+                    patience=patience,
+                    generator=generator,
+                    batches=None if of is None else batches_of_groups(of[2], batch_size, generator),
+                )
+            reading = read_critic(
+                network, chosen, held_out, stop, train, codes=of, shuffles=int(shuffles), seed=one_seed
             )
-        results.append((fit, read_critic(network, chosen, held_out, stop, train)))
+            readings.append((fit, reading))
+            pointwise.append((parts.test.numpy(), reading.pointwise))
+        results += readings if folds is None else _all_folds(readings)
     seeds, advice = tuple(range(seed, seed + repeats)), Advice.of(name, transform)
     entropy = inputs.labels_entropy(sides)
-    estimate = summarise(name, critic, chosen, results, seeds, n_train, started, advice, entropy=entropy)
+    beside = beside_a_critic(*sides, int(neighbours), seed, codes)
+    estimate = summarise(name, critic, chosen, results, seeds, n_train, started, advice, entropy=entropy, beside=beside)
+    estimate = dataclasses.replace(
+        estimate,
+        p_value=joined([r.p_value for _, r in results if r.p_value is not None]) if shuffles else None,
+        shuffles=int(shuffles),
+        notes=notes,
+        groups=None if codes is None else int(codes.max()) + 1,
+        pointwise=_pointwise(pointwise),
+    )
     if transform == "standard":
         estimate = estimate.cautioned(long_tails(farthest))
-    # What is held out has been seen then, and nothing bounds the value.
-    return estimate.cautioned(repeated_pairs(sides), no_bound=True)
+    estimate = _warned_of_rows(estimate, sides, codes)
+    return _best_of_both(estimate) if asked == "auto" else estimate
 
 
 def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None, **settings: Any) -> dict[str, Any]:
@@ -182,6 +251,7 @@ def summarise(
     *,
     entropy: float = math.inf,
     plain: bool = False,
+    beside: MIEstimate | None = None,
 ) -> MIEstimate:
     """One estimate of all repeats: their mean, the error within and between them, and what speaks against it.
 
@@ -191,6 +261,7 @@ def summarise(
         started: when the clock began, by `time.monotonic`.
         entropy: of a side that is labels, in nats, which the truth cannot exceed.
         plain: sum up the readouts without a tangent, which are no lower bound.
+        beside: what nearest neighbours read of the same pairs.
     """
     fits, readings = zip(*results, strict=True)
     nats, error = mean_and_error([(r.plain, r.plain_error) if plain else (r.nats, r.standard_error) for r in readings])
@@ -210,8 +281,13 @@ def summarise(
         steps=min(fit.steps for fit in fits),
         rise=max(fit.rise for fit in fits),
         read_in_blocks=readings[0].n_test >= BLOCK,
+        neighbours=-math.inf if beside is None else beside.nats,
+        neighbours_error=0.0 if beside is None else beside.standard_error,
+        by_dv=float(np.mean([reading.dv_nats for reading in readings])),
         advice=advice,
     )
+    # Close to what can be reached at all, the value says nothing of how far the truth is above it.
+    unlimited = nats > (0.7 if evidence.hard_cap else 1.0) * cap and cap < entropy
     return MIEstimate(
         nats=nats,
         standard_error=error,
@@ -225,7 +301,77 @@ def summarise(
         warning=cautions(OF_CRITICS, evidence),
         seeds=seeds,
         train_nats=train_nats,
+        entropy=entropy,
+        shortfall=math.inf if unlimited else max(0.0, train_nats - nats, evidence.by_dv - nats),
+        beside=beside,
+        training=tuple(fit.stopping for fit in fits),
     )
+
+
+def _splits(
+    n: int, codes: np.ndarray | None, validation: float, test: float, folds: int | None, generator: torch.Generator
+) -> list[Parts]:
+    """Which pairs train, stop and are read, once or for each fold; groups stay together."""
+    count = n if codes is None else int(codes.max()) + 1
+    if folds is None:
+        splits = [inputs.split_pairs(count, validation, test, generator)]
+    else:
+        splits = inputs.split_folds(count, folds, generator)
+    return splits if codes is None else [Parts(*(rows_of(codes, part) for part in parts)) for parts in splits]
+
+
+def _all_folds(readings: list[tuple[Fit, Reading]]) -> list[tuple[Fit, Reading]]:
+    """The readings of all folds as one, with the training that speaks most against it."""
+    fits = [fit for fit, _ in readings]
+    worst = max(fits, key=lambda fit: (fit.steps < FEWEST_STEPS, fit.skipped / fit.steps, fit.rise))
+    return [(worst, all_folds([reading for _, reading in readings]))]
+
+
+def _pointwise(parts: list[tuple[np.ndarray, np.ndarray]]) -> Pointwise:
+    """Each pair once, with the mean of its values, in the order of the pairs."""
+    rows, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
+    each, of = np.unique(rows, return_inverse=True)
+    return Pointwise(each, np.bincount(of, weights=values) / np.bincount(of) if len(of) else values)
+
+
+def _warned_of_rows(estimate: MIEstimate, sides: tuple[np.ndarray, np.ndarray], codes: np.ndarray | None) -> MIEstimate:
+    """With what speaks against the rows: copies of pairs and likeness of successive rows, where nothing is a bound."""
+    estimate = estimate.cautioned(neighbouring_rows_alike(sides, codes), no_bound=True)
+    # What is held out has been seen then, and nothing bounds the value.
+    return estimate if codes is not None else estimate.cautioned(repeated_pairs(sides), no_bound=True)
+
+
+def _farthest(sides: tuple[np.ndarray, np.ndarray]) -> float:
+    """The largest value of the sides that are numbers, in standard deviations of its column."""
+    every, cpu = torch.arange(len(sides[0])), torch.device("cpu")
+    numbers = [inputs.prepare(side, every, "standard", cpu) for side in sides if not inputs.is_labels(side)]
+    return max(map(inputs.farthest_value, numbers), default=0.0)
+
+
+def _best_of_both(estimate: MIEstimate) -> MIEstimate:
+    """Of a critic with neighbours beside it, the one to report in front; the p-value is the critic's."""
+    neighbours = estimate.beside
+    if neighbours is None or (neighbours.warning is not None and neighbours.nats < estimate.nats):
+        return estimate
+    critic = dataclasses.replace(estimate, beside=None)
+    return dataclasses.replace(
+        neighbours,
+        beside=critic,
+        notes=estimate.notes,
+        p_value=estimate.p_value,
+        shuffles=estimate.shuffles,
+        pointwise=estimate.pointwise,
+        training=estimate.training,
+        seconds=estimate.seconds,
+    )
+
+
+def _notes(estimator: str, name: str, x: Any, y: Any, sides: tuple[np.ndarray, np.ndarray]) -> tuple[str, ...]:
+    notes = inputs.remarks(x, sides[0], "x") + inputs.remarks(y, sides[1], "y")
+    if str(estimator).lower() == "jsd":
+        notes += ("jsd is taken as jsd-nwj: a critic trained by JSD, read by NWJ (Poole et al. 2019)",)
+    return notes
 
 
 def _estimator_name(estimator: str) -> str:
@@ -236,8 +382,8 @@ def _estimator_name(estimator: str) -> str:
     """
     name = str(estimator).lower().replace("_", "-")
     name = "jsd-nwj" if name == "jsd" else name  # Poole et al. 2019
-    if name not in NAMES:
-        raise UserError(f"unknown estimator {estimator!r}; choose one of {', '.join(NAMES)}")
+    if name not in (*NAMES, "auto"):
+        raise UserError(f"unknown estimator {estimator!r}; choose one of {', '.join(NAMES)} or auto")
     return name
 
 
@@ -260,6 +406,17 @@ def _check_settings(steps: int, batch_size: int, validation: float, test: float,
         raise UserError(f"batch_size must be at least 2, not {batch_size}: the others of a batch are the negatives")
     if not (validation > 0 and test > 0 and validation + test <= 0.95):  # written so that nan is refused too
         raise UserError(f"validation ({validation}) and test ({test}) must be above 0 and leave 5% to train on")
+
+
+def _check_folds(folds: int | None, shuffles: int) -> None:
+    if shuffles < 0:
+        raise UserError(f"shuffles must be 0 or more, not {shuffles}: 999 is usual")
+    if folds is not None and (
+        not isinstance(folds, int | np.integer) or isinstance(folds, bool) or not 3 <= folds <= 20
+    ):
+        raise UserError(
+            f"folds must be a whole number from 3 to 20, not {folds!r}: one trains not, one stops, one is read"
+        )
 
 
 def _check_training(lr: float, hidden: tuple[int, ...], patience: int, tau: float) -> None:

@@ -84,6 +84,31 @@ def read_side(values: Any, name: str) -> np.ndarray:
     return array
 
 
+def check_index(x: Any, y: Any) -> None:
+    """Refuse two columns of pandas with different indexes, which everything else here would pair by position."""
+    one: Any = getattr(x, "index", None)  # of a list, a method
+    other: Any = getattr(y, "index", None)
+    if hasattr(one, "equals") and hasattr(other, "equals") and not one.equals(other):
+        raise UserError(
+            "x and y have different pandas indexes, so it is unclear which rows belong together: align them with "
+            "x, y = x.align(y, join='inner'), or pair them by position with x.to_numpy(), y.to_numpy()"
+        )
+
+
+def remarks(values: Any, side: np.ndarray, name: str) -> tuple[str, ...]:
+    """How a side was understood, where whole numbers could have been either."""
+    if not is_labels(side):
+        return ()
+    kind: Any = getattr(values, "dtype", None)
+    words = kind.kind in "SUO" if hasattr(kind, "kind") else isinstance(next(iter(values)), str | bytes)
+    if words or "bool" in str(kind) or isinstance(next(iter(values)), bool):
+        return ()
+    return (
+        f"the {int(side.max()) + 1} different whole numbers of {name} are taken as labels, names without order: give "
+        "them as floats if they are quantities",
+    )
+
+
 def is_labels(side: np.ndarray) -> bool:
     return side.ndim == 1
 
@@ -149,6 +174,17 @@ def split_pairs(n: int, validation: float, test: float, generator: torch.Generat
     order = torch.randperm(n, generator=generator)
     n_stop, n_test = max(5, round(validation * n)), max(5, round(test * n))
     return Parts(order[n_stop + n_test :], order[:n_stop], order[n_stop : n_stop + n_test])
+
+
+def split_folds(n: int, folds: int, generator: torch.Generator) -> list[Parts]:
+    """Every pair is read in one of the splits, stops the training in another, and trains in all others."""
+    parts = torch.randperm(n, generator=generator).tensor_split(folds)
+    every = []
+    for fold in range(folds):
+        stop = (fold + 1) % folds
+        rest = [part for i, part in enumerate(parts) if i not in (fold, stop)]
+        every.append(Parts(torch.cat(rest), parts[stop], parts[fold]))
+    return every
 
 
 def prepare(side: np.ndarray, train: Tensor, transform: Transform, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,13 +11,25 @@ from deepinfomax.information import ksg
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.cautions import OF_NEIGHBOURS, Advice, Evidence, cautions
 from deepinfomax.information.estimate import MIEstimate
+from deepinfomax.information.groups import one_of_each
 from deepinfomax.information.inputs import Transform, is_labels, labels_entropy, transformed
+from deepinfomax.information.shuffling import p_value_by_repeating
 
 SUBSETS = 10  #: disjoint parts of the pairs; their spread gives the standard error
+MOST_BESIDE = 5000  #: pairs that are counted beside a critic
+MOST_UNITS = 6  #: of both sides together, up to which nearest neighbours are trusted
 
 
 def neighbour_estimate(
-    x: np.ndarray, y: np.ndarray, transform: Transform, k: int, seed: int, started: float
+    x: np.ndarray,
+    y: np.ndarray,
+    transform: Transform,
+    k: int,
+    seed: int,
+    started: float,
+    *,
+    codes: np.ndarray | None = None,
+    shuffles: int = 0,
 ) -> MIEstimate:
     """KSG's estimate of two sides, Ross's where one is labels, Miller and Madow's where both are.
 
@@ -24,13 +37,18 @@ def neighbour_estimate(
         x, y: sides as `inputs.read_side` gives them.
         k: neighbours.
         started: when the clock began, by `time.monotonic`.
+        codes: the group of each row; None: rows are independent. One row of each group is counted at a time.
+        shuffles: for a p-value; 0: none.
 
     Raises:
         UserError: too few pairs for so many neighbours.
     """
-    n = len(x)
-    if not 1 <= k < n // SUBSETS:
-        raise UserError(f"{k} neighbours need more than {SUBSETS * k} pairs, and at least 1 neighbour; you gave {n}")
+    n, independent = len(x), len(x) if codes is None else int(codes.max()) + 1
+    if not 1 <= k < independent // SUBSETS:
+        what = "pairs" if codes is None else "groups"
+        raise UserError(
+            f"{k} neighbours need more than {SUBSETS * k} {what}, and at least 1 neighbour; you gave {independent}"
+        )
     # A stream of its own: data that a user drew by default_rng(seed) would meet themselves in the noise, and depend.
     rng = np.random.default_rng([seed, n, SUBSETS])
     sides = [
@@ -39,22 +57,21 @@ def neighbour_estimate(
     both_labels = is_labels(x) and is_labels(y)
 
     def value(rows: np.ndarray | slice) -> float:
-        one, other = (side[rows] for side in sides)
-        if both_labels:
-            return label_information.information(one, other)
-        if is_labels(one):
-            one, other = other, one
-        return ksg.ksg_labels(one, other, k) if is_labels(other) else ksg.ksg(one, other, k)
+        return nearest(sides[0][rows], sides[1][rows], k)
 
     tenth, by_chance = math.inf, 0.0
-    if both_labels:  # a tenth of the pairs has far fewer of many combinations, and says little of how all of them vary
+    choices = [] if codes is None else one_of_each(codes, np.random.default_rng([seed, n]))
+    if both_labels and codes is None:
+        # a tenth of the pairs has far fewer of many combinations, and says little of how all of them vary
         error = label_information.standard_error(*sides)
     else:  # disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019)
-        values = np.array([value(part) for part in np.array_split(rng.permutation(n), SUBSETS)])
+        parts = np.array_split(rng.permutation(independent), SUBSETS)
+        values = np.array([value(part) if codes is None else averaged(value, choices, part) for part in parts])
         known = bool(np.isfinite(values).all())  # a subset may hold no rare label twice
         error = float(np.std(values, ddof=1)) / math.sqrt(SUBSETS) if known else math.inf
         tenth = float(values.mean()) if known else math.inf
-    nats, cap, entropy = value(slice(None)), math.inf if both_labels else ksg.cap(n, k), labels_entropy(sides)
+    nats = value(slice(None)) if codes is None else averaged(value, choices, slice(None))
+    cap, entropy = math.inf if both_labels else ksg.cap(independent, k), labels_entropy(sides)
     if both_labels:
         by_chance = label_information.by_chance(sides[0], sides[1], rng)
     evidence = Evidence(
@@ -65,9 +82,19 @@ def neighbour_estimate(
         entropy=entropy,
         by_chance=by_chance,
         tenth=tenth,
-        units=sum(1 if is_labels(side) else side.shape[1] for side in sides),
+        units=units(*sides),
+        ranked=_ranked(x, y, transform, k, seed) if codes is None else None,
+        atom=max(map(largest_atom, (x, y))),
         advice=Advice(steady="give more pairs"),
     )
+    p_value = None
+    if shuffles:
+        rows = choices[0] if choices else slice(None)
+        one, other = (side[rows] for side in sides)
+        seen = nats if not choices else nearest(one, other, k)
+        again = np.random.default_rng([seed, n, shuffles])
+        p_value = p_value_by_repeating(seen, lambda order: nearest(one, other[order], k), independent, shuffles, again)
+    still_rises = max(0.0, nats - tenth) if math.isfinite(tenth) and not both_labels else 0.0
     return MIEstimate(
         nats=nats,
         standard_error=error,
@@ -80,7 +107,73 @@ def neighbour_estimate(
         seconds=time.monotonic() - started,
         warning=cautions(OF_NEIGHBOURS, evidence),
         seeds=(seed,),
+        p_value=p_value,
+        shuffles=shuffles,
+        entropy=entropy,
+        shortfall=still_rises,
+        degrees=None if both_labels and codes is None else SUBSETS - 1,
+        groups=None if codes is None else independent,
     )
+
+
+def beside_a_critic(
+    x: np.ndarray, y: np.ndarray, k: int, seed: int, codes: np.ndarray | None = None
+) -> MIEstimate | None:
+    """What neighbours read of the ranks of some of the pairs; None where there are many columns, or labels only."""
+    independent = len(x) if codes is None else int(codes.max()) + 1
+    if units(x, y) > MOST_UNITS or (is_labels(x) and is_labels(y)) or not 1 <= k < independent // SUBSETS:
+        return None
+    if len(x) > MOST_BESIDE and codes is None:
+        rows = np.sort(np.random.default_rng([seed, len(x)]).choice(len(x), MOST_BESIDE, replace=False))
+        x, y = (np.unique(side[rows], return_inverse=True)[1] if is_labels(side) else side[rows] for side in (x, y))
+        if any(np.ptp(side, axis=0).min() == 0 for side in (x, y)):  # all that differed was left out
+            return None
+    return neighbour_estimate(x, y, "rank", k, seed, time.monotonic(), codes=codes)
+
+
+def nearest(one: np.ndarray, other: np.ndarray, k: int) -> float:
+    """The estimate of sides without ties, by the estimator that fits their kinds, in nats."""
+    if is_labels(one) and is_labels(other):
+        return label_information.information(one, other)
+    if is_labels(one):
+        one, other = other, one
+    return ksg.ksg_labels(one, other, k) if is_labels(other) else ksg.ksg(one, other, k)
+
+
+def averaged(value: Callable[[np.ndarray], float], choices: list[np.ndarray], groups: np.ndarray | slice) -> float:
+    """The mean value of these groups over the choices of one row of each."""
+    return float(np.mean([value(rows[groups]) for rows in choices]))
+
+
+def units(*sides: np.ndarray) -> int:
+    """Columns of all sides together; labels count as one."""
+    return sum(1 if is_labels(side) else side.shape[1] for side in sides)
+
+
+def largest_atom(side: np.ndarray) -> float:
+    """The share of the rows that have one value, in the column where it is largest; 0 of labels.
+
+    A column of few values is no density with an atom: its values are all alike.
+    """
+    if is_labels(side) or side.shape[1] > MOST_UNITS:
+        return 0.0
+    largest = 0.0
+    for column in side.T:
+        values, counts = np.unique(column, return_counts=True)
+        if len(values) > 0.2 * len(column):
+            largest = max(largest, float(counts.max() / len(column)))
+    return largest
+
+
+def _ranked(x: np.ndarray, y: np.ndarray, transform: Transform, k: int, seed: int) -> float | None:
+    """What the ranks of the columns read; None where they are what was read, or where there are many columns."""
+    if transform == "rank" or units(x, y) > MOST_UNITS or (is_labels(x) and is_labels(y)):
+        return None
+    rng = np.random.default_rng([seed, len(x), 1])
+    one, other = (
+        side if is_labels(side) else without_ties(transformed(side, slice(None), "rank"), rng) for side in (x, y)
+    )
+    return nearest(one, other, k)
 
 
 def without_ties(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:

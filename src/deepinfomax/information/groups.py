@@ -1,0 +1,135 @@
+"""Rows that are not independent: groups of them (subjects, files, blocks of time), and how their dependence shows.
+
+Rows of one group stay on one side of every split. What is read is one row of each group: such rows are independent of
+each other where the groups are, and everything that holds for independent pairs holds for them. Several such choices
+are read and averaged, so that no row is wasted; each group counts alike, however many rows it has.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from deepinfomax.errors import UserError
+
+FEWEST_GROUPS = 30
+CHOICES = 64  #: of one row of each group, at most, that are read
+#: Chance with which independent rows are taken for a series, on each side.
+FALSE_ALARM = 1e-4
+WEAKEST = 0.1  #: correlation of successive rows below which a standard error is off by 1 % at most
+COLUMNS = 64  #: of a side, at most, that are looked at
+
+
+def group_codes(groups: Any, block: int | None, n: int) -> np.ndarray | None:
+    """The group of each row as (n,) int64 from 0, in the order in which the groups come; None: every row is its own.
+
+    Args:
+        groups: (n,) names or numbers, equal where rows belong together; None: none were given.
+        block: so many successive rows form a group; None: they do not.
+
+    Raises:
+        UserError: both, another length, missing values, or too few groups.
+    """
+    if groups is None and block is None:
+        return None
+    if groups is not None and block is not None:
+        raise UserError("give groups or block, not both: a block of successive rows is a group")
+    if groups is None:
+        if not isinstance(block, int | np.integer) or isinstance(block, bool) or block < 1:
+            raise UserError(f"block must be a whole number of rows, at least 1, not {block!r}")
+        codes = np.arange(n) // block
+    else:
+        names = np.asarray(groups.detach().cpu() if isinstance(groups, Tensor) else groups)
+        if names.shape != (n,):
+            raise UserError(f"groups has shape {names.shape}: give one name or number for each of the {n} rows")
+        if names.dtype == object and any(name is None or name != name for name in names):
+            raise UserError("groups has missing values: give every row a group")
+        if names.dtype.kind == "f" and not np.isfinite(names).all():
+            raise UserError("groups has missing values: give every row a group")
+        _, first, inverse = np.unique(names.astype(str), return_index=True, return_inverse=True)
+        codes = np.argsort(np.argsort(first))[inverse]
+    count = int(codes.max()) + 1
+    if count < FEWEST_GROUPS:
+        what = "groups" if block is None else f"blocks of {block} rows"
+        raise UserError(
+            f"{count} {what} are too few: independent groups count, not rows; give at least {FEWEST_GROUPS}"
+        )
+    return codes.astype(np.int64)
+
+
+def one_of_each(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Choices of one row of each group, as positions (groups,): as many as show every row about twice, at most CHOICES.
+
+    Args:
+        codes: (m,) the groups of the rows to choose from.
+    """
+    names, counts = np.unique(codes, return_counts=True)
+    order = np.argsort(codes, kind="stable")
+    start = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    choices = 1 if len(names) == len(codes) else min(CHOICES, int(np.ceil(2 * len(codes) / len(names))))
+    return [order[start + rng.integers(0, counts)] for _ in range(choices)]
+
+
+def batches_of_groups(codes: np.ndarray, batch_size: int, generator: torch.Generator) -> Any:
+    """Positions (batch_size,) without end: rows of different groups, so that no negative is a row's near copy."""
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    names = np.unique(codes)
+    size = min(batch_size, len(names))
+    while True:
+        chosen = torch.from_numpy(one_of_each(codes, rng)[0])[torch.from_numpy(rng.permutation(len(names)))]
+        for start in range(0, len(names) - size + 1, size):
+            yield chosen[start : start + size]
+
+
+def rows_of(codes: np.ndarray, groups: Tensor) -> Tensor:
+    """Positions of all rows of these groups."""
+    return torch.from_numpy(np.flatnonzero(np.isin(codes, groups.numpy())))
+
+
+def successive(side: np.ndarray) -> tuple[float, float]:
+    """How alike successive rows are: (correlation, the least that would not be chance); of columns, the strongest.
+
+    Spearman's correlation of each column with itself one row later; of labels, Cohen's kappa of successive labels. Of
+    independent rows it is about normal with a variance of 1 / n.
+    """
+    n = len(side)
+    if side.ndim == 1:
+        agree, chance = (side[1:] == side[:-1]).mean(), ((np.bincount(side) / n) ** 2).sum()
+        return float((agree - chance) / (1 - chance)), _least(n, 1)
+    step = max(1, side.shape[1] // COLUMNS)
+    ranks = stats.rankdata(side[:, ::step], axis=0)
+    ranks = ranks - ranks.mean(0)
+    alike = (ranks[1:] * ranks[:-1]).sum(0) / (ranks**2).sum(0)
+    return float(np.abs(alike).max()), _least(n, ranks.shape[1])
+
+
+def _least(n: int, columns: int) -> float:
+    return max(WEAKEST, float(stats.norm.isf(FALSE_ALARM / (2 * columns))) / np.sqrt(n))
+
+
+def neighbouring_rows_alike(sides: tuple[np.ndarray, ...], codes: np.ndarray | None) -> str:
+    """A caution where rows resemble the rows before them on both sides; "" elsewhere.
+
+    Args:
+        codes: groups of the rows; then the first rows of groups are compared, which should not be alike.
+    """
+    if codes is not None:
+        first = np.unique(codes, return_index=True)[1]
+        sides = tuple(side[first] for side in sides)
+    alike = [successive(side) for side in sides]
+    if not all(correlation > least for correlation, least in alike):
+        return ""
+    x, y = (correlation for correlation, _ in alike)
+    if codes is not None:
+        return (
+            f"each group or block resembles the one before it (correlations {x:.2f} and {y:.2f}), so they are not "
+            "independent and the value may be far too high: use longer blocks or larger groups"
+        )
+    return (
+        f"each row resembles the row before it, in x and in y (correlations {x:.2f} and {y:.2f}), so the rows are not "
+        "independent and the value may be far too high, even where x and y have nothing to do with each other: if the "
+        "rows are only sorted, shuffle them; if they are a series, give block= (rows that belong together); if they "
+        "come from subjects or files, give groups="
+    )
