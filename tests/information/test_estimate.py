@@ -30,6 +30,7 @@ def test_interval_by_hand():
     assert ESTIMATE.interval(0.95) == pytest.approx((1 - 0.196, 1 + 0.196), abs=1e-4)
     assert ESTIMATE.interval(0.5) == pytest.approx((1 - 0.06745, 1 + 0.06745), abs=1e-4)
     assert changed(shortfall=0.3).interval() == pytest.approx((0.804, 1.496), abs=1e-3)
+    assert changed(excess=0.2).interval() == pytest.approx((0.604, 1.196), abs=1e-3)
     ends = 0.1 * stats.t.ppf(0.975, 9)
     assert changed(degrees=9).interval() == pytest.approx((1 - ends, 1 + ends))
     assert changed(entropy=1.1).interval() == pytest.approx((0.804, 1.1), abs=1e-3)

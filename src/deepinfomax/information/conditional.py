@@ -10,7 +10,7 @@ from scipy.special import digamma
 
 from deepinfomax.errors import UserError
 from deepinfomax.information import labels as counting
-from deepinfomax.information.ksg import _radius, _within, ksg
+from deepinfomax.information.ksg import _radius, _within, ksg, ksg_labels
 
 
 def conditional_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
@@ -46,17 +46,16 @@ def conditional_information_of_labels(x: np.ndarray, y: np.ndarray, z: np.ndarra
 def information_given_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
     """I(X; Y | Z) with labels z (n,): the mean over the labels of I(X; Y) among the samples of one, by their share.
 
-    Labels with fewer than k + 2 samples tell nothing and are left out.
+    Integers (n,) on a side are labels too. Labels z with fewer than k + 2 samples tell nothing and are left out.
 
     Raises:
         UserError: no label has k + 2 samples.
     """
-    x, y = columns(x, y, k=k)
     values, sizes = [], []
     for label in np.unique(z):
         rows = z == label
         if rows.sum() >= k + 2:
-            values.append(ksg(x[rows], y[rows], k))
+            values.append(_information(x[rows], y[rows], k))
             sizes.append(int(rows.sum()))
     if not sizes:
         raise UserError(f"no label of z has {k + 2} samples or more: use fewer labels, or more samples")
@@ -77,6 +76,12 @@ def total_correlation(*variables: np.ndarray, k: int = 3) -> float:
     radius = _radius(np.hstack(sides), k)
     alone = sum(digamma(_within(side, side, radius)).mean() for side in sides)
     return float(digamma(k) + (len(sides) - 1) * digamma(len(sides[0])) - alone)
+
+
+def total_correlation_of_labels(*variables: np.ndarray) -> float:
+    """The same of columns of labels (n,), by counting; each entropy with Miller and Madow's correction."""
+    together = np.unique(np.stack(variables, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    return float(sum(counting.entropy(labels) for labels in variables) - counting.entropy(together))
 
 
 def interaction_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
@@ -111,6 +116,21 @@ def transfer_entropy(source: np.ndarray, target: np.ndarray, lags: int = 1, k: i
         np.hstack([series[lags - lag : lags - lag + n] for lag in range(1, lags + 1)]) for series in (source, target)
     )
     return conditional_information(target[lags:], past_of_source, past_of_target, k)
+
+
+def _information(x: np.ndarray, y: np.ndarray, k: int) -> float:
+    """I(X; Y) by the estimator that fits the kinds of both."""
+    labels = [side.ndim == 1 and side.dtype.kind in "iu" for side in (x, y)]
+    if all(labels):
+        codes = [np.unique(side, return_inverse=True)[1] for side in (x, y)]
+        return counting.information(*codes)
+    if any(labels):
+        names, numbers = (x, y) if labels[0] else (y, x)
+        if len(np.unique(names)) == 1:
+            return 0.0
+        return ksg_labels(columns(numbers, k=k)[0], names, k)
+    one, other = columns(x, y, k=k)
+    return ksg(one, other, k)
 
 
 def columns(*variables: np.ndarray, k: int) -> list[np.ndarray]:

@@ -111,6 +111,7 @@ def neighbour_estimate(
         shuffles=shuffles,
         entropy=entropy,
         shortfall=still_rises,
+        excess=abs(by_chance) + (0.1 * abs(nats - tenth) if math.isfinite(tenth) and not both_labels else 0.0),
         degrees=None if both_labels and codes is None else SUBSETS - 1,
         groups=None if codes is None else independent,
     )

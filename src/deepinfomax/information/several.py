@@ -1,0 +1,362 @@
+"""More than two variables: conditional mutual information, total correlation, interaction, transfer entropy.
+
+`conditional` holds the formulas by nearest neighbours; here they take any arrays, and give an `MIEstimate` with a
+standard error, an interval and a p-value. None of these numbers is a bound: also the difference of two bounds,
+I(X; Y, Z) - I(X; Z) by two critics, lies on no known side of I(X; Y | Z).
+
+| z, x, y | how |
+| --- | --- |
+| z is labels | the mean over the labels of I(X; Y) among the rows of one, by any estimator |
+| all are labels | counted, with Miller and Madow's correction |
+| few columns | nearest neighbours (Frenzel & Pompe 2007) |
+| many columns | estimator="infonce", ...: the difference of two critics' values |
+
+The standard error is the spread over ten disjoint parts of the rows; of series, ten stretches of time.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from deepinfomax.errors import UserError
+from deepinfomax.information import conditional, inputs
+from deepinfomax.information.cautions import LONG_TAIL
+from deepinfomax.information.estimate import MIEstimate
+from deepinfomax.information.estimation import estimate_mi
+from deepinfomax.information.groups import neighbouring_rows_alike
+from deepinfomax.information.inputs import Transform, is_labels
+from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, units, without_ties
+from deepinfomax.information.shuffling import p_value
+from deepinfomax.seeds import check_seed
+
+NO_BOUND = "difference of two lower bounds, which is no bound itself: it may lie above or below the truth"
+LOCAL = 5  #: rows with the nearest z, among which x is shuffled
+
+
+def conditional_mi(
+    x: Any,
+    y: Any,
+    z: Any,
+    estimator: str = "ksg",
+    *,
+    transform: Transform = "rank",
+    neighbours: int = 3,
+    shuffles: int = 0,
+    seed: int = 0,
+    **settings: Any,
+) -> MIEstimate:
+    """I(X; Y | Z), in nats: what x and y share beyond what z tells of both.
+
+    Args:
+        x, y, z: (n,) or (n, D) numbers, or (n,) labels; row i of all was drawn together.
+        estimator: "ksg": nearest neighbours, or counting where all are labels; a name of a critic's estimator: the
+            difference of I(X; Y, Z) and I(X; Z), or, of labels z, the mean over them.
+        transform: of each column, before distances are taken.
+        neighbours: k.
+        shuffles: for a p-value of conditional independence, by nearest neighbours or counting: x is shuffled among rows
+            of the same label, or among those of the nearest z (Runge 2018).
+        settings: of `estimate_mi`, where a critic is asked for.
+
+    Raises:
+        UserError: as `estimate_mi`; a test of critics' differences; a label of z with too few rows.
+    """
+    started = time.monotonic()
+    seed = check_seed(seed)
+    sides = _read({"x": x, "y": y, "z": z})
+    if estimator != "ksg":
+        if shuffles:
+            raise UserError("a p-value of conditional independence is by nearest neighbours: use estimator='ksg'")
+        return _by_critics(sides, estimator, transform, seed, settings, started)
+    one, other, given = (_prepared(side, transform, seed + i) for i, side in enumerate(sides))
+
+    def value(rows: np.ndarray | slice, order: np.ndarray | None = None) -> float:
+        a, b, c = (one if order is None else one[order])[rows], other[rows], given[rows]
+        if all(map(is_labels, (a, b, c))):
+            return conditional.conditional_information_of_labels(a, b, c)
+        if is_labels(c):
+            return conditional.information_given_labels(a, b, c, neighbours)
+        return conditional.conditional_information(_numbers(a), _numbers(b), c, neighbours)
+
+    estimate = _estimate("I(X; Y | Z)", "frenzel-pompe", value, sides, neighbours, seed, started)
+    if shuffles:
+        rng = np.random.default_rng([seed, len(one), shuffles])
+        values = [value(slice(None), _within(given, rng)) for _ in range(shuffles)]
+        estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
+    return dataclasses.replace(estimate, seconds=time.monotonic() - started)
+
+
+def total_correlation(
+    *variables: Any, transform: Transform = "rank", neighbours: int = 3, shuffles: int = 0, seed: int = 0
+) -> MIEstimate:
+    """Σ H(X_i) - H(X_1, ..., X_m), in nats: how far m variables are from independent; 0 where they are.
+
+    Args:
+        variables: two or more, each (n,) or (n, D) numbers; or all labels (n,).
+        shuffles: for a p-value of independence: every variable but the first is shuffled.
+
+    Raises:
+        UserError: fewer than two; numbers beside labels.
+    """
+    started, seed = time.monotonic(), check_seed(seed)
+    if len(variables) < 2:
+        raise UserError("total correlation needs two variables or more")
+    sides = _read({f"variable {i}": variable for i, variable in enumerate(variables, 1)})
+    labels = [is_labels(side) for side in sides]
+    if any(labels) and not all(labels):
+        raise UserError("total correlation takes numbers or labels, not both: give labels as one-hot floats")
+    ready = [_prepared(side, transform, seed + i) for i, side in enumerate(sides)]
+
+    def value(rows: np.ndarray | slice, orders: Sequence[np.ndarray] | None = None) -> float:
+        parts = [side[rows] for side in ready]
+        if orders is not None:
+            parts = [parts[0], *(part[order] for part, order in zip(parts[1:], orders, strict=True))]
+        if all(labels):
+            return conditional.total_correlation_of_labels(*parts)
+        return conditional.total_correlation(*parts, k=neighbours)
+
+    estimate = _estimate("total correlation", "ksg", value, sides, neighbours, seed, started)
+    if shuffles:
+        rng = np.random.default_rng([seed, len(sides[0]), shuffles])
+        orders = ([rng.permutation(len(sides[0])) for _ in sides[1:]] for _ in range(shuffles))
+        values = [value(slice(None), order) for order in orders]
+        estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
+    return dataclasses.replace(estimate, seconds=time.monotonic() - started)
+
+
+def interaction_information(
+    x: Any, y: Any, z: Any, *, transform: Transform = "rank", neighbours: int = 3, seed: int = 0
+) -> MIEstimate:
+    """I(X; Y) - I(X; Y | Z), in nats: above 0, z explains part of what x and y share; below 0, z makes them dependent.
+
+    The sign is that of redundancy (co-information; McGill's has the other sign in some books). The biases of the two
+    terms differ, so values near 0 tell little.
+    """
+    started, seed = time.monotonic(), check_seed(seed)
+    sides = _read({"x": x, "y": y, "z": z})
+    ready = [_prepared(side, transform, seed + i) for i, side in enumerate(sides)]
+    if all(map(is_labels, ready)):
+
+        def value(rows: np.ndarray | slice) -> float:
+            a, b, c = (side[rows] for side in ready)
+            return conditional.total_correlation_of_labels(a, b) - conditional.conditional_information_of_labels(
+                a, b, c
+            )
+
+    else:
+        a, b, c = map(_numbers, ready)
+
+        def value(rows: np.ndarray | slice) -> float:
+            return conditional.interaction_information(a[rows], b[rows], c[rows], neighbours)
+
+    return _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started)
+
+
+def transfer_entropy(
+    source: Any,
+    target: Any,
+    lags: int = 1,
+    *,
+    transform: Transform = "rank",
+    neighbours: int = 3,
+    shuffles: int = 0,
+    seed: int = 0,
+) -> MIEstimate:
+    """I(target now; the source's last `lags` values | the target's last `lags` values), in nats (Schreiber 2000).
+
+    The standard error is the spread over ten stretches of time, each kept whole. For the p-value the source is shifted
+    against the target, around the end, by at least a tenth of its length: that keeps each series as it is.
+
+    Args:
+        source, target: (n,) or (n, D) numbers, in the order of time, evenly spaced.
+        lags: steps of the past that count.
+
+    Raises:
+        UserError: labels; too short a series; as `estimate_mi`.
+    """
+    started, seed = time.monotonic(), check_seed(seed)
+    if not isinstance(lags, int | np.integer) or isinstance(lags, bool) or lags < 1:
+        raise UserError(f"lags must be a whole number, at least 1, not {lags!r}")
+    sides = _read({"source": source, "target": target})
+    if any(map(is_labels, sides)):
+        raise UserError("transfer entropy is of numbers here: give the series as floats")
+    n = len(sides[0])
+    if n < (lags + neighbours + 2) * 2 * SUBSETS:
+        raise UserError(f"series of {n} values are too short: give at least {(lags + neighbours + 2) * 2 * SUBSETS}")
+    one, other = (_prepared(side, transform, seed + i) for i, side in enumerate(sides))
+
+    def value(rows: np.ndarray | slice, shift: int = 0) -> float:
+        return conditional.transfer_entropy(np.roll(one, shift, axis=0)[rows], other[rows], lags, neighbours)
+
+    quantity = f"transfer entropy at {lags} lag{'s' if lags > 1 else ''}"
+    estimate = _estimate(quantity, "frenzel-pompe", value, sides, neighbours, seed, started, stretches=True)
+    if shuffles:
+        rng = np.random.default_rng([seed, n, shuffles])
+        values = [value(slice(None), int(rng.integers(n // 10, n - n // 10))) for _ in range(shuffles)]
+        estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
+    return dataclasses.replace(estimate, seconds=time.monotonic() - started)
+
+
+def _read(variables: dict[str, Any]) -> list[np.ndarray]:
+    """Sides of one length, checked."""
+    sides = [inputs.read_side(values, name) for name, values in variables.items()]
+    for (name, values), side in zip(variables.items(), sides, strict=True):
+        inputs.check_labels(side, name)
+        inputs.check_index(next(iter(variables.values())), values)
+        if len(side) != len(sides[0]):
+            raise UserError(f"{name} has {len(side)} rows but the first variable {len(sides[0])}: give as many of each")
+    if len(sides[0]) < inputs.FEWEST_PAIRS:
+        raise UserError(f"{len(sides[0])} rows are too few: give at least {inputs.FEWEST_PAIRS}")
+    return sides
+
+
+def _prepared(side: np.ndarray, transform: Transform, seed: int) -> np.ndarray:
+    if is_labels(side):
+        return side
+    rng = np.random.default_rng([seed, len(side), SUBSETS])
+    return without_ties(inputs.transformed(side, slice(None), transform), rng)
+
+
+def _numbers(side: np.ndarray) -> np.ndarray:
+    """Labels as points that are all equally far from each other, and farther than any two numbers are."""
+    return np.eye(int(side.max()) + 1)[side] * 10 * LONG_TAIL if is_labels(side) else side
+
+
+def _within(given: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An order (n,) of the rows that moves each only among rows of its label, or of the nearest z.
+
+    Of numbers each row takes one of its LOCAL nearest neighbours that is still free, in random turn (Runge 2018).
+    """
+    n = len(given)
+    order = np.arange(n)
+    if is_labels(given):
+        for label in np.unique(given):
+            rows = np.flatnonzero(given == label)
+            order[rows] = rng.permutation(rows)
+        return order
+    near = NearestNeighbors(n_neighbors=min(LOCAL, n), metric="chebyshev").fit(given).kneighbors(given)[1]
+    taken = np.zeros(n, dtype=bool)
+    for row in rng.permutation(n):
+        candidates = rng.permutation(near[row])
+        free = candidates[~taken[candidates]]
+        order[row] = free[0] if len(free) else candidates[0]
+        taken[order[row]] = True
+    return order
+
+
+def _estimate(
+    quantity: str,
+    name: str,
+    value: Callable[[np.ndarray | slice], float],
+    sides: list[np.ndarray],
+    k: int,
+    seed: int,
+    started: float,
+    *,
+    stretches: bool = False,
+) -> MIEstimate:
+    """The value of all rows, and its error by the spread of disjoint parts."""
+    n = len(sides[0])
+    if not 1 <= k < n // SUBSETS - 2:
+        raise UserError(
+            f"{k} neighbours need more than {SUBSETS * (k + 3)} rows, and at least 1 neighbour; you gave {n}"
+        )
+    rows = np.arange(n) if stretches else np.random.default_rng([seed, n]).permutation(n)
+    nats = value(slice(None))
+    try:
+        parts = np.array([value(part) for part in np.array_split(rows, SUBSETS)])
+    except UserError:  # no label has rows enough in a tenth
+        parts = np.array([math.nan])
+    known = bool(np.isfinite(parts).all())
+    error = float(np.std(parts, ddof=1)) / math.sqrt(SUBSETS) if known else math.inf
+    tenth = float(parts.mean())
+    reasons = []
+    if units(*sides) > MOST_UNITS + 2:
+        reasons.append(f"{units(*sides)} dimensions: nearest neighbours fall far below the truth in so many")
+    if known and abs(nats - tenth) > max(0.2, 0.2 * abs(nats)):
+        reasons.append(f"a tenth of the rows reads {tenth:.2f} nats, so the value still moves with their number")
+    if not known:
+        reasons.append("no standard error, since a tenth of the rows holds too few of each label: merge labels")
+    estimate = MIEstimate(
+        nats=nats,
+        standard_error=error,
+        lower_bound=False,
+        cap=math.inf,
+        n_train=0,
+        n_test=n,
+        estimator="counting" if all(map(is_labels, sides)) else name,
+        critic=None,
+        seconds=time.monotonic() - started,
+        warning="; ".join(reasons) or None,
+        seeds=(seed,),
+        shortfall=max(0.0, nats - tenth) if known else 0.0,
+        excess=0.1 * abs(nats - tenth) if known else 0.0,
+        degrees=SUBSETS - 1,
+        quantity=quantity,
+    )
+    if stretches:
+        return estimate
+    return estimate.cautioned(neighbouring_rows_alike((sides[0], sides[1]), None))
+
+
+def _by_critics(
+    sides: list[np.ndarray], estimator: str, transform: Transform, seed: int, settings: dict[str, Any], started: float
+) -> MIEstimate:
+    """By critics: of labels z the mean over them, a lower bound where each is; else a difference, which is none."""
+    x, y, z = sides
+
+    def mi(a: np.ndarray, b: np.ndarray) -> MIEstimate:
+        return estimate_mi(a, b, estimator, transform=transform, seed=seed, **settings)
+
+    if is_labels(z):
+        names, counts = np.unique(z, return_counts=True)
+        if counts.min() < inputs.FEWEST_PAIRS:
+            raise UserError(
+                f"a label of z has {counts.min()} rows: give at least {inputs.FEWEST_PAIRS} of each, or merge"
+            )
+        parts = [mi(*(_relabelled(side[z == name]) for side in (x, y))) for name in names]
+        share = counts / len(z)
+        nats = float(share @ [part.nats for part in parts])
+        error = float(np.linalg.norm(share * [part.standard_error for part in parts]))
+        shortfall = float(share @ [part.shortfall for part in parts])
+        bound, name = all(part.lower_bound for part in parts), parts[0].estimator
+        notes: tuple[str, ...] = ()
+    else:
+        both, alone = mi(x, np.hstack([_one_hot(y), _one_hot(z)])), mi(x, z)
+        parts = [both, alone]
+        nats = both.nats - alone.nats
+        # Both are read on the same pairs, so their errors partly cancel; the sum of variances is on the safe side.
+        error, shortfall = math.hypot(both.standard_error, alone.standard_error), both.shortfall
+        bound, name = False, f"{both.estimator}, difference"
+        notes = (f"{both.nats:.3g} - {alone.nats:.3g} nats: the {NO_BOUND}",)
+    told = dict.fromkeys(reason for part in parts if part.warning for reason in part.warning.split("; "))
+    return MIEstimate(
+        nats=nats,
+        standard_error=error,
+        lower_bound=bound,
+        cap=min(part.cap for part in parts),
+        n_train=sum(part.n_train for part in parts),
+        n_test=sum(part.n_test for part in parts),
+        estimator=name,
+        critic=parts[0].critic,
+        seconds=time.monotonic() - started,
+        warning="; ".join(told) or None,
+        seeds=parts[0].seeds,
+        shortfall=shortfall,
+        excess=0.0 if bound else alone.shortfall if not is_labels(z) else 0.0,
+        quantity="I(X; Y | Z)",
+        notes=notes,
+    )
+
+
+def _relabelled(side: np.ndarray) -> np.ndarray:
+    """Labels from 0 without gaps, since a part of the rows may lack some."""
+    return np.unique(side, return_inverse=True)[1] if is_labels(side) else side
+
+
+def _one_hot(side: np.ndarray) -> np.ndarray:
+    return np.eye(int(side.max()) + 1)[side] if is_labels(side) else side

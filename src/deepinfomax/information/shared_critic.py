@@ -1,0 +1,156 @@
+"""Critics of many pairs of columns at once: one embedding of each column, shared by all pairs that it stands in."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from deepinfomax.fitting import Best, ScheduledAdam, mini_batches
+from deepinfomax.information import bounds, inputs
+from deepinfomax.information.cautions import OF_CRITICS, Advice, Evidence, cautions
+from deepinfomax.information.critic_reading import read_critic
+from deepinfomax.information.critic_training import off_diagonal
+from deepinfomax.information.estimate import MIEstimate, Pointwise
+from deepinfomax.information.estimators import ESTIMATORS
+from deepinfomax.information.vector_critics import ColumnEmbedding
+from deepinfomax.progress import counted
+
+Pair = tuple[str, str]
+STOPPING_PAIRS = 512
+EVALUATIONS = 40
+
+
+class SharedCritic(nn.Module):
+    """A `ColumnEmbedding` of each column; a pair (a, b) scores f_a(x) W_ab f_b(y)."""
+
+    def __init__(
+        self, units: dict[str, int], pairs: Sequence[Pair], hidden: tuple[int, ...] = (64, 64), embedding: int = 32
+    ) -> None:
+        super().__init__()
+        self.place = {name: i for i, name in enumerate(units)}
+        self.embeddings = nn.ModuleList(ColumnEmbedding(width, hidden, embedding) for width in units.values())
+        self.pair = {pair: i for i, pair in enumerate(pairs)}
+        self.between = nn.Parameter(torch.eye(embedding).repeat(len(pairs), 1, 1))
+
+    def embed(self, name: str, x: Tensor) -> Tensor:
+        """x (N, D) -> (N, embedding)"""
+        return self.embeddings[self.place[name]](x)
+
+    def scores(self, pair: Pair, x: Tensor, y: Tensor) -> Tensor:
+        """Embedded x (N, E), y (M, E) -> scores (N, M)"""
+        return x @ self.between[self.pair[pair]] @ y.T
+
+
+class _Of(nn.Module):
+    """One pair of a `SharedCritic` as a critic of its own."""
+
+    def __init__(self, critic: SharedCritic, pair: Pair) -> None:
+        super().__init__()
+        self.critic, self.pair = critic, pair
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        a, b = self.pair
+        return self.critic.scores(self.pair, self.critic.embed(a, x), self.critic.embed(b, y))
+
+
+def shared_estimates(
+    sides: dict[str, np.ndarray],
+    pairs: Sequence[Pair],
+    shuffles: int = 0,
+    seed: int = 0,
+    *,
+    steps: int = 1000,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    hidden: tuple[int, ...] = (64, 64),
+    patience: int = 10,
+) -> dict[Pair, MIEstimate]:
+    """infoNCE of each pair, a lower bound on held-out rows, by critics that are trained together.
+
+    The loss is the sum over the pairs; training stops by its mean on the stopping rows. The split is that of
+    `estimate_mi`: 60 : 20 : 20.
+
+    Args:
+        sides: (n, D) numbers or (n,) labels, by name, as `inputs.read_side` gives them.
+    """
+    started = time.monotonic()
+    names = [name for name in sides if any(name in pair for pair in pairs)]
+    generator, cpu = torch.Generator().manual_seed(seed), torch.device("cpu")
+    parts = inputs.split_pairs(len(sides[names[0]]), 0.2, 0.2, generator)
+    numbers = {name: inputs.prepare(sides[name], parts.train, "rank", cpu) for name in names}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        critic = SharedCritic({name: side.shape[1] for name, side in numbers.items()}, pairs, hidden)
+    train, stop, held_out = ({name: side[part] for name, side in numbers.items()} for part in parts)
+    stopping = {name: side[:STOPPING_PAIRS] for name, side in stop.items()}
+
+    def values(rows: dict[str, Tensor]) -> Tensor:
+        embedded = {name: critic.embed(name, side) for name, side in rows.items()}
+        scores = (critic.scores((a, b), embedded[a], embedded[b]) for a, b in pairs)
+        return torch.stack([bounds.infonce(one.diagonal().unsqueeze(1), off_diagonal(one)) for one in scores])
+
+    adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
+    batches = mini_batches(len(parts.train), batch_size, generator=generator)
+    every, best, curve = max(1, steps // EVALUATIONS), Best(critic), []
+    step, gave_up = 0, False
+    for step in counted(steps, "step of all critics"):
+        rows = next(batches)
+        adam.step(-values({name: side[rows] for name, side in train.items()}).sum())
+        if step % every == 0 or step == steps:
+            with torch.no_grad():
+                value = float(values(stopping).mean())
+            curve.append(value)
+            best.keep_if_higher(value, step)
+            if step - best.step >= patience * every:
+                gave_up = True
+                break
+    best.restore()
+    reached = np.fmax.accumulate(curve).tolist()
+    rise = 0.0 if gave_up else reached[-1] - reached[(len(reached) - 1) // 2]
+    estimates = {}
+    for a, b in pairs:
+        reading = read_critic(
+            _Of(critic, (a, b)),
+            ESTIMATORS["infonce"],
+            *([part[a], part[b]] for part in (held_out, stop, train)),
+            shuffles=shuffles,
+            seed=seed,
+        )
+        entropy = inputs.labels_entropy([sides[a], sides[b]])
+        evidence = Evidence(
+            nats=reading.nats,
+            standard_error=reading.standard_error,
+            cap=reading.cap,
+            hard_cap=True,
+            entropy=entropy,
+            train_nats=reading.train_nats,
+            steps=step,
+            rise=rise,
+            advice=Advice.of("infonce", "rank"),
+        )
+        unlimited = reading.nats > 0.7 * reading.cap and reading.cap < entropy
+        estimates[a, b] = MIEstimate(
+            nats=reading.nats,
+            standard_error=reading.standard_error,
+            lower_bound=True,
+            cap=min(reading.cap, entropy),
+            n_train=len(parts.train),
+            n_test=reading.n_test,
+            estimator="infonce",
+            critic="shared",
+            seconds=(time.monotonic() - started) / len(pairs),
+            warning=cautions(OF_CRITICS, evidence),
+            seeds=(seed,),
+            train_nats=reading.train_nats,
+            p_value=reading.p_value,
+            shuffles=shuffles,
+            entropy=entropy,
+            shortfall=math.inf if unlimited else max(0.0, reading.train_nats - reading.nats),
+            pointwise=Pointwise(parts.test.numpy(), reading.pointwise),
+            training=(tuple(curve),),
+        )
+    return estimates

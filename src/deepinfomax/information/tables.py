@@ -1,0 +1,380 @@
+"""Many columns at once: which columns of a table tell most of a target, and which of each other.
+
+A table is a pandas or polars data frame, a mapping of names to arrays, or an array (n, D). Columns are numbers, words
+or whole numbers (labels), or vectors (n, D).
+
+Pairs of two numbers, or of numbers and labels, go to nearest neighbours of ranks, two sets of labels are counted, and
+pairs with a vector of many units to critics. What belongs to a column is computed once: its ranks, and for vectors one
+embedding that all their pairs share. So a table costs less than its pairs one by one.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import stats
+from scipy.spatial import cKDTree
+from scipy.special import digamma
+
+from deepinfomax.errors import UserError
+from deepinfomax.information import inputs
+from deepinfomax.information import labels as label_information
+from deepinfomax.information.estimate import MIEstimate
+from deepinfomax.information.groups import neighbouring_rows_alike
+from deepinfomax.information.inputs import is_labels
+from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, nearest, without_ties
+from deepinfomax.information.shared_critic import shared_estimates
+from deepinfomax.information.shuffling import p_value
+from deepinfomax.progress import counted
+from deepinfomax.seeds import check_seed
+
+SHUFFLES = 99  #: for a p-value of each pair, where no number is said
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a column tells of the target."""
+
+    column: str
+    estimate: MIEstimate
+    adjusted_p: float | None  #: among all columns, by Benjamini & Hochberg 1995; None: no p-values were asked for
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The columns of a table by what they tell of one, most first."""
+
+    target: str
+    rows: tuple[Row, ...]
+    seconds: float
+
+    def to_frame(self) -> Any:
+        """A pandas data frame: a row for each column."""
+        import pandas as pd
+
+        return pd.DataFrame([_values(row) for row in self.rows])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        rows = [_values(row) for row in self.rows]
+        return {"target": self.target, "columns": rows, "seconds": self.seconds, "text": self.text()}
+
+    def text(self) -> str:
+        """A table in words."""
+        lines = [f"What each column tells of {self.target}, in nats, with its 95% interval:"]
+        width = max(len(row.column) for row in self.rows)
+        for row in self.rows:
+            low, high = row.estimate.interval()
+            p = "" if row.adjusted_p is None else f"  adjusted p = {row.adjusted_p:.2g}"
+            none = "" if _shown(row.estimate, row.adjusted_p) else "  no dependence found"
+            lines.append(
+                f"  {row.column:{width}s}  {row.estimate.nats:7.3f}  [{low:.3f}, {high:.3f}]  "
+                f"{row.estimate.estimator}{p}{none}"
+            )
+            if row.estimate.warning:
+                lines.append(f"  {'':{width}s}  warning: {row.estimate.warning}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Mutual information of every two columns of a table."""
+
+    columns: tuple[str, ...]
+    estimates: dict[tuple[str, str], MIEstimate] = field(repr=False)  #: by both names, the earlier column first
+    adjusted_p: dict[tuple[str, str], float] = field(repr=False)  #: empty where no p-values were asked for
+    seconds: float
+
+    @property
+    def nats(self) -> np.ndarray:
+        """(D, D), symmetric; nan on the diagonal."""
+        values = np.full((len(self.columns),) * 2, np.nan)
+        place = {name: i for i, name in enumerate(self.columns)}
+        for (a, b), estimate in self.estimates.items():
+            values[place[a], place[b]] = values[place[b], place[a]] = estimate.nats
+        return values
+
+    def to_frame(self) -> Any:
+        """A pandas data frame of `nats`, columns by columns."""
+        import pandas as pd
+
+        return pd.DataFrame(self.nats, index=list(self.columns), columns=list(self.columns))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        pairs = [
+            {"x": a, "y": b, **_values(Row("", estimate, self.adjusted_p.get((a, b))))}
+            for (a, b), estimate in self.estimates.items()
+        ]
+        for pair in pairs:
+            pair.pop("column")
+        return {"columns": list(self.columns), "pairs": pairs, "seconds": self.seconds, "text": self.text()}
+
+    def text(self, most: int = 20) -> str:
+        """The pairs that share most, in words."""
+        ordered = sorted(self.estimates.items(), key=lambda item: -item[1].nats)
+        lines = [f"Mutual information of {len(ordered)} pairs of columns, in nats, with its 95% interval:"]
+        for (a, b), estimate in ordered[:most]:
+            low, high = estimate.interval()
+            adjusted = self.adjusted_p.get((a, b))
+            p = "" if adjusted is None else f"  adjusted p = {adjusted:.2g}"
+            none = "" if _shown(estimate, adjusted) else "  no dependence found"
+            warned = "  (with a warning)" if estimate.warning else ""
+            lines.append(f"  {a} · {b}  {estimate.nats:.3f}  [{low:.3f}, {high:.3f}]{p}{none}{warned}")
+        if len(ordered) > most:
+            lines.append(f"  and {len(ordered) - most} pairs with less; --json lists all")
+        return "\n".join(lines)
+
+    def draw(self) -> Figure:
+        """A heat map as a matplotlib figure; darker: more in common."""
+        size = 1.5 + 0.4 * len(self.columns)
+        figure = Figure(figsize=(size + 1, size), layout="constrained")
+        axes = figure.subplots()
+        shown = axes.imshow(np.maximum(self.nats, 0), cmap="Blues", vmin=0)
+        ticks = range(len(self.columns))
+        axes.set_xticks(ticks, self.columns, rotation=90)
+        axes.set_yticks(ticks, self.columns)
+        figure.colorbar(shown, label="nats")
+        return figure
+
+
+def mi_with(
+    table: Any, target: Any, *, neighbours: int = 3, shuffles: int = SHUFFLES, seed: int = 0, **settings: Any
+) -> Ranking:
+    """What each column of a table tells of one of them, or of a further array.
+
+    Args:
+        table: a data frame, a mapping of names to arrays, or an array (n, D).
+        target: the name of a column; or an array of n rows.
+        neighbours: k of nearest neighbours.
+        shuffles: of each pair, for its p-value; 0: none. To show one of n columns alone at 5 % takes 20 n or more.
+        settings: of the critic of vectors, see `shared_critic.shared_estimates`.
+
+    Raises:
+        UserError: no such column, fewer than two columns, and what `estimate_mi` raises, with the column's name.
+    """
+    started = time.monotonic()
+    columns = read_table(table)
+    if isinstance(target, str | int | np.integer):
+        name = str(target)
+        if name not in columns:
+            raise UserError(f"the table has no column {name!r}; it has {', '.join(columns)}")
+    else:
+        name = "target"
+        columns = {key: value for key, value in columns.items() if key != name} | {name: np.asarray(target)}
+    pairs = [(other, name) for other in columns if other != name]
+    estimates, adjusted = _estimates(columns, pairs, neighbours, shuffles, seed, settings)
+    rows = [Row(other, estimates[other, name], adjusted.get((other, name))) for other, _ in pairs]
+    rows.sort(key=lambda row: -row.estimate.nats)
+    return Ranking(name, tuple(rows), time.monotonic() - started)
+
+
+def mi_matrix(table: Any, *, neighbours: int = 3, shuffles: int = 0, seed: int = 0, **settings: Any) -> Matrix:
+    """Mutual information of every two columns of a table; arguments and errors as of `mi_with`."""
+    started = time.monotonic()
+    columns = read_table(table)
+    names = list(columns)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    estimates, adjusted = _estimates(columns, pairs, neighbours, shuffles, seed, settings)
+    return Matrix(tuple(names), estimates, adjusted, time.monotonic() - started)
+
+
+def mi_scores(x: Any, y: Any, *, neighbours: int = 3, shuffles: int = 0, seed: int = 0) -> Any:
+    """What each column of x (n, D) tells of y, in nats: a score function for scikit-learn's `SelectKBest`.
+
+    >>> SelectKBest(mi_scores, k=5).fit(x, y)
+    >>> SelectFdr(functools.partial(mi_scores, shuffles=999)).fit(x, y)
+
+    Args:
+        y: (n,) numbers; or words, booleans or whole numbers, which are labels.
+        shuffles: for p-values; 0: scores alone.
+
+    Returns:
+        scores (D,), or (scores, p-values) where shuffles are asked for. A column without any difference scores 0.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    varying = np.flatnonzero(np.ptp(x, axis=0) > 0)
+    scores, p_values = np.zeros(x.shape[1]), np.ones(x.shape[1])
+    if len(varying):
+        table = {str(i): x[:, i] for i in varying}
+        ranking = mi_with(table, np.asarray(y), neighbours=neighbours, shuffles=shuffles, seed=seed)
+        for row in ranking.rows:
+            scores[int(row.column)] = row.estimate.nats
+            p_values[int(row.column)] = row.estimate.p_value if row.estimate.p_value is not None else 1.0
+    return (scores, p_values) if shuffles else scores
+
+
+def read_table(table: Any) -> dict[str, np.ndarray]:
+    """The columns by name; raises UserError for what is no table."""
+    if isinstance(table, Mapping):
+        columns = {str(name): np.asarray(values) for name, values in table.items()}
+    elif hasattr(table, "columns"):  # pandas and polars alike
+        columns = {str(name): _column(table[name]) for name in table.columns}
+    else:
+        array = np.asarray(table)
+        if array.ndim != 2:
+            raise UserError(f"a table of shape {array.shape}: give a data frame, a mapping of names, or (n, D)")
+        columns = {str(i): array[:, i] for i in range(array.shape[1])}
+    if len(columns) < 1:
+        raise UserError("the table has no columns")
+    return columns
+
+
+def _column(series: Any) -> np.ndarray:
+    """A column of a data frame as an array; lists of numbers as (n, D)."""
+    values = series.to_numpy()
+    if values.dtype == object and len(values) and isinstance(values[0], list | tuple | np.ndarray):
+        try:
+            return np.stack([np.asarray(value, dtype=np.float64) for value in values])
+        except ValueError:
+            raise UserError(f"column {series.name} holds lists of different lengths, or no numbers") from None
+    return values
+
+
+class _Column:
+    """What pairs need of a column, computed once."""
+
+    def __init__(self, name: str, values: np.ndarray, seed: int) -> None:
+        self.name = name
+        self.side = inputs.read_side(values, name)
+        inputs.check_labels(self.side, name)
+        self.notes = inputs.remarks(values, self.side, name)
+        self.units = 1 if is_labels(self.side) else self.side.shape[1]
+        self.ready = self.side
+        if not is_labels(self.side) and self.units <= MOST_UNITS:
+            rng = np.random.default_rng([seed, len(self.side), SUBSETS])
+            self.ready = without_ties(inputs.transformed(self.side, slice(None), "rank"), rng)
+
+
+def _estimates(
+    columns: dict[str, np.ndarray],
+    pairs: list[tuple[str, str]],
+    k: int,
+    shuffles: int,
+    seed: int,
+    settings: dict[str, Any],
+) -> tuple[dict[tuple[str, str], MIEstimate], dict[tuple[str, str], float]]:
+    if not pairs:
+        raise UserError("give at least two columns")
+    seed = check_seed(seed)
+    # A stream for each column: the noise that breaks ties must not be the same in two of them.
+    read = {name: _Column(name, values, seed + i) for i, (name, values) in enumerate(columns.items())}
+    n = len(next(iter(read.values())).side)
+    for column in read.values():
+        if len(column.side) != n:
+            raise UserError(f"column {column.name} has {len(column.side)} rows, others {n}")
+    if n < inputs.FEWEST_PAIRS:
+        raise UserError(f"{n} rows are too few: give at least {inputs.FEWEST_PAIRS}")
+    if not 1 <= k < n // SUBSETS:
+        raise UserError(f"{k} neighbours need more than {SUBSETS * k} rows, and at least 1 neighbour; you gave {n}")
+    few = [pair for pair in pairs if read[pair[0]].units + read[pair[1]].units <= MOST_UNITS]
+    many = [pair for pair in pairs if pair not in set(few)]
+    rng = np.random.default_rng([seed, n, k])
+    parts = np.array_split(rng.permutation(n), SUBSETS)
+    orders = [rng.permutation(n) for _ in range(shuffles)]
+    estimates = {}
+    for i in counted(len(few), "pair"):
+        a, b = few[i - 1]
+        estimates[a, b] = _by_neighbours(read[a], read[b], k, parts, orders, seed)
+    if many:
+        estimates |= shared_estimates(
+            {name: column.side for name, column in read.items()}, many, shuffles, seed, **settings
+        )
+    for (a, b), estimate in estimates.items():
+        estimate = dataclasses.replace(estimate, quantity=f"I({a}; {b})", notes=read[a].notes + read[b].notes)
+        alike = neighbouring_rows_alike((read[a].side, read[b].side), None)
+        estimates[a, b] = estimate.cautioned(alike, no_bound=True)
+    estimates = {pair: estimates[pair] for pair in pairs}
+    if not shuffles:
+        return estimates, {}
+    adjusted = stats.false_discovery_control([estimate.p_value or 1.0 for estimate in estimates.values()])
+    return estimates, dict(zip(estimates, map(float, adjusted), strict=True))
+
+
+def _by_neighbours(
+    a: _Column, b: _Column, k: int, parts: list[np.ndarray], orders: list[np.ndarray], seed: int
+) -> MIEstimate:
+    started = time.monotonic()
+    labels = is_labels(a.side), is_labels(b.side)
+    one, other = a.ready, b.ready
+
+    def value(x: np.ndarray, y: np.ndarray) -> float:
+        if not any(labels) and x.shape[1] == y.shape[1] == 1:
+            return ksg_of_columns(x[:, 0], y[:, 0], k)
+        return nearest(x, y, k)
+
+    n, nats = len(one), value(one, other)
+    if all(labels):
+        error, tenth = label_information.standard_error(one, other), nats
+        excess = abs(label_information.by_chance(one, other, np.random.default_rng([seed, n])))
+    else:
+        values = np.array([value(one[part], other[part]) for part in parts])
+        error = float(np.std(values, ddof=1)) / math.sqrt(SUBSETS) if np.isfinite(values).all() else math.inf
+        tenth = float(values.mean()) if np.isfinite(values).all() else nats
+        excess = 0.1 * abs(nats - tenth)
+    reasons = []
+    if nats - tenth > max(0.2, 0.2 * abs(nats)):
+        reasons.append(f"a tenth of the pairs reads {tenth:.2f} nats, so the value still rises with their number")
+    if all(labels) and excess > 0.05 * max(1.0, nats):
+        reasons.append(f"labels this rare read {excess:.2f} nats even when shuffled, where the truth is 0")
+    return MIEstimate(
+        nats=nats,
+        standard_error=error,
+        lower_bound=False,
+        cap=inputs.labels_entropy([a.side, b.side]),
+        n_train=0,
+        n_test=n,
+        estimator="counting" if all(labels) else "ksg",
+        critic=None,
+        seconds=time.monotonic() - started,
+        warning="; ".join(reasons) or None,
+        seeds=(seed,),
+        entropy=inputs.labels_entropy([a.side, b.side]),
+        shortfall=max(0.0, nats - tenth),
+        excess=excess,
+        degrees=None if all(labels) else SUBSETS - 1,
+        p_value=p_value(nats, [value(one, other[order]) for order in orders]) if orders else None,
+        shuffles=len(orders),
+    )
+
+
+def ksg_of_columns(x: np.ndarray, y: np.ndarray, k: int) -> float:
+    """`ksg.ksg` of two columns (n,) without ties, faster: neighbours on one axis are counted in its sorted values."""
+    points = np.column_stack([x, y])
+    # A hair less than the distance to the k-th neighbour, so that rounding does not count it in.
+    radius = cKDTree(points).query(points, k + 1, p=np.inf)[0][:, -1] * (1 - 1e-10)
+    total = digamma(len(x)) + digamma(k)
+    for values in (x, y):
+        ordered = np.sort(values)
+        count = np.searchsorted(ordered, values + radius, "right") - np.searchsorted(ordered, values - radius, "left")
+        total -= digamma(np.maximum(count, 1)).mean()
+    return float(total)
+
+
+def _values(row: Row) -> dict[str, Any]:
+    e = row.estimate
+    low, high = e.interval()
+    values = {
+        "column": row.column,
+        "nats": e.nats,
+        "low": low,
+        "high": high,
+        "standard_error": e.standard_error,
+        "p_value": e.p_value,
+        "adjusted_p": row.adjusted_p,
+        "estimator": e.estimator,
+        "lower_bound": e.lower_bound,
+        "dependence": _shown(e, row.adjusted_p),
+        "warning": e.warning,
+    }
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _shown(estimate: MIEstimate, adjusted: float | None) -> bool:
+    """Whether a dependence was shown at 5 %, among all pairs where p-values were computed."""
+    return bool(estimate.dependent) if adjusted is None else adjusted < 0.05

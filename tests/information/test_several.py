@@ -1,0 +1,151 @@
+"""Conditional, total, interaction and transfer information of any arrays, against closed forms."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from gaussians import FAST
+
+from deepinfomax import UserError
+from deepinfomax.information.several import (
+    _within,
+    conditional_mi,
+    interaction_information,
+    total_correlation,
+    transfer_entropy,
+)
+
+
+def entropy(p: float) -> float:
+    return -p * math.log(p) - (1 - p) * math.log(1 - p)
+
+
+def half_log_det(covariance: np.ndarray, which: list[int]) -> float:
+    return float(np.linalg.slogdet(covariance[np.ix_(which, which)])[1]) / 2
+
+
+@pytest.mark.parametrize(("a", "b", "c"), list(itertools.product((0.0, 0.4, 0.7), (0.0, 0.6), (0.3,))))
+def test_a_cube_of_gaussians(a, b, c):
+    """Correlations a of x and y, b of x and z, c of y and z: all four numbers follow from determinants."""
+    covariance = np.array([[1, a, b], [a, 1, c], [b, c, 1.0]])
+    rows = np.random.default_rng(1).multivariate_normal(np.zeros(3), covariance, 3000)
+    drawn = np.corrcoef(rows.T)
+    d = {which: half_log_det(drawn, list(which)) for which in ((0, 1), (0, 2), (1, 2), (0, 1, 2))}
+    conditional = d[0, 2] + d[1, 2] - d[0, 1, 2]
+    x, y, z = rows.T
+    for result, truth in (
+        (conditional_mi(x, y, z), conditional),
+        (total_correlation(x, y, z), -d[0, 1, 2]),
+        (interaction_information(x, y, z), -d[0, 1] - conditional),
+    ):
+        assert result.nats == pytest.approx(truth, abs=max(0.03, 3 * result.standard_error))
+        assert 0 < result.standard_error < 0.05
+        assert not result.lower_bound
+        assert result.warning is None
+    assert (
+        conditional_mi(x, y, z).interval().low - 0.02 <= conditional <= conditional_mi(x, y, z).interval().high + 0.02
+    )
+
+
+@pytest.mark.parametrize("p", [0.6, 0.8, 0.95])
+def test_a_cube_of_labels(p):
+    """z a fair coin, x a copy of it that is right with p, y = x xor z."""
+    rng = np.random.default_rng(0)
+    z = rng.integers(0, 2, 5000)
+    x = np.where(rng.random(5000) < p, z, 1 - z)
+    y = x ^ z
+    assert conditional_mi(x, y, z).nats == pytest.approx(entropy(p), abs=0.02)
+    assert conditional_mi(x, y, z).estimator == "counting"
+    assert total_correlation(x, y, z).nats == pytest.approx(math.log(2), abs=0.02)
+    assert interaction_information(x, y, z).nats == pytest.approx(-entropy(p), abs=0.03)
+    assert conditional_mi(x, y, z, shuffles=49).p_value == 0.02
+
+
+def test_given_labels_numbers_are_estimated_exactly_within_each():
+    rng = np.random.default_rng(0)
+    z = np.repeat([0, 1], [3000, 1000])
+    x, noise = rng.standard_normal((2, 4000))
+    y = np.where(z == 0, 0.7 * x + math.sqrt(0.51) * noise, noise) + 5 * z
+    truth = 0.75 * -math.log(0.51) / 2
+    assert conditional_mi(x, y, z).nats == pytest.approx(truth, abs=0.03)
+    by_critic = conditional_mi(x, y, z, "infonce", **FAST)
+    assert by_critic.lower_bound
+    assert truth - 0.1 < by_critic.nats < truth + 2 * by_critic.standard_error
+    label = (x > 0).astype(int)
+    assert conditional_mi(label, y, z).nats == pytest.approx(conditional_mi(x > 0, y, z).nats)
+    assert 0.1 < conditional_mi(label, y, z).nats < truth
+
+
+def test_a_difference_of_bounds_is_called_none():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((2000, 2))
+    x, y = z + rng.standard_normal((2, 2000, 2))
+    result = conditional_mi(x, y, z, "infonce", **FAST)
+    assert not result.lower_bound
+    assert "no bound itself" in result.notes[0]
+    assert abs(result.nats) < 0.15
+    assert "difference" in result.estimator
+
+
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_conditional_independence_is_told_from_dependence(kind):
+    rng = np.random.default_rng(0)
+    z = rng.integers(0, 3, 300) if kind == "labels" else rng.standard_normal(300)
+    x, y = z + rng.standard_normal((2, 300))
+    assert conditional_mi(x, y, z, shuffles=49).p_value > 0.05
+    assert conditional_mi(x, y + x, z, shuffles=49).p_value == 0.02
+
+
+def test_orders_within_labels_and_neighbours():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 4, 100)
+    order = _within(label, rng)
+    assert (label[order] == label).all()
+    assert sorted(order) == list(range(100))
+    z = np.sort(rng.standard_normal((200, 1)), axis=0)
+    order = _within(z, rng)
+    assert np.abs(order - np.arange(200)).max() <= 4  # one of five neighbours, itself among them
+    assert np.mean(order != np.arange(200)) > 0.5
+
+
+def test_total_correlation_tests_independence():
+    rng = np.random.default_rng(0)
+    a, b, c = rng.standard_normal((3, 300))
+    assert total_correlation(a, b, c, shuffles=49).p_value > 0.05
+    assert total_correlation(a, b, a + b + c, shuffles=49).p_value == 0.02
+
+
+def test_transfer_entropy_has_a_direction_and_a_p_value():
+    rng = np.random.default_rng(0)
+    n = 2000
+    source, noise, target = rng.standard_normal(n), rng.standard_normal(n), np.zeros(n)
+    for t in range(1, n):
+        target[t] = 0.5 * source[t - 1] + noise[t]
+    there, back = transfer_entropy(source, target, shuffles=49), transfer_entropy(target, source, shuffles=49)
+    assert there.nats == pytest.approx(math.log(1.25) / 2, abs=0.04)
+    assert there.p_value == 0.02
+    assert back.nats == pytest.approx(0, abs=0.04)
+    assert back.p_value > 0.05
+    assert there.quantity == "transfer entropy at 1 lag"
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda x, c: conditional_mi(x, x, c, "dv", shuffles=9), "by nearest neighbours"),
+        (lambda x, c: conditional_mi(x, x, x[:-1]), "99 rows"),
+        (lambda x, c: conditional_mi(x[:40], x[:40], x[:40]), "too few"),
+        (lambda x, c: conditional_mi(x, x, x, neighbours=9), "9 neighbours"),
+        (lambda x, c: total_correlation(x), "two variables"),
+        (lambda x, c: total_correlation(x, c), "one-hot"),
+        (lambda x, c: transfer_entropy(x, x), "too short"),
+        (lambda x, c: transfer_entropy(x, c), "of numbers"),
+        (lambda x, c: transfer_entropy(x, x, lags=0), "lags"),
+        (lambda x, c: conditional_mi(x, x, np.repeat([0, 1], [60, 40]), "dv", **FAST), "a label of z has 40 rows"),
+    ],
+)
+def test_mistakes(call, says):
+    rng = np.random.default_rng(0)
+    with pytest.raises(UserError, match=says):
+        call(rng.standard_normal(100), rng.integers(0, 2, 100))

@@ -1,0 +1,164 @@
+"""Many columns at once: against single estimates, scikit-learn and known truth."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from gaussians import gaussians
+from scipy import stats
+from sklearn.feature_selection import SelectFdr, SelectKBest, mutual_info_regression
+
+from deepinfomax import UserError
+from deepinfomax.information import ksg
+from deepinfomax.information.convergence import mi_convergence
+from deepinfomax.information.estimation import estimate_mi
+from deepinfomax.information.tables import ksg_of_columns, mi_matrix, mi_scores, mi_with, read_table
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    a, b, noise = rng.standard_normal((3, 600))
+    return pd.DataFrame(
+        {
+            "a": a,
+            "b": b,
+            "sum": a + 0.5 * noise,
+            "kind": np.where(a + 0.3 * rng.standard_normal(600) > 0, "high", "low"),
+            "count": rng.integers(0, 4, 600),
+        }
+    )
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_the_fast_count_is_that_of_ksg(k):
+    for nats, seed in ((0.0, 0), (1.0, 1), (4.0, 2)):
+        x, y = gaussians(nats, 1, 400, seed=seed)
+        assert ksg_of_columns(x[:, 0], y[:, 0], k) == pytest.approx(ksg.ksg(x, y, k), abs=1e-12)
+
+
+def test_columns_are_ranked_by_what_they_tell(table):
+    ranking = mi_with(table, "sum", shuffles=99)
+    by_name = {row.column: row for row in ranking.rows}
+    assert [row.column for row in ranking.rows][:2] == ["a", "kind"]
+    assert by_name["a"].estimate.nats == pytest.approx(0.5 * math.log(5), abs=0.1)
+    alone = estimate_mi(table["a"], table["sum"], "ksg", transform="rank")
+    assert by_name["a"].estimate.nats == pytest.approx(alone.nats, abs=1e-3)  # noise between equal ranks
+    found = [row.estimate.p_value for row in ranking.rows]
+    assert [row.adjusted_p for row in ranking.rows] == pytest.approx(list(stats.false_discovery_control(found)))
+    assert by_name["a"].adjusted_p < 0.05 < by_name["b"].adjusted_p
+    assert "no dependence found" in ranking.text()
+    assert "whole numbers of count" in by_name["count"].estimate.notes[0]
+    frame = ranking.to_frame()
+    assert list(frame["column"]) == [row.column for row in ranking.rows]
+    assert set(frame.columns) >= {"nats", "low", "high", "p_value", "adjusted_p"}
+    json.dumps(ranking.to_dict(), allow_nan=False)
+
+
+def test_a_target_beside_the_table(table):
+    by_name = mi_with(table.drop(columns="sum"), table["sum"].to_numpy(), shuffles=0)
+    assert by_name.rows[0].column == "a"
+    assert by_name.rows[0].adjusted_p is None
+    assert by_name.target == "target"
+
+
+def test_the_matrix_is_symmetric_and_knows_all_kinds(table):
+    matrix = mi_matrix(table, shuffles=19)
+    assert len(matrix.estimates) == len(matrix.adjusted_p) == 10
+    assert matrix.nats == pytest.approx(matrix.nats.T, nan_ok=True)
+    assert np.isnan(np.diag(matrix.nats)).all()
+    kinds = {pair: estimate.estimator for pair, estimate in matrix.estimates.items()}
+    assert kinds["kind", "count"] == "counting"
+    assert matrix.to_frame().loc["a", "sum"] == matrix.estimates["a", "sum"].nats
+    assert "a · sum" in matrix.text().splitlines()[1]
+    assert matrix.draw().axes
+    json.dumps(matrix.to_dict(), allow_nan=False)
+
+
+def test_vectors_share_their_embeddings_and_stay_below_the_truth():
+    x, y = gaussians(1.5, 8, 1500)
+    rng = np.random.default_rng(1)
+    table = {"x": x, "y": y, "other": rng.standard_normal((1500, 8)), "first": x[:, 0]}
+    matrix = mi_matrix(table, steps=400, hidden=(64, 64), lr=2e-3, shuffles=99)
+    found = matrix.estimates["x", "y"]
+    assert found.critic == "shared"
+    assert found.lower_bound
+    assert 0.8 < found.nats < 1.5 + 2 * found.standard_error
+    assert found.p_value < 0.05
+    apart = matrix.estimates["x", "other"]
+    assert apart.nats < 2 * apart.standard_error
+    assert matrix.estimates["x", "first"].nats > 1.5
+
+
+def test_scores_for_scikit_learn():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 6))
+    x[:, 5] = 1.0
+    y = x[:, 2] + 0.5 * x[:, 4] ** 2 + 0.1 * rng.standard_normal(300)
+    chosen = SelectKBest(mi_scores, k=2).fit(x, y)
+    assert chosen.get_support(indices=True).tolist() == [2, 4]
+    assert chosen.scores_[5] == 0
+    theirs = mutual_info_regression(x, y, random_state=0)
+    assert np.corrcoef(chosen.scores_, theirs)[0, 1] > 0.95
+    fdr = SelectFdr(lambda a, b: mi_scores(a, b, shuffles=199)).fit(x, y)
+    assert fdr.get_support(indices=True).tolist() == [2, 4]
+    assert SelectKBest(mi_scores, k=1).fit(x, (x[:, 0] > 0).astype(int)).get_support(indices=True).tolist() == [0]
+
+
+def test_frames_that_are_not_pandas():
+    class Series:
+        def __init__(self, values):
+            self.values = values
+
+        def to_numpy(self):
+            return self.values
+
+    class Frame:  # what polars and others have in common
+        columns = ("a", "b")
+
+        def __getitem__(self, name):
+            return Series(np.arange(3.0) if name == "a" else np.array([[1.0, 2.0]] * 3))
+
+    read = read_table(Frame())
+    assert read["a"].tolist() == [0, 1, 2]
+    assert read["b"].shape == (3, 2)
+    lists = pd.DataFrame({"v": [[1.0, 2.0], [3.0, 4.0]]})
+    assert read_table(lists)["v"].shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda t: mi_with(t, "c"), "no column 'c'; it has a, b"),
+        (lambda t: mi_matrix({"a": t["a"]}), "at least two columns"),
+        (lambda t: mi_matrix({"a": t["a"], "b": t["b"][:-1]}), "column b has 99 rows"),
+        (lambda t: mi_matrix({k: v[:40] for k, v in t.items()}), "40 rows are too few"),
+        (lambda t: mi_matrix(t, neighbours=10), "10 neighbours"),
+        (lambda t: mi_matrix(np.zeros(5)), "a table of shape"),
+        (lambda t: mi_matrix(t | {"c": np.full(100, np.nan)}), "c has 100 missing"),
+        (lambda t: mi_matrix(pd.DataFrame({"v": [[1.0], [1.0, 2.0]]})), "lists of different lengths"),
+        (lambda t: mi_convergence(t["a"], t["b"], block=2), "takes no block"),
+    ],
+)
+def test_mistakes(call, says):
+    rng = np.random.default_rng(0)
+    with pytest.raises(UserError, match=says):
+        call({"a": rng.standard_normal(100), "b": rng.standard_normal(100)})
+
+
+def test_convergence_tells_what_still_rises():
+    settings = {"steps": 200, "batch_size": 64, "lr": 2e-3}
+    easy = mi_convergence(*gaussians(0.5, 1, 2400), **settings)
+    assert [n for n, _ in easy.by_pairs] == [300, 600, 1200, 2400]
+    assert [n for n, _ in easy.by_width] == [16, 64, 256]
+    assert easy.holds_still
+    hard = mi_convergence(*gaussians(3.0, 10, 1600), **settings)
+    assert not hard.holds_still
+    assert "still rises" in hard.sentence()
+    assert hard.draw().axes
+    json.dumps(hard.to_dict(), allow_nan=False)
+    neighbours = mi_convergence(*gaussians(1.0, 1, 400), "ksg")
+    assert [n for n, _ in neighbours.by_pairs] == [100, 200, 400]
+    assert neighbours.by_width == ()
