@@ -327,7 +327,7 @@ def test_defaults_of_estimate_mi_are_those_of_the_function() -> None:
 
     ours, theirs = (inspect.signature(f).parameters for f in (cli.estimate_mi, estimate_mi))
     both = (ours.keys() & theirs.keys()) - {"x", "y", "device"}  # the command takes the best device there is
-    assert len(both) == 10
+    assert len(both) == 14
     assert {name: ours[name].default for name in both} == {name: theirs[name].default for name in both}
 
 

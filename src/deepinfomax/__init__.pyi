@@ -13,6 +13,9 @@ from .information import pairs as pairs
 from .information.estimation import MIEstimate as MIEstimate
 from .information.estimation import estimate_mi as estimate_mi
 from .information.pairs import local_infomax as local_infomax
+from .information.several import conditional_mi as conditional_mi
+from .information.tables import mi_matrix as mi_matrix
+from .information.tables import mi_with as mi_with
 from .training.loop import train as train
 
 __version__: str

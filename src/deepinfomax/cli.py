@@ -227,12 +227,41 @@ def neighbours(
 
 @app.command("estimate-mi")
 def estimate_mi(
-    x: Annotated[Path, typer.Argument(help=".npy of (n,) or (n, units).")],
-    y: Annotated[Path, typer.Argument(help=".npy of (n,) or (n, units); whole numbers (n,) are labels.")],
-    estimator: Annotated[str, typer.Option(help="infonce, dv, mine, nwj, jsd, smile, ksg, ...")] = "infonce",
-    critic: Annotated[str, typer.Option(help="separable or joint.")] = "separable",
+    x: Annotated[Path, typer.Argument(help="A table (.csv, .tsv, .parquet, .npz), or .npy of (n,) or (n, units).")],
+    y: Annotated[
+        Path | None, typer.Argument(help="A second file, where the first is x: row i of both was drawn together.")
+    ] = None,
+    x_columns: Annotated[str, typer.Option("--x", help="Columns of the table on one side, by comma.")] = "",
+    y_columns: Annotated[
+        str, typer.Option("--y", help="Columns on the other; alone: every column is ranked by what it tells of it.")
+    ] = "",
+    given: Annotated[str, typer.Option(help="Columns that are known: what x and y share beyond them.")] = "",
+    matrix: Annotated[bool, typer.Option("--matrix", help="Every two columns of the table, or of --x.")] = False,
+    p_value: Annotated[bool, typer.Option("--test", help="Also the p-value of independence, by shuffling.")] = False,
+    out: Annotated[Path | None, typer.Option("--report", help="Write a page of HTML about the result.")] = None,
+    convergence: Annotated[
+        bool, typer.Option("--convergence", help="Also by number of pairs and width of the critic; five times as long.")
+    ] = False,
+    groups: Annotated[
+        str | None, typer.Option(help="The column (subject, file) that tells which rows belong together.")
+    ] = None,
+    block: Annotated[int | None, typer.Option(help="Of a series: so many successive rows belong together.")] = None,
+    numbers: Annotated[str, typer.Option(help="Columns of whole numbers that are quantities, not labels.")] = "",
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows with a missing value in a column that is used.")
+    ] = False,
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="auto, infonce, dv, mine, nwj, jsd-lb, jsd-dv, jsd-nwj, smile, ksg. jsd is taken as jsd-nwj: a critic "
+            "trained by JSD, read by NWJ."
+        ),
+    ] = "infonce",
+    critic: Annotated[str, typer.Option(help="separable, featurewise (for many columns) or joint.")] = "separable",
     transform: Annotated[str, typer.Option(help="Of each column: standard, rank, asinh or none.")] = "standard",
     repeats: Annotated[int, typer.Option(help="Trainings, each with its own split and seed.")] = 1,
+    folds: Annotated[int | None, typer.Option(help="Cross-fitting: so many trainings read every pair once.")] = None,
+    shuffles: Annotated[int, typer.Option(help="Of --test, instead of its own number.")] = 0,
     steps: Annotated[int, typer.Option(help="Training steps at most.")] = 2000,
     batch_size: Annotated[int, typer.Option(help="Pairs of a batch.")] = 128,
     lr: Annotated[float, typer.Option(help="Learning rate at the start.")] = 5e-4,
@@ -242,16 +271,32 @@ def estimate_mi(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Mutual information of two arrays, in nats, with its standard error, its cap and whether it is a lower bound."""
-    from deepinfomax.information.estimation import estimate_mi_files
+    """How much two arrays, or columns of a table, tell of each other: nats, their interval, and what speaks against it.
 
-    result = estimate_mi_files(
+    deepinfomax estimate-mi table.csv --x height,weight --y diagnosis --test --report out.html
+    """
+    from deepinfomax.information.mi_command import estimate_mi_command
+
+    result = estimate_mi_command(
         x,
         y,
+        x=_names(x_columns),
+        y=_names(y_columns),
+        given=_names(given),
+        groups=groups,
+        numbers=_names(numbers),
+        drop_missing=drop_missing,
+        matrix=matrix,
+        test=p_value,
+        convergence=convergence,
+        report=out,
+        block=block,
         estimator=estimator,
         critic=critic,
         transform=transform,
         repeats=repeats,
+        folds=folds,
+        shuffles=shuffles,
         steps=steps,
         batch_size=batch_size,
         lr=lr,

@@ -5,6 +5,15 @@ from . import labels as labels
 from . import pairs as pairs
 from . import readouts as readouts
 from . import vector_critics as vector_critics
+from .convergence import mi_convergence as mi_convergence
+from .estimate import Interval as Interval
 from .estimation import MIEstimate as MIEstimate
 from .estimation import estimate_mi as estimate_mi
 from .pairs import local_infomax as local_infomax
+from .several import conditional_mi as conditional_mi
+from .several import interaction_information as interaction_information
+from .several import total_correlation as total_correlation
+from .several import transfer_entropy as transfer_entropy
+from .tables import mi_matrix as mi_matrix
+from .tables import mi_scores as mi_scores
+from .tables import mi_with as mi_with

@@ -1,0 +1,274 @@
+"""`deepinfomax estimate-mi`: files and names of columns -> an estimate, a ranking or a matrix, and its report."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepinfomax.errors import UserError
+from deepinfomax.information import inputs
+from deepinfomax.information.convergence import mi_convergence
+from deepinfomax.information.estimate import MIEstimate
+from deepinfomax.information.estimation import HELD_OUT, SHUFFLES_OF_NEIGHBOURS, estimate_mi
+from deepinfomax.information.several import conditional_mi
+from deepinfomax.information.tables import mi_matrix, mi_with, read_table
+from deepinfomax.progress import shown, within
+
+TABLES = (".csv", ".tsv", ".parquet", ".npz")
+#: settings of `estimate_mi` that also mean something where nearest neighbours go by several variables
+OF_NEIGHBOURS = ("neighbours", "seed")
+
+
+def estimate_mi_command(
+    first: Path,
+    second: Path | None,
+    *,
+    x: Sequence[str],
+    y: Sequence[str],
+    given: Sequence[str],
+    groups: str | None,
+    numbers: Sequence[str],
+    drop_missing: bool,
+    matrix: bool,
+    test: bool,
+    convergence: bool,
+    report: Path | None,
+    device: str | None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """What the command prints; writes the report where one is asked for.
+
+    Args:
+        first, second: two files, one of x and one of y; or a table alone.
+        x, y, given: names of columns of the table. Without x, all others are ranked by what they tell of y.
+        groups: the column that tells which rows belong together.
+        numbers: columns of whole numbers that are quantities.
+        drop_missing: leave out rows with a missing value in a column that is used.
+        matrix: every two columns, of all or of those named by x.
+        test: also a p-value.
+        convergence: also the estimate by number of pairs and width of critic.
+        report: where the page goes.
+        settings: of `estimate_mi`.
+
+    Raises:
+        UserError: files or names that do not fit, and what the estimates raise.
+    """
+    settings["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if report is not None and report.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--report {report}: the page is a file of HTML, such as {report.with_suffix('.html')}")
+    if second is not None:
+        if x or y or given or groups or matrix:
+            raise UserError("--x, --y, --given, --groups and --matrix name columns of one table: give one file")
+        sides = (_whole(first), _whole(second))
+        names, notes = (first.name, second.name), tuple[str, ...]()
+        with shown("estimate-mi"):
+            result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
+            still = _convergence(*sides, convergence, settings)
+        return _answer(result, names, notes, still, report)
+    table = read_file(first)
+    table, notes = _usable(table, [*x, *y, *given, *([groups] if groups else [])], first, numbers, drop_missing)
+    with shown("estimate-mi"):
+        if matrix or (y and not x):
+            return _many(table, x, y, given, groups, matrix, test, report, notes, settings)
+        if not (x and y):
+            raise UserError(
+                f"say which columns to compare, such as --x {next(iter(table))} --y {list(table)[-1]}, or --matrix for "
+                f"every two; {first.name} has {', '.join(table)}"
+            )
+        sides = (joined(table, x), joined(table, y))
+        names = (", ".join(x), ", ".join(y))
+        if groups:
+            settings["groups"] = table[groups].astype(str)
+        if given:
+            result = _conditional(sides, joined(table, given), test, settings)
+            result = dataclasses.replace(result, quantity=f"I({names[0]}; {names[1]} | {', '.join(given)})")
+            return _answer(result, None, notes, None, report)
+        result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
+        return _answer(result, names, notes, _convergence(*sides, convergence, settings), report)
+
+
+def read_file(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a table by name.
+
+    Raises:
+        UserError: a file that is missing, of another kind or not readable.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give {', '.join(TABLES)} or .npy"
+        )
+    kind = path.suffix.lower()
+    if kind == ".npy":
+        raise UserError(f"{path.name} is one array: give a second .npy file, or a table ({', '.join(TABLES)})")
+    if kind not in TABLES:
+        raise UserError(f"{path.name}: unknown kind of file; give two .npy files, or one of {', '.join(TABLES)}")
+    if kind == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                return {name: content[name] for name in content.files}
+        except (ValueError, OSError, EOFError, KeyError) as error:
+            raise UserError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
+    import pandas as pd
+
+    try:
+        separator = "\t" if kind == ".tsv" else ","
+        frame = pd.read_parquet(path) if kind == ".parquet" else pd.read_csv(path, sep=separator)
+    except (ValueError, OSError, pd.errors.ParserError) as error:  # pyarrow's errors are of these kinds
+        raise UserError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
+    if frame.empty:
+        raise UserError(f"{path.name} has no rows")
+    return read_table(frame)
+
+
+def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """One column as it is; several side by side as numbers, words among them as one-hot columns."""
+    if len(names) == 1:
+        return table[names[0]]
+    parts = []
+    for name in names:
+        side = inputs.read_side(table[name], name)
+        if inputs.is_labels(side) and table[name].dtype.kind in "iub":
+            side = table[name].astype(np.float64)[:, None]
+        elif inputs.is_labels(side):
+            side = np.eye(int(side.max()) + 1)[side]
+        parts.append(side)
+    return np.hstack(parts)
+
+
+def _whole(path: Path) -> np.ndarray:
+    """A file as one array: .npy or .npz as before, or all columns of a table."""
+    if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        table = read_file(path)
+        return joined(table, list(table))
+    return inputs.read_array(path)
+
+
+def _usable(
+    table: dict[str, np.ndarray], used: list[str], path: Path, numbers: Sequence[str], drop_missing: bool
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The table with the columns that exist, whole numbers as quantities where said, and without missing values."""
+    for name in [*used, *numbers]:
+        if name not in table:
+            raise UserError(f"{path.name} has no column {name!r}; it has {', '.join(table)}")
+    lengths = {name: len(column) for name, column in table.items()}
+    if len(set(lengths.values())) > 1:
+        raise UserError(f"the arrays of {path.name} differ in length: {lengths}")
+    table = {name: column.astype(np.float64) if name in numbers else column for name, column in table.items()}
+    missing = {name: _missing(column) for name, column in table.items() if name in used or not used}
+    gone = np.logical_or.reduce(list(missing.values()))
+    if not gone.any():
+        return table, ()
+    if not drop_missing:
+        worst = max(missing, key=lambda name: int(missing[name].sum()))
+        raise UserError(
+            f"{gone.sum():,} of {len(gone):,} rows of {path.name} have a missing value ({worst}: "
+            f"{missing[worst].sum():,}): fill them in, or leave those rows out with --drop-missing"
+        )
+    note = f"{gone.sum():,} of {len(gone):,} rows have a missing value and were left out"
+    return {name: _plain(column[~gone]) for name, column in table.items()}, (note,)
+
+
+def _missing(column: np.ndarray) -> np.ndarray:
+    """(n,) whether a row has a missing value."""
+    if column.dtype.kind == "f":
+        return ~np.isfinite(column).reshape(len(column), -1).all(1)
+    if column.dtype == object:
+        return np.array([value is None or value != value for value in column])
+    return np.zeros(len(column), dtype=bool)
+
+
+def _plain(column: np.ndarray) -> np.ndarray:
+    """Booleans and words that stood beside missing values, as such."""
+    if column.dtype == object and all(isinstance(value, bool) for value in column):
+        return column.astype(bool)
+    return column
+
+
+def _conditional(
+    sides: tuple[np.ndarray, np.ndarray], z: np.ndarray, test: bool, settings: dict[str, Any]
+) -> MIEstimate:
+    if settings.get("groups") is not None or settings.get("block") is not None:
+        raise UserError("--given takes no --groups and no --block yet: give one row of each group")
+    shuffles = settings.pop("shuffles", 0) or (SHUFFLES_OF_NEIGHBOURS if test else 0)
+    estimator = settings.pop("estimator")
+    # Critics give the difference of two bounds; where columns are few, neighbours are the better answer.
+    if estimator in ("auto", "infonce", "ksg"):
+        few = sum(1 if side.ndim == 1 else side.shape[1] for side in (*sides, z)) <= 8
+        estimator = "ksg" if few or estimator == "ksg" else "infonce"
+    if estimator == "ksg":
+        kept = {name: settings[name] for name in OF_NEIGHBOURS}
+        return conditional_mi(*sides, z, shuffles=shuffles, **kept)
+    settings.pop("neighbours")
+    return conditional_mi(*sides, z, estimator, shuffles=shuffles, **settings)
+
+
+def _convergence(x: np.ndarray, y: np.ndarray, wanted: bool, settings: dict[str, Any]) -> Any:
+    if not wanted:
+        return None
+    for name in ("groups", "block"):
+        if settings.get(name) is not None:
+            raise UserError(f"--convergence takes no --{name}: it chooses rows itself")
+    with within("convergence"):
+        left_out = ("groups", "block", "shuffles")
+        return mi_convergence(x, y, **{k: v for k, v in settings.items() if k not in left_out})
+
+
+def _many(
+    table: dict[str, np.ndarray],
+    x: Sequence[str],
+    y: Sequence[str],
+    given: Sequence[str],
+    groups: str | None,
+    matrix: bool,
+    test: bool,
+    report: Path | None,
+    notes: tuple[str, ...],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Every two columns, or all columns against one."""
+    if given or groups or settings["block"] is not None:
+        raise UserError("a table of pairs takes no --given, --groups or --block: name one pair by --x and --y")
+    shuffles = settings["shuffles"] or (SHUFFLES_OF_NEIGHBOURS if test else 0)
+    arguments = {"shuffles": shuffles, **{name: settings[name] for name in OF_NEIGHBOURS}}
+    if matrix:
+        if y:
+            raise UserError("--matrix compares every two columns: name them by --x, and leave --y out")
+        result: Any = mi_matrix({name: table[name] for name in (x or table)}, **arguments)
+    else:
+        if len(y) > 1:
+            raise UserError("name one column by --y, or those to compare it with by --x")
+        result = mi_with(table, y[0], **arguments)
+    answer = result.to_dict() | {"notes": list(notes)}
+    if report is not None:
+        from deepinfomax.report.mi_page import write_table
+
+        answer["report"] = str(write_table(result, report, notes))
+    answer["text"] = "\n".join([answer["text"], *(f"Note: {note}." for note in notes)])
+    if report is not None:
+        answer["text"] += f"\nReport: {report}"
+    return answer
+
+
+def _answer(
+    result: MIEstimate, names: tuple[str, str] | None, notes: tuple[str, ...], still: Any, report: Path | None
+) -> dict[str, Any]:
+    """The estimate as a dictionary, with the sentence as its text."""
+    if names is not None:
+        quantity = f"I({names[0]}; {names[1]})"
+        beside = None if result.beside is None else dataclasses.replace(result.beside, quantity=quantity)
+        result = dataclasses.replace(result, quantity=quantity, beside=beside)
+    result = dataclasses.replace(result, notes=notes + result.notes)
+    answer = result.to_dict()
+    text = result.text()
+    if still is not None:
+        answer["convergence"] = still.to_dict()
+        text += f"\n{still.sentence()}"
+    if report is not None:
+        from deepinfomax.report.mi_page import write_estimate
+
+        answer["report"] = str(write_estimate(result, report, still))
+        text += f"\nReport: {report}"
+    return answer | {"text": text}

@@ -1,0 +1,162 @@
+"""`deepinfomax estimate-mi` on tables: from a CSV to a number with interval, p-value and page."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepinfomax import cli
+
+QUICK = ("--steps", "100", "--batch-size", "32", "--lr", "2e-3", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    a, b, noise = rng.standard_normal((3, 300))
+    frame = pd.DataFrame({"a": a, "b": b, "c": a + 0.5 * noise, "age": rng.integers(20, 40, 300)})
+    frame["kind"] = np.where(frame["c"] > 0, "high", "low")
+    frame["subject"] = np.arange(300) // 5
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def run(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["deepinfomax", "estimate-mi", *map(str, words)])
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_a_number_with_interval_and_p_value_from_a_csv(capsys, monkeypatch, csv, tmp_path):
+    page = tmp_path / "out.html"
+    code, out, _ = run(capsys, monkeypatch, csv, "--x", "a,b", "--y", "kind", "--test", "--report", page, *QUICK)
+    assert code == 0
+    assert re.match(
+        r"I\(a, b; kind\) is at least 0\.\d+ nats \(.* bits, \d+% of the entropy of the labels; 95% interval", out
+    )
+    assert "p = 0.001, by 999 shuffles" in out
+    html = page.read_text(encoding="utf-8")
+    assert "a, b; kind" in html
+    assert html.count("<svg") == 3
+    assert "http" not in re.sub(r"http-equiv", "", html)  # nothing from outside
+    assert "<script" not in html
+
+
+def test_json_keeps_its_keys_and_has_more(capsys, monkeypatch, csv):
+    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--estimator", "ksg", "--json")
+    result = json.loads(out)
+    assert {"nats", "standard_error", "lower_bound", "cap", "n_train", "n_test", "estimator", "critic"} <= set(result)
+    assert {"seconds", "warning", "seeds", "train_nats"} <= set(result)
+    assert result["interval"][0] < result["nats"] < result["interval"][1]
+    assert result["bits"] > result["nats"]
+
+
+def test_no_dependence_is_said_and_labels_are_told(capsys, monkeypatch, csv):
+    _, out, _ = run(capsys, monkeypatch, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--test")
+    assert "no dependence found" in out
+    assert "the 20 different whole numbers of y are taken as labels" in out
+    _, out, _ = run(capsys, monkeypatch, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--numbers", "age")
+    assert "taken as labels" not in out
+
+
+def test_jsd_says_what_it_runs(capsys, monkeypatch, csv):
+    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--estimator", "jsd", *QUICK)
+    assert "jsd is taken as jsd-nwj" in out
+    _, out, _ = run(capsys, monkeypatch, "--help")
+    assert "jsd is taken as jsd-nwj" in " ".join(out.replace("│", " ").split())
+
+
+def test_given_a_third_column(capsys, monkeypatch, csv):
+    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "kind", "--given", "c", "--test", "--shuffles", "49")
+    assert out.startswith("I(a; kind | c): no dependence found")
+    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--given", "kind", "--json")
+    assert json.loads(out)["nats"] > 0.2
+
+
+def test_groups_and_auto(capsys, monkeypatch, csv):
+    words = ("--x", "a", "--y", "c", "--groups", "subject", "--json", "--estimator", "auto", *QUICK)
+    _, out, _ = run(capsys, monkeypatch, csv, *words)
+    result = json.loads(out)
+    assert result["groups"] == 60
+    assert result["beside"]["nats"] != result["nats"]
+
+
+def test_a_matrix_and_a_ranking_with_pages(capsys, monkeypatch, csv, tmp_path):
+    page = tmp_path / "matrix.html"
+    code, out, _ = run(capsys, monkeypatch, csv, "--matrix", "--x", "a,b,c,kind", "--report", page, "--json")
+    assert code == 0
+    assert len(json.loads(out)["pairs"]) == 6
+    assert "heat map" in page.read_text(encoding="utf-8").lower()
+    _, out, _ = run(capsys, monkeypatch, csv, "--y", "c", "--test", "--shuffles", "99", "--report", tmp_path / "r.html")
+    assert out.splitlines()[0] == "What each column tells of c, in nats, with its 95% interval:"
+    assert out.splitlines()[1].split()[0] in ("a", "kind")
+    assert "adjusted p" in out
+    assert "no dependence found" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_convergence_is_said_and_drawn(capsys, monkeypatch, csv, tmp_path):
+    words = ("--x", "a", "--y", "c", "--estimator", "ksg", "--convergence", "--report", tmp_path / "c.html")
+    _, out, _ = run(capsys, monkeypatch, csv, *words)
+    assert "From 150 to 300 pairs the value goes from" in out
+    assert "By pairs" in (tmp_path / "c.html").read_text(encoding="utf-8")
+
+
+def test_other_files(capsys, monkeypatch, csv, tmp_path):
+    frame = pd.read_csv(csv)
+    frame.to_parquet(tmp_path / "t.parquet")
+    np.savez(tmp_path / "t.npz", a=frame["a"].to_numpy(), c=frame["c"].to_numpy())
+    frame[["a"]].to_csv(tmp_path / "x.csv", index=False)
+    np.save(tmp_path / "y.npy", frame["c"].to_numpy())
+    frame.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    end = ("--estimator", "ksg", "--json")
+    files = [(tmp_path / f"t.{kind}", "--x", "a", "--y", "c") for kind in ("parquet", "npz", "tsv")]
+    files += [(tmp_path / "x.csv", tmp_path / "y.npy"), (csv, "--x", "a", "--y", "c")]
+    values = [json.loads(run(capsys, monkeypatch, *words, *end)[1])["nats"] for words in files]
+    assert values == pytest.approx([values[0]] * 5, abs=1e-9)
+
+
+def test_missing_values(capsys, monkeypatch, csv, tmp_path):
+    frame = pd.read_csv(csv)
+    frame.loc[:9, "a"] = np.nan
+    frame.loc[5:14, "kind"] = None
+    frame.to_csv(tmp_path / "m.csv", index=False)
+    words = (tmp_path / "m.csv", "--x", "a", "--y", "kind", "--estimator", "ksg")
+    code, _, err = run(capsys, monkeypatch, *words)
+    assert code == 2
+    assert "15 of 300 rows" in err
+    assert "--drop-missing" in err
+    code, out, _ = run(capsys, monkeypatch, *words, "--drop-missing")
+    assert code == 0
+    assert "15 of 300 rows have a missing value and were left out" in out
+    assert run(capsys, monkeypatch, tmp_path / "m.csv", "--x", "b", "--y", "c", "--estimator", "ksg")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("CSV",), "say which columns to compare, such as --x a --y subject"),
+        (("CSV", "--x", "a", "--y", "z"), "no column 'z'; it has a, b, c, age, kind, subject"),
+        (("CSV", "CSV", "--x", "a"), "name columns of one table"),
+        (("nothing.csv", "--matrix"), "does not exist"),
+        (("CSV", "--matrix", "--y", "a"), "leave --y out"),
+        (("CSV", "--y", "a,b"), "name one column by --y"),
+        (("CSV", "--matrix", "--given", "a"), "takes no --given"),
+        (("CSV", "--x", "a", "--y", "b", "--given", "c", "--groups", "subject"), "takes no --groups"),
+        (("CSV", "--x", "a", "--y", "b", "--report", "out.pdf"), "such as out.html"),
+        (("CSV", "--x", "a", "--y", "b", "--convergence", "--block", "2", *QUICK), "takes no --block"),
+    ],
+)
+def test_mistakes(capsys, monkeypatch, csv, words, says):
+    code, _, err = run(capsys, monkeypatch, *(csv if word == "CSV" else word for word in words))
+    assert code == 2
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
