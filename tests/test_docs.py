@@ -66,3 +66,24 @@ def test_the_page_has_the_figures_of_the_truth_table() -> None:
     bounds = [r["below_truth_plus_2_se"] for r in results["table"] if r["called_lower_bound"]]
     assert all(bounds)
     assert f"None of the {len(bounds)} cells of a lower bound" in page
+
+
+def test_the_page_has_the_figures_of_coverage_and_of_the_test() -> None:
+    page = (DOCS / "estimate-mi.md").read_text(encoding="utf-8")
+    coverage = json.loads((DOCS.parent / "results/mi_coverage.json").read_text())["tasks"]
+    part = page.partition("<!-- results/mi_coverage.json -->")[2].partition("<!-- end -->")[0]
+    shown = {}
+    for line in re.findall(r"^\| ([a-zG].*?) \| (.*) \|$", part, re.MULTILINE):
+        for name, cell in zip(("ksg", "infonce", "dv"), line[1].split(" | "), strict=True):
+            shown[name, line[0]] = cell
+    assert {(row["estimator"], row["task"]) for row in coverage} == {key for key, cell in shown.items() if cell != "–"}
+    for row in coverage:
+        assert shown[row["estimator"], row["task"]] == f"{row['truth_within']:.2f}"
+        assert row["data_sets"] == 100
+    level = json.loads((DOCS.parent / "results/mi_test_level.json").read_text())["tests"]
+    part = page.partition("<!-- results/mi_test_level.json -->")[2].partition("<!-- end -->")[0]
+    for row in level:
+        line = f"| {row['task']} | {row['estimator']} | {row['tests']:,} | {100 * row['found_at_5_percent']:.1f} % |"
+        assert line in part
+        if row["independent"]:
+            assert 0.035 <= row["found_at_5_percent"] <= 0.065
