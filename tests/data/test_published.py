@@ -68,15 +68,9 @@ def same(data: str | Path, written: Written, root: Path | None = None, **setting
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A folder whose path says nothing: the name of a folder tells Fashion-MNIST from MNIST."""
-    return tmp_path.parent.parent / f"root-{tmp_path.name.rpartition('_')[2]}-{id(tmp_path)}"
-
-
-@pytest.fixture(autouse=True)
-def _clean(root: Path):
-    yield
-    shutil.rmtree(root, ignore_errors=True)
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is not called after the test: the name of a folder tells Fashion-MNIST from MNIST."""
+    return tmp_path_factory.mktemp("root") / "data"
 
 
 @each_copy
@@ -136,6 +130,31 @@ def test_an_archive_as_it_is_downloaded(root: Path, archive: str, name: str, ins
     same(name, written, root / "downloads")
     train = load(name, root=root / "downloads")
     assert titles(name, train, root=root / "downloads") == titles(root / "work" / inside, train)
+
+
+def test_an_archive_among_images_is_not_taken_for_them(root: Path):
+    layouts.cifar10_python(root / "work" / "cifar-10-batches-py")
+    layouts.tarred(root / "work" / "cifar-10-batches-py", root / "photos" / "cifar-10-python.tar.gz")
+    layouts.png(root / "photos" / "a.png", 0)
+    assert load(root / "photos").shape == (3, 8, 8)
+    (root / "photos" / "a.png").unlink()
+    layouts.png(root / "photos" / "deep" / "a.png", 0)
+    assert load(root / "photos").shape == (3, 8, 8)
+    assert load("cifar10", root=root / "photos").shape == (3, 32, 32)  # the name says what is wanted
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("fashion/data/raw", "Fashion-MNIST"),
+        ("fashion/mnist", "MNIST"),
+        ("fashion/of/the/day", "MNIST"),
+        ("kuzushiji", "KMNIST"),
+    ],
+)
+def test_the_nearest_folders_say_which_of_the_kin_of_mnist_it_is(root: Path, folder: str, name: str):
+    layouts.mnist(root / folder)
+    assert describe(root / folder)["published"] == name
 
 
 def test_a_root_of_several_sets_needs_the_name(root: Path):
