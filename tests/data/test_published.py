@@ -16,11 +16,15 @@ import pytest
 from published_layouts import Written
 from scipy.io import savemat
 
+from deepinfomax.config import Config, Data, Training
 from deepinfomax.data import describe, load, names, render_description
+from deepinfomax.data.configured import load_images
 from deepinfomax.data.formats import cifar, published
 from deepinfomax.data.formats.celeba import ATTRIBUTES
 from deepinfomax.data.loading import titles
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.run_commands import evaluate_command
+from deepinfomax.training.loop import train
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 JAPANESE = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
@@ -64,15 +68,9 @@ def same(data: str | Path, written: Written, root: Path | None = None, **setting
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A folder whose path says nothing: the name of a folder tells Fashion-MNIST from MNIST."""
-    return tmp_path.parent.parent / f"root-{tmp_path.name.rpartition('_')[2]}-{id(tmp_path)}"
-
-
-@pytest.fixture(autouse=True)
-def _clean(root: Path):
-    yield
-    shutil.rmtree(root, ignore_errors=True)
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is not called after the test: the name of a folder tells Fashion-MNIST from MNIST."""
+    return tmp_path_factory.mktemp("root") / "data"
 
 
 @each_copy
@@ -134,6 +132,31 @@ def test_an_archive_as_it_is_downloaded(root: Path, archive: str, name: str, ins
     assert titles(name, train, root=root / "downloads") == titles(root / "work" / inside, train)
 
 
+def test_an_archive_among_images_is_not_taken_for_them(root: Path):
+    layouts.cifar10_python(root / "work" / "cifar-10-batches-py")
+    layouts.tarred(root / "work" / "cifar-10-batches-py", root / "photos" / "cifar-10-python.tar.gz")
+    layouts.png(root / "photos" / "a.png", 0)
+    assert load(root / "photos").shape == (3, 8, 8)
+    (root / "photos" / "a.png").unlink()
+    layouts.png(root / "photos" / "deep" / "a.png", 0)
+    assert load(root / "photos").shape == (3, 8, 8)
+    assert load("cifar10", root=root / "photos").shape == (3, 32, 32)  # the name says what is wanted
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("fashion/data/raw", "Fashion-MNIST"),
+        ("fashion/mnist", "MNIST"),
+        ("fashion/of/the/day", "MNIST"),
+        ("kuzushiji", "KMNIST"),
+    ],
+)
+def test_the_nearest_folders_say_which_of_the_kin_of_mnist_it_is(root: Path, folder: str, name: str):
+    layouts.mnist(root / folder)
+    assert describe(root / folder)["published"] == name
+
+
 def test_a_root_of_several_sets_needs_the_name(root: Path):
     ten = layouts.cifar10_python(root / "cifar-10-batches-py")
     layouts.cifar10_binary(root / "cifar-10-batches-bin")  # the same set once more
@@ -155,6 +178,11 @@ def test_the_environment_names_the_root(root: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DEEPINFOMAX_DATA", str(root))
     same("svhn", written)
     with pytest.raises(UserError, match="there is no kmnist here: put its files as published into a folder, and set"):
+        load("kmnist")
+    (root / "kmnist").mkdir()
+    monkeypatch.delenv("DEEPINFOMAX_DATA")
+    monkeypatch.chdir(root)
+    with pytest.raises(UserError, match=r"to that folder; \./kmnist is the folder of that name"):
         load("kmnist")
 
 
@@ -346,6 +374,25 @@ def test_stl10_says_its_folds_and_they_reach_the_evaluation(root: Path):
     assert "2 of 1 to 2 training images each" in render_description(describe(root))
     (root / "stl10_binary" / "fold_indices.txt").write_text("a\n")
     assert "fold_indices.txt, line 1" in describe(root)["problems"][0]
+
+
+def test_folds_of_an_archive_are_measured(root: Path):
+    layouts.stl10(root / "stl10_binary", train=40, folds=(range(0, 40, 2), range(1, 40, 2)))
+    layouts.tarred(root / "stl10_binary", root / "data" / "stl10_binary.tar.gz")
+    config = Config(
+        data=Data(source="stl10", split="train+unlabeled", root=str(root / "data"), size=16),
+        encoder={"name": "dcgan", "width": 8},
+        objective={"local": {"units": 8}},
+        training=Training(steps=2, batch_size=8, trackers=()),
+    )
+    train(config, load_images(config), root / "run", device="cpu", quiet=True)
+    settings = {"data": None, "controls": (), "limit": None, "data_root": None, "settings": {}}
+    result, _ = evaluate_command(
+        root / "run", measures=["linear_folds"], levels=["y"], scale="smoke", seed=0, device="cpu", **settings
+    )
+    measured = result["measures"]["linear_folds"]["y"]
+    assert measured["protocol"].endswith("mean of 2 folds")
+    assert measured["n_train"] == 20
 
 
 def test_stl10_trains_on_labelled_and_unlabelled_images_together(root: Path):
@@ -587,8 +634,10 @@ def test_a_table_with_all_attributes_of_celeba_has_them(root: Path, kind: pa.Dat
     same("celeba", written, root)
     same(root / "celeba", written)
     assert load(root / "celeba").notes == ("columns not used: celeb_id; data.label NAME makes one of them the label",)
-    smiling = load(root / "celeba", label="Smiling")
-    assert smiling.labels.ndim == 1
+    assert load(root / "celeba", label="Smiling").labels.ndim == 1
+    shutil.copy(root / "files" / "list_attr_celeba.txt", root / "celeba")  # a list that nothing needs is told
+    same("celeba", written, root)
+    assert load("celeba", root=root).notes[0] == "lists not used: list_attr_celeba.txt"
 
 
 def _rows_of(part: str) -> list[int]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,9 @@ def test_parts_in_an_archive(tmp_path: Path):
     np.testing.assert_array_equal(load(tmp_path / "x.tar", "test").labels, [1])
     with tarfile.open(tmp_path / "y.tar", "w") as content:
         content.add(tmp_path / "set" / "train", "train")
-    assert load(tmp_path / "y.tar").classes == ("a", "b")
+    images = load(tmp_path / "y.tar")
+    assert images.classes == ("a", "b")
+    assert titles(tmp_path / "y.tar", images) == ["train/a/0.png", "train/b/0.png"]  # as in the folder that has train
 
 
 def test_it_is_unpacked_once_and_again_when_it_changes(pictures: Path, cache: Path):
@@ -279,9 +282,13 @@ def test_an_encrypted_archive(tmp_path: Path):
 
 
 @every_kind
-def test_room_is_looked_for_first(pictures: Path, cache: Path, ending: str, monkeypatch: pytest.MonkeyPatch):
-    archive = packed(pictures, ending)
-    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100}))
+def test_room_is_looked_for_first(tmp_path: Path, cache: Path, ending: str, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "here" / "noise"
+    folder.mkdir(parents=True)
+    for i in range(3):  # each has room, and all together have none
+        (folder / f"{i}.bin").write_bytes(np.random.default_rng(i).bytes(15_000))
+    archive = packed(folder, ending)
+    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 20_000}))
     monkeypatch.setattr(unpacking, "_copy", lambda *arguments: pytest.fail("nothing may be written"))
     with pytest.raises(
         UserError, match=r"GB unpacked, .*/unpacked has 0\.0 GB free: set DEEPINFOMAX_CACHE to a larger"
@@ -316,25 +323,6 @@ def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path):
         load(packed(pictures, ".zip"))
 
 
-def _unpacked_in(base: Path, archive: Path, results: "multiprocessing.Queue[str]") -> None:
-    os.environ["DEEPINFOMAX_CACHE"] = str(base)
-    results.put(str(unpacked(archive).folder))
-
-
-def test_two_processes_unpack_once(pictures: Path, cache: Path):
-    archive = packed(pictures, ".tar.gz")
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=_unpacked_in, args=(cache, archive, results)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    folders = {results.get(timeout=300) for _ in processes}
-    for process in processes:
-        process.join()
-    assert folders == {str(unpacked(archive).folder)}
-    assert len([name for name in written(cache) if name.endswith(".png")]) == 3
-
-
 @every_kind
 def test_a_large_archive_shows_how_far_it_is(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -356,21 +344,84 @@ def test_a_large_archive_shows_how_far_it_is(
     assert len(told) >= 3
 
 
-def test_memory_does_not_grow_with_the_archive(tmp_path: Path):
-    """A file is copied block by block, and the headers of a tar archive are forgotten."""
-    import tracemalloc
-
+def test_a_file_is_copied_block_by_block(tmp_path: Path):
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz", compresslevel=1) as content:
         info = tarfile.TarInfo("large.bin")
         info.size = 2**27
         content.addfile(info, _Zeros(2**27))
-        for i in range(3000):
-            content.addfile(tarfile.TarInfo(f"{i}.png"))
     tracemalloc.start()
     unpacked(tmp_path / "x.tar.gz")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**24
+
+
+def test_headers_of_a_tar_archive_are_forgotten():
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as content:
+        for i in range(8_000):
+            content.addfile(tarfile.TarInfo(f"{i}.png"))
+    packed.seek(0)
+    tracemalloc.start()
+    assert sum(1 for _ in unpacking._tar_members(packed, lambda: None)) == 8_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+def test_the_checksum_at_the_very_end_is_read(tmp_path: Path, cache: Path):
+    """Also where the blocks that are read end exactly with the archive."""
+    content = b"\0" * (5 * 2**20 - 2048)
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(gzip.compress(a_tar(tmp_path / "x.tar", {"a.bin": content}).read_bytes()))
+    assert len(gzip.decompress(archive.read_bytes())) % 2**20 == 0
+    damaged = bytearray(archive.read_bytes())
+    damaged[-8] ^= 1
+    archive.write_bytes(damaged)
+    with pytest.raises(UserError, match="is damaged"):
+        unpacked(archive)
+    assert written(cache) == []
+
+
+def test_a_file_of_another_length_than_the_archive_says(tmp_path: Path, cache: Path):
+    archive = a_zip(tmp_path / "x.zip", {"a.png": b"x" * 100})
+    content = bytearray(archive.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        content[content.index(signature) + place] = 200
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged or not complete"):
+        unpacked(archive)
+    assert written(cache) == []
+
+
+@pytest.mark.parametrize("other_was_faster", [True, False])
+def test_one_process_at_a_time_unpacks(pictures: Path, monkeypatch: pytest.MonkeyPatch, other_was_faster: bool):
+    archive = packed(pictures, ".zip")
+    events: list[str] = []
+    unpack, lock = unpacking._unpack, unpacking.FileLock
+
+    def told(*arguments: Path) -> tuple[str, ...]:
+        events.append("unpacks")
+        return unpack(*arguments)
+
+    class Lock:
+        def __init__(self, file: Path) -> None:
+            assert file.name.endswith(".lock")
+
+        def __enter__(self) -> None:
+            if other_was_faster:  # while this process waited
+                with monkeypatch.context() as other:
+                    other.setattr(unpacking, "FileLock", lock)
+                    unpacked(archive)
+            events.append("locked")
+
+        def __exit__(self, *_: object) -> None:
+            events.append("free")
+
+    monkeypatch.setattr(unpacking, "FileLock", Lock)
+    monkeypatch.setattr(unpacking, "_unpack", told)
+    unpacked(archive)
+    assert events == (["unpacks", "locked", "free"] if other_was_faster else ["locked", "unpacks", "free"])
 
 
 class _Zeros(io.RawIOBase):

@@ -80,9 +80,10 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
         published = PUBLISHED[name]
         if copy is None:
             if published.hub is None:
+                folder = f"; ./{name} is the folder of that name" if path.exists() else ""
                 raise UserError(
                     f"there is no {name} here: put its files as published into a folder, and set --data-root / "
-                    "DEEPINFOMAX_DATA to that folder"
+                    f"DEEPINFOMAX_DATA to that folder{folder}"
                 )
             its_columns = Columns(columns.image or published.image, columns.label or published.label)
             return hub_parts(published.hub, its_columns, published.attributes if columns.label is None else ())

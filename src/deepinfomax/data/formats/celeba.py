@@ -5,6 +5,7 @@ side by side; the lists as text, or as the comma-separated tables of Kaggle's co
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,9 +60,7 @@ def read(folder: Path, columns: Columns) -> Parts:
         wrong = columns.image or columns.label
         raise UserError(f"{folder} has no column {wrong}: data.label names one of the attributes, as Smiling")
     images, notes = _images(folder)
-    ignored = [file.name for file in (_list(folder, name) for name in OTHER_LISTS) if file is not None]
-    if ignored:
-        notes += (f"lists not used: {', '.join(ignored)}",)
+    notes += unused_lists(folder, OTHER_LISTS)
     attribute_list, part_list = lists[ATTRIBUTE_LIST], lists[PART_LIST]
     assert attribute_list is not None
     assert part_list is not None
@@ -83,6 +82,12 @@ def read(folder: Path, columns: Columns) -> Parts:
         for number, part in enumerate(PARTS)
         if (part_of == number).any()
     }
+
+
+def unused_lists(folder: Path, names: Sequence[str] = (ATTRIBUTE_LIST, PART_LIST, *OTHER_LISTS)) -> tuple[str, ...]:
+    """The note on lists of CelebA in a folder that are not read; none where there are none."""
+    files = [file.name for file in (_list(folder, name) for name in names) if file is not None]
+    return (f"lists not used: {', '.join(files)}",) if files else ()
 
 
 def as_attributes(values: np.ndarray, where: str) -> np.ndarray:
@@ -154,18 +159,27 @@ def _list(folder: Path, name: str) -> Path | None:
 
 def _images(folder: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder of the images, and notes on its archive where it had to be unpacked."""
-    for place in (f"{IMAGES}/{IMAGES}", IMAGES, f"Img/{IMAGES}"):
-        if (folder / place).is_dir():
-            return folder / place, ()
-    for archive in (folder / f"{IMAGES}.zip", folder / "Img" / f"{IMAGES}.zip"):
-        if archive.is_file():
-            content = unpacked(archive)
-            return content.folder, content.notes
+    place = _place_of_images(folder)
+    if place is not None and place.is_dir():
+        return place, ()
+    if place is not None:
+        content = unpacked(place)
+        return content.folder, content.notes
     raise UserError(f"{folder} has lists of {TITLE} but no images: put {IMAGES} or {IMAGES}.zip beside them")
 
 
+def _place_of_images(folder: Path) -> Path | None:
+    """Their folder, or the archive of it."""
+    folders = (folder / place for place in (f"{IMAGES}/{IMAGES}", IMAGES, f"Img/{IMAGES}"))
+    archives = (folder / place for place in (f"{IMAGES}.zip", f"Img/{IMAGES}.zip"))
+    there = next((place for place in folders if place.is_dir()), None)
+    return there or next((place for place in archives if place.is_file()), None)
+
+
 def _holds(folder: Path) -> bool:
-    return any(_list(folder, name) is not None for name in (ATTRIBUTE_LIST, PART_LIST))
+    """Whether one of the two lists is there, and no table of images that somebody made of this set."""
+    lists = any(_list(folder, name) is not None for name in (ATTRIBUTE_LIST, PART_LIST))
+    return lists and (_place_of_images(folder) is not None or not any(folder.glob("**/*.parquet")))
 
 
 LAYOUT = Layout(

@@ -237,7 +237,7 @@ LAYOUT = Layout(
     "ImageNet (ILSVRC 2012)",
     _holds,
     read,
-    (IMAGES, "Data/CLS-LOC", "CLS-LOC", "imagenet", "ImageNet"),
+    (IMAGES, "Data/CLS-LOC", "CLS-LOC", "imagenet", "ImageNet", f"imagenet/{IMAGES}", f"ImageNet/{IMAGES}"),
     members=(*ARCHIVES.values(), f"{DEVKIT}.tar.gz"),
     sizes={"train": 1_281_167, "val": 50_000},
 )

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes
+from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes, unused_lists
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, unused_columns
@@ -69,6 +69,7 @@ def read(path: Path, columns: Columns) -> Parts:
     notes = (
         *(f"{file.relative_to(root)} has no image column: left out" for file in without),
         *label_notes,
+        *unused_lists(root),
         *unused_columns(all_names, used),
     )
     return {
