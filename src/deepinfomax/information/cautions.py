@@ -130,15 +130,9 @@ def drifting(e: Evidence) -> str | None:
 
 
 def overfits(e: Evidence) -> str | None:
-    return _overfits(e) if e.train_nats - e.nats > max(0.1, 3 * e.standard_error) else overfits_much(e)
-
-
-def overfits_much(e: Evidence) -> str | None:
-    return _overfits(e) if e.train_nats - e.nats > max(0.3, 0.2 * abs(e.nats)) else None
-
-
-def _overfits(e: Evidence) -> str:
-    return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
+    if e.train_nats - e.nats > min(max(0.1, 3 * e.standard_error), max(0.3, 0.2 * abs(e.nats))):
+        return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
+    return None
 
 
 def not_learned(e: Evidence) -> str | None:
