@@ -355,7 +355,14 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+        name = "file system" if error.filename is None else error.filename
+        _fail(f"{name if isinstance(name, int) else os.fsdecode(name)}: {error.strerror or error}")
+    except (MemoryError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        from deepinfomax import memory
+
+        if not memory.is_shortage(error):
+            raise
+        _fail(memory.shortage(error))
 
 
 def _fail(message: str) -> None:

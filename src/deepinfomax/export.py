@@ -50,7 +50,8 @@ def export(run: str | Path, format: str, *, out: Path | None = None, repo: str |
         storage.load(run)  # copies of a damaged encoder help nobody
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):
-            shutil.copyfile(run / name, folder / name)
+            with files.replacing(folder / name) as partial:
+                shutil.copyfile(run / name, partial)
         return {"folder": str(folder), "load": f"deepinfomax.load({str(folder)!r})"}
     if format == "hub":
         if repo is None or "/" not in repo:
@@ -66,16 +67,15 @@ def _onnx(run: Path, file: Path) -> Path:
         import onnxscript  # noqa: F401 - torch.onnx needs it and says so less plainly
     except ImportError:
         raise UserError("ONNX export needs two more packages: pip install 'deepinfomax[onnx]'") from None
-    file.parent.mkdir(parents=True, exist_ok=True)
     batch = torch.export.Dim("batch", min=1)
     # The exporter warns of its own use of torch, and logs that torchvision is missing, which no one needs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with files.replacing(file) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Outputs(encoder).eval(),
             (torch.zeros(2, *shape),),
-            str(file),
+            str(partial),
             input_names=["images"],
             output_names=["y", "fc", "conv"],
             dynamic_shapes={"images": {0: batch}},

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import checks
 from deepinfomax.evaluation import controls as controlling
@@ -64,8 +65,8 @@ def evaluate(
         notes: what a reader of the figures should know besides.
 
     Returns:
-        the contents of evaluation.json: schema, data, encoder, scale, seed, measures, controls, notes. Measures of
-        features are {level: {"accuracy": fraction, "std": ..., ...}}, those of pixels without the level.
+        the contents of evaluation.json: schema, data, encoder, scale, seed, weights, measures, controls, notes.
+        Measures of features are {level: {"accuracy": fraction, "std": ..., ...}}, those of pixels without the level.
 
     Raises:
         UserError: unknown names or none, no labels where they are needed, labels of the wrong number or of one class
@@ -91,6 +92,7 @@ def evaluate(
             "encoder": {"fingerprint": fingerprint(encoder)[:16]},
             "scale": scale,
             "seed": seed,
+            "weights": weights_digest(encoder),
         },
         out,
         scale=scale,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepinfomax import encoders
+from deepinfomax import encoders, memory
 from deepinfomax.config import Config
 from deepinfomax.data.configured import as_trained, load_images, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
@@ -32,6 +32,7 @@ from deepinfomax.report.neighbour_sheet import draw
 from deepinfomax.training import run_folder
 
 
+@memory.enough_for("measuring", lower="--limit, or name fewer --measures, --levels and --controls")
 def evaluate_command(
     run: Path,
     *,
@@ -66,6 +67,7 @@ def evaluate_command(
         return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
     own = run_folder.read_config(run)
+    run_folder.tell_changed(run)
     config = _data_of(own, data, data_root, limit, settings)
     train, test = (_loaded(run, config, split) for split in ("train", "test"))
     folds = read_folds(config.data.source, config.data.root)
@@ -133,6 +135,7 @@ def maker(run: Path) -> Callable[[], nn.Module] | None:
     return lambda: encoders.build(description["architecture"], shape, **arguments)
 
 
+@memory.enough_for("the embeddings", lower="data.limit")
 def embed_command(
     run: Path,
     data: str,
@@ -152,6 +155,7 @@ def embed_command(
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    run_folder.tell_changed(run)
     images = _loaded(run, config, split)
     tell_notes(images)
     vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
@@ -159,6 +163,7 @@ def embed_command(
     return {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
 
 
+@memory.enough_for("the embeddings", lower="data.limit")
 def neighbours_command(
     run: Path,
     data: str | None,
@@ -182,6 +187,7 @@ def neighbours_command(
         raise UserError(f"--count {count}: ask for one neighbour or more")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_config(run), data, data_root, None, settings)
+    run_folder.tell_changed(run)
     images = _loaded(run, config, None)
     tell_notes(images)
     # A mistake in what is asked for should leave the gallery as it is.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -30,12 +31,25 @@ FREE_ON_RESUME = (
 )
 
 
-def create(folder: Path, config: Config) -> None:
-    """Make the folder of a new run. Raises UserError where there is something in it already."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
+def create(folder: Path, config: Config) -> FileLock:
+    """Make the folder of a new run and `hold` it. Raises UserError where there is something in it already."""
+    check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, config)
+    lock = hold(folder)
+    try:
+        check_free(folder)  # another process may have begun since
+        files.begin_journal(folder)
+        write_config(folder, config)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def check_free(folder: Path) -> None:
+    """Raises UserError where something lies at the place of a new run, other than what a killed start leaves."""
+    if folder.exists() and (not folder.is_dir() or not all(map(files.is_leftover, folder.iterdir()))):
+        raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
 
 
 def write_config(folder: Path, config: Config) -> None:
@@ -65,48 +79,92 @@ def hold(folder: Path) -> FileLock:
     return lock
 
 
+def check_there(folder: Path) -> None:
+    """Raises UserError where the folder of a run that trains was removed, or moved."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"{folder} was removed or moved while it was trained: bring it back and --resume, or train again"
+        )
+
+
 def check_resumable(folder: Path, config: Config) -> None:
-    """Raises UserError where a run with another configuration lies in the folder."""
-    differing = configuration.difference(read_config(folder), config)
-    fixed = [path for path in differing if path not in FREE_ON_RESUME and not path.startswith("training.trackers")]
-    if fixed:
+    """Raises UserError where a run of another configuration lies in the folder, one that has saved something."""
+    before = read_config(folder)
+    if not any((folder / name).exists() for name in (CHECKPOINT, files.WEIGHTS)):
+        return
+    if fixed := fixed_differences(before, config):
         raise UserError(f"cannot resume {folder}: {', '.join(fixed)} differ from its {CONFIG}; choose another --out")
 
 
+def fixed_differences(before: Config, now: Config) -> list[str]:
+    """Paths of the settings in which a run may not differ from its continuation, and does."""
+    differing = configuration.difference(before, now)
+    return [path for path in differing if path not in FREE_ON_RESUME and not path.startswith("training.trackers")]
+
+
+def tell_changed(folder: Path) -> None:
+    """Print a note where the configuration of a run is not the one that was written there."""
+    if (folder / CONFIG).is_file() and not files.as_written(folder / CONFIG):
+        print(f"note: {folder / CONFIG} is used, but {files.OTHERWISE}", file=sys.stderr)
+
+
 class Metrics:
-    """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped."""
+    """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped.
+
+    The sum of each line goes to `files.LINE_SUMS`, before the line itself.
+    """
 
     def __init__(self, folder: Path, *, resume_from: int = 0) -> None:
-        path = folder / METRICS
+        self.dropped = 0  #: damaged lines that a resumed run left out
+        path, sums = folder / METRICS, folder / files.LINE_SUMS
         if resume_from == 0:
             path.unlink(missing_ok=True)
+            sums.unlink(missing_ok=True)
         elif path.is_file():
-            with files.replacing(path) as partial, partial.open("w", encoding="utf-8") as kept:
-                kept.writelines(_lines_until(path, resume_from))
-        self._file = path.open("a", encoding="utf-8")
+            known = sums.is_file()
+            with files.replacing(path) as partial, partial.open("wb") as kept, sums.open("ab") as new_sums:
+                for line in self._kept(path, resume_from):
+                    kept.write(line + b"\n")
+                    if not known:  # a run of an earlier version
+                        new_sums.write(files.sum_of_line(line))
+        self._path, self._file, self._sums = path, path.open("ab"), sums.open("ab")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._sums.close()
+
+    def _kept(self, path: Path, step: int) -> Iterator[bytes]:
+        """The lines that a run resumed after `step` keeps; counts those that are damaged, but for the last one.
+
+        That one was being written when the run was killed.
+        """
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError):
+                    self.dropped += line.endswith(b"\n")
+                    continue
+                of = entry.get("step", 0) if isinstance(entry, dict) else None
+                if not isinstance(of, int):
+                    self.dropped += 1
+                elif of <= step and entry.get("event") != "end":
+                    yield line.rstrip(b"\n")
 
     def write(self, event: str, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"event": event, **jsonable(values)}, allow_nan=False) + "\n")
-        self._file.flush()
-
-
-def _lines_until(path: Path, step: int) -> Iterator[str]:
-    """The lines of metrics.jsonl that a run resumed after `step` keeps; a damaged line is left out."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # the line that was being written when the run was killed
-            of = entry.get("step", 0) if isinstance(entry, dict) else None
-            if isinstance(of, int) and of <= step and entry.get("event") != "end":
-                yield line.rstrip("\n") + "\n"
+        line = json.dumps({"event": event, **jsonable(values)}, allow_nan=False).encode()
+        try:
+            self._sums.write(files.sum_of_line(line))
+            self._sums.flush()
+            self._file.write(line + b"\n")
+            self._file.flush()
+        except OSError as error:
+            if error.errno is not None:
+                error.filename = str(self._path)
+            raise
 
 
 def jsonable(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,18 +2,21 @@
 
 import resource
 import sys
+import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
-from accelerate.tracking import get_available_trackers
+from accelerate.tracking import GeneralTracker, get_available_trackers
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import effective_rank
 from deepinfomax.objectives.game import Turn, metric_name
+from deepinfomax.training import run_folder
 from deepinfomax.training.guards import COLLAPSED
 from deepinfomax.training.live_line import LiveLine
 from deepinfomax.training.run_folder import Metrics, jsonable
@@ -43,10 +46,11 @@ class Watcher:
         images_per_step: int,
         quiet: bool,
     ) -> None:
-        self.accelerator, self.state = accelerator, state
+        self.accelerator, self.state, self._out = accelerator, state, out
         self.steps, self.steps_per_epoch, self.images_per_step = steps, steps_per_epoch, images_per_step
         main = accelerator.is_main_process
         self._metrics = Metrics(out, resume_from=state.step) if main else None
+        self.dropped = 0 if self._metrics is None else self._metrics.dropped  #: damaged lines of metrics.jsonl
         self._line = LiveLine(steps, state.step, quiet=quiet or not main)
         self._stack = ExitStack()
 
@@ -55,9 +59,10 @@ class Watcher:
             self._stack.enter_context(self._metrics)
         self._stack.enter_context(self._line)
         if self.accelerator.log_with:
+            self._stack.enter_context(_errors_of_threads_kept())
             self.accelerator.init_trackers("tensorboard")
             for tracker in self.accelerator.trackers:  # not end_training, which would end the process group too
-                self._stack.callback(tracker.finish)
+                self._stack.callback(self._finish, tracker)
         self._step_then, self._time_then = self.state.step, time.perf_counter()
         return self
 
@@ -73,7 +78,13 @@ class Watcher:
         self._line.say(text)
 
     def step(self, turn: Turn, learning_rate: float) -> None:
-        """Log the step that the state has just done."""
+        """Log the step that the state has just done.
+
+        Raises:
+            UserError: the run folder is gone.
+        """
+        if self._metrics is not None:
+            run_folder.check_there(self._out)
         y = turn.features.y.flatten(1)
         losses = {metric_name(name): loss for name, loss in turn.losses.items()}
         values = jsonable(
@@ -100,12 +111,30 @@ class Watcher:
                 )
         self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
 
+    def _finish(self, tracker: GeneralTracker) -> None:
+        """What a tracker could not write is no reason to lose a trained encoder."""
+        try:
+            tracker.finish()
+        except OSError as error:
+            self.say(f"note: {tracker.name} did not take all that was logged ({error.strerror or error})")
+
     def _images_per_second(self) -> float:
         """Since the last time it was asked."""
         now = time.perf_counter()
         rate = (self.state.step - self._step_then) * self.images_per_step / (now - self._time_then)
         self._step_then, self._time_then = self.state.step, now
         return rate
+
+
+@contextmanager
+def _errors_of_threads_kept() -> Iterator[None]:
+    """Nothing is printed for an error in a thread: TensorBoard's own raises it again where its writer is used next."""
+    before = threading.excepthook
+    threading.excepthook = lambda _: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
