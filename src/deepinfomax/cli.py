@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deepinfomax import files
 from deepinfomax.errors import UserError
 
 app = typer.Typer(
@@ -366,7 +367,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"deepinfomax: {' '.join(message.split())}", file=sys.stderr)
+    print(f"deepinfomax: {files.plain(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -398,10 +399,10 @@ def _print(result: dict[str, Any], as_json: bool, text: str | None = None) -> No
     if as_json:
         print(json.dumps(result, allow_nan=False))
     elif text is not None:
-        print(text)
+        print(files.plain(text))
     else:
         for name, value in result.items():
-            print(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}")
+            print(files.plain(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}"))
 
 
 if __name__ == "__main__":

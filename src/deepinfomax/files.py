@@ -23,7 +23,7 @@ RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
 REPORT = "report.html"
 LOCK = ".lock"  #: held while a process trains in the folder
 JOURNAL = ".sums"
-LINE_SUMS = ".metrics.sums"  #: of the lines of metrics.jsonl, 8 bytes each, in any order
+LINE_SUMS = ".metrics.sums"  #: of the lines of metrics.jsonl, see `line_sums`
 PARTIAL = "partial"  #: in the name of a file that is not finished
 
 OTHERWISE = "it is not what was written there: damaged, changed by hand, or of another run"
@@ -77,18 +77,13 @@ def as_written(path: Path, name: str = "") -> bool:
     Args:
         name: under which it was written, where it has another one now.
     """
-    try:
-        lines = (path.parent / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return True
-    entries = (line.split(" ", 1) for line in lines if " " in line)
-    sums = {digest for digest, written in entries if written == (name or path.name)}
+    sums = _journalled(path.parent, name or path.name)
     return not sums or _digest(path) in sums
 
 
-def sum_of_line(line: bytes) -> bytes:
-    """What `LINE_SUMS` holds of a line, without its end."""
-    return hashlib.blake2b(line, digest_size=8).digest()
+def is_gone(path: Path) -> bool:
+    """Whether a file was written once, as its folder's journal knows, and is there no more."""
+    return not path.exists() and bool(_journalled(path.parent, path.name))
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -108,9 +103,24 @@ def is_leftover(path: Path) -> bool:
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
+def plain(text: str) -> str:
+    """A text of several lines as it can be printed: control characters as \\x.., but for ends of lines and tabs."""
+    return text.translate({code: escaped for code, escaped in _ESCAPED.items() if chr(code) not in "\n\t"})
+
+
 def printable(name: str | Path) -> str:
     """A path as text that can be printed and stored: bytes that are no UTF-8 and control characters as \\x.."""
     return os.fsencode(name).decode("utf-8", "backslashreplace").translate(_ESCAPED)
+
+
+def _journalled(folder: Path, name: str) -> set[str]:
+    """The digests of all that was written under a name, as far as the journal of the folder knows."""
+    try:
+        lines = (folder / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    entries = (line.split(" ", 1) for line in lines if " " in line)
+    return {digest for digest, written in entries if written == name}
 
 
 def _enter(path: Path, digest: str) -> None:

@@ -1,10 +1,12 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deepinfomax import files, recipes
+from deepinfomax import files, line_sums, recipes
 from deepinfomax.errors import UserError
+from deepinfomax.report.reading import read_metrics
 from deepinfomax.training import run_folder
 from deepinfomax.training.run_folder import Metrics
 
@@ -17,11 +19,37 @@ def test_a_resumed_run_keeps_the_good_lines_before_its_checkpoint(tmp_path: Path
     path.write_text("\n".join([GOOD[0], odd, *GOOD[1:], json.dumps({"event": "end", "step": 3})]) + '\n{"event": "ste')
     with Metrics(tmp_path, resume_from=3) as metrics:
         assert path.read_text().splitlines() == GOOD[:4]
-        assert metrics.dropped == 1
+        assert (metrics.damaged, metrics.missing) == (1, 0)
         metrics.write("step", {"step": 4})
     assert path.read_text().splitlines() == GOOD[:5]
     sums = (tmp_path / files.LINE_SUMS).read_bytes()
-    assert sums == b"".join(files.sum_of_line(line.encode()) for line in GOOD[:5])
+    assert sums == b"".join(line_sums.digest(line.encode()) for line in GOOD[:5])
+
+
+@pytest.mark.parametrize(
+    ("change", "damaged", "missing"),
+    [
+        (lambda lines: lines, 0, 0),
+        (lambda lines: [*lines[:2], lines[2].replace(b"2", b"3"), *lines[3:]], 1, 0),  # a figure is a figure still
+        (lambda lines: lines[:3], 0, 3),
+        (lambda lines: [*lines, lines[1]], 0, 0),
+    ],
+)
+def test_a_changed_figure_and_lines_that_are_gone_are_noticed(
+    tmp_path: Path, change: Callable[[list[bytes]], list[bytes]], damaged: int, missing: int
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with Metrics(tmp_path) as metrics:
+        for step in range(1, 7):
+            metrics.write("step", {"step": step, "loss": 0.25})
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+    known = read_metrics(path)
+    assert (known.damaged, known.missing) == (damaged, missing)
+    assert len(known.steps) == 6 - damaged - missing
+    with Metrics(tmp_path, resume_from=6) as metrics:
+        assert (metrics.damaged, metrics.missing) == (damaged, missing)
+    with Metrics(tmp_path, resume_from=6) as metrics:  # what is gone is told once, what is damaged stays so
+        assert (metrics.damaged, metrics.missing) == (damaged, 0)
 
 
 def test_a_folder_that_a_killed_start_left_is_free_and_one_with_anything_else_is_not(tmp_path: Path) -> None:

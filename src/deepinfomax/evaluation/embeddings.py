@@ -288,6 +288,8 @@ def _names_beside(path: Path) -> Path:
 
 def _read_npz(path: Path) -> Embeddings:
     with np.load(path, allow_pickle=False) as file:
+        if odd := [n for n in file if not isinstance(file[n], np.ndarray)]:
+            raise UserError(f"{path}: {odd[0]} is no array")
         names = [n for n in file if n not in ("label", "labels", "split", "name")]
         matrices = [n for n in names if file[n].ndim == 2]
         name = "embedding" if "embedding" in names else matrices[0] if len(matrices) == 1 else None

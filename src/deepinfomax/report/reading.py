@@ -6,15 +6,14 @@ import sys
 import tomllib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from deepinfomax import files
+from deepinfomax import files, line_sums
 from deepinfomax.errors import UserError
 from deepinfomax.features import LEVELS
 from deepinfomax.files import CONFIG, DESCRIPTION, EVALUATION, GALLERY, GENERATED, METRICS, RECONSTRUCTIONS, SAMPLE
@@ -66,6 +65,7 @@ class Metrics:
     steps: Sequence[dict[str, Any]] = ()  #: by rising step, each step once; kept as `Steps`
     end: dict[str, Any] = field(default_factory=dict)  #: empty where the run did not finish
     damaged: int = field(default=0, compare=False)  #: lines that are not what the run wrote
+    missing: int = field(default=0, compare=False)  #: lines that the run wrote and are gone
 
     def __post_init__(self) -> None:
         if not isinstance(self.steps, Steps):
@@ -135,6 +135,8 @@ def read(folder: Path) -> Run:
 
     def attempt(name: str, reader: Callable[[Path], Contents], otherwise: Contents) -> Contents:
         if not (folder / name).is_file():
+            if files.is_gone(folder / name):
+                unreadable[name] = "it was written there and is gone"
             return otherwise
         try:
             contents = reader(folder / name)
@@ -154,8 +156,10 @@ def read(folder: Path) -> Run:
         unreadable[EVALUATION] = "its figures are of another encoder, or of this one before it was trained on"
         evaluation = {}
     metrics = attempt(METRICS, read_metrics, Metrics())
-    if metrics.damaged:
-        unreadable[METRICS] = f"{metrics.damaged:,} of its lines are damaged or changed by hand, and left out"
+    if metrics.damaged or metrics.missing:
+        counts = {"are damaged or changed by hand, and left out": metrics.damaged, "are gone": metrics.missing}
+        said = [f"{count:,} of its lines {what}" for what, count in counts.items() if count]
+        unreadable[METRICS] = " and ".join(said)
     return Run(
         folder=folder,
         config=attempt(CONFIG, _config, {}),
@@ -199,21 +203,22 @@ def read_metrics(path: Path) -> Metrics:
     """metrics.jsonl, also one that a kill has cut short; line by line, since a long run has a million of them."""
     start: dict[str, Any] = {}
     end: dict[str, Any] = {}
-    damaged = 0
+    damaged, found, known = 0, 0, line_sums.read(path.parent)
 
     def steps() -> Iterator[dict[str, Any]]:
-        nonlocal start, end, damaged
+        nonlocal start, end, damaged, found
         with path.open("rb") as lines:
-            for line, written in zip(lines, _as_written(path), strict=False):
+            for line, written in line_sums.checked(lines, known):
+                found += written
+                damaged += not written and line.endswith(b"\n")  # else it was being written when the run was killed
+                if not written:
+                    continue
                 try:
                     entry = json.loads(line)
                 except (ValueError, RecursionError):
-                    damaged += line.endswith(b"\n")  # else the line that was being written when the run was killed
+                    damaged += line.endswith(b"\n")
                     continue
                 event, step = at(entry, "event"), number(at(entry, "step"))
-                damaged += not written
-                if not written:
-                    continue
                 if event == "start":
                     start = entry
                 elif event == "end":
@@ -222,26 +227,8 @@ def read_metrics(path: Path) -> Metrics:
                     yield entry
 
     kept = Steps.of(steps())
-    return Metrics(start, kept, end, damaged)
-
-
-def _as_written(path: Path) -> Iterator[bool]:
-    """Whether each line is what the run wrote; True where nothing is known of it."""
-    known = None
-    with suppress(OSError):
-        sums = (path.parent / files.LINE_SUMS).read_bytes()
-        known = np.sort(np.frombuffer(sums[: len(sums) // 8 * 8], np.uint64))
-    with path.open("rb") as lines:
-        while block := list(islice(lines, 1000)):
-            if known is None:
-                yield from (True for _ in block)
-                continue
-            own = np.frombuffer(b"".join(files.sum_of_line(line.rstrip(b"\n")) for line in block), np.uint64)
-            yield from (
-                (known[np.searchsorted(known, own).clip(max=len(known) - 1)] == own)
-                if len(known)
-                else (False for _ in block)
-            )
+    missing = 0 if known is None else max(0, len(known) - found - damaged)
+    return Metrics(start, kept, end, damaged, missing if missing > 1 else 0)
 
 
 def _add(columns: dict[str, "array[float]"], entry: dict[str, Any]) -> None:

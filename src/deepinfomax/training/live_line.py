@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from deepinfomax import files
+
 
 class LiveLine:
     """Renders the same dictionaries that go to metrics.jsonl.
@@ -44,7 +46,7 @@ class LiveLine:
             self._last_line = now
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(files.plain(text), markup=False)
 
     def line(self, values: dict[str, Any]) -> str:
         """step 400/2000 (3.1 epochs) · 612 images/s · 5 min left · local 3.21 of 8.30 nats · prior 0.69 · rank 41"""

@@ -104,8 +104,8 @@ def train(
     with lock, watcher, room, Interruption() as interrupted:
         if state.step == 0:
             watcher.event("start", _start(config, images, game, on, accelerator))
-        if watcher.dropped:
-            watcher.say(f"note: {watcher.dropped:,} damaged lines of {run_folder.METRICS} are left out")
+        if resume and state.step == 0:
+            watcher.say(f"note: {out} has no checkpoint; it begins at the first step")
         if training.steps is not None and steps < training.steps:
             watcher.say(f"training.epochs {training.epochs} ends it at step {steps}, before training.steps")
         for number, (pixels, labels, index) in batches_from(batches, state.step, steps):

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from deepinfomax import config as configuration
-from deepinfomax import files
+from deepinfomax import files, line_sums
 from deepinfomax.config import Config
 from deepinfomax.errors import UserError
 from deepinfomax.files import CHECKPOINT, CONFIG, METRICS
@@ -111,22 +112,23 @@ def tell_changed(folder: Path) -> None:
 class Metrics:
     """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped.
 
-    The sum of each line goes to `files.LINE_SUMS`, before the line itself.
+    The digest of each line goes to `files.LINE_SUMS`, before the line itself.
     """
 
     def __init__(self, folder: Path, *, resume_from: int = 0) -> None:
-        self.dropped = 0  #: damaged lines that a resumed run left out
+        self.damaged = 0  #: lines that are not what was written, of a run that is resumed
+        self.missing = 0  #: lines that were written and are gone
         path, sums = folder / METRICS, folder / files.LINE_SUMS
         if resume_from == 0:
             path.unlink(missing_ok=True)
             sums.unlink(missing_ok=True)
-        elif path.is_file():
-            known = sums.is_file()
-            with files.replacing(path) as partial, partial.open("wb") as kept, sums.open("ab") as new_sums:
-                for line in self._kept(path, resume_from):
-                    kept.write(line + b"\n")
-                    if not known:  # a run of an earlier version
-                        new_sums.write(files.sum_of_line(line))
+        else:
+            path.touch()
+            known = line_sums.read(folder)
+            with files.replacing(path) as partial, partial.open("wb") as kept:
+                kept.writelines(self._kept(path, known, resume_from))
+            with files.replacing(sums) as partial, partial.open("wb") as kept, path.open("rb") as lines:
+                kept.writelines(line_sums.digest(line) for line, written in line_sums.checked(lines, known) if written)
         self._path, self._file, self._sums = path, path.open("ab"), sums.open("ab")
 
     def __enter__(self) -> Self:
@@ -136,28 +138,33 @@ class Metrics:
         self._file.close()
         self._sums.close()
 
-    def _kept(self, path: Path, step: int) -> Iterator[bytes]:
-        """The lines that a run resumed after `step` keeps; counts those that are damaged, but for the last one.
+    def _kept(self, path: Path, known: np.ndarray | None, step: int) -> Iterator[bytes]:
+        """The lines that a run resumed after `step` keeps: all that can be read and belong to it.
 
-        That one was being written when the run was killed.
+        Others are counted, but for the last one, which was being written when the run was killed.
         """
+        found = 0
         with path.open("rb") as lines:
-            for line in lines:
+            for line, written in line_sums.checked(lines, known):
+                found += written
+                self.damaged += not written and line.endswith(b"\n")
                 try:
                     entry = json.loads(line)
                 except (ValueError, RecursionError):
-                    self.dropped += line.endswith(b"\n")
+                    self.damaged += written and line.endswith(b"\n")
                     continue
                 of = entry.get("step", 0) if isinstance(entry, dict) else None
                 if not isinstance(of, int):
-                    self.dropped += 1
+                    self.damaged += written
                 elif of <= step and entry.get("event") != "end":
-                    yield line.rstrip(b"\n")
+                    yield line.rstrip(b"\n") + b"\n"
+        if known is not None and len(known) - found > 1:  # a digest without a line is that of a line not yet written
+            self.missing = max(0, len(known) - found - self.damaged)
 
     def write(self, event: str, values: dict[str, Any]) -> None:
         line = json.dumps({"event": event, **jsonable(values)}, allow_nan=False).encode()
         try:
-            self._sums.write(files.sum_of_line(line))
+            self._sums.write(line_sums.digest(line))
             self._sums.flush()
             self._file.write(line + b"\n")
             self._file.flush()

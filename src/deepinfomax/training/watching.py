@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker, get_available_trackers
 
+from deepinfomax import files
 from deepinfomax.errors import UserError
 from deepinfomax.features import effective_rank
 from deepinfomax.objectives.game import Turn, metric_name
@@ -50,7 +52,6 @@ class Watcher:
         self.steps, self.steps_per_epoch, self.images_per_step = steps, steps_per_epoch, images_per_step
         main = accelerator.is_main_process
         self._metrics = Metrics(out, resume_from=state.step) if main else None
-        self.dropped = 0 if self._metrics is None else self._metrics.dropped  #: damaged lines of metrics.jsonl
         self._line = LiveLine(steps, state.step, quiet=quiet or not main)
         self._stack = ExitStack()
 
@@ -62,7 +63,9 @@ class Watcher:
             self._stack.enter_context(_errors_of_threads_kept())
             self.accelerator.init_trackers("tensorboard")
             for tracker in self.accelerator.trackers:  # not end_training, which would end the process group too
-                self._stack.callback(self._finish, tracker)
+                self._stack.push(partial(self._finish, tracker))
+        if self._metrics is not None and (lost := _lost(self._metrics)):
+            self.say(f"note: {lost}")
         self._step_then, self._time_then = self.state.step, time.perf_counter()
         return self
 
@@ -109,14 +112,19 @@ class Watcher:
                     f"warning: y uses {values['rank']:.1f} of its {y.shape[1]} directions: it is collapsing; "
                     "lower training.lr or an objective's weight"
                 )
-        self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
+        try:
+            self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
+        except OSError:
+            run_folder.check_there(self._out)
+            raise
 
-    def _finish(self, tracker: GeneralTracker) -> None:
-        """What a tracker could not write is no reason to lose a trained encoder."""
+    def _finish(self, tracker: GeneralTracker, *error: Any) -> None:
+        """Close a tracker. What it could not write is no reason to lose a trained encoder."""
         try:
             tracker.finish()
-        except OSError as error:
-            self.say(f"note: {tracker.name} did not take all that was logged ({error.strerror or error})")
+        except OSError as failure:
+            if error[0] is None:
+                self.say(f"note: {tracker.name} did not take all that was logged ({failure.strerror or failure})")
 
     def _images_per_second(self) -> float:
         """Since the last time it was asked."""
@@ -124,6 +132,13 @@ class Watcher:
         rate = (self.state.step - self._step_then) * self.images_per_step / (now - self._time_then)
         self._step_then, self._time_then = self.state.step, now
         return rate
+
+
+def _lost(metrics: Metrics) -> str:
+    """What is wrong with the lines of a run that is resumed; "" where nothing is."""
+    counts = {"are not what was written": metrics.damaged, "are gone": metrics.missing}
+    said = [f"{count:,} lines {what}" for what, count in counts.items() if count]
+    return f"{files.METRICS}: {' and '.join(said)}" if said else ""
 
 
 @contextmanager
