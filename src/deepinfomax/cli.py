@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from deepinfomax import arguments
+from deepinfomax import arguments, files
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import purposes
 
@@ -545,11 +545,18 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+        name = "file system" if error.filename is None else error.filename
+        _fail(f"{name if isinstance(name, int) else os.fsdecode(name)}: {error.strerror or error}")
+    except (MemoryError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        from deepinfomax import memory
+
+        if not memory.is_shortage(error):
+            raise
+        _fail(memory.shortage(error))
 
 
 def _fail(message: str) -> None:
-    print(f"deepinfomax: {' '.join(message.split())}", file=sys.stderr)
+    print(f"deepinfomax: {files.plain(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -581,10 +588,10 @@ def _print(result: dict[str, Any], as_json: bool, text: str | None = None) -> No
     if as_json:
         print(json.dumps(result, allow_nan=False))
     elif text is not None:
-        print(text)
+        print(files.plain(text))
     else:
         for name, value in result.items():
-            print(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}")
+            print(files.plain(f"{name}: {json.dumps(value) if isinstance(value, dict | list) else value}"))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def export(run: str | Path, format: str, *, out: Path | None = None, repo: str |
         storage.load(run)  # copies of a damaged encoder help nobody
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):
-            shutil.copyfile(run / name, folder / name)
+            with files.replacing(folder / name) as partial:
+                shutil.copyfile(run / name, partial)
         return {"folder": str(folder), "load": f"deepinfomax.load({str(folder)!r})"}
     if format == "hub":
         if repo is None or "/" not in repo:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
+from deepinfomax import memory
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 
@@ -107,11 +107,11 @@ class Batches:
 def fits(size: int, device: torch.device, processes: int = 1) -> bool:
     """Whether `size` bytes are at most `RESIDENT_SHARE` of the free memory of the device.
 
-    CUDA: what its driver reports free. Elsewhere: what the system reports available, shared by all `processes`.
+    CUDA: what its driver reports free. Elsewhere: what `memory.free` says, shared by all `processes`.
     """
     if device.type == "cuda":
         return size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
-    return size * processes <= RESIDENT_SHARE * psutil.virtual_memory().available
+    return size * processes <= RESIDENT_SHARE * memory.free()
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -20,6 +20,7 @@ from deepinfomax.data.opening import MAX_PIXELS
 from deepinfomax.data.stored import StoredImages
 from deepinfomax.errors import UserError
 
+META = "meta.json"
 WRITING = ".writing-"  #: name of an entry that is not finished
 VERSION = 4  #: raise it when decoding changes, and nothing old is read again
 
@@ -118,7 +119,8 @@ def _write(
     meta["sizes"] = {f"{width}x{height}": n for (width, height), n in headers.sizes.most_common(20)}
     meta["pixels"] = pixel_digest(images)
     meta["labels"] = None if labels is None else pixel_digest(labels)
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    meta["facts"] = _digest(meta)
+    (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
 
 def _allocated(file: Path, shape: tuple[int, ...]) -> np.memmap:
@@ -167,7 +169,10 @@ def _read(entry: Path, name: str) -> ImageSet | None:
     if not entry.is_dir():
         return None
     try:
-        meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
+        meta: dict[str, Any] = json.loads((entry / META).read_text(encoding="utf-8"))
+        # Entries of earlier versions have no digest of their facts.
+        if (facts := meta.pop("facts", None)) is not None and facts != _digest(meta):
+            raise ValueError("other facts than were written")
         labels = np.load(entry / "labels.npy") if meta["labels"] is not None else None
         images = np.load(entry / "images.npy", mmap_mode="r").view(DigestedImages)
         if labels is not None and (len(labels) != len(images) or pixel_digest(labels) != meta["labels"]):
@@ -182,6 +187,10 @@ def _read(entry: Path, name: str) -> ImageSet | None:
     except Exception:  # a damaged header makes NumPy raise errors of ten kinds
         shutil.rmtree(entry, ignore_errors=True)
         return None
+
+
+def _digest(meta: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(meta).encode(), digest_size=16).hexdigest()
 
 
 def _stopped(source: StoredImages, bad: dict[int, str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from deepinfomax import config as configuration
+from deepinfomax import files
 from deepinfomax.config import Config
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import fits
@@ -50,7 +51,7 @@ def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 def tell_notes(*sets: ImageSet) -> None:
     """Print on stderr what was converted or left out of the data on the way, each thing once."""
     for note in dict.fromkeys(note for images in sets for note in images.notes):
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {files.plain(note)}", file=sys.stderr)
 
 
 def load_images(config: Config, split: str | None = None) -> ImageSet:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
+from deepinfomax import memory
 from deepinfomax.data.decoding import DARK, check_target, dark, to_array
 from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
@@ -266,7 +266,7 @@ def _classes_of(source: Any) -> tuple[str, ...]:
 
 
 def _refuse_too_large(need: int, what: str) -> None:
-    free = psutil.virtual_memory().available
+    free = memory.free()
     if need > free:
         room = f"{need / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free"
         raise UserError(f"{what} take {room}; set data.size smaller, or data.limit")

@@ -11,6 +11,9 @@ import numpy as np
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.opening import Blob
 from deepinfomax.errors import UserError
+from deepinfomax.files import printable
+
+__all__ = ["Parts", "Read", "Source", "StoredImages", "join", "printable", "stamp"]
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,3 @@ def stamp(file: Path) -> bytes:
         return name + b"|not there"
     numbers = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
     return name + repr(numbers).encode()
-
-
-#: control characters, which can rewrite what a terminal shows
-_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-
-
-def printable(name: str | Path) -> str:
-    """A path as text that can be printed and stored: bytes that are no UTF-8 and control characters as \\x.."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace").translate(_ESCAPED)

@@ -91,8 +91,10 @@ def describe(folder: str | Path) -> dict[str, Any]:
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
         raise UserError(f"{path} is damaged ({error}); train again or restore it") from None
+    if not files.as_written(path):
+        raise UserError(f"{path}: {files.OTHERWISE}; train again or restore it")
     fields = description if isinstance(description, dict) else {}
     missing = [key for key in KINDS if key not in fields]
     if missing:
@@ -158,6 +160,11 @@ def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **a
     own, rebuilt = (torch.tensor(_probe(module, image_shape)) for module in (encoder, twin))
     # Not looser, since before training y is near 0; one ruined by a run that diverged is still of its architecture.
     return torch.allclose(own, rebuilt, rtol=1e-3, atol=2e-6, equal_nan=True)
+
+
+def weights_digest(encoder: nn.Module) -> str:
+    """What encoder.json of this encoder says of its weights: a SHA-256 of all of them and of its buffers."""
+    return _hash({name: value.detach().cpu() for name, value in encoder.state_dict().items()})
 
 
 def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:

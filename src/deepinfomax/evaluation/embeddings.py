@@ -10,6 +10,7 @@ import torch
 from pyarrow import compute, parquet
 from torch import Tensor, nn
 
+from deepinfomax import files
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
@@ -161,28 +162,26 @@ def write_embeddings(
         raise UserError(f"there are {len(names):,} names for {len(vectors):,} embeddings; give one for each")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} must end in {', '.join(SUFFIXES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    if path.suffix == ".npz":
-        arrays = {"embedding": vectors} | ({} if labels is None else {"label": labels})
-        arrays |= {} if names is None else {"name": np.array(names)}
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
-    elif path.suffix == ".npy":
-        np.save(partial, vectors)
-        for earlier in (_labels_beside(path), path.with_name(f"{path.stem}.names.txt")):
-            earlier.unlink(missing_ok=True)  # what an earlier embedding left must not be taken for this one's
-        if labels is not None:
-            beside = partial.with_name(f".{path.stem}.labels.partial.npy")
-            np.save(beside, labels)
-            beside.replace(_labels_beside(path))
-        if names is not None:
-            lines = "".join(f"{name}\n" for name in names)
-            partial.with_name(f".{path.stem}.names.partial").write_text(lines, encoding="utf-8")
-            partial.with_name(f".{path.stem}.names.partial").replace(path.with_name(f"{path.stem}.names.txt"))
-    else:
+    columns: dict[str, Any] = {}
+    if path.suffix == ".parquet":
         columns = _columns(vectors, labels) | ({} if names is None else {"name": pa.array(names, pa.string())})
-        parquet.write_table(pa.table(columns), partial)
-    partial.replace(path)
+    arrays = {"embedding": vectors} | ({} if labels is None else {"label": labels})
+    arrays |= {} if names is None else {"name": np.array(names)}
+    with files.replacing(path) as partial:
+        if path.suffix == ".npz":
+            np.savez(partial, **arrays)  # type: ignore[arg-type]
+        elif path.suffix == ".npy":
+            np.save(partial, vectors)
+            # What an earlier embedding left must never lie beside this one's vectors: a kill leaves no labels.
+            for earlier in (_labels_beside(path), _names_beside(path)):
+                earlier.unlink(missing_ok=True)
+        else:
+            parquet.write_table(pa.table(columns), partial, write_page_checksum=True)
+    if path.suffix == ".npy" and labels is not None:
+        with files.replacing(_labels_beside(path)) as partial:
+            np.save(partial, labels)
+    if path.suffix == ".npy" and names is not None:
+        files.write_text(_names_beside(path), "".join(f"{name}\n" for name in names))
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
@@ -283,8 +282,14 @@ def _labels_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.labels.npy")
 
 
+def _names_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.names.txt")
+
+
 def _read_npz(path: Path) -> Embeddings:
     with np.load(path, allow_pickle=False) as file:
+        if odd := [n for n in file if not isinstance(file[n], np.ndarray)]:
+            raise UserError(f"{path}: {odd[0]} is no array")
         names = [n for n in file if n not in ("label", "labels", "split", "name")]
         matrices = [n for n in names if file[n].ndim == 2]
         name = "embedding" if "embedding" in names else matrices[0] if len(matrices) == 1 else None
@@ -305,7 +310,7 @@ def _read_npy(path: Path) -> Embeddings:
 
 
 def _read_parquet(path: Path) -> Embeddings:
-    table = parquet.read_table(path)
+    table = parquet.read_table(path, page_checksum_verification=True)
     lists = [f.name for f in table.schema if _is_list(f.type) and f.name not in ("label", "labels")]
     numbers = [f.name for f in table.schema if any(is_kind(f.type) for is_kind in _NUMBERS)]
     units = [name for name in numbers if name.casefold() not in NO_UNITS]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import checks
 from deepinfomax.evaluation import controls as controlling
@@ -71,8 +72,8 @@ def evaluate(
             names: ("data.holdout", "0.2").
 
     Returns:
-        the contents of evaluation.json: schema, data, encoder, scale, seed, measures, controls, notes. Measures of
-        features are {level: {"accuracy": fraction, "std": ..., ...}}, those of pixels without the level.
+        the contents of evaluation.json: schema, data, encoder, scale, seed, weights, measures, controls, notes.
+        Measures of features are {level: {"accuracy": fraction, "std": ..., ...}}, those of pixels without the level.
 
     Raises:
         UserError: unknown names or none, no labels where they are needed, labels of the wrong number or of one class
@@ -101,6 +102,7 @@ def evaluate(
             "encoder": {"fingerprint": fingerprint(encoder)[:16]},
             "scale": scale,
             "seed": seed,
+            "weights": weights_digest(encoder),
             **({"options": list(options)} if options else {}),
         },
         out,

@@ -77,7 +77,7 @@ class Record:
         earlier = self._earlier()
         if earlier is None:
             return
-        self.contents = self.contents | _read(earlier)
+        self.contents = self.contents | self._read(earlier)
         for text in self._notes:
             if text not in self.contents["notes"]:
                 self.contents["notes"].append(text)
@@ -86,10 +86,14 @@ class Record:
         """The file that has figures of this evaluation: at `out`, or set aside for what is there now."""
         if self.out is None or not self.out.exists():
             return None
-        if _same_evaluation(_read(self.out), self.contents):
+        if _same_evaluation(self._read(self.out), self.contents):
             return self.out
-        same = [path for path in _set_aside(self.out).values() if _same_evaluation(_read(path), self.contents)]
+        same = [path for path in _set_aside(self.out).values() if _same_evaluation(self._read(path), self.contents)]
         return max(same, key=lambda path: path.stat().st_mtime, default=None)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        assert self.out is not None
+        return _read(path, self.out.name)
 
     def _write(self) -> None:
         if self.out is None:
@@ -98,13 +102,14 @@ class Record:
         if not self.out.exists() or earlier == self.out:
             self._replace()
             return
+        was = "damaged or changed by hand" if not self._read(self.out) else "of other data, encoder, scale or seed"
         taken = _set_aside(self.out)
         aside = self.out.with_name(
             f"{self.out.stem}.{next(n for n in itertools.count(1) if n not in taken)}{self.out.suffix}"
         )
         self.out.replace(aside)
         self._replace()
-        says = f"{self.out} was of other data, encoder, scale or seed: kept as {aside.name}"
+        says = f"{self.out} was {was}: kept as {aside.name}"
         if earlier is not None:
             earlier.unlink()
             says += f"; {earlier.name} was of this one: brought back"
@@ -127,11 +132,13 @@ class Record:
             yield
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The contents of a file; nothing for a damaged one."""
+def _read(path: Path, name: str) -> dict[str, Any]:
+    """The contents of a file that was written under `name`; nothing for a damaged one."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
+        return {}
+    if not files.as_written(path, name):
         return {}
     kinds = {"measures": dict, "controls": dict, "notes": list}
     sound = isinstance(tree, dict) and all(isinstance(tree.get(key), kind) for key, kind in kinds.items())

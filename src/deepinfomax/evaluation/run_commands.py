@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from deepinfomax import config as configuration
-from deepinfomax import encoders, files
+from deepinfomax import encoders, files, memory
 from deepinfomax.config import Config
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
@@ -47,6 +47,7 @@ from deepinfomax.report.neighbour_sheet import draw
 from deepinfomax.training import run_folder
 
 
+@memory.enough_for("measuring", lower="--limit, or name fewer --measures, --levels and --controls")
 def evaluate_command(
     run: Path,
     *,
@@ -81,6 +82,7 @@ def evaluate_command(
         return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
     encoder = storage.load(run)
     own = run_folder.read_data_config(run)
+    run_folder.tell_changed(run)
     config = _data_of(own, data, data_root, limit, settings)
     options = _options(data, limit, data_root, settings)
     with shown(f"reading {printable(config.data.source)}"):
@@ -202,6 +204,7 @@ def maker(run: Path) -> Callable[[], nn.Module] | None:
     return lambda: encoders.build(description["architecture"], shape, **arguments)
 
 
+@memory.enough_for("the embeddings", lower="data.limit")
 def embed_command(
     run: Path,
     data: str,
@@ -221,6 +224,7 @@ def embed_command(
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
+    run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
         images = _loaded(run, config, split)
     tell_notes(images)
@@ -235,6 +239,7 @@ def embed_command(
     return result | {"text": said}
 
 
+@memory.enough_for("the embeddings", lower="data.limit")
 def neighbours_command(
     run: Path,
     data: str | None,
@@ -266,6 +271,7 @@ def neighbours_command(
             raise UserError(f"--query {query} is neither an index nor a file")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
+    run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
         images = _loaded(run, config, split)
         names = names_of(config, images, split)

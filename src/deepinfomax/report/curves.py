@@ -69,9 +69,7 @@ class Panel:
 
 def panels(run: Run) -> list[Panel]:
     """What there is to draw, bounds first."""
-    steps = run.metrics.steps
-    keys = list(dict.fromkeys(key for entry in steps for key in entry))
-    lines = {key: line for key in keys if (line := _line(run, key)) is not None}
+    lines = {key: line for key in run.metrics.columns if (line := _line(run, key)) is not None}
     terms = [key for key in lines if "/" not in key and key not in _CLOCK]
     games = [key for key in terms if f"{key}_critic" in lines]
     mirrored = {key for key in terms if f"{key}/bound" in lines and _mirrors(lines[key], lines[f"{key}/bound"])}
@@ -119,11 +117,9 @@ def panels(run: Run) -> list[Panel]:
 
 
 def _line(run: Run, key: str) -> Line | None:
-    points = [(number(entry["step"]), number(entry.get(key))) for entry in run.metrics.steps]
-    values = np.array([math.nan if v is None else v for _, v in points])
-    if not np.isfinite(values).any():
-        return None
-    return Line(key, np.array([s for s, _ in points], dtype=float), values)
+    columns = run.metrics.columns
+    values = columns.get(key)
+    return None if values is None or not np.isfinite(values).any() else Line(key, columns["step"], values)
 
 
 def _is_bound(key: str) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from deepinfomax.report.verdict import caveats, headline, verdict
 def write(run: Path) -> Path:
     """Write `report.html` into a run folder: one file that needs nothing beside it, and no network.
 
+    What could not be read is said on stderr, as it is on the page.
+
     Returns:
         the path of the file.
 
@@ -33,7 +36,10 @@ def write(run: Path) -> Path:
         UserError: no such folder, or no run in it.
     """
     run = Path(run)
-    text = render(read(run))
+    contents = read(run)
+    for name, why in contents.unreadable.items():
+        print(f"note: {files.printable(run / name)}: {why}", file=sys.stderr)
+    text = render(contents)
     files.write_text(run / files.REPORT, text.encode("utf-8", "backslashreplace").decode("utf-8"))
     return run / files.REPORT
 

@@ -1,27 +1,70 @@
 """What lies in a run folder, read as it is: every file may be missing, cut short or of another version."""
 
 import json
+import math
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from deepinfomax import files, line_sums
 from deepinfomax.errors import UserError
 from deepinfomax.features import LEVELS
+from deepinfomax.files import (
+    CONFIG,
+    DESCRIPTION,
+    EVALUATION,
+    GALLERY,
+    GENERATED,
+    METRICS,
+    QUERIES,
+    RECONSTRUCTIONS,
+    SAMPLE,
+)
 
-CONFIG, METRICS, EVALUATION = "config.toml", "metrics.jsonl", "evaluation.json"
-GALLERY, SAMPLE, QUERIES = "gallery.npz", "embeddings_sample.npz", "queries.npz"
-RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
 FILES = (CONFIG, METRICS, EVALUATION, GALLERY, QUERIES, SAMPLE, RECONSTRUCTIONS, GENERATED)
 
 SCHEMA = 1  #: of evaluation.json
+MOST_COLUMNS = 200  #: different quantities in the steps of a run; further ones are passed over
 
 Contents = TypeVar("Contents")
+
+
+class Steps(Sequence[dict[str, float]]):
+    """The logged steps of a run, by rising step, each once: a column of numbers for each quantity.
+
+    A million steps of twenty quantities are 160 MB so, and two gigabytes as dictionaries. `steps[-1]` is the last one
+    as a dictionary of the quantities that it has.
+    """
+
+    def __init__(self, columns: dict[str, np.ndarray] | None = None) -> None:
+        self.columns = columns or {}  #: name -> (n,) float64, NaN where a step has none; "step" among them
+
+    def __len__(self) -> int:
+        return len(self.columns.get("step", ()))
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        row = {name: float(values[place]) for name, values in self.columns.items()}
+        return {name: value for name, value in row.items() if value == value}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Steps) and list(self) == list(other)
+
+    @classmethod
+    def of(cls, entries: Iterable[dict[str, Any]]) -> Self:
+        """Of entries in any order; of a step that is there twice the later counts."""
+        columns: dict[str, array[float]] = {"step": array("d")}
+        for entry in entries:
+            _add(columns, entry)
+        return cls(_by_step(columns))
 
 
 @dataclass(frozen=True)
@@ -29,8 +72,20 @@ class Metrics:
     """metrics.jsonl: what a run wrote as it went."""
 
     start: dict[str, Any] = field(default_factory=dict)
-    steps: tuple[dict[str, Any], ...] = ()  #: by rising step, each step once
+    steps: Sequence[dict[str, Any]] = ()  #: by rising step, each step once; kept as `Steps`
     end: dict[str, Any] = field(default_factory=dict)  #: empty where the run did not finish
+    damaged: int = field(default=0, compare=False)  #: lines that are not what the run wrote
+    missing: int = field(default=0, compare=False)  #: lines that the run wrote and are gone
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, Steps):
+            object.__setattr__(self, "steps", Steps.of(self.steps))
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The steps as `Steps` keeps them."""
+        assert isinstance(self.steps, Steps)
+        return self.steps.columns
 
 
 @dataclass(frozen=True)
@@ -92,9 +147,14 @@ def read(folder: Path) -> Run:
 
     def attempt(name: str, reader: Callable[[Path], Contents], otherwise: Contents) -> Contents:
         if not (folder / name).is_file():
+            if files.is_gone(folder / name):
+                unreadable[name] = "it was written there and is gone"
             return otherwise
         try:
-            return reader(folder / name)
+            contents = reader(folder / name)
+            if name != METRICS and not files.as_written(folder / name):
+                raise ValueError(files.OTHERWISE)
+            return contents
         except KeyError as error:
             unreadable[name] = f"it has no {error.args[0]!r}"
         except RecursionError:
@@ -103,11 +163,20 @@ def read(folder: Path) -> Run:
             unreadable[name] = " ".join(str(error).split()) or type(error).__name__
         return otherwise
 
+    evaluation: dict[str, Any] = attempt(EVALUATION, _evaluation, {})
+    if not _is_of_this_encoder(evaluation, folder / DESCRIPTION):
+        unreadable[EVALUATION] = "its figures are of another encoder, or of this one before it was trained on"
+        evaluation = {}
+    metrics = attempt(METRICS, read_metrics, Metrics())
+    if metrics.damaged or metrics.missing:
+        counts = {"are damaged or changed by hand, and left out": metrics.damaged, "are gone": metrics.missing}
+        said = [f"{count:,} of its lines {what}" for what, count in counts.items() if count]
+        unreadable[METRICS] = " and ".join(said)
     return Run(
         folder=folder,
         config=attempt(CONFIG, _config, {}),
-        metrics=attempt(METRICS, read_metrics, Metrics()),
-        evaluation=attempt(EVALUATION, _evaluation, {}),
+        metrics=metrics,
+        evaluation=evaluation,
         gallery=attempt(GALLERY, _gallery, None),
         queries=attempt(QUERIES, _gallery, None),
         sample=attempt(SAMPLE, _sample, None),
@@ -144,23 +213,63 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def read_metrics(path: Path) -> Metrics:
-    """metrics.jsonl, also one that a kill has cut short."""
+    """metrics.jsonl, also one that a kill has cut short; line by line, since a long run has a million of them."""
     start: dict[str, Any] = {}
     end: dict[str, Any] = {}
-    steps: dict[float, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # most often the line that was being written when the run was killed
-        event, step = at(entry, "event"), number(at(entry, "step"))
-        if event == "start":
-            start = entry
-        elif event == "end":
-            end = entry
-        elif event == "step" and step is not None:
-            steps[step] = entry  # of a step written twice, before and after a resume, the later counts
-    return Metrics(start, tuple(steps[step] for step in sorted(steps)), end)
+    damaged, found, known = 0, 0, line_sums.read(path.parent)
+
+    def steps() -> Iterator[dict[str, Any]]:
+        nonlocal start, end, damaged, found
+        with path.open("rb") as lines:
+            for line, written in line_sums.checked(lines, known):
+                found += written
+                damaged += not written and line.endswith(b"\n")  # else it was being written when the run was killed
+                if not written:
+                    continue
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError):
+                    damaged += line.endswith(b"\n")
+                    continue
+                event, step = at(entry, "event"), number(at(entry, "step"))
+                if event == "start":
+                    start = entry
+                elif event == "end":
+                    end = entry
+                elif event == "step" and step is not None:
+                    yield entry
+
+    kept = Steps.of(steps())
+    missing = 0 if known is None else max(0, len(known) - found - damaged)
+    return Metrics(start, kept, end, damaged, missing if missing > 1 else 0)
+
+
+def _add(columns: dict[str, "array[float]"], entry: dict[str, Any]) -> None:
+    """A step's numbers at the end of their columns; what it has none of is NaN."""
+    count = len(columns["step"])
+    for name, value in entry.items():
+        given = number(value)
+        if given is None or (name not in columns and len(columns) == MOST_COLUMNS):
+            continue
+        column = columns.setdefault(name, array("d"))
+        column.extend([math.nan] * (count - len(column)))
+        column.append(given)
+
+
+def _by_step(columns: dict[str, "array[float]"]) -> dict[str, np.ndarray]:
+    """Columns by rising step; of a step written twice, before and after a resume, the later counts."""
+    count = len(columns["step"])
+    if not count:
+        return {}
+    for column in columns.values():
+        column.extend([math.nan] * (count - len(column)))
+    arrays = {name: np.frombuffer(column, np.float64) for name, column in columns.items()}
+    steps = arrays["step"]
+    if (np.diff(steps) > 0).all():
+        return arrays
+    order = np.argsort(steps, kind="stable")
+    last = order[np.append(np.diff(steps[order]) > 0, True)]
+    return {name: values[last] for name, values in arrays.items()}
 
 
 def _evaluation(path: Path) -> dict[str, Any]:
@@ -170,6 +279,15 @@ def _evaluation(path: Path) -> dict[str, Any]:
     if tree.get("schema", SCHEMA) != SCHEMA:
         raise ValueError(f"its schema is {tree['schema']!r}, this version reads {SCHEMA}")
     return tree
+
+
+def _is_of_this_encoder(evaluation: dict[str, Any], description: Path) -> bool:
+    """Whether figures are of the weights that lie in the folder; True where either does not say."""
+    try:
+        weights = at(json.loads(description.read_text(encoding="utf-8")), "fingerprint", "sha256")
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(weights, str) or evaluation.get("weights", weights) == weights
 
 
 @contextmanager

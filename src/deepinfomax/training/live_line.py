@@ -9,6 +9,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from deepinfomax import files
+
 SEPARATOR = " · "
 #: parts of the line, the last ones left out first where the terminal is narrow
 RANKED = ("step", "left", "bounds", "terms", "rank", "speed", "memory")
@@ -61,7 +63,7 @@ class LiveLine:
             self._last_line = now
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(files.plain(text), markup=False)
 
     def seconds_left(self, step: int) -> float:
         done = max(1, step - self.first_step)

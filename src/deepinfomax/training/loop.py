@@ -13,7 +13,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from rich.console import Console
 from torch import nn
 
-from deepinfomax import __version__
+from deepinfomax import __version__, files, memory
 from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
@@ -79,7 +79,7 @@ def train(
     with shown("building the networks", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
         game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
     never_finite = not_finite(game)
-    state = RunState(game, training, images, on)
+    state = RunState(game, training, images, on, config)
     state.scaler = accelerator.scaler
     batches = Batches(
         images,
@@ -106,9 +106,12 @@ def train(
 
     seconds_before, began = state.seconds, time.perf_counter()
     last_saved = began
-    with lock, watcher, Interruption() as interrupted:
+    room = memory.enough_for("training", lower="training.batch_size, local.places or encoder.width")
+    with lock, watcher, room, Interruption() as interrupted:
         if state.step == 0:
             watcher.event("start", _start(config, images, game, on, accelerator, about or {}))
+        if resume and state.step == 0:
+            watcher.say(f"note: {out} has no checkpoint; it begins at the first step")
         if training.steps is not None and steps < training.steps:
             watcher.say(f"training.epochs {training.epochs} ends it at step {steps}, before training.steps")
         for number, (pixels, labels, index) in batches_from(batches, state.step, steps):
@@ -132,6 +135,7 @@ def train(
             if due or stop:
                 check_finite(accelerator, game, views, never_finite, number)
                 if accelerator.is_main_process:
+                    run_folder.check_there(out)
                     state.save(out / run_folder.CHECKPOINT)
                 last_saved = time.perf_counter()
             if stop:
@@ -166,6 +170,7 @@ def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator
     return accelerator, torch.device(device) if device else accelerator.device
 
 
+@memory.enough_for("the encoder and its critics", lower="encoder.width, or the units of the objectives")
 def _game(
     config: Config,
     image_shape: tuple[int, ...],
@@ -193,19 +198,22 @@ def _open_folder(
     main, lock = accelerator.is_main_process, ExitStack()
     if resume:
         run_folder.check_resumable(out, config)
-    elif main:
-        run_folder.create(out, config)
     if main:
-        lock.callback(run_folder.hold(out).release)
-    if resume:
-        state.restore(out / run_folder.CHECKPOINT)
-        if main:
+        held = run_folder.hold(out) if resume else run_folder.create(out, config)
+        lock.callback(held.release)
+    with ExitStack() as otherwise:
+        otherwise.enter_context(lock)
+        if resume:
+            state.restore(out / run_folder.CHECKPOINT)
+        if state.step > steps:
+            raise UserError(f"{out} is at step {state.step} already: training.steps {steps} would take some back")
+        if resume and main:
             checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
-    accelerator.wait_for_everyone()
-    if state.step > steps:
-        lock.close()
-        raise UserError(f"{out} is at step {state.step} already: training.steps {steps} would take some back")
-    return lock
+            files.remove_abandoned(out)
+            if state.step == 0:  # killed before its first checkpoint; it begins anew, perhaps with other settings
+                run_folder.write_config(out, config)
+        accelerator.wait_for_everyone()
+        return otherwise.pop_all()
 
 
 def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int, ...]) -> None:

@@ -2,15 +2,17 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from deepinfomax import config as configuration
-from deepinfomax import files
+from deepinfomax import files, line_sums
 from deepinfomax.config import Config
 from deepinfomax.errors import UserError
 from deepinfomax.files import CHECKPOINT, CONFIG, METRICS
@@ -30,12 +32,25 @@ FREE_ON_RESUME = (
 )
 
 
-def create(folder: Path, config: Config) -> None:
-    """Make the folder of a new run. Raises UserError where there is something in it already."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
+def create(folder: Path, config: Config) -> FileLock:
+    """Make the folder of a new run and `hold` it. Raises UserError where there is something in it already."""
+    check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, config)
+    lock = hold(folder)
+    try:
+        check_free(folder)  # another process may have begun since
+        files.begin_journal(folder)
+        write_config(folder, config)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def check_free(folder: Path) -> None:
+    """Raises UserError where something lies at the place of a new run, other than what a killed start leaves."""
+    if folder.exists() and (not folder.is_dir() or not all(map(files.is_leftover, folder.iterdir()))):
+        raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
 
 
 def write_config(folder: Path, config: Config) -> None:
@@ -79,48 +94,98 @@ def hold(folder: Path) -> FileLock:
     return lock
 
 
+def check_there(folder: Path) -> None:
+    """Raises UserError where the folder of a run that trains was removed, or moved."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"{folder} was removed or moved while it was trained: bring it back and --resume, or train again"
+        )
+
+
 def check_resumable(folder: Path, config: Config) -> None:
-    """Raises UserError where a run with another configuration lies in the folder."""
-    differing = configuration.difference(read_config(folder), config)
-    fixed = [path for path in differing if path not in FREE_ON_RESUME and not path.startswith("training.trackers")]
-    if fixed:
+    """Raises UserError where a run of another configuration lies in the folder, one that has saved something."""
+    before = read_config(folder)
+    if not any((folder / name).exists() for name in (CHECKPOINT, files.WEIGHTS)):
+        return
+    if fixed := fixed_differences(before, config):
         raise UserError(f"cannot resume {folder}: {', '.join(fixed)} differ from its {CONFIG}; choose another --out")
 
 
+def fixed_differences(before: Config, now: Config) -> list[str]:
+    """Paths of the settings in which a run may not differ from its continuation, and does."""
+    differing = configuration.difference(before, now)
+    return [path for path in differing if path not in FREE_ON_RESUME and not path.startswith("training.trackers")]
+
+
+def tell_changed(folder: Path) -> None:
+    """Print a note where the configuration of a run is not the one that was written there."""
+    if (folder / CONFIG).is_file() and not files.as_written(folder / CONFIG):
+        print(f"note: {folder / CONFIG} is used, but {files.OTHERWISE}", file=sys.stderr)
+
+
 class Metrics:
-    """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped."""
+    """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped.
+
+    The digest of each line goes to `files.LINE_SUMS`, before the line itself.
+    """
 
     def __init__(self, folder: Path, *, resume_from: int = 0) -> None:
-        path = folder / METRICS
+        self.damaged = 0  #: lines that are not what was written, of a run that is resumed
+        self.missing = 0  #: lines that were written and are gone
+        path, sums = folder / METRICS, folder / files.LINE_SUMS
         if resume_from == 0:
             path.unlink(missing_ok=True)
-        elif path.is_file():
-            with files.replacing(path) as partial, partial.open("w", encoding="utf-8") as kept:
-                kept.writelines(_lines_until(path, resume_from))
-        self._file = path.open("a", encoding="utf-8")
+            sums.unlink(missing_ok=True)
+        else:
+            path.touch()
+            known = line_sums.read(folder)
+            with files.replacing(path) as partial, partial.open("wb") as kept:
+                kept.writelines(self._kept(path, known, resume_from))
+            with files.replacing(sums) as partial, partial.open("wb") as kept, path.open("rb") as lines:
+                kept.writelines(line_sums.digest(line) for line, written in line_sums.checked(lines, known) if written)
+        self._path, self._file, self._sums = path, path.open("ab"), sums.open("ab")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._sums.close()
+
+    def _kept(self, path: Path, known: np.ndarray | None, step: int) -> Iterator[bytes]:
+        """The lines that a run resumed after `step` keeps: all that can be read and belong to it.
+
+        Others are counted, but for the last one, which was being written when the run was killed.
+        """
+        found = 0
+        with path.open("rb") as lines:
+            for line, written in line_sums.checked(lines, known):
+                found += written
+                self.damaged += not written and line.endswith(b"\n")
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError):
+                    self.damaged += written and line.endswith(b"\n")
+                    continue
+                of = entry.get("step", 0) if isinstance(entry, dict) else None
+                if not isinstance(of, int):
+                    self.damaged += written
+                elif of <= step and entry.get("event") != "end":
+                    yield line.rstrip(b"\n") + b"\n"
+        if known is not None and len(known) - found > 1:  # a digest without a line is that of a line not yet written
+            self.missing = max(0, len(known) - found - self.damaged)
 
     def write(self, event: str, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"event": event, **jsonable(values)}, allow_nan=False) + "\n")
-        self._file.flush()
-
-
-def _lines_until(path: Path, step: int) -> Iterator[str]:
-    """The lines of metrics.jsonl that a run resumed after `step` keeps; a damaged line is left out."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # the line that was being written when the run was killed
-            of = entry.get("step", 0) if isinstance(entry, dict) else None
-            if isinstance(of, int) and of <= step and entry.get("event") != "end":
-                yield line.rstrip("\n") + "\n"
+        line = json.dumps({"event": event, **jsonable(values)}, allow_nan=False).encode()
+        try:
+            self._sums.write(line_sums.digest(line))
+            self._sums.flush()
+            self._file.write(line + b"\n")
+            self._file.flush()
+        except OSError as error:
+            if error.errno is not None:
+                error.filename = str(self._path)
+            raise
 
 
 def jsonable(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The state of a run: the game, an optimizer for each player, and how far it is. Saved and restored as a whole."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from deepinfomax.config import Training
+from deepinfomax import config as configuration
+from deepinfomax.config import Config, Training
 from deepinfomax.data.fingerprint import identity
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
-from deepinfomax.training import checkpoint
+from deepinfomax.training import checkpoint, run_folder
 from deepinfomax.training.guards import check_same_data
 from deepinfomax.training.optimizers import optimizer
 
@@ -26,10 +28,19 @@ class RunState:
         training: the settings of the optimizers.
         images: the training set; a checkpoint is restored for no other.
         device: where the game is.
+        config: the whole configuration; a checkpoint is restored for no other, as far as `run_folder` says. None: not
+            known, and not compared.
     """
 
-    def __init__(self, game: Game, training: Training, images: ImageSet, device: torch.device) -> None:
-        self.game, self.images, self.data = game, images, identity(images)
+    def __init__(
+        self,
+        game: Game,
+        training: Training,
+        images: ImageSet,
+        device: torch.device,
+        config: Config | None = None,
+    ) -> None:
+        self.game, self.images, self.data, self.config = game, images, identity(images), config
         self.optimizers = {
             player: optimizer(parameters, training, device) for player, parameters in game.players().items()
         }
@@ -40,6 +51,8 @@ class RunState:
     def save(self, folder: Path) -> None:
         """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
         state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "data": self.data}
+        if self.config is not None:
+            state["config"] = configuration.dumps(self.config)
         state["learner"] = self.game.state_dict()
         state["optimizers"] = {STORED_AS[player]: o.state_dict() for player, o in self.optimizers.items()}
         if self.scaler is not None:  # a scale grown over thousands of steps, and how long ago it last grew
@@ -71,4 +84,11 @@ class RunState:
         except (RuntimeError, KeyError, ValueError) as error:
             detail = " ".join(str(error).split())[:160]
             raise UserError(f"the checkpoint is of another architecture ({detail}); choose another --out") from None
+        if self.config is not None and (settings := saved.get("config")) is not None:
+            trained_with = configuration.from_tree(tomllib.loads(settings))
+            if fixed := run_folder.fixed_differences(trained_with, self.config):
+                raise UserError(
+                    f"cannot resume {folder.parent}: its checkpoint was trained with other settings than its "
+                    f"{run_folder.CONFIG} holds ({', '.join(fixed)}); put back the file, or choose another --out"
+                )
         self.step, self.seconds = saved["step"], saved["seconds"]

@@ -44,6 +44,7 @@ def train_command(
     plain = recipe is None and config_file is None and scale is None
     if resume and out is not None and plain:
         config = run_folder.read_config(out)
+        run_folder.tell_changed(out)
     elif config_file is not None:
         config = configuration.load(config_file)
     else:
@@ -59,8 +60,8 @@ def train_command(
         str(out).encode()
     except UnicodeEncodeError:
         raise UserError(f"--out {printable(str(out))} is no name in UTF-8; choose another") from None
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists; continue it with --resume, or choose another --out")
+    if not resume:
+        run_folder.check_free(out)
 
     with shown(f"reading {printable(config.data.source)}"):
         images = load_images(config)

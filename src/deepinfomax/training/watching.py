@@ -2,18 +2,23 @@
 
 import resource
 import sys
+import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
-from accelerate.tracking import get_available_trackers
+from accelerate.tracking import GeneralTracker, get_available_trackers
 
+from deepinfomax import files
 from deepinfomax.errors import UserError
 from deepinfomax.features import effective_rank
 from deepinfomax.objectives.game import Turn, metric_name
+from deepinfomax.training import run_folder
 from deepinfomax.training.guards import COLLAPSED
 from deepinfomax.training.live_line import LiveLine, duration
 from deepinfomax.training.run_folder import Metrics, jsonable
@@ -46,7 +51,7 @@ class Watcher:
         images_per_step: int,
         quiet: bool,
     ) -> None:
-        self.accelerator, self.state = accelerator, state
+        self.accelerator, self.state, self._out = accelerator, state, out
         self.steps, self.steps_per_epoch, self.images_per_step = steps, steps_per_epoch, images_per_step
         main = accelerator.is_main_process
         self._metrics = Metrics(out, resume_from=state.step) if main else None
@@ -58,9 +63,12 @@ class Watcher:
             self._stack.enter_context(self._metrics)
         self._stack.enter_context(self._line)
         if self.accelerator.log_with:
+            self._stack.enter_context(_errors_of_threads_kept())
             self.accelerator.init_trackers("tensorboard")
             for tracker in self.accelerator.trackers:  # not end_training, which would end the process group too
-                self._stack.callback(tracker.finish)
+                self._stack.push(partial(self._finish, tracker))
+        if self._metrics is not None and (lost := _lost(self._metrics)):
+            self.say(f"note: {lost}")
         self._step_then, self._time_then = self._step_began, self._time_began = self.state.step, time.perf_counter()
         self._told_of_length = False
         return self
@@ -94,7 +102,13 @@ class Watcher:
             )
 
     def step(self, turn: Turn, learning_rate: float) -> None:
-        """Log the step that the state has just done."""
+        """Log the step that the state has just done.
+
+        Raises:
+            UserError: the run folder is gone.
+        """
+        if self._metrics is not None:
+            run_folder.check_there(self._out)
         y = turn.features.y.flatten(1)
         losses = {metric_name(name): loss for name, loss in turn.losses.items()}
         values = jsonable(
@@ -119,7 +133,19 @@ class Watcher:
                     f"warning: y uses {values['rank']:.1f} of its {y.shape[1]} directions: it is collapsing; "
                     "lower training.lr or an objective's weight"
                 )
-        self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
+        try:
+            self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
+        except OSError:
+            run_folder.check_there(self._out)
+            raise
+
+    def _finish(self, tracker: GeneralTracker, *error: Any) -> None:
+        """Close a tracker. What it could not write is no reason to lose a trained encoder."""
+        try:
+            tracker.finish()
+        except OSError as failure:
+            if error[0] is None:
+                self.say(f"note: {tracker.name} did not take all that was logged ({failure.strerror or failure})")
 
     def _images_per_second(self) -> float:
         """Since the last time it was asked."""
@@ -127,6 +153,24 @@ class Watcher:
         rate = (self.state.step - self._step_then) * self.images_per_step / (now - self._time_then)
         self._step_then, self._time_then = self.state.step, now
         return rate
+
+
+def _lost(metrics: Metrics) -> str:
+    """What is wrong with the lines of a run that is resumed; "" where nothing is."""
+    counts = {"are not what was written": metrics.damaged, "are gone": metrics.missing}
+    said = [f"{count:,} lines {what}" for what, count in counts.items() if count]
+    return f"{files.METRICS}: {' and '.join(said)}" if said else ""
+
+
+@contextmanager
+def _errors_of_threads_kept() -> Iterator[None]:
+    """Nothing is printed for an error in a thread: TensorBoard's own raises it again where its writer is used next."""
+    before = threading.excepthook
+    threading.excepthook = lambda _: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
