@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from deepinfomax.errors import UserError
 
@@ -85,6 +84,8 @@ class MIEstimate:
         Raises:
             UserError: a level outside (0, 1).
         """
+        from scipy import stats  # takes a second, and is used here only
+
         if not 0 < level < 1:
             raise UserError(f"level must be between 0 and 1, not {level}: 0.95 is usual")
         tail = (1 + level) / 2

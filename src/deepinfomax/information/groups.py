@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from deepinfomax.errors import UserError
@@ -94,6 +93,8 @@ def successive(side: np.ndarray) -> tuple[float, float]:
     Spearman's correlation of each column with itself one row later; of labels, Cohen's kappa of successive labels. Of
     independent rows it is about normal with a variance of 1 / n.
     """
+    from scipy import stats  # takes a second, and is used here only
+
     n = len(side)
     if side.ndim == 1:
         agree, chance = (side[1:] == side[:-1]).mean(), ((np.bincount(side) / n) ** 2).sum()
@@ -106,6 +107,8 @@ def successive(side: np.ndarray) -> tuple[float, float]:
 
 
 def _least(n: int, columns: int) -> float:
+    from scipy import stats  # takes a second, and is used here only
+
     return max(WEAKEST, float(stats.norm.isf(FALSE_ALARM / (2 * columns))) / np.sqrt(n))
 
 
