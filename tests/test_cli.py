@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -17,6 +18,8 @@ from PIL import Image
 
 import deepinfomax
 from deepinfomax import cli, recipes
+from deepinfomax.evaluation import purposes
+from deepinfomax.evaluation.measures import MEASURES
 
 SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "training.trackers", "[]"]
 
@@ -139,15 +142,25 @@ def test_a_folder_of_jpegs_from_data_to_neighbours(
 
 
 def test_export_to_onnx_gives_the_same_embedding(capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path) -> None:
+    import onnx
     import torch
     from onnx.reference import ReferenceEvaluator
 
     from deepinfomax import load
+    from deepinfomax.data import normalise
 
     out = tmp_path / "encoder.onnx"
     assert run(capsys, "export", str(trained), "--format", "onnx", "--out", str(out))[0] == 0
-    images = torch.randn(3, 3, 16, 16)
-    y = ReferenceEvaluator(str(out)).run(["y"], {"images": images.numpy()})[0]
+    model = onnx.load(out)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 3, 16, 16), dtype=np.uint8)
+    scale, shift = (float(said[f"deepinfomax.input_{name}"]) for name in ("scale", "shift"))
+    images = pixels.astype(np.float32) * np.float32(scale) + np.float32(shift)
+    np.testing.assert_allclose(images, normalise(pixels).numpy(), atol=1e-6)
+    assert "bytes * scale + shift" in said["deepinfomax.input"]
+    assert said["deepinfomax.input_shape"] == "3x16x16"
+    images = torch.from_numpy(images)
+    y = ReferenceEvaluator(model).run(["y"], {"images": images.numpy()})[0]
     np.testing.assert_allclose(y, load(trained)(images).y.detach().numpy(), atol=1e-4)
     copied = tmp_path / "copy"
     assert run(capsys, "export", str(trained), "--format", "safetensors", "--out", str(copied))[0] == 0
@@ -434,7 +447,12 @@ def test_no_labels(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     assert "label" in mistake(capsys, *words, "--recipe", "supervised", "--out", str(tmp_path / "supervised"))
     assert "test" in mistake(capsys, "evaluate", str(out))
     np.savez(tmp_path / "both.npz", x_train=np.load(tmp_path / "images.npy"), x_test=np.load(tmp_path / "images.npy"))
-    assert "label" in mistake(capsys, "evaluate", str(out), "--data", str(tmp_path / "both.npz"))
+    words = ("evaluate", str(out), "--data", str(tmp_path / "both.npz"), "--scale", "smoke", "--device", "cpu")
+    assert "label" in mistake(capsys, *words, "--measures", "knn")
+    code, said, _ = run(capsys, *words)
+    assert code == 0
+    assert "there are no labels, so reconstruction, rank are measured" in said
+    assert "mine is left out: mine needs 100 training images or more, not 40" in said
 
 
 SMOKE = ["--scale", "smoke", "--device", "cpu", *SMALL]
@@ -471,7 +489,7 @@ def test_the_command_that_is_suggested_works_for_exactly_these_data(
     labelled = tmp_path / "labelled"
     shutil.copytree(folder / "train", labelled)
     for data, expected in (
-        (flat_folder(tmp_path / "flat"), "deepinfomax neighbours"),
+        (flat_folder(tmp_path / "flat"), "data.holdout 0.2"),
         (labelled, "data.holdout 0.2"),
         (folder, "deepinfomax evaluate"),
     ):
@@ -479,10 +497,12 @@ def test_the_command_that_is_suggested_works_for_exactly_these_data(
         code, said, err = run(capsys, "train", str(data), "--out", str(out), *SMOKE)
         assert code == 0, err
         assert str(out / "report.html") in said
-        command = said.strip().split("next: ")[1]
-        assert expected in command
-        code, _, err = run(capsys, *shlex.split(command)[1:], "--device", "cpu")
-        assert code == 0, err
+        searching, measuring = (line.split(maxsplit=1)[1] for line in said.strip().splitlines()[-2:])
+        assert searching == f"deepinfomax neighbours '{out}' --query 0"
+        assert expected in measuring
+        for command in (searching, measuring):
+            code, _, err = run(capsys, *shlex.split(command)[1:], "--device", "cpu")
+            assert code == 0, err
 
 
 def test_the_same_folder_by_another_spelling_resumes_and_is_found_from_elsewhere(
@@ -503,6 +523,130 @@ def test_the_same_folder_by_another_spelling_resumes_and_is_found_from_elsewhere
     assert "the data changed" in mistake(
         capsys, "train", str(tmp_path / "d"), "--out", "../run", "--resume", "training.steps", "9"
     )
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_report_is_written_says_what_is_saved(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "my run"
+    with monkeypatch.context() as patch:
+        patch.setattr("deepinfomax.report.write", interrupted)
+        code, said, err = run(capsys, "train", str(folder), "--out", str(out), *SMOKE)
+    assert (code, said) == (130, "")
+    last = err.strip().splitlines()[-1]
+    assert last.startswith(f"deepinfomax: the trained encoder is saved in {out}, the report is not; ")
+    command = last.split("; ")[1].removesuffix(" writes it")
+    assert deepinfomax.load(out) is not None
+    assert run(capsys, *shlex.split(command)[1:], "--device", "cpu")[0] == 0
+    assert (out / "report.html").is_file()
+    words = ("evaluate", str(out), "--measures", "knn", "--controls", "none", "--scale", "smoke", "--device", "cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr("deepinfomax.evaluation.run_commands.write_report", interrupted)
+        code, said, err = run(capsys, *words)
+    assert (code, said) == (130, "")
+    assert f"what was measured so far is saved in {out / 'evaluation.json'}; the same command" in err
+    assert "knn" in json.loads((out / "evaluation.json").read_text())["measures"]
+    assert run(capsys, *words)[0] == 0
+
+
+def test_ctrl_c_where_there_is_nothing_to_say(
+    capsys: pytest.CaptureFixture, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepinfomax.report.page.read", interrupted)
+    assert run(capsys, "report", str(trained)) == (130, "", "deepinfomax: interrupted\n")
+
+
+def test_nothing_is_cut_off_in_the_list_of_commands(capsys: pytest.CaptureFixture) -> None:
+    _, said, _ = run(capsys, "--help")
+    listed = said.split("Commands:\n")[1].splitlines()
+    assert len(listed) == len(cli.app.registered_commands)
+    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= 80 for line in listed)
+
+
+@pytest.mark.parametrize("command", [c.name or c.callback.__name__ for c in cli.app.registered_commands])
+def test_usage_says_what_may_follow(capsys: pytest.CaptureFixture, command: str) -> None:
+    usage = run(capsys, command, "--help")[1].splitlines()[0]
+    takes = {"train": "[section.field VALUE]..."} | dict.fromkeys(
+        ("evaluate", "embed", "neighbours", "data"), "[data.field VALUE]..."
+    )
+    assert usage.endswith(takes.get(command, usage))
+    assert ("VALUE" in usage) == (command in takes)
+    assert "{" not in usage
+
+
+def test_help_says_what_measures_and_recipes_are_for(capsys: pytest.CaptureFixture) -> None:
+    _, said, _ = run(capsys, "evaluate", "--help")
+    for name, record in MEASURES.builtin.items():
+        assert f"    {name:17s}{purposes.PURPOSES[name]}" in said
+        assert (name in purposes.WITHOUT_LABELS) == (record.labels is None)
+    assert list(purposes.PURPOSES) == list(MEASURES.builtin)
+    assert all(len(line) <= 80 for line in said.splitlines() if "?" in line)
+    _, said, _ = run(capsys, "train", "--help")
+    assert "for reconstruction" in said
+    _, said, _ = run(capsys, "recipes")
+    for name, what in recipes.says().items():
+        assert f"  {name:27s}{what}" in said
+    found = json.loads(run(capsys, "recipes", "--json")[1])
+    assert sorted(name for names in found["uses"].values() for name in names) == sorted(recipes.names())
+
+
+def test_neighbours_have_names_and_classes_and_are_drawn(
+    capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    file = str(folder / "train" / "light" / "7.jpg")
+    words = ("neighbours", str(copy), "--query", "3", "--query", file, "--count", "4", "--device", "cpu")
+    code, said, _ = run(capsys, *words, "--json")
+    assert code == 0
+    result = json.loads(said)
+    first, second = result["queries"]
+    names = [f"train/{c}/{i}.jpg" for c in ("dark", "light") for i in range(24)]
+    assert first["query"] == "3"
+    assert first["name"] in names
+    assert second["y"]["name"][0] == "train/light/7.jpg"  # it is one of the images that are searched
+    for query in (first, second):
+        for level in ("conv", "fc", "y"):
+            found = query[level]
+            assert len(set(found["name"]) & set(names)) == 4
+            assert found["class"] == [name.split("/")[1] for name in found["name"]]
+            assert [["dark", "light"][label] for label in found["label"]] == found["class"]
+    assert Path(result["sheet"]).read_bytes()[:4] == b"\x89PNG"
+    assert not (copy / "queries.npz").exists()
+    code, table, _ = run(capsys, *words)
+    for query in (first, second):
+        for name, of_class in zip(query["y"]["name"], query["y"]["class"], strict=True):
+            assert re.search(rf"^ +\d +\S+ +{of_class} +{name}$", table, re.MULTILINE), table
+    assert result["sheet"] in table
+    page = (copy / "report.html").read_text()
+    assert "Query 1" not in page
+    assert ">7.jpg<" in page or ">3.jpg<" in page  # the samples have their names too
+    assert run(capsys, *words, "--report")[0] == 0
+    page = (copy / "report.html").read_text()
+    assert "Query 1" in page
+    assert f'title="{file}">7.jpg<' in page
+    assert "give one with --query" in mistake(capsys, "neighbours", str(copy), "--report")
+    code, said, _ = run(capsys, "neighbours", str(copy), "--query", "0", "--split", "test", "--json")
+    assert int(Path(json.loads(said)["queries"][0]["name"]).name.removesuffix(".jpg")) < 12
+
+
+def test_a_run_of_an_objective_that_is_not_installed_is_measured_all_the_same(
+    capsys: pytest.CaptureFixture, trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    text = (copy / "config.toml").read_text()
+    (copy / "config.toml").write_text(text.replace("[objective.local]", '[objective.mine]\ntype = "my_objective"'))
+    words = ("--scale", "smoke", "--device", "cpu")
+    assert run(capsys, "evaluate", str(copy), "--measures", "knn", "--controls", "none", *words)[0] == 0
+    assert run(capsys, "neighbours", str(copy), "--query", "0", "--device", "cpu")[0] == 0
+    assert run(capsys, "embed", str(copy), str(folder), "--out", str(tmp_path / "y.npy"))[0] == 0
+    assert run(capsys, "report", str(copy))[0] == 0
+    assert "objective.mine" in mistake(capsys, "train", str(folder), "--resume", "--out", str(copy))
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

@@ -1,6 +1,7 @@
 """The Python of these pages runs, and prints what the page says it prints."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import re
@@ -29,6 +30,35 @@ def test_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             exec(compile(code, page, "exec"), names)
         if expected:
             assert printed.getvalue() == expected
+
+
+def test_formulas_are_typeset_and_code_is_left_alone() -> None:
+    spec = importlib.util.spec_from_file_location("typeset", DOCS.parent / "tools/typeset.py")
+    assert spec is not None
+    assert spec.loader is not None
+    typeset = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(typeset)
+    formulas = 0
+    for page in DOCS.rglob("*.md"):
+        source = page.read_text(encoding="utf-8")
+        made = typeset.on_page_markdown(source)
+        formulas += made.count("<math")
+        assert "```math" not in made
+        assert "$`" not in made
+        assert made.count("<math") == source.count("```math") + source.count("$`")
+        code = re.findall(r"^```(?:python|sh|toml|text)\n.*?^```$", source, re.MULTILINE | re.DOTALL)
+        assert all(block in made for block in code)
+    assert formulas > 25
+    block = "```text\n$`x`$\n```"
+    assert typeset.on_page_markdown(f"{block}\n\n```math\nx^2\n```\n").startswith(f"{block}\n\n<div class=")
+
+
+def test_the_site_fetches_nothing() -> None:
+    settings = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    style = (DOCS / "site.css").read_text(encoding="utf-8")
+    assert "http" not in settings
+    assert "url(" not in style
+    assert "font: false" in settings
 
 
 ESTIMATORS = {

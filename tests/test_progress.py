@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -44,3 +45,29 @@ def test_in_a_terminal_a_bar_that_goes_away() -> None:
         for _ in progress.counted(3, "fit"):
             pass
     assert "svm y" in out.getvalue()
+
+
+def test_inside_another_it_is_part_of_what_that_one_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two displays at once would write over each other."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    with progress.shown("reading", Console(file=out, force_terminal=False)):
+        now[0] = 31.0
+        with progress.shown("decoding flat"):
+            now[0] = 62.0
+            progress.say("image 3 of 10")
+        now[0] = 93.0
+        progress.say("names")
+    said = ["reading: decoding flat", "reading: decoding flat, image 3 of 10", "reading: names"]
+    assert out.getvalue().splitlines() == said
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_a_bar_is_as_wide_as_the_terminal_and_no_wider(width: int) -> None:
+    out = io.StringIO()
+    with progress.shown("decoding a folder of a long name " * 3, Console(file=out, force_terminal=True, width=width)):
+        for _ in progress.counted(3, "image"):
+            pass
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert 0 < max(len(line) for line in re.split(r"[\r\n]+", plain)) <= width

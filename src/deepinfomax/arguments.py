@@ -48,8 +48,8 @@ def of_training(recipe: str | None, config: Path | None, scale: str | None, resu
         raise UserError("--scale belongs to --recipe; a --config says all by itself")
     if config is not None and not config.exists():
         raise UserError(f"no configuration at {config}; `deepinfomax train DATA --recipe NAME` needs none")
-    if resume and out is not None:
-        run(out)
+    if resume and out is not None and not out.exists():
+        raise UserError(f"{out} is no run folder: it does not exist; `deepinfomax train DATA --out {out}` makes one")
 
 
 def recipe(name: str | None) -> str | None:

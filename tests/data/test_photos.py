@@ -31,6 +31,20 @@ def test_test_pixels_are_never_training_pixels(name: str):
     assert not used["test"][:, :boundary].any()
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_patches_apart_share_no_pixel_and_leave_no_room_for_more(split: str):
+    chosen = photos.apart(split)
+    count = photos.PER_PHOTOGRAPH[split]
+    assert (np.diff(chosen) > 0).all()
+    for number, name in enumerate(photos.FILES):
+        corners = photos.corners(name, split, count)
+        own = chosen[chosen // count == number] - number * count
+        assert len(own)
+        far = np.abs(corners[:, None] - corners[None, own]).max(2)
+        assert (np.sort(far[own], axis=1)[:, 1:] >= 64).all()
+        assert (far.min(1) < 64).all()  # each patch is one of them, or shares a pixel with one
+
+
 def test_a_patch_is_the_mean_of_two_by_two_pixels_and_has_contrast():
     train = load("photos")
     for label, name in enumerate(train.classes):

@@ -70,6 +70,6 @@ def test_queries_of_unlabelled_images_are_drawn_from_all() -> None:
 
 def test_queries_of_what_is_no_picture_are_by_index(tmp_path: Path) -> None:
     data = ImageSet(np.random.default_rng(0).normal(size=(30, 2, 40)).astype(np.float32))
-    np.testing.assert_array_equal(_queries(["3", "29"], data)[0].images, data.images[[3, 29]])
+    np.testing.assert_array_equal(_queries(["3", "29"], data).pictures.images, data.images[[3, 29]])
     with pytest.raises(UserError, match=r"--query cat.jpg is no index, and data of 2x40 are no images: give an index"):
         _queries(["cat.jpg"], data)

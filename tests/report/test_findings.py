@@ -7,11 +7,12 @@ from typing import Any
 import fake_run
 import pytest
 
+from deepinfomax.evaluation.run_commands import SEEN
 from deepinfomax.report.comparisons import WHOLE, Cell, against, comparisons, method
-from deepinfomax.report.missing import not_run
+from deepinfomax.report.missing import not_run, possible_measures
 from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import Metrics, Run
-from deepinfomax.report.verdict import verdict
+from deepinfomax.report.verdict import caveats, verdict
 
 
 def measured(measures: dict[str, Any], controls: dict[str, Any] | None = None, **more: Any) -> Run:
@@ -55,6 +56,67 @@ def test_the_sentence_of_a_mixed_result() -> None:
     assert said_of(run) == expected
     del run.evaluation["controls"]["pixels_pca"]
     assert said_of(run) == "kNN on y: DIM 0.35, above a random encoder 0.28, but below raw pixels 0.41."
+
+
+def in_words(run: Run, guess: float | None = None) -> str:
+    return verdict(comparisons(run), run, guess).words
+
+
+def test_the_verdict_for_an_outsider() -> None:
+    controls = {"pixels": {"knn": {"accuracy": 0.2}}, "random_encoder": {"knn": {"y": {"accuracy": 0.28}}}}
+    run = measured({"knn": {"y": {"accuracy": 0.57}}}, controls)
+    assert in_words(run, 0.1) == (
+        "Trained without labels: the nearest training images tell the class of 57 in 100 test images. It would be by "
+        "comparing raw pixels 20, by the same network before training 28, by guessing 10. Training has paid."
+    )
+    assert in_words(run, 0.005).endswith("by guessing fewer than 1. Training has paid.")
+    run.config["objective"]["supervised"] = {}
+    assert in_words(run).startswith("Trained on labels: ")
+
+
+@pytest.mark.parametrize(
+    ("own", "conclusion"),
+    [
+        (0.10, "Training has not paid."),
+        (0.41, "It beats the same network before training, but not comparing raw pixels."),
+        (0.281, "Training has not paid."),
+        (0.60, "Training has paid."),
+    ],
+)
+def test_the_conclusion_is_what_the_figures_bear(own: float, conclusion: str) -> None:
+    controls = {"pixels": {"knn": {"accuracy": 0.41}}, "random_encoder": {"knn": {"y": {"accuracy": 0.28}}}}
+    assert in_words(measured({"knn": {"y": {"accuracy": own}}}, controls)).endswith(f". {conclusion}")
+
+
+def test_a_tie_with_everything_is_said_to_be_one() -> None:
+    run = measured({"knn": {"y": {"accuracy": 0.4}}}, {"pixels": {"knn": {"accuracy": 0.4}}})
+    assert in_words(run).endswith("Training is not shown to have paid.")
+
+
+def test_few_labels_and_other_scores_have_words_too() -> None:
+    assert in_words(measured({"linear_10_per_class": {"y": {"accuracy": 0.5}}})) == (
+        "Trained without labels, then shown 10 labelled images of each class: a weighted sum of what it gives tells "
+        "the class of 50 in 100 test images."
+    )
+    run = measured({"attributes": {"y": {"mean_average_precision": 0.61}}})
+    assert in_words(run) == f"{comparisons(run)[0].title}: 0.61, from 0 to 1."
+
+
+def test_without_labels_the_verdict_says_what_was_measured() -> None:
+    assert in_words(measured({})).startswith("Not measured yet.")
+    rank = {"rank": {"effective_rank": 27.4, "units": 64}}
+    run = measured(rank, {"random_encoder": {"rank": {"effective_rank": 52.0}}})
+    assert in_words(run).startswith(
+        "Measured without labels: y uses 27 of its 64 directions, the same network before training 52."
+    )
+
+
+def test_a_caveat_is_what_would_change_the_reading() -> None:
+    notes = ["knn fc: 8 units are the same", *SEEN.values()]
+    assert caveats(notes) == [
+        "The encoder was trained on the test images too, without their labels.",
+        "The encoder was trained on the test images too, and on their labels.",
+    ]
 
 
 def test_a_supervised_network_is_no_control_to_lose_against() -> None:
@@ -285,6 +347,42 @@ def test_what_was_not_run_comes_with_its_command() -> None:
     assert "DIM on conv (kNN); DIM on fc (kNN)" in gaps
     assert "random encoder on y (kNN)" in gaps
     assert "deepinfomax neighbours runs/a" in missing
+
+
+def started(**data: Any) -> Run:
+    return Run(Path("runs/a"), metrics=Metrics(start={"data": {"shape": [3, 32, 32], **data}}))
+
+
+def test_what_can_be_measured_depends_on_the_data() -> None:
+    with_labels, without = started(labelled=True), started(labelled=False)
+    assert {"mlp", "svm", "rank"} <= set(possible_measures(with_labels))
+    assert "attributes" not in possible_measures(with_labels)
+    assert possible_measures(without) == ["reconstruction", "rank", "mine", "ndm"]
+    assert possible_measures(started(labelled=False, shape=[3, 8, 8])) == ["rank", "mine", "ndm"]
+    data = {"train": {"count": 60, "classes": 1}, "test": {"count": 20}}
+    few = Run(Path("runs/a"), evaluation={"measures": {}, "data": data})
+    assert possible_measures(few) == ["reconstruction", "rank"]
+    data["train"] = {"count": 60, "attributes": 4}
+    assert "attributes" in possible_measures(few)
+
+
+@pytest.mark.parametrize("shape", ["32", [3, "x"], [3, -1, 5], [3, 2**70, 2], None])
+def test_a_shape_that_is_none_stops_nothing(shape: Any) -> None:
+    assert "rank" in possible_measures(started(labelled=False, shape=shape))
+
+
+def test_commands_read_the_images_that_can_be_tested_on() -> None:
+    def measuring(run: Run) -> list[str]:
+        return [item.command for item in not_run(run, []) if "evaluate" in item.command]
+
+    assert measuring(started(test_part=True)) == ["deepinfomax evaluate runs/a"]
+    held_out = started(test_part=False, suggested_holdout=0.2)
+    assert measuring(held_out) == ["deepinfomax evaluate runs/a data.holdout 0.2"]
+    assert measuring(started(test_part=False, suggested_holdout=None)) == []
+    evaluation = {"measures": {"rank": {"effective_rank": 3.0}}, "options": ["--data", "my images", "data.size", "32"]}
+    again = measuring(Run(Path("runs/a"), metrics=held_out.metrics, evaluation=evaluation))
+    assert again
+    assert all(command.endswith("--data 'my images' data.size 32") for command in again)
 
 
 def test_commands_can_be_pasted_whatever_the_folder_is_called() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from deepinfomax.report import sheet as sheet_module
 from deepinfomax.report.data_uris import SIDE, data_uri
 from deepinfomax.report.neighbour_sheet import draw
-from deepinfomax.report.reading import Gallery, Generated, Metrics, Reconstructions, Run
+from deepinfomax.report.reading import Gallery, Generated, Metrics, Reconstructions, Run, read
 from deepinfomax.report.sheet import pairs, samples, sheet
 
 
@@ -126,3 +126,46 @@ def test_names_are_no_formulas() -> None:
     odd = ("$a", "\\frac{$", "_b$")
     figure = draw(images, np.array([0]), {"run $x^": np.array([[1, 2]])}, np.arange(3), odd)
     figure.canvas.draw()
+
+
+def test_queries_come_first_and_are_open_at_first(tmp_path: Path) -> None:
+    run = read(fake_run.write_run(tmp_path / "run"))
+    found = sheet(run)
+    assert found is not None
+    assert [query.asked for query in found.queries] == [True] * 2 + [False] * 12
+    assert found.first == 1
+    first = found.queries[0]
+    assert (first.picture.name, first.picture.path) == ("my photo.jpg", "a/my photo.jpg")
+    assert {picture.path.split("/")[0] for picture in first.neighbours["y"]} <= {"holiday", "IMG_17.png"}
+    assert run.queries is not None
+    assert run.gallery is not None
+    # Queries and samples are two galleries: a position stands for one picture.
+    assert found.pictures[first.picture.position] == data_uri(run.queries.images[0])
+    for query, position in zip(found.queries[2:], run.gallery.query, strict=True):
+        assert query.picture.position == position
+        assert found.pictures[position] == data_uri(run.gallery.images[position])
+    # Only samples count for the share of their own class.
+    assert found.shared["y"][1] == 12 * 6
+
+
+def test_the_sample_that_is_open_at_first_is_typical() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    # Of the queries 0, 4 and 1, none, both and one neighbour have their own label: half is the mean.
+    nearest = np.array([[4, 5], [6, 7], [0, 5]])
+    arrays = {"images": np.zeros((8, 1, 4, 4), np.uint8), "query": np.array([0, 4, 1]), "labels": labels}
+    found = sheet(gallery_run(arrays | {"neighbours_y": nearest}))
+    assert found is not None
+    assert found.first == 3
+    del arrays["labels"]
+    found = sheet(gallery_run(arrays | {"neighbours_y": nearest}))
+    assert found is not None
+    assert found.first == 1
+
+
+def test_pictures_are_drawn_with_their_names() -> None:
+    arrays = fake_run.queries()
+    names = [f"{i}.jpg" for i in range(len(arrays["images"]))]
+    figure = draw(arrays["images"], arrays["query"], {"y": arrays["neighbours_y"]}, names=names)
+    written = {text.get_text() for axes in figure.axes for text in axes.texts}
+    shown = {*arrays["query"].tolist(), *arrays["neighbours_y"].ravel().tolist()}
+    assert {f"{i}.jpg" for i in shown} <= written

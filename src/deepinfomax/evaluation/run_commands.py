@@ -263,7 +263,7 @@ def neighbours_command(
         raise UserError("--report adds queries to the page: give one with --query")
     for query in queries:
         if not _is_index(query) and not Path(query).is_file():
-            raise UserError(f"--query {query} is neither an index nor a file")
+            raise UserError(f"--query {query} is neither an index nor an image that can be read")
     encoder = storage.load(run)
     config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
     with shown(f"reading {printable(config.data.source)}"):

@@ -57,7 +57,7 @@ def render(run: Run) -> str:
     guess = None if choice is None else guessing(run, choice[0])
     written = notes(run)
     return environment.get_template("page.html").render(
-        title=f"{method(run)} on {data_name(run)}",
+        title=f"{method(run)} on {shortened(data_name(run))}",
         run=run,
         folder=shlex.quote(str(run.folder)),
         lead=lead(run),
@@ -115,6 +115,11 @@ def in_short(run: Run) -> str:
     return ", ".join(said)
 
 
+def shortened(source: str) -> str:
+    """The last part of a whole path; the table of the run has all of it."""
+    return source.rstrip("/").rsplit("/", 1)[-1] or source if source.startswith("/") else source
+
+
 def lead(run: Run) -> str:
     """What was trained on what, in one sentence."""
     data = at(run.metrics.start, "data")
@@ -160,6 +165,7 @@ def facts(run: Run) -> Iterator[Fact]:
     steps = number(end.get("step")) or last.get("step")
     seconds = number(end.get("seconds")) or last.get("seconds")
     candidates = [
+        ("data", data_name(run) if at(start, "data") else ""),
         ("recipe", _text(at(start, "recipe") or at(config, "recipe"))),
         ("loss", " + ".join(_objectives(config))),
         ("parameters", _counted(at(start, "parameters"))),
