@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepinfomax import config as configuration
+from deepinfomax.recipes import recipe
 from deepinfomax.training.live_line import LiveLine, duration
+from deepinfomax.training.loop import train
 
 VALUES: dict[str, Any] = {
     "step": 400,
@@ -66,6 +69,18 @@ def test_without_a_terminal_a_step_that_is_not_logged_is_told_now_and_then(
 
 def test_durations_in_words() -> None:
     assert [duration(s) for s in (42.4, 300, 11_520)] == ["42 s", "5 min", "3.2 h"]
+
+
+def test_a_run_of_hours_is_told_of_at_its_beginning(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (64, 1, 16, 16), dtype=np.uint8)
+    settings = configuration.override(recipe("cpu", "smoke"), {"training.trackers": [], "training.log_every": 100})
+    for longest, times in ((3600.0, 0), (-1.0, 1)):
+        monkeypatch.setattr("deepinfomax.training.watching.PACE_AFTER", 0.0)
+        monkeypatch.setattr("deepinfomax.training.watching.LONG", longest)
+        train(settings, images, tmp_path / str(times), device="cpu")
+        assert capsys.readouterr().err.count("at this pace the rest takes") == times
 
 
 def test_in_a_terminal_something_moves_from_the_start_and_no_line_is_wider_than_it(tmp_path: Path) -> None:
