@@ -193,6 +193,9 @@ def metric_name(loss: str) -> str:
 
 
 def _turn(features: Features, terms: Mapping[str, Terms], weights: Mapping[str, float]) -> Turn:
+    for name, own in terms.items():
+        if not isinstance(own, Terms):
+            raise UserError(f'the objective {name} returned a {type(own).__name__}: return Terms({{"loss": loss}})')
     losses = {f"{name}/{term}": loss for name, own in terms.items() for term, loss in own.items()}
     measured = {f"{name}/{quantity}": value for name, own in terms.items() for quantity, value in own.measured.items()}
     total = sum((weights[name] * loss for name, own in terms.items() for loss in own.values()), torch.zeros(()))
