@@ -1,7 +1,6 @@
 """Objectives: `Features` of a batch -> losses by name. Each reads like its equation and owns its critic."""
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -24,7 +23,7 @@ from deepinfomax.objectives.protocol import AcrossViews, Batch, Facts, Objective
 from deepinfomax.objectives.simclr import SimCLR
 from deepinfomax.objectives.supervised import Supervised
 from deepinfomax.objectives.vicreg import VICReg
-from deepinfomax.plugins import no_module, registry
+from deepinfomax.plugins import Registry, no_module, registry
 
 __all__ = [
     "BYOL",
@@ -68,7 +67,7 @@ def _fault(name: str, thing: Any) -> str:
 
 
 #: the type of a section under [objective] -> class; other packages add theirs as `deepinfomax.objectives`
-OBJECTIVES: Mapping[str, type[nn.Module]] = registry(
+OBJECTIVES: Registry[type[nn.Module]] = registry(
     "objectives",
     {
         "local": LocalInfoMax,

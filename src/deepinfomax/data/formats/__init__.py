@@ -66,7 +66,7 @@ def format_of(path: Path) -> Format:
     if not fitting:
         may = f"files must be {', '.join(suffixes())}; for images pass the folder that holds them"
         raise UserError(f"{path}: {may}{_broken()}")
-    # The longest ending says most, .nii.gz more than .gz; of endings that are the same, the built-in format's comes first.
+    # The longest ending says most: .nii.gz before .gz. Of two that are the same, the built-in format's comes first.
     return max(fitting, key=lambda pair: len(pair[1]))[0]
 
 
