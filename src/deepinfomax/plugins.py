@@ -16,8 +16,6 @@ from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from torch import nn
-
 from deepinfomax.errors import UserError
 
 T = TypeVar("T")
@@ -100,6 +98,8 @@ def no_record(wanted: type, thing: Any) -> str:
 
 def no_module(first: str, thing: Any) -> str:
     """The fault of what is no class of `nn.Module`s that are made with `first`; "" where it is one."""
+    from torch import nn  # commands look up names before torch is needed
+
     if not (inspect.isclass(thing) and issubclass(thing, nn.Module)):
         return f"is {_kind(thing)}, but the entry point must name a subclass of nn.Module"
     argument = next(iter(inspect.signature(thing).parameters.values()), None)

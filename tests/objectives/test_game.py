@@ -310,10 +310,11 @@ class Returns(nn.Module):
         (lambda y: Terms({"loss": y.mean()}, {"a/b": 1.0}), "'a/b' has a slash in its name"),
     ],
 )
-def test_what_an_objective_must_return_is_said_in_one_line(make, says: str) -> None:
+@pytest.mark.parametrize("views", [1, 2])
+def test_what_an_objective_must_return_is_said_in_one_line(views: int, make, says: str) -> None:
     game = Game(RecordingEncoder(), {"own": (1.0, Returns(make))})
     with pytest.raises(UserError, match=says) as raised:
-        game(Batch(torch.rand(4, 1, 2, 2)))
+        game(Batch(torch.rand(4 * views, 1, 2, 2), views=views))
     assert "\n" not in str(raised.value)
 
 
