@@ -5,10 +5,21 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
+
+from deepinfomax import encoders, plugins
+from deepinfomax.data import formats
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.measure import Figure, Measure
+from deepinfomax.evaluation.measures import MEASURES, all_measures, measure_called
+from deepinfomax.information.bounds import BOUNDS
+from deepinfomax.objectives import OBJECTIVES
 
 PACKAGE = Path(__file__).parent / "plugin_package"
 RUN = "import sys; from deepinfomax.cli import main; main()"
@@ -91,5 +102,81 @@ def test_a_broken_plug_in_breaks_nothing_else(installed: Path, images: Path) -> 
     done = deepinfomax(installed, "data", images)
     assert done.returncode == 0, done.stderr
     assert "48" in done.stdout
+    unread = deepinfomax(installed, "data", installed / "owndim" / "__init__.py")
+    assert unread.returncode == 2
+    assert "the format 'function' of the package owndim, owndim:read_pgms, is a function" in unread.stderr
+    assert unread.stderr.strip().endswith("(and 1 more formats)")
     assert deepinfomax(installed, "recipes").returncode == 0
     assert deepinfomax(installed, "--help").returncode == 0
+
+
+def function() -> None: ...
+
+
+class WithoutArguments(nn.Module): ...
+
+
+class OnlySettings(nn.Module):
+    def __init__(self, *, width: int = 1) -> None:
+        super().__init__()
+
+
+class WithAWeight(nn.Module):
+    def __init__(self, facts: object, *, weight: float = 3.0) -> None:
+        super().__init__()
+
+
+class ByAnyArguments(nn.Module):
+    def __init__(self, *arguments: object, **settings: object) -> None:
+        super().__init__()
+
+
+class Inherits(ByAnyArguments): ...
+
+
+SPREAD = Measure(
+    "spread", "Spread", "features", None, (Figure("spread", "spread", "", None, "how far apart"),), function
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "registry", "value", "fault"),
+    [
+        ("measures", MEASURES, "function", "is a function, but the entry point must name a Measure"),
+        ("measures", MEASURES, "Measure", "is the class Measure, but the entry point must name a Measure"),
+        ("measures", MEASURES, "SPREAD", "is called 'spread' in its Measure and 'own' in its entry point"),
+        ("data", formats._REGISTRY, "function", "is a function, but the entry point must name a Format"),
+        ("bounds", BOUNDS, "function", "is a function, but the entry point must name a Bound"),
+        ("objectives", OBJECTIVES, "function", "is a function, but the entry point must name a subclass of nn.Module"),
+        ("objectives", OBJECTIVES, "Path", "is the class Path, but the entry point must name a subclass of nn.Module"),
+        ("objectives", OBJECTIVES, "WithoutArguments", "made with facts: __init__(self, facts, *, ...)"),
+        ("objectives", OBJECTIVES, "OnlySettings", "made with facts: __init__(self, facts, *, ...)"),
+        ("objectives", OBJECTIVES, "WithAWeight", "has a setting 'weight', which every section of an objective has"),
+        ("encoders", encoders.ARCHITECTURES, "OnlySettings", "made with image_shape"),
+    ],
+)
+def test_the_wrong_thing_is_told_where_its_name_is_used_and_breaks_nothing_else(
+    kind: str, registry: Mapping[str, object], value: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("own", f"{__name__}:{value}", f"deepinfomax.{kind}")
+    monkeypatch.setattr(plugins, "_plugins", lambda asked: {"own": point} if asked == kind else {})
+    assert isinstance(registry, plugins.Registry)
+    with pytest.raises(UserError) as raised:
+        registry["own"]
+    assert str(raised.value).startswith(f"'own' of the package {__name__}:{value}, {__name__}:{value}, ")
+    assert fault in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert registry.broken() == [str(raised.value)]
+    assert [*registry.working()] == [*registry.builtin.values()]
+    assert {record.name for record in all_measures()} == set(MEASURES.builtin)
+    assert formats.all_formats()[-1].name == "folder"
+
+
+def test_the_right_thing_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {name: EntryPoint(name, f"{__name__}:{name}", "") for name in ("ByAnyArguments", "Inherits")}
+    monkeypatch.setattr(plugins, "_plugins", lambda kind: points)
+    assert OBJECTIVES["ByAnyArguments"] is ByAnyArguments
+    assert encoders.ARCHITECTURES["Inherits"] is Inherits
+    monkeypatch.setattr(plugins, "_plugins", lambda kind: {"spread": EntryPoint("spread", f"{__name__}:SPREAD", "")})
+    assert measure_called("spread") == (SPREAD, None)
+    assert [record.name for record in all_measures()][-1] == "spread"

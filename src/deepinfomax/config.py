@@ -18,6 +18,7 @@ import tomli_w
 from accelerate.utils import LoggerType
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
+from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.data.augmentation import Augmentation
@@ -132,6 +133,8 @@ def _encoder(section: Section) -> Section:
 
 def _objective(name: str, section: Section) -> Section:
     kind, where = objective_type(name, section), f"objective.{name}"
+    if hasattr(nn.ModuleDict(), name) or "/" in name or "." in name:  # the game keeps objectives in one by their names
+        raise UserError(f"no objective can be called {name!r}: give it another name")
     if kind not in OBJECTIVES:
         said = where if kind == name else f"{where}.type {kind!r}"
         raise UserError(f"{said} is unknown{nearest(str(kind), OBJECTIVES)}")
@@ -168,6 +171,8 @@ def from_tree(tree: Mapping[str, Any]) -> Config:
 
 def _names(section: str) -> Iterable[str]:
     sections: dict[str, Any] = {"": Config, "data": Data, "training": Training}
+    if section == "objective":
+        return OBJECTIVES
     return [f.name for f in dataclasses.fields(sections[section])] if section in sections else ()
 
 

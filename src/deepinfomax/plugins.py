@@ -10,10 +10,11 @@ The command line then knows `objective.decorrelation` as it knows its own object
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from deepinfomax.errors import UserError
 
@@ -24,10 +25,11 @@ class Registry(Mapping[str, T]):
     """What has a name: the built-in things, then those of plug-ins, each loaded when it is first looked up.
 
     A built-in name always means the built-in thing, so that installing a package cannot change what a run computes.
+    What a package offers is looked at by `fault` before anything else sees it.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, T]) -> None:
-        self.kind, self.builtin = kind, builtin
+    def __init__(self, kind: str, builtin: Mapping[str, T], fault: "Fault") -> None:
+        self.kind, self.builtin, self.fault = kind, builtin, fault
         self._loaded: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
@@ -53,20 +55,62 @@ class Registry(Mapping[str, T]):
             with suppress(UserError):  # it is raised where somebody asks for that name
                 yield self[name]
 
+    def broken(self) -> list[str]:
+        """What is wrong with each thing that cannot be loaded, one line each."""
+        lines = []
+        for name in self:
+            try:
+                self[name]
+            except UserError as error:
+                lines.append(str(error))
+        return lines
+
     def _load(self, plugin: EntryPoint) -> T:
+        package = plugin.dist.name if plugin.dist is not None else plugin.value
         try:
-            return plugin.load()
+            thing = plugin.load()
         except Exception as error:  # whatever the other package raises while it is imported
-            package = plugin.dist.name if plugin.dist is not None else plugin.value
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            reason = " ".join(f"{kind}{error}".split())
             raise UserError(
                 f"{plugin.name!r} of the package {package} cannot be loaded ({reason}); mend or remove that package"
             ) from error
+        if fault := self.fault(plugin.name, thing):
+            raise UserError(f"{plugin.name!r} of the package {package}, {plugin.value}, {fault}")
+        return thing
 
 
-def registry(kind: str, builtin: Mapping[str, T]) -> Registry[T]:
+#: what is wrong with a thing under a name, as the end of a sentence that begins with the thing; "" for nothing
+Fault = Callable[[str, Any], str]
+
+
+def registry(kind: str, builtin: Mapping[str, T], fault: Fault) -> Registry[T]:
     """The built-in things of a kind ("objectives", "bounds", ...) and those of the entry points `deepinfomax.KIND`."""
-    return Registry(kind, builtin)
+    return Registry(kind, builtin, fault)
+
+
+def no_record(wanted: type, thing: Any) -> str:
+    """The fault of what is no record of the class `wanted`; "" where it is one."""
+    if isinstance(thing, wanted):
+        return ""
+    return f"is {_kind(thing)}, but the entry point must name a {wanted.__name__}"
+
+
+def no_module(first: str, thing: Any) -> str:
+    """The fault of what is no class of `nn.Module`s that are made with `first`; "" where it is one."""
+    from torch import nn  # commands look up names before torch is needed
+
+    if not (inspect.isclass(thing) and issubclass(thing, nn.Module)):
+        return f"is {_kind(thing)}, but the entry point must name a subclass of nn.Module"
+    argument = next(iter(inspect.signature(thing).parameters.values()), None)
+    of_its_own = any("__init__" in vars(cls) for cls in thing.__mro__[: thing.__mro__.index(nn.Module)])
+    if argument is None or argument.kind is argument.KEYWORD_ONLY or not of_its_own:
+        return f"takes no argument, but is made with {first}: __init__(self, {first}, *, ...)"
+    return ""
+
+
+def _kind(thing: Any) -> str:
+    return f"the class {thing.__name__}" if inspect.isclass(thing) else f"a {type(thing).__name__}"
 
 
 @functools.cache

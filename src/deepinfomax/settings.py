@@ -123,7 +123,8 @@ def explain(error: pydantic.ValidationError, where: str, names: Callable[[str], 
         return f"{path} is no setting{nearest(keys[-1], names('.'.join(keys[:-1])))}"
     same = [first, *(e for e in others if e["loc"][: len(keys)] == first["loc"][: len(keys)])]
     says = " or ".join(dict.fromkeys(_says(e) for e in same)).replace(" or must be ", " or ")
-    return f"{path} {says}" if first["type"] == "missing" else f"{path} {says}, not {first['input']!r}"
+    whole = first["type"] in ("missing", "dataclass_type", "dict_type")  # which say by themselves what was given
+    return f"{path} {says}" if whole else f"{path} {says}, not {first['input']!r}"
 
 
 def _says(error: Any) -> str:

@@ -23,8 +23,8 @@ from deepinfomax.evaluation.few_labels import LabelBudget, mean_over_draws
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.linear import linear
-from deepinfomax.evaluation.measure import Figure, Measure
-from deepinfomax.evaluation.measures import MEASURES, all_measures
+from deepinfomax.evaluation.measure import Figure, Measure, Remark
+from deepinfomax.evaluation.measures import MEASURES
 from deepinfomax.evaluation.run_commands import render
 from deepinfomax.features import Features
 
@@ -132,7 +132,7 @@ def test_every_measure_says_how_far_it_is() -> None:
     torch.manual_seed(0)
     encoder = make_encoder()()
     x, x_test = (embed(encoder, s, levels=("y",))["y"] for s in sets)
-    for measure in all_measures():
+    for measure in MEASURES.builtin.values():
         labels = [s.labels for s in sets]
         if measure.labels == "attributes":
             labels = [np.stack([v == 0, v == 1], 1).astype(int) for v in labels]
@@ -711,11 +711,80 @@ def test_a_measure_of_another_package_stands_beside_the_others(
         ({"of": "images"}, "is of features or of an encoder"),
         ({"few_labels": True}, "cannot see few labels"),
         ({"takes": ("model",)}, "takes 'model'"),
+        ({"figures": OWN.figures[0]}, r"needs figures as a tuple: figures=\(Figure\(...\),\)"),
+        ({"figures": list(OWN.figures)}, "needs figures as a tuple"),
+        ({"figures": ("spread",)}, "needs figures as a tuple"),
+        ({"remarks": Remark("spread", "")}, r"needs remarks as a tuple: remarks=\(Remark\(...\),\)"),
     ],
 )
 def test_an_incomplete_record_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         replace(OWN, **changes)
+
+
+def test_a_figure_is_better_higher_or_lower_or_neither() -> None:
+    assert replace(OWN.figures[0], better=None).better is None
+    with pytest.raises(UserError, match="of the figure 'spread', higher, lower or None is better, not 'none'"):
+        replace(OWN.figures[0], better="none")
+
+
+@dataclass(frozen=True)
+class Anything:
+    spread: Any
+    other: Any = "text"
+
+
+def of_own(value: Any, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, Any]:
+    """What an evaluation makes of `value` as the result of a measure of another package, measured after knn."""
+    monkeypatch.setitem(MEASURES.builtin, "spread", replace(OWN, function=lambda *_, **__: value, **changes))
+    return run(measures=("knn", "spread"), levels=("y",), controls=())["measures"]["spread"]["y"]
+
+
+@pytest.mark.parametrize("number", [np.float32(1.5), np.array(1.5), torch.tensor(1.5), 1.5])
+def test_numbers_of_any_library_are_numbers(number: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = of_own(Anything(number), monkeypatch)
+    assert type(found["spread"]) is float
+    assert found | {"seconds": 0} == {"spread": 1.5, "other": "text", "seconds": 0}
+    assert of_own({"spread": number}, monkeypatch)["spread"] == 1.5
+
+
+def test_seconds_are_those_of_the_measure_or_else_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter((10.0, 12.5, 20.0, 24.0))
+    monkeypatch.setattr("deepinfomax.evaluation.running.time.perf_counter", lambda: next(ticks))
+    evaluation = running.Evaluation({}, None, scale="smoke", seed=0, device="cpu", quiet=True)
+    monkeypatch.setitem(MEASURES.builtin, "spread", OWN)
+    for place, result in (("a", Anything(1.0)), ("b", Spread(1.0, 7.0))):
+        evaluation.measure("spread", ("measures", "spread", place), lambda result=result: result)
+    taken = evaluation.record.contents["measures"]["spread"]
+    assert (taken["a"]["seconds"], taken["b"]["seconds"]) == (2.5, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "changes", "says"),
+    [
+        (1.5, {}, "returned a float; it must return a dataclass with the fields spread"),
+        (None, {}, "returned a NoneType; it must return a dataclass"),
+        (Anything, {}, "returned a type; it must return a dataclass"),
+        (
+            Spread(1.0),
+            {"figures": (*OWN.figures, Figure("r2", "R²", "", None, ""))},
+            "returned no 'r2', .* has spread,",
+        ),
+        (Spread(1.0), {"remarks": (Remark("collapsed", "{collapsed}"),)}, "returned no 'collapsed', which its Figure"),
+        ({"sprad": 1.0}, {}, "returned no 'spread', .* it has sprad"),
+        (Anything(1.5, torch.ones(2)), {}, "returned a Tensor as 'other', which evaluation.json cannot hold"),
+        (Anything(np.ones(2)), {}, "returned a ndarray as 'spread', which evaluation.json cannot hold"),
+    ],
+)
+def test_a_result_that_cannot_be_kept_is_one_line_and_loses_nothing(
+    value: Any, changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out = tmp_path / "evaluation.json"
+    monkeypatch.setitem(MEASURES.builtin, "spread", replace(OWN, function=lambda *_, **__: value, **changes))
+    with pytest.raises(UserError, match=f"^the function of the measure 'spread' {says}") as raised:
+        run(measures=("knn", "spread"), levels=("y",), controls=(), out=out)
+    assert "\n" not in str(raised.value)
+    assert json.loads(out.read_text())["measures"].keys() == {"knn"}
 
 
 class WithoutFc(nn.Module):

@@ -284,3 +284,43 @@ def test_hidden_images_leave_the_running_averages_to_whole_ones() -> None:
     assert all(a.momentum == b.momentum for a, b in momenta)
     turn.total.backward()
     assert all(p.grad is not None for p in encoder.parameters())
+
+
+class Returns(nn.Module):
+    """An objective of another package that returns whatever it is told."""
+
+    def __init__(self, make) -> None:
+        super().__init__()
+        self.make = make
+
+    def forward(self, features: Features, batch: Batch) -> Terms:
+        return self.make(features.y.square())
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda y: y.mean(), r'the objective own returned a Tensor: return Terms\({"loss": loss}\)'),
+        (lambda y: {"loss": y.mean()}, "the objective own returned a dict"),
+        (lambda y: (Terms({"loss": y.mean()}), {}), "the objective own returned a tuple"),
+        (lambda y: Terms({"loss": 0.5}), "the loss 'loss' is a float: give a tensor, which carries the gradient"),
+        (lambda y: Terms({"loss": y.mean(1)}), r"'loss' has shape \(4,\): give one number, such as its mean\(\)"),
+        (lambda y: Terms({"loss": y.mean()}, {"each": y.mean(1)}), r"'each' has shape \(4,\): give one number"),
+        (lambda y: Terms({"a/b": y.mean()}), "'a/b' has a slash in its name"),
+        (lambda y: Terms({"loss": y.mean()}, {"a/b": 1.0}), "'a/b' has a slash in its name"),
+    ],
+)
+@pytest.mark.parametrize("views", [1, 2])
+def test_what_an_objective_must_return_is_said_in_one_line(views: int, make, says: str) -> None:
+    game = Game(RecordingEncoder(), {"own": (1.0, Returns(make))})
+    with pytest.raises(UserError, match=says) as raised:
+        game(Batch(torch.rand(4 * views, 1, 2, 2), views=views))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_was_measured_may_be_any_number() -> None:
+    y = torch.ones(3, requires_grad=True)
+    terms = Terms({"loss": y.mean()}, {"plain": 0.25, "tensor": y.mean() * 2})
+    assert {name: value.item() for name, value in terms.measured.items()} == {"plain": 0.25, "tensor": 2.0}
+    assert not any(value.requires_grad for value in terms.measured.values())
+    assert terms["loss"].requires_grad

@@ -7,6 +7,8 @@ from typing import Any
 import fake_run
 import pytest
 
+from deepinfomax.evaluation.measure import Figure, Measure
+from deepinfomax.evaluation.measures import MEASURES
 from deepinfomax.evaluation.run_commands import SEEN
 from deepinfomax.report.comparisons import WHOLE, Cell, against, comparisons, method
 from deepinfomax.report.missing import not_run, possible_measures
@@ -262,6 +264,20 @@ def test_quantities_beside_the_random_encoder() -> None:
     assert found["Reconstruction", "y · MS-SSIM"].random_encoder is None
 
 
+def test_a_figure_of_another_package_is_shown_whatever_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = (
+        Figure("std", "deviation", "bits", "higher", ""),
+        Figure("units", "units in use", "dimensions", None, ""),
+    )
+    own = Measure("own", "Own", "features", None, figures, lambda: None)
+    monkeypatch.setitem(MEASURES.builtin, "own", own)
+    found = quantities(measured({"own": {"y": {"std": 0.5, "units": 3, "seconds": 2.0}}, "unknown": {"std": 0.5}}))
+    assert [(q.name, q.unit, q.better, q.trained) for q in found] == [
+        ("y · Deviation", "bits", "higher", Cell(0.5)),
+        ("y · Units in use", "", "", Cell(3.0)),
+    ]
+
+
 def test_quantities_come_with_their_error_and_their_warning() -> None:
     run = measured(
         {
@@ -340,7 +356,7 @@ def test_what_was_not_run_comes_with_its_command() -> None:
     )
     missing = {item.command: item.what for item in not_run(run, comparisons(run))}
     assert "step 1,400" in missing["deepinfomax train DATA --out runs/a --resume"]
-    left = "mlp,linear,svm,semi_supervised,reconstruction,rank,mine,ndm"
+    left = ",".join(name for name in MEASURES.builtin if name not in ("knn", "attributes"))
     assert f"deepinfomax evaluate runs/a --measures {left}" in missing
     assert "deepinfomax evaluate runs/a --measures knn --controls pixels,pixels_pca,supervised" in missing
     gaps = missing["deepinfomax evaluate runs/a --measures knn"]
@@ -395,11 +411,8 @@ def test_nothing_is_missing_in_a_run_that_has_everything(tmp_path: Path) -> None
 
     evaluation = fake_run.evaluation()
     evaluation["measures"]["mlp"]["y"] = {"accuracy": 0.6}
-    evaluation["measures"] |= {
-        "svm": {"accuracy": 0.6},
-        "semi_supervised": {"accuracy": 0.7},
-        "rank": {"effective_rank": 40},
-    }
+    for name in MEASURES.builtin.keys() - evaluation["measures"] - {"attributes"}:
+        evaluation["measures"][name] = {MEASURES[name].headline.key: 0.6}
     evaluation["controls"]["supervised"]["10_per_class"] = {"accuracy": 0.3}
     of_all = {key: {"accuracy": 0.3} for key in evaluation["measures"]}
     for control in ("pixels", "pixels_pca", "random_encoder"):

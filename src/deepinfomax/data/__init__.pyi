@@ -14,3 +14,4 @@ from .in_memory import from_dataset as from_dataset
 from .loading import load as load
 from .loading import titles as titles
 from .names import NAMES as NAMES
+from .stored import StoredImages as StoredImages

@@ -92,8 +92,10 @@ def render_description(description: dict[str, Any]) -> str:
         shape = part.get("shape")
         facts = [f"{part['images']:,} images"]
         if shape:
-            channels, height, width = shape
-            facts.append(f"{width}x{height} {'grey' if channels == 1 else 'RGB'} (shape {channels}x{height}x{width})")
+            channels, *sides = shape
+            kind = {1: "grey", 3: "RGB"}.get(channels, f"of {channels} channels")
+            size = "x".join(map(str, reversed(sides)))  # as a person says it: width x height
+            facts.append(f"{size} {kind} (shape {'x'.join(map(str, shape))})")
             facts.append(f"{part['bytes'] / 1e6:,.1f} MB decoded")
         if part.get("labelled"):
             facts.append(_labels_in_words(part, len(description["classes"]), description["attributes"]))

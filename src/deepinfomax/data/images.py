@@ -59,9 +59,8 @@ def trainable(images: ImageSet) -> ImageSet:
         UserError: pixels that are neither uint8 nor floats, or not finite; labels that are no whole numbers, or
             not one an image.
     """
+    check_kind(images)
     pixels, labels, name = images.images, images.labels, images.name or "the set"
-    if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
-        raise UserError(f"{name}: {_wrong_kind(pixels.dtype)}")
     if pixels.dtype.kind == "f" and len(pixels):
         parts = range(0, len(pixels), CHUNK)
         finite = np.concatenate([np.isfinite(pixels[i : i + CHUNK]).reshape(-1, pixels[0].size).all(1) for i in parts])
@@ -75,6 +74,20 @@ def trainable(images: ImageSet) -> ImageSet:
     if labels is not None and labels.dtype.kind not in "iub":
         raise UserError(f"{name}: labels are {labels.dtype}; number them 0, 1, ... as integers (from_array does)")
     return replace(images, images=pixels, labels=None if labels is None else labels.astype(np.int64, copy=False))
+
+
+def check_kind(images: ImageSet) -> None:
+    """What can be said of images without looking at one.
+
+    Raises:
+        UserError: pixels that are neither uint8 nor floats, or an array without an axis of channels.
+    """
+    pixels, name = images.images, images.name or "the set"
+    if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
+        raise UserError(f"{name}: {_wrong_kind(pixels.dtype)}")
+    if pixels.ndim < 3 or (pixels.ndim == 3 and pixels.dtype == np.uint8):
+        wanted = "images are (N, C, H, W) uint8, or floats (N, C, *S); from_array takes grey ones (N, H, W)"
+        raise UserError(f"{name} has shape {pixels.shape}: {wanted}")
 
 
 def whole_pixels(images: np.ndarray, where: str) -> None:

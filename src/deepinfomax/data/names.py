@@ -203,7 +203,7 @@ def _is_hub_id(name: str) -> bool:
         and plain
         and not owner.startswith(".")
         and not Path(owner).exists()
-        and Path(rest).suffix not in known
+        and not rest.endswith(tuple(known))
     )
 
 

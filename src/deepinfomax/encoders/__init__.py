@@ -17,7 +17,7 @@ from deepinfomax.encoders.volume import Volume
 from deepinfomax.encoders.wrapping import wrap
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
-from deepinfomax.plugins import registry
+from deepinfomax.plugins import no_module, registry
 from deepinfomax.settings import validate
 
 __all__ = [
@@ -46,6 +46,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = registry(
         "sequence": Sequence,
         "volume": Volume,
     },
+    fault=lambda name, thing: no_module("image_shape", thing),
 )
 
 

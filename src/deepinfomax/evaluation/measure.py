@@ -17,12 +17,14 @@ documentation take all they know about the measure from that record:
 All files of measures are imported together, so a file imports a large library inside the function that uses it.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from torch import Tensor
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
@@ -44,6 +46,8 @@ class Figure:
     def __post_init__(self) -> None:
         if not (self.key.isidentifier() and self.title):
             raise UserError(f"a figure needs a key that is a name and a title, not {self.key!r} and {self.title!r}")
+        if self.better not in ("higher", "lower", None):
+            raise UserError(f"of the figure {self.key!r}, higher, lower or None is better, not {self.better!r}")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Measure:
     with two `ImageSet`s, and with the arguments that `takes` names. With few labels it also takes `budget`, a
     `LabelBudget`, and `folds`.
 
-    Both return a frozen dataclass with a field for each figure, and best also n_train, n_test, protocol and seconds.
+    Both return a frozen dataclass with a field for each figure and each remark, and best also n_train, n_test, protocol
+    and seconds. Fields are numbers, text, lists and dictionaries; None is a figure that could not be measured.
     """
 
     name: str  #: on the command line and in evaluation.json: "linear"
@@ -107,6 +112,9 @@ class Measure:
             raise UserError(f"{named} needs a name of small letters that does not end as one of few labels does")
         if not (self.title and self.figures and callable(self.function)):
             raise UserError(f"{named} needs a title, a figure and a function")
+        for field, kind, said in (("figures", Figure, self.figures), ("remarks", Remark, self.remarks)):
+            if not isinstance(said, tuple) or not all(isinstance(one, kind) for one in said):
+                raise UserError(f"{named} needs {field} as a tuple: {field}=({kind.__name__}(...),), with its comma")
         if self.of not in ("features", "encoder") or self.labels not in ("classes", "attributes", None):
             raise UserError(f"{named} is of features or of an encoder, with labels of classes, attributes or None")
         if self.few_labels and self.labels != "classes":
@@ -135,8 +143,46 @@ def as_json(result: Any) -> dict[str, Any]:
     """A result as it stands in evaluation.json: its fields in their order.
 
     A field that is None stands there as null, unless None is its default: then it was not measured and is left out.
+    A number of NumPy's or PyTorch's own kind is the number.
     """
     if isinstance(result, Mapping):
-        return dict(result)
-    named = {f.name: (getattr(result, f.name), f.default) for f in fields(result)}
-    return {name: value for name, (value, default) in named.items() if value is not None or default is MISSING}
+        named = {name: (value, MISSING) for name, value in result.items()}
+    else:
+        named = {f.name: (getattr(result, f.name), f.default) for f in fields(result)}
+    plain = {name: (_number(value), default) for name, (value, default) in named.items()}
+    return {name: value for name, (value, default) in plain.items() if value is not None or default is MISSING}
+
+
+def checked_result(measure: Measure, result: Any) -> dict[str, Any]:
+    """`as_json` of what the function of a measure returned, once it is sure that it can be written and read.
+
+    A dictionary, too, is taken for a result; it may leave figures out, but not the headline.
+
+    Raises:
+        UserError: no result at all, a figure or a remark that is no field of it, or a field that is no JSON.
+    """
+    named = f"the function of the measure {measure.name!r}"
+    keys = [*(figure.key for figure in measure.figures), *(remark.key for remark in measure.remarks)]
+    if isinstance(result, type) or not (isinstance(result, Mapping) or is_dataclass(result)):
+        must = f"it must return a dataclass with the fields {', '.join(keys)}"
+        raise UserError(f"{named} returned a {type(result).__name__}; {must}")
+    has = list(result) if isinstance(result, Mapping) else [field.name for field in fields(result)]
+    for key in keys[:1] if isinstance(result, Mapping) else keys:
+        if key not in has:
+            raise UserError(f"{named} returned no {key!r}, which its Figure or Remark names; it has {', '.join(has)}")
+    plain = as_json(result)
+    for key, value in plain.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{named} returned a {type(value).__name__} as {key!r}, which evaluation.json cannot hold: give a "
+                "number, text or a list of these"
+            ) from None
+    return plain
+
+
+def _number(value: Any) -> Any:
+    """A scalar of NumPy or PyTorch as Python's number; anything else as it is."""
+    scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray | Tensor) and value.ndim == 0)
+    return value.item() if scalar else value

@@ -1,17 +1,28 @@
 """All measures, in the order in which they are evaluated, tabulated and reported."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import attributes, knn, linear, mine, mlp, ndm, rank, reconstruction, semi_supervised, svm
 from deepinfomax.evaluation.few_labels import LabelBudget, parse_measure_name
 from deepinfomax.evaluation.measure import Measure
-from deepinfomax.plugins import Registry, registry
+from deepinfomax.plugins import Registry, no_record, registry
 
 _MODULES = (mlp, linear, knn, svm, attributes, semi_supervised, reconstruction, rank, mine, ndm)
 
+
+def _fault(name: str, thing: Any) -> str:
+    """What is wrong with a measure of another package. Tables and reports look a measure up by the name it is
+    recorded under, so under two names its figures would be lost to them.
+    """
+    if isinstance(thing, Measure) and thing.name != name:
+        return f"is called {thing.name!r} in its Measure and {name!r} in its entry point: call it the same in both"
+    return no_record(Measure, thing)
+
+
 #: name -> record; other packages add theirs as `deepinfomax.measures`
-MEASURES: Registry[Measure] = registry("measures", {module.MEASURE.name: module.MEASURE for module in _MODULES})
+MEASURES: Registry[Measure] = registry("measures", {module.MEASURE.name: module.MEASURE for module in _MODULES}, _fault)
 FEW_LABELS = "linear_10_per_class, linear_1_percent, linear_folds"  #: how few labels are asked for, for messages
 
 

@@ -17,7 +17,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY, embed, levels_of
 from deepinfomax.evaluation.few_labels import mean_over_draws
 from deepinfomax.evaluation.frozen import on_device, unchanged
-from deepinfomax.evaluation.measure import as_json
+from deepinfomax.evaluation.measure import checked_result
 from deepinfomax.evaluation.measures import measure_called
 from deepinfomax.evaluation.reading import headline, remarks
 from deepinfomax.evaluation.record import Record
@@ -81,10 +81,11 @@ class Evaluation:
         """
         if self.has(path):
             return
-        what = " ".join(path[1:])
+        what, measure = " ".join(path[1:]), measure_called(name)[0]
+        began = time.perf_counter()
         with shown(what, self.console):
-            result = as_json(compute()) | more | self.identity(path)
-        measure = measure_called(name)[0]
+            result = checked_result(measure, compute())
+        result = result | {"seconds": result.get("seconds", time.perf_counter() - began)} | more | self.identity(path)
         said = remarks(measure, result)
         for remark in said:
             self.record.note(f"{what}: {remark}")

@@ -37,7 +37,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from deepinfomax.errors import UserError
-from deepinfomax.plugins import registry
+from deepinfomax.plugins import no_record, registry
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ smile = smile_with(5.0)
 BOUNDS: Mapping[str, Bound] = registry(
     "bounds",
     {bound.name: bound for bound in (infonce, jsd, dv, nwj, smile, kl, reverse_kl, squared_hellinger, chi2, gan)},
+    fault=lambda name, thing: no_record(Bound, thing),
 )
 _ALIASES = {
     "nce": "infonce",

@@ -1,6 +1,7 @@
 """Objectives: `Features` of a batch -> losses by name. Each reads like its equation and owns its critic."""
 
-from collections.abc import Mapping
+import inspect
+from typing import Any
 
 from torch import nn
 
@@ -22,7 +23,7 @@ from deepinfomax.objectives.protocol import AcrossViews, Batch, Facts, Objective
 from deepinfomax.objectives.simclr import SimCLR
 from deepinfomax.objectives.supervised import Supervised
 from deepinfomax.objectives.vicreg import VICReg
-from deepinfomax.plugins import registry
+from deepinfomax.plugins import Registry, no_module, registry
 
 __all__ = [
     "BYOL",
@@ -56,8 +57,17 @@ __all__ = [
     "play_all",
 ]
 
+
+def _fault(name: str, thing: Any) -> str:
+    """What is wrong with an objective of another package."""
+    if fault := no_module("facts", thing):
+        return fault
+    taken = sorted({"weight", "type"} & inspect.signature(thing).parameters.keys())
+    return f"has a setting {taken[0]!r}, which every section of an objective has already: rename it" if taken else ""
+
+
 #: the type of a section under [objective] -> class; other packages add theirs as `deepinfomax.objectives`
-OBJECTIVES: Mapping[str, type[nn.Module]] = registry(
+OBJECTIVES: Registry[type[nn.Module]] = registry(
     "objectives",
     {
         "local": LocalInfoMax,
@@ -77,4 +87,5 @@ OBJECTIVES: Mapping[str, type[nn.Module]] = registry(
         "lejepa": LeJEPA,
         "emp_ssl": EMPSSL,
     },
+    fault=_fault,
 )

@@ -99,10 +99,10 @@ class Game(nn.Module):
         terms: dict[str, Terms] = {}
         for name, objective in self.objectives.items():
             if isinstance(objective, AcrossViews) and len(views) > 1:
-                terms[name] = objective.across(views, batch)
+                terms[name] = _terms(name, objective.across(views, batch))
                 continue
             check_views(objective, len(views), name)
-            terms[name] = each_view(objective, features, batch)
+            terms[name] = each_view(name, objective, features, batch)
         return _turn(features, terms, self.weights)
 
     def _shown(self, features: Features) -> Features:
@@ -132,7 +132,7 @@ class Opponents(nn.Module):
 
     def forward(self, features: Features, batch: Batch) -> Turn:
         """The second player's turn, at the features of the first player's, which carry no gradient."""
-        terms = {name: each_view(o.adversary, features, batch) for name, o in self._objectives.items()}  # type: ignore[arg-type]
+        terms = {name: each_view(name, o.adversary, features, batch) for name, o in self._objectives.items()}  # type: ignore[arg-type]
         return _turn(features, terms, dict.fromkeys(terms, 1.0))
 
     @contextmanager
@@ -165,16 +165,27 @@ def play_all(game: Game, batches: Iterable[Batch], optimizers: Mapping[str, torc
         yield play(game, batch, optimizers)
 
 
-def each_view(objective: Objective | nn.Module | Callable[..., Terms], features: Features, batch: Batch) -> Terms:
+def each_view(
+    name: str, objective: Objective | nn.Module | Callable[..., Terms], features: Features, batch: Batch
+) -> Terms:
     """An objective of one view on each view of full size: the mean of its losses, and of what it measured."""
     if batch.views == 1:
-        return objective(features, batch)
-    terms = [objective(view, batch.of_view(number)) for number, view in enumerate(features.split(batch.views))]
+        return _terms(name, objective(features, batch))
+    terms = [
+        _terms(name, objective(view, batch.of_view(number))) for number, view in enumerate(features.split(batch.views))
+    ]
 
     def mean(tables: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         return {name: torch.stack([table[name] for table in tables]).mean(0) for name in tables[0]}
 
     return Terms(mean([dict(own) for own in terms]), mean([own.measured for own in terms]))
+
+
+def _terms(name: str, returned: object) -> Terms:
+    """What an objective returned; UserError where that is something else than `Terms`."""
+    if not isinstance(returned, Terms):
+        raise UserError(f'the objective {name} returned a {type(returned).__name__}: return Terms({{"loss": loss}})')
+    return returned
 
 
 def check_views(objective: object, views: int, name: str) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepinfomax.encoders import shapes_of
+from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
 
 __all__ = [
@@ -65,13 +66,27 @@ class Terms(dict[str, Tensor]):
     """Losses of one objective by short names, scalars to be minimised, and what was measured on the way.
 
     The main one is called "loss"; the losses of a second player "critic" and "penalty".
+
+    Raises:
+        UserError: a loss or a number that is no scalar, or a name with a slash, which divides it from the objective's.
     """
 
     measured: dict[str, Tensor]  #: detached numbers worth logging: bound in nats, its cap, an accuracy
 
-    def __init__(self, losses: Mapping[str, Tensor], measured: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, losses: Mapping[str, Tensor], measured: Mapping[str, Tensor | float] | None = None) -> None:
         super().__init__(losses)
-        self.measured = {name: value.detach() for name, value in (measured or {}).items()}
+        numbers = {name: torch.as_tensor(value).detach() for name, value in (measured or {}).items()}
+        for name, loss in losses.items():
+            if not isinstance(loss, Tensor):
+                raise UserError(
+                    f"the loss {name!r} is a {type(loss).__name__}: give a tensor, which carries the gradient"
+                )
+        for name, value in {**losses, **numbers}.items():
+            if value.ndim > 0:
+                raise UserError(f"{name!r} has shape {tuple(value.shape)}: give one number, such as its mean()")
+            if "/" in name:
+                raise UserError(f"{name!r} has a slash in its name: metrics are called OBJECTIVE/NAME")
+        self.measured = numbers
 
 
 class Objective(Protocol):

@@ -1,6 +1,6 @@
 """The figures of an evaluation that are no scores: likenesses, errors, ranks, nats."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ _BOOKKEEPING = (
     "standard_error",
     "units",
 )
+#: units that the words of a figure say already
+_UNNAMED_UNITS = ("fraction", "dimensions")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def quantities(run: Run) -> list[Quantity]:
         if cells_of(entry) and not figures:
             continue
         control = at(run.evaluation, "controls", "random_encoder", name)
-        for path in _paths(entry):
+        for path in _paths(entry, shown=figures):
             *above, key = path
             if record is not None and key not in figures:
                 continue
@@ -59,7 +61,7 @@ def quantities(run: Run) -> list[Quantity]:
                 Quantity(
                     measure=name.replace("_", " ") if record is None else record.title,
                     name=" · ".join((*above, title[:1].upper() + title[1:] if figure is not None else title)),
-                    unit="" if figure is None or figure.unit != "nats" else "nats",
+                    unit="" if figure is None or figure.unit in _UNNAMED_UNITS else figure.unit,
                     better="" if figure is None else figure.better or "",
                     says="" if figure is None else figure.says,
                     warning=_warning(record, at(entry, *above), key),
@@ -100,12 +102,12 @@ def _warning(record: Measure | None, around: Any, key: str) -> str:
     return "; ".join(said)
 
 
-def _paths(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Where the figures are in a nested dictionary."""
+def _paths(tree: Any, path: tuple[str, ...] = (), *, shown: Container[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Where the figures are in a nested dictionary; those in `shown` whatever they are called."""
     for key, value in tree.items() if isinstance(tree, dict) else ():
-        if key in _BOOKKEEPING:
+        if key in _BOOKKEEPING and key not in shown:
             continue
         if number(value) is not None:
             yield (*path, key)
         else:
-            yield from _paths(value, (*path, key))
+            yield from _paths(value, (*path, key), shown=shown)

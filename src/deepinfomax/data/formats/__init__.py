@@ -3,12 +3,17 @@
 Another package adds a format by an entry point of the group `deepinfomax.data` that names its `Format`.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from deepinfomax import plugins
 from deepinfomax.data.formats import csv_list, folder, npy, npz, parquet, published
 from deepinfomax.data.formats.record import USUAL, Columns, Format
-from deepinfomax.data.stored import Parts
+from deepinfomax.data.images import ImageSet, check_kind
+from deepinfomax.data.stored import Parts, Read, Source, StoredImages
 from deepinfomax.data.unpacking import SUFFIXES, unpacked
 from deepinfomax.errors import UserError
 
@@ -35,12 +40,12 @@ _BUILTIN = {
         *(ARCHIVE, published.FORMAT, parquet.FOLDER, folder.FORMAT),
     )
 }
-_REGISTRY = plugins.registry("data", _BUILTIN)
+_REGISTRY = plugins.registry("data", _BUILTIN, lambda name, thing: plugins.no_record(Format, thing))
 
 
 def all_formats() -> tuple[Format, ...]:
     """The built-in formats and those of plug-ins; the plain folder of images, which every folder is, comes last."""
-    return *(record for record in _REGISTRY.working() if record.name != folder.FORMAT.name), folder.FORMAT
+    return *(record for record in _REGISTRY.working() if record is not folder.FORMAT), folder.FORMAT
 
 
 def suffixes() -> tuple[str, ...]:
@@ -56,11 +61,13 @@ def format_of(path: Path) -> Format:
     """
     if path.is_dir():
         return next(record for record in all_formats() if record.folder is not None and record.folder(path))
-    suffix = path.suffix.lower()
-    for record in all_formats():
-        if suffix in record.suffixes:
-            return record
-    raise UserError(f"{path}: files must be {', '.join(suffixes())}; for images pass the folder that holds them")
+    name, records = path.name.lower(), all_formats()
+    fitting = [(record, s) for record in records for s in record.suffixes if name.endswith(s) and len(name) > len(s)]
+    if not fitting:
+        may = f"files must be {', '.join(suffixes())}; for images pass the folder that holds them"
+        raise UserError(f"{path}: {may}{_broken()}")
+    # The longest ending says most: .nii.gz before .gz. Of two that are the same, the built-in format's comes first.
+    return max(fitting, key=lambda pair: len(pair[1]))[0]
 
 
 def read_path(path: Path, columns: Columns = USUAL) -> Parts:
@@ -72,4 +79,42 @@ def read_path(path: Path, columns: Columns = USUAL) -> Parts:
     record = format_of(path)
     if columns != USUAL and not record.columns:
         raise UserError(f"{path} has no columns; data.image and data.label name the columns of a table")
-    return record.read(path, columns)
+    if record is folder.FORMAT:
+        try:
+            return record.read(path, columns)
+        except UserError as error:  # the folder may be one that a broken package would have known
+            raise UserError(f"{error}{_broken()}") from None
+    parts = record.read(path, columns)
+    return parts if record in _BUILTIN.values() else _checked(record, path, parts)
+
+
+def _broken() -> str:
+    """The formats that cannot be loaded, as the end of a message about a path that no format reads."""
+    first, *others = _REGISTRY.broken() or [""]
+    more = f" (and {len(others)} more formats)" if others else ""
+    return f"; the format {first}{more}" if first else ""
+
+
+def _checked(record: Format, path: Path, parts: Any) -> Parts:
+    """The parts that a format of another package gives, each checked when it is read.
+
+    Raises:
+        UserError: at once, where they are no functions by name; when one is called, where it gives no images.
+    """
+    if not isinstance(parts, Mapping) or not all(isinstance(n, str) and callable(f) for n, f in parts.items()):
+        gives = "a dictionary {'train': function, ...}, each function without arguments"
+        raise UserError(f"{path}: the function that reads the format {record.name!r} must return {gives}")
+
+    def checked(part: str, read: Read) -> Source:
+        source = read()
+        if not isinstance(source, ImageSet | StoredImages):
+            way = "deepinfomax.data.from_array makes one of an array"
+            raise UserError(
+                f"{path}: the format {record.name!r} gives a {type(source).__name__} as its part {part!r}, but must "
+                f"give an ImageSet ({way}) or StoredImages"
+            )
+        if isinstance(source, ImageSet):
+            check_kind(replace(source, name=source.name or str(path)))
+        return source
+
+    return {part: partial(checked, part, read) for part, read in parts.items()}

@@ -61,6 +61,18 @@ class Format:
     folder: Callable[[Path], bool] | None = None  #: whether a folder has this format; None for a format of files
     columns: bool = False  #: whether the names in `Columns` mean something
 
+    def __post_init__(self) -> None:
+        named = f"the format {self.name!r}"
+        if not callable(self.read) or not (self.suffixes or self.folder is not None):
+            raise UserError(f"{named} needs a function that reads it, and suffixes of files or a function for folders")
+        if not isinstance(self.suffixes, tuple) or any(s[:1] != "." or s != s.lower() for s in self.suffixes):
+            raise UserError(
+                f'{named} needs suffixes as a tuple of endings in small letters, such as (".raw",), not '
+                f"{self.suffixes!r}"
+            )
+        if self.folder is not None and not callable(self.folder):
+            raise UserError(f"{named} needs as `folder` a function that says whether a folder has this format")
+
 
 @dataclass(frozen=True)
 class Layout:
