@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from deepinfomax.errors import UserError
 
@@ -87,6 +86,8 @@ class MIEstimate:
         """
         if not 0 < level < 1:
             raise UserError(f"level must be between 0 and 1, not {level}: 0.95 is usual")
+        from scipy import stats  # a slow import, and only needed here
+
         tail = (1 + level) / 2
         times = stats.norm.ppf(tail) if self.degrees is None else stats.t.ppf(tail, self.degrees)
         if not math.isfinite(self.nats) or not math.isfinite(self.standard_error):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from deepinfomax.errors import UserError
@@ -98,6 +97,8 @@ def successive(side: np.ndarray) -> tuple[float, float]:
     if side.ndim == 1:
         agree, chance = (side[1:] == side[:-1]).mean(), ((np.bincount(side) / n) ** 2).sum()
         return float((agree - chance) / (1 - chance)), _least(n, 1)
+    from scipy import stats  # a slow import, and most commands import this module for something else
+
     step = max(1, side.shape[1] // COLUMNS)
     ranks = stats.rankdata(side[:, ::step], axis=0)
     ranks = ranks - ranks.mean(0)
@@ -106,6 +107,8 @@ def successive(side: np.ndarray) -> tuple[float, float]:
 
 
 def _least(n: int, columns: int) -> float:
+    from scipy import stats
+
     return max(WEAKEST, float(stats.norm.isf(FALSE_ALARM / (2 * columns))) / np.sqrt(n))
 
 
