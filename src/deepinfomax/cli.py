@@ -164,11 +164,11 @@ def train(
 
     \b
     A recipe says what is trained:
-      cpu                  for classes, search and few labels, in minutes on two cores (default)
-      dim-local, ...       the same at the paper's size, and its variants
-      dim-global, ...      for the whole image at once
-      ae, vae, aae, ...    for reconstruction: the image can be drawn again from y
-      cpc, supervised, ... other methods, to compare with
+      cpu              for classes, search and few labels, in minutes (default)
+      dim-local, ...   the same at the paper's size, and its variants
+      dim-global, ...  for the whole image at once
+      ae, vae, aae     for reconstruction: y suffices to draw the image again
+      simclr, cpc, ... other methods, to compare with
     `deepinfomax recipes` lists all, each with a sentence.
 
     Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`. Where DATA has no test part, `data.holdout 0.1`

@@ -205,10 +205,30 @@ RECIPES: dict[str, Recipe] = {
         small_training=TWO,
     ),
     # The command for CIFAR-10 in the authors' README, rate 1.0 for each 256 images.
-    "simclr": _joint("SimCLR (arXiv 2002.05709), ResNet-18", "simclr", {}, _lars(512, 2.0, 1e-4)),
-    "vicreg": _joint("VICReg (arXiv 2105.04906), ResNet-18", "vicreg", WIDE, _lars(2048, 1.6, 1e-6)),
-    "barlow": _joint("Barlow Twins (arXiv 2103.03230), ResNet-18", "barlow", WIDE, _lars(2048, 1.6, 1.5e-6)),
-    "byol": _joint("BYOL (arXiv 2006.07733), ResNet-18", "byol", {}, _lars(4096, 3.2, 1.5e-6)),
+    "simclr": _joint(
+        "SimCLR (arXiv 2002.05709), ResNet-18: two views of an image attract, views of others repel",
+        "simclr",
+        {},
+        _lars(512, 2.0, 1e-4),
+    ),
+    "vicreg": _joint(
+        "VICReg (arXiv 2105.04906), ResNet-18: two views agree, units vary and are uncorrelated",
+        "vicreg",
+        WIDE,
+        _lars(2048, 1.6, 1e-6),
+    ),
+    "barlow": _joint(
+        "Barlow Twins (arXiv 2103.03230), ResNet-18: unit by unit two views correlate, and no two units do",
+        "barlow",
+        WIDE,
+        _lars(2048, 1.6, 1.5e-6),
+    ),
+    "byol": _joint(
+        "BYOL (arXiv 2006.07733), ResNet-18: one view predicts a slow copy's output for the other",
+        "byol",
+        {},
+        _lars(4096, 3.2, 1.5e-6),
+    ),
     # The authors have images of 224 with small views of 98; at 32 there is no setting of theirs.
     "lejepa": _joint(
         "LeJEPA (arXiv 2511.08544), ResNet-18, two views and six small ones",
