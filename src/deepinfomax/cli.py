@@ -407,7 +407,9 @@ def estimate_mi(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """How much two arrays, or columns of a table, tell of each other: nats, their interval, and what speaks against it.
+    """Say how much two columns of numbers tell of each other.
+
+    In nats, with an interval and what speaks against it. Two files, or columns of one table:
 
     deepinfomax estimate-mi table.csv --x height,weight --y diagnosis --test --report out.html
     """

@@ -501,7 +501,8 @@ def test_embeddings_without_a_label_are_left_out_and_said(tmp_path: Path, kind: 
         assert result["notes"] == ['40 embeddings have no label (-1, NaN or "") and were left out']
     labels[:] = labels[0]
     with pytest.raises(UserError, match="no labels, so only rank can be measured"):
-        evaluate_embeddings(Embeddings(x.numpy(), labels), quiet=True)
+        evaluate_embeddings(Embeddings(x.numpy(), labels), measures=("knn",), quiet=True)
+    assert evaluate_embeddings(Embeddings(x.numpy(), labels), quiet=True)["measures"].keys() == {"rank"}
     assert evaluate_embeddings(Embeddings(x.numpy(), labels), measures=("rank",), quiet=True)["notes"] == []
 
 
@@ -541,7 +542,7 @@ def test_mistakes_with_embeddings() -> None:
     with pytest.raises(UserError, match="nothing to measure; choose of mlp"):
         evaluate_embeddings(Embeddings(x.numpy(), y), measures=(), quiet=True)
     with pytest.raises(UserError, match="no labels, so only rank can be measured"):
-        evaluate_embeddings(Embeddings(x.numpy()), quiet=True)
+        evaluate_embeddings(Embeddings(x.numpy()), measures=("knn",), quiet=True)
     with pytest.raises(UserError, match="'mine' cannot be measured on embeddings"):
         evaluate_embeddings(Embeddings(x.numpy(), y), measures=("mine",), quiet=True)
     assert "rank" in evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), quiet=True)["measures"]

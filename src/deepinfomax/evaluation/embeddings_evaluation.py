@@ -52,7 +52,7 @@ def evaluate_embeddings(
         _check_measures(measures)
     embeddings = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
     if measures is None:
-        measures = usual_measures_of_vectors(embeddings.labels)
+        measures = usual_measures_of_vectors(_rows_with_labels(embeddings)[0].labels)
     records = _check_measures(measures)
     of_vectors = [name for name in measures if records[name].of == "encoder"]
     of_features = [name for name in measures if name not in of_vectors]
