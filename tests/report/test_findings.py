@@ -68,8 +68,8 @@ def test_the_verdict_for_an_outsider() -> None:
     controls = {"pixels": {"knn": {"accuracy": 0.2}}, "random_encoder": {"knn": {"y": {"accuracy": 0.28}}}}
     run = measured({"knn": {"y": {"accuracy": 0.57}}}, controls)
     assert in_words(run, 0.1) == (
-        "Trained without labels: the nearest training images tell the class of 57 in 100 test images. It would be by "
-        "comparing raw pixels 20, by the same network before training 28, by guessing 10. Training has paid."
+        "Trained without labels: the nearest training images tell the class of 57 in 100 test images. By "
+        "comparing raw pixels it is 20, by the same network before training 28, by guessing 10. Training has paid."
     )
     assert in_words(run, 0.005).endswith("by guessing fewer than 1. Training has paid.")
     run.config["objective"]["supervised"] = {}

@@ -85,11 +85,12 @@ def _in_words(run: Run, comparison: Comparison, own: Cell, rivals: dict[str, Cel
     labels = "supervised" in table(run.config, "objective")
     found = _FOUND[base].format(_in_hundred(own))
     said = [f"{'Trained on labels' if labels else 'Trained without labels'}{_after(budget)}: {found}."]
-    others = [f"by {_PLAIN[kind]} {_in_hundred(rivals[kind])}" for kind in _PLAIN if kind in rivals]
+    others = [(_PLAIN[kind], _in_hundred(rivals[kind])) for kind in _PLAIN if kind in rivals]
     if guess is not None:
-        others.append(f"by guessing {f'{100 * guess:.0f}' if guess >= 0.01 else 'fewer than 1'}")
+        others.append(("guessing", f"{100 * guess:.0f}" if guess >= 0.01 else "fewer than 1"))
     if others:
-        said.append(f"It would be {', '.join(others)}.")
+        (first, count), *rest = others
+        said.append(f"By {first} it is {count}{''.join(f', by {way} {count}' for way, count in rest)}.")
     if rivals:
         said.append(_conclusion({kind: against(own, cell, comparison.count) for kind, cell in rivals.items()}))
     return " ".join(said)
