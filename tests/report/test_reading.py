@@ -11,7 +11,7 @@ import pytest
 
 from deepinfomax.errors import UserError
 from deepinfomax.report import page
-from deepinfomax.report.reading import at, number, read
+from deepinfomax.report.reading import Steps, at, number, read
 
 
 def only(folder: Path, name: str, text: str) -> Path:
@@ -65,6 +65,17 @@ def test_a_step_written_twice_counts_once(tmp_path: Path) -> None:
     lines += [{"event": "step", "step": 20, "loss": 1.0}]  # written again after a resume
     run = read(only(tmp_path / "run", "metrics.jsonl", "\n".join(map(json.dumps, lines))))
     assert [(entry["step"], entry["loss"]) for entry in run.metrics.steps] == [(20, 1.0), (40, 2.0)]
+
+
+def test_no_steps_come_to_an_end() -> None:
+    none = Steps()
+    assert list(none) == []
+    assert none == Steps.of([])
+    assert none[:3] == []
+    assert [entry["step"] for entry in reversed(Steps.of([{"step": 2}, {"step": 1}]))] == [2, 1]
+    for place in (0, -1):
+        with pytest.raises(IndexError):
+            none[place]
 
 
 def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from deepinfomax.information.convergence import mi_convergence
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.estimation import HELD_OUT, SHUFFLES_OF_NEIGHBOURS, estimate_mi
 from deepinfomax.information.several import conditional_mi
-from deepinfomax.information.tables import mi_matrix, mi_with, read_table
+from deepinfomax.information.table_files import read_file
+from deepinfomax.information.tables import mi_matrix, mi_with
 from deepinfomax.progress import shown, within
 
-TABLES = (".csv", ".tsv", ".parquet", ".npz")
 #: settings of `estimate_mi` that also mean something where nearest neighbours go by several variables
 OF_NEIGHBOURS = ("neighbours", "seed")
 
@@ -88,39 +88,6 @@ def estimate_mi_command(
             return _answer(result, None, notes, None, report)
         result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
         return _answer(result, names, notes, _convergence(*sides, convergence, settings), report)
-
-
-def read_file(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a table by name.
-
-    Raises:
-        UserError: a file that is missing, of another kind or not readable.
-    """
-    if not path.is_file():
-        raise UserError(
-            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give {', '.join(TABLES)} or .npy"
-        )
-    kind = path.suffix.lower()
-    if kind == ".npy":
-        raise UserError(f"{path.name} is one array: give a second .npy file, or a table ({', '.join(TABLES)})")
-    if kind not in TABLES:
-        raise UserError(f"{path.name}: unknown kind of file; give two .npy files, or one of {', '.join(TABLES)}")
-    if kind == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                return {name: content[name] for name in content.files}
-        except (ValueError, OSError, EOFError, KeyError) as error:
-            raise UserError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
-    import pandas as pd
-
-    try:
-        separator = "\t" if kind == ".tsv" else ","
-        frame = pd.read_parquet(path) if kind == ".parquet" else pd.read_csv(path, sep=separator)
-    except (ValueError, OSError, pd.errors.ParserError) as error:  # pyarrow's errors are of these kinds
-        raise UserError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
-    if frame.empty:
-        raise UserError(f"{path.name} has no rows")
-    return read_table(frame)
 
 
 def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:

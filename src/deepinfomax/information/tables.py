@@ -54,10 +54,8 @@ class Ranking:
     seconds: float
 
     def to_frame(self) -> Any:
-        """A pandas data frame: a row for each column."""
-        import pandas as pd
-
-        return pd.DataFrame([_values(row) for row in self.rows])
+        """A pandas data frame: a row for each column; raises UserError where pandas is not installed."""
+        return _pandas().DataFrame([_values(row) for row in self.rows])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -100,10 +98,8 @@ class Matrix:
         return values
 
     def to_frame(self) -> Any:
-        """A pandas data frame of `nats`, columns by columns."""
-        import pandas as pd
-
-        return pd.DataFrame(self.nats, index=list(self.columns), columns=list(self.columns))
+        """A pandas data frame of `nats`, columns by columns; raises UserError where pandas is not installed."""
+        return _pandas().DataFrame(self.nats, index=list(self.columns), columns=list(self.columns))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -214,7 +210,7 @@ def read_table(table: Any) -> dict[str, np.ndarray]:
     if isinstance(table, Mapping):
         columns = {str(name): np.asarray(values) for name, values in table.items()}
     elif hasattr(table, "columns"):  # pandas and polars alike
-        columns = {str(name): _column(table[name]) for name in table.columns}
+        columns = {str(name): stacked(table[name].to_numpy(), str(name)) for name in table.columns}
     else:
         array = np.asarray(table)
         if array.ndim != 2:
@@ -225,15 +221,26 @@ def read_table(table: Any) -> dict[str, np.ndarray]:
     return columns
 
 
-def _column(series: Any) -> np.ndarray:
-    """A column of a data frame as an array; lists of numbers as (n, D)."""
-    values = series.to_numpy()
+def stacked(values: np.ndarray, name: str) -> np.ndarray:
+    """A column (n,) as it is; one of lists of numbers as (n, D).
+
+    Raises:
+        UserError: lists of different lengths, or of no numbers.
+    """
     if values.dtype == object and len(values) and isinstance(values[0], list | tuple | np.ndarray):
         try:
             return np.stack([np.asarray(value, dtype=np.float64) for value in values])
-        except ValueError:
-            raise UserError(f"column {series.name} holds lists of different lengths, or no numbers") from None
+        except (TypeError, ValueError):
+            raise UserError(f"column {name} holds lists of different lengths, or no numbers") from None
     return values
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise UserError("to_frame() needs pandas: pip install pandas; to_dict() needs nothing") from None
+    return pandas
 
 
 class _Column:

@@ -52,6 +52,7 @@ class Steps(Sequence[dict[str, float]]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
+        place = range(len(self))[place]  # IndexError past the end, also where there is no column to raise it
         row = {name: float(values[place]) for name, values in self.columns.items()}
         return {name: value for name, value in row.items() if value == value}
 

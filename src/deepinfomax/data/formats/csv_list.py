@@ -78,8 +78,7 @@ def read_table(file: Path) -> Table:
     try:
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         header = next((line for line in text.splitlines() if line.strip()), "")
-        separator = max(SEPARATORS, key=header.count)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(header), skipinitialspace=True)
         cells = [row for line in lines if any(row := [cell.strip() for cell in line])]
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{file} is no CSV file in UTF-8: {error}") from None
@@ -87,6 +86,11 @@ def read_table(file: Path) -> Table:
         return Table([], [])
     names = [name.lower() for name in cells[0]]
     return Table(names, [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]])
+
+
+def separator_of(header: str) -> str:
+    """What stands between the cells of a table, by its first line."""
+    return max(SEPARATORS, key=header.count)
 
 
 def listed_path(folder: Path, text: str) -> Path:
