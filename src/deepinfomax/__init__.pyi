@@ -5,6 +5,8 @@ from . import recipes as recipes
 from .encoders.storage import load as load
 from .encoders.wrapping import wrap as wrap
 from .errors import UserError as UserError
+from .evaluation.distribution import EncoderDistribution as EncoderDistribution
+from .evaluation.distribution import encoder_distribution as encoder_distribution
 from .evaluation.embeddings import embed as embed
 from .evaluation.encoder_evaluation import evaluate as evaluate
 from .features import Features as Features

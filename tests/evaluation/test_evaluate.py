@@ -419,7 +419,7 @@ def test_the_table_has_a_block_for_each_measure_and_a_line_for_the_supervised_ne
 
 def test_images_are_embedded_once_for_all_measures_of_y_and_no_figure_changes() -> None:
     encoder, train, test = fixed(), images(150), images(100, seed=1)
-    wholes, seen = ("reconstruction", "rank", "mine", "ndm"), []
+    wholes, seen = ("reconstruction", "rank", "mine", "ndm", "distribution"), []
     alone = {name: run(train=train, test=test, measures=(name,), controls=())["measures"][name] for name in wholes}
     encoder.register_forward_hook(lambda _module, given, _features: seen.append(len(given[0])))
     result = run(encoder, train, test, measures=("knn", *wholes), levels=("y",), controls=())

@@ -4,12 +4,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation import attributes, knn, linear, mine, mlp, ndm, rank, reconstruction, semi_supervised, svm
+from deepinfomax.evaluation import (
+    attributes,
+    distribution,
+    knn,
+    linear,
+    mine,
+    mlp,
+    ndm,
+    rank,
+    reconstruction,
+    semi_supervised,
+    svm,
+)
 from deepinfomax.evaluation.few_labels import LabelBudget, parse_measure_name
 from deepinfomax.evaluation.measure import Measure
 from deepinfomax.plugins import Registry, no_record, registry
 
-_MODULES = (mlp, linear, knn, svm, attributes, semi_supervised, reconstruction, rank, mine, ndm)
+_MODULES = (mlp, linear, knn, svm, attributes, semi_supervised, reconstruction, rank, mine, ndm, distribution)
 
 
 def _fault(name: str, thing: Any) -> str:
