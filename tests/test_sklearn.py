@@ -1,14 +1,20 @@
 import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deepinfomax.errors import UserError
-from deepinfomax.sklearn import DeepInfoMax
+from deepinfomax.sklearn import DeepInfoMax, _as_set
 
 SETTINGS = {"encoder.width": 4, "encoder.fc": 16, "encoder.y": 8}
 
@@ -23,6 +29,23 @@ def data(count: int = 60, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 def model(**changes: object) -> DeepInfoMax:
     return DeepInfoMax(**({"scale": "smoke", "steps": 5, "device": "cpu", "settings": SETTINGS} | changes))
+
+
+class OfAnyRows(DeepInfoMax):
+    """The transformer on scikit-learn's own test data, whose rows of one to ten numbers are no images: each row is
+    squeezed into [0, 1] and repeated until it fills 16 by 16 pixels. All the rest is as it is."""
+
+    def _folded(self, rows: np.ndarray) -> np.ndarray:
+        repeated = np.tile(rows, -(-64 // rows.shape[1]))[:, :64].reshape(-1, 8, 8)
+        return (1 / (1 + np.exp(-repeated.astype(np.float64)))).repeat(2, 1).repeat(2, 2)
+
+
+# All of them apply but two: rows must be folded, see above; and the array API is skipped by scikit-learn itself unless
+# SCIPY_ARRAY_API is set. What scikit-learn has no check of, images (N, H, W, C) and (N, C, H, W), is tested below.
+@parametrize_with_checks([OfAnyRows(scale="smoke", steps=2, device="cpu", settings=SETTINGS)])
+@pytest.mark.filterwarnings("ignore:Can't check dok sparse matrix:UserWarning", "ignore:.*brightness:UserWarning")
+def test_what_scikit_learn_asks_of_an_estimator(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
 
 
 def test_fit_and_transform() -> None:
@@ -70,7 +93,7 @@ def test_every_shape_of_x() -> None:
     assert first.std(0).min() > 1e-3
     others = (images, {}), (images.transpose(0, 3, 1, 2), {}), (grey.reshape(60, -1), {"image_shape": (16, 16)})
     for x, changes in others:
-        np.testing.assert_array_equal(model(**changes)._images(x, None).images, grey[:, None])
+        np.testing.assert_array_equal(_as_set(model(**changes)._array(x), None).images, grey[:, None])
         # The pixels are equal, but torch may add them up in another order where they lie in memory otherwise.
         np.testing.assert_allclose(first, model(**changes).fit_transform(x), atol=1e-4)
     np.testing.assert_allclose(first, model().fit_transform(grey / 255), atol=1e-4)
@@ -163,3 +186,49 @@ def test_pandas_output_set_before_fit() -> None:
     frame = model.fit_transform(pixels)
     assert list(frame.columns[:2]) == ["deepinfomax0", "deepinfomax1"]
     assert len(frame) == 40
+
+
+def test_a_grid_search_over_its_settings(tmp_path: Path) -> None:
+    images, labels = data()
+    pipeline = make_pipeline(model(), LogisticRegression())
+    grid = {"deepinfomax__steps": [2, 4], "deepinfomax__level": ["y", "fc"]}
+    search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(images, labels)
+    assert search.best_score_ > 0.9
+    assert search.best_estimator_.n_features_in_ == 16 * 16 * 3
+
+
+def test_a_grid_search_with_frames_and_rows() -> None:
+    pandas = pytest.importorskip("pandas")
+    images, labels = data()
+    rows = pandas.DataFrame(images.reshape(60, -1)).rename(columns=str)
+    folded = model(image_shape=(16, 16, 3), steps=2)
+    search = GridSearchCV(
+        make_pipeline(folded, LogisticRegression()).set_output(transform="pandas"),
+        {"deepinfomax__level": ["y", "fc"]},
+        cv=2,
+        error_score="raise",
+    ).fit(rows, labels)
+    frame = search.best_estimator_[0].transform(rows)
+    assert list(frame.columns[:2]) == ["deepinfomax0", "deepinfomax1"]
+    assert list(search.best_estimator_[0].feature_names_in_[:2]) == ["0", "1"]
+    with pytest.raises(ValueError, match="feature names"):
+        search.best_estimator_[0].transform(rows[rows.columns[::-1]])
+
+
+def test_a_fitted_transformer_survives_joblib(tmp_path: Path) -> None:
+    images, _ = data()
+    fitted = model().fit(images)
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    np.testing.assert_array_equal(joblib.load(tmp_path / "fitted.joblib").transform(images), fitted.transform(images))
+
+
+def test_tensors_masks_and_gaps() -> None:
+    images, _ = data()
+    fitted = model().fit(torch.from_numpy(images))
+    np.testing.assert_array_equal(fitted.transform(images), fitted.transform(torch.from_numpy(images)))
+    with pytest.raises(UserError, match="3 of 60 images have masked pixels"):
+        model().fit(np.ma.array(images, mask=np.arange(images.size).reshape(images.shape) < 3 * 16 * 16 * 3))
+    with pytest.raises(ValueError, match="NaN"):
+        model().fit(np.full((60, 16, 16), np.nan))
+    with pytest.raises(ValueError, match="1 sample"):
+        model().fit(images[:1])

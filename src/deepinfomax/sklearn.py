@@ -8,12 +8,12 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deepinfomax import config as configuration
 from deepinfomax.data.configured import as_trained
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
@@ -83,7 +83,8 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         of_data = [name for name in given if name.split(".")[0] == "data"]
         if of_data:
             raise UserError(f"settings {of_data[0]!r} has no effect on arrays: bring X itself to the form you want")
-        images = self._images(X, None)
+        array = self._array(X, fitting=True)
+        images = _as_set(array, None)
         for note in images.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
@@ -97,20 +98,19 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         changes["training.batch_size"] = fitting if self.batch_size is None else self.batch_size
         config = configuration.override(config, changes | given)
         if needs_labels(config):
-            images = self._images(X, y)
+            images = _as_set(array, y)
         # The caller's own draws stay what they were.
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
             self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
         self.config_ = config
         self.image_shape_ = images.shape
-        self.n_features_in_ = int(np.prod(images.shape))
         self._n_features_out = self._vectors(images.take(slice(0, 2))).shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """(N, units) float32; of the centre of each image, where training cropped at random."""
         check_is_fitted(self)
-        images = self._images(X, None)
+        images = _as_set(self._array(X), None)
         if images.shape != self.image_shape_:
             raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
         return self._vectors(images)
@@ -126,22 +126,47 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if self.level not in ("y", "fc", "conv"):
             raise UserError(f"unknown level {self.level!r}; choose y, fc or conv")
 
-    def _images(self, X: Any, y: Any) -> ImageSet:
-        from deepinfomax.data import from_array
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True  # (N, H, W); of four dimensions scikit-learn has no word
+        tags.transformer_tags.preserves_dtype = []  # float32, whatever comes in
+        return tags
 
-        array = np.asarray(X)
-        if array.ndim == 2:
-            if self.image_shape is None:
-                raise UserError(f"X has rows of {array.shape[1]} values: say image_shape=(H, W) or (H, W, C)")
-            sides = self.image_shape
-            if not isinstance(sides, tuple | list | np.ndarray) or not all(
-                isinstance(n, int | np.integer) for n in sides
-            ):
-                raise UserError(f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}")
-            if np.prod(self.image_shape) != array.shape[1]:
-                raise UserError(f"image_shape {self.image_shape} does not hold the {array.shape[1]} values of a row")
-            array = array.reshape(len(array), *self.image_shape)
-        return from_array(array, labels=None if y is None else _text(np.asarray(y)), name="array")
+    def _array(self, X: Any, *, fitting: bool = False) -> np.ndarray:
+        """X as scikit-learn checks it: finite real numbers, no masks; rows are folded to images.
+
+        Raises:
+            ValueError: what scikit-learn refuses, in its words.
+            UserError: masked pixels, or rows that no `image_shape` folds.
+        """
+        whole_pixels(X, "X")
+        if is_tensor(X):
+            X = X.detach().cpu().numpy()
+        fewest = 2 if fitting else 1  # there is nothing to contrast a single image with
+        if np.asarray(X).ndim > 2:
+            images = check_array(X, allow_nd=True, ensure_min_samples=fewest, estimator=self, input_name="X")
+            if fitting:
+                self.n_features_in_ = int(np.prod(images.shape[1:]))
+            return images
+        rows = validate_data(self, X, reset=fitting, ensure_min_samples=fewest)  # also the names of columns
+        return self._folded(rows)
+
+    def _folded(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (N, values) as images (N, *image_shape)."""
+        sides = self.image_shape
+        if sides is None:
+            raise UserError(f"X has rows of {rows.shape[1]} values: say image_shape=(H, W) or (H, W, C)")
+        if not isinstance(sides, tuple | list | np.ndarray) or not all(isinstance(n, int | np.integer) for n in sides):
+            raise UserError(f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}")
+        if np.prod(sides) != rows.shape[1]:
+            raise UserError(f"image_shape {sides} does not hold the {rows.shape[1]} values of a row")
+        return rows.reshape(len(rows), *sides)
+
+
+def _as_set(array: np.ndarray, y: Any) -> ImageSet:
+    from deepinfomax.data import from_array
+
+    return from_array(array, labels=None if y is None else _text(np.asarray(y)), name="array")
 
 
 def _text(labels: np.ndarray) -> np.ndarray:
