@@ -81,7 +81,8 @@ class Training:
     weight_decay: NotNegative = 0.0  #: adamw keeps it apart from the gradient, the others add it
     warmup: Whole = 0  #: steps over which the learning rate rises from 0
     schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate, after the warm-up
-    precision: Literal["no", "bf16", "fp16"] = "no"  #: mixed precision; scores stay float32. Slow on most CPUs
+    first_layer: Literal["default", "whitening"] = "default"  #: of a new encoder, see `encoders.whitening`
+    precision: Literal["no", "bf16", "fp16", "auto"] = "no"  #: mixed; scores stay float32. auto: bf16 where it is fast
     channels_last: bool = False  #: memory layout of images and maps; a small gain on CPUs, a larger one in fp16
     compile: bool = False  #: torch.compile the encoder: about half a minute once, for some per cent on a CPU
     log_every: Count = 20  #: steps between lines of metrics.jsonl

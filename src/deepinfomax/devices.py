@@ -29,6 +29,17 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies numbers of bfloat16 by instructions of its own, so that they are fast.
+
+    Of a CPU: AVX-512 BF16, AMX or, on ARM, BF16. Where PyTorch does not tell what a CPU can do, the answer is no.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def hardware(device: torch.device) -> str:
     """What a figure was computed on: the GPU's name, or the processor's with its cores and the threads in use."""
     if device.type == "cuda":

@@ -45,6 +45,7 @@ from deepinfomax.progress import shown
 from deepinfomax.report import write as write_report
 from deepinfomax.report.neighbour_sheet import draw
 from deepinfomax.training import run_folder
+from deepinfomax.training.building import begin
 
 
 @memory.enough_for("measuring", lower="--limit, or name fewer --measures, --levels and --controls")
@@ -92,7 +93,7 @@ def evaluate_command(
     if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures or ()):
         raise UserError("folds are positions among all training images: set data.limit none")
     tell_notes(train, test)
-    make_encoder = maker(run)
+    make_encoder = maker(run, own, train)
     left_out = []
     if controls is None:
         controls = CONTROLS if make_encoder is not None else CONTROLS[:-1]  # without random_encoder
@@ -195,13 +196,22 @@ def render(evaluation: dict[str, Any]) -> str:
     return "\n".join([*lines, *evaluation.get("notes", [])])
 
 
-def maker(run: Path) -> Callable[[], nn.Module] | None:
-    """What builds a fresh encoder of the same architecture, from torch's random state; None for a wrapped one."""
+def maker(run: Path, config: Config, train: ImageSet) -> Callable[[], nn.Module] | None:
+    """What builds a fresh encoder of the same architecture, which begins as the run's own did; None for a wrapped one.
+
+    It draws from torch's random state.
+    """
     description = storage.describe(run)
     if description["architecture"] == "wrapped":
         return None
     shape, arguments = tuple(description["image_shape"]), description["arguments"]
-    return lambda: encoders.build(description["architecture"], shape, **arguments)
+
+    def make() -> nn.Module:
+        encoder = encoders.build(description["architecture"], shape, **arguments)
+        begin(encoder, config, train)
+        return encoder
+
+    return make
 
 
 @memory.enough_for("the embeddings", lower="data.limit")

@@ -34,6 +34,7 @@ from deepinfomax.experiments.provenance import command, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
+from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 
@@ -109,11 +110,12 @@ def run_table(
 
 
 def controlled(table: Table, scale: Scale) -> dict[str, Row]:
-    """Name -> the first row of each architecture: a random encoder of every one stands in the table."""
+    """Name -> the first row of each architecture and first layer: a random encoder of each stands in the table."""
     random_encoders: dict[str, Row] = {}
     seen: list[Mapping[str, Any]] = []
     for row in table.rows:
-        encoder = row_config(table, row, scale, 0).encoder
+        config = row_config(table, row, scale, 0)
+        encoder = config.encoder | {"first_layer": config.training.first_layer}
         if encoder not in seen:
             seen.append(encoder)
             random_encoders[f"{CONTROLS} of {row.name}" if random_encoders else CONTROLS] = row
@@ -192,10 +194,15 @@ def _controls(
     training, test = labelled_images(config, scale)
     name, arguments = config.encoder["name"], {k: v for k, v in config.encoder.items() if k != "name"}
     on = choose_device(device)
-    fresh = random_encoder(
-        lambda: encoders.build(name, training.shape, **arguments), training, seed=config.seed, device=on
-    )
-    which = hashlib.sha256(json.dumps(config.encoder, sort_keys=True).encode()).hexdigest()[:8]
+
+    def make() -> nn.Module:
+        encoder = encoders.build(name, training.shape, **arguments)
+        begin(encoder, config, training)
+        return encoder
+
+    fresh = random_encoder(make, training, seed=config.seed, device=on)
+    begins = {} if config.training.first_layer == "default" else {"first_layer": config.training.first_layer}
+    which = hashlib.sha256(json.dumps(config.encoder | begins, sort_keys=True).encode()).hexdigest()[:8]
     folder = runs / f"{table.data}-controls-{name}-{which}-{scale}-seed{config.seed}"
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         evaluation = evaluate(

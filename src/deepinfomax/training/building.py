@@ -1,11 +1,14 @@
 """From a configuration and a data set to the game that they describe."""
 
+import numpy as np
 from torch import nn
 
 from deepinfomax import encoders
 from deepinfomax.config import Config, objective_type
 from deepinfomax.data.augmentation import Augmentation
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.encoders.whitening import IMAGES as WHITENED
+from deepinfomax.encoders.whitening import whiten_first_layer
 from deepinfomax.errors import UserError
 from deepinfomax.features import Shapes
 from deepinfomax.objectives import OBJECTIVES, Facts, Game
@@ -30,6 +33,7 @@ def build_game(
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
         encoder = encoders.build(config.encoder["name"], image_shape, **settings)
+        begin(encoder, config, images)
     if config.training.small_views:  # an encoder of one size says here that it cannot take the other
         encoders.shapes_of(encoder, Augmentation(**config.augmentation).small_shape(image_shape))
     facts = _facts(encoders.shapes_of(encoder, image_shape), images)
@@ -43,6 +47,21 @@ def build_game(
         check_views(objectives[name][1], config.training.views + config.training.small_views, name)
     occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
     return Game(encoder, objectives, occlusion)
+
+
+def begin(encoder: nn.Module, config: Config, images: ImageSet) -> None:
+    """Give a fresh encoder the first layer that the configuration names.
+
+    Args:
+        images: the training set.
+
+    Raises:
+        UserError: an encoder or images that have no such first layer.
+    """
+    if config.training.first_layer == "whitening":
+        augment = Augmentation(**config.augmentation).eval()
+        chosen = np.sort(np.random.default_rng([config.seed, 1]).permutation(len(images))[:WHITENED])
+        whiten_first_layer(encoder, augment(normalise(np.asarray(images.images[chosen]))), seed=config.seed)
 
 
 def uses_labels(objective: type) -> bool:

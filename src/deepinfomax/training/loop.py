@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
-from deepinfomax.devices import choose_device, hardware
+from deepinfomax.devices import choose_device, hardware, has_bfloat16
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
@@ -70,6 +71,7 @@ def train(
             finite, or what would be saved is not.
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
+    config = _for_this_run(config, out if resume else None, device, own_encoder=encoder is not None)
     images, training = trainable(as_images(images)), config.training
     accelerator, on = _machine(config, out, device)
 
@@ -151,6 +153,24 @@ def train(
     accelerator.wait_for_everyone()
     # In the layout in which `load` makes it: another one changes the last bit of what it computes.
     return game.encoder.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+
+
+def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, own_encoder: bool) -> Config:
+    """The configuration with what depends on the machine and on the encoder given: precision, first layer.
+
+    Precision "auto" is that of the run that is continued, else bf16 where the device computes in it. An encoder that
+    is given keeps its own weights.
+    """
+    training = config.training
+    if own_encoder and training.first_layer != "default":
+        training = replace(training, first_layer="default")
+    if training.precision == "auto":
+        if resumed is not None and (resumed / run_folder.CONFIG).is_file():
+            precision = run_folder.read_config(resumed).training.precision
+        else:
+            precision = "bf16" if has_bfloat16(choose_device(device)) else "no"
+        training = replace(training, precision=precision)
+    return replace(config, training=training)
 
 
 def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator, torch.device]:

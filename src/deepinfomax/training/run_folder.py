@@ -63,12 +63,16 @@ def read_config(folder: Path) -> Config:
 
 
 def read_data_config(folder: Path) -> Config:
-    """What a run was trained on, as its sections `data` and `augmentation` say; all else is left at its defaults.
+    """What a run was trained on, as its sections `data` and `augmentation` say, and how its first layer began.
+
+    All else is left at its defaults.
 
     So a run can be measured where the package of its own objective is not installed.
     """
     tree = configuration.read_tree(_config_file(folder))
     kept = {name: tree[name] for name in ("recipe", "seed", "data", "augmentation") if name in tree}
+    if "first_layer" in tree.get("training", {}):  # a random encoder to compare with begins in the same way
+        kept["training"] = {"first_layer": tree["training"]["first_layer"]}
     return configuration.from_tree(kept | {"objective": {"local": {}}})
 
 
