@@ -70,7 +70,7 @@ def read_data_config(folder: Path) -> Config:
     So a run can be measured where the package of its own objective is not installed.
     """
     tree = configuration.read_tree(_config_file(folder))
-    kept = {name: tree[name] for name in ("recipe", "seed", "data", "augmentation") if name in tree}
+    kept: dict[str, Any] = {name: tree[name] for name in ("recipe", "seed", "data", "augmentation") if name in tree}
     if "first_layer" in tree.get("training", {}):  # a random encoder to compare with begins in the same way
         kept["training"] = {"first_layer": tree["training"]["first_layer"]}
     return configuration.from_tree(kept | {"objective": {"local": {}}})
