@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from deepinfomax import encoders
+from deepinfomax.data.arrays import Kind, Layout, Missing, Values
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
@@ -61,6 +62,11 @@ class Data:
     image: str | None = None  #: column (or array) of the images in a table; None: a usual name
     label: str | None = None  #: column (or array) of the labels in a table; None: a usual name
     max_pixels: int | None = None  #: of the largest image that is decoded; None: 179 million, against broken files
+    values: Values = "auto"  #: of arrays: bytes, pictures in 8 bits; kept, numbers as they are; auto: see `load`
+    kind: Kind = "auto"  #: of arrays: images, series or volumes; auto: by the shape, and told
+    layout: Layout = "auto"  #: of arrays: channels-first or channels-last; auto: by the shape, and told
+    missing: Missing = "refuse"  #: what becomes of NaN: refuse it, or put the mean of its channel there
+    standardise: bool = True  #: bring each channel of what is no picture to mean 0 and s.d. 1, by the training part
 
 
 @one_line("training")

@@ -94,8 +94,11 @@ def _metadata(description: Mapping[str, Any]) -> dict[str, str]:
     preprocess, shape = description["preprocess"], description["image_shape"]
     scale, shift = preprocess["scale"], preprocess["shift"]
     sides = "x".join(map(str, shape))
+    becomes = "bytes become bytes * scale + shift"
+    if "standardised" in description:
+        becomes = f"in the units of the data, which are standardised inside; {becomes} first"
     return {
-        "deepinfomax.input": f"float32 (batch, {', '.join(map(str, shape))}); bytes become bytes * scale + shift",
+        "deepinfomax.input": f"float32 (batch, {', '.join(map(str, shape))}); {becomes}",
         "deepinfomax.input_scale": repr(scale),
         "deepinfomax.input_shift": repr(shift),
         "deepinfomax.input_shape": sides,

@@ -15,18 +15,22 @@ from deepinfomax import config as configuration
 from deepinfomax.data.configured import as_trained
 from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.devices import choose_device
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.recipes import recipe
 from deepinfomax.training.building import needs_labels
 from deepinfomax.training.loop import train
 
+#: settings of the data that mean something for arrays in memory
+OF_ARRAYS = ("data.values", "data.kind", "data.layout", "data.missing", "data.standardise")
+
 
 class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Learn an encoder of images without labels; transform images to its representation.
+    """Learn an encoder of images, series or volumes without labels; transform them to its representation.
 
-    X is an array of images, (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3, uint8 or floats in [0, 1]; or
-    (N, H·W·C) rows, with `image_shape` saying how to fold them.
+    X is an array of images, (N, H, W), (N, H, W, C) or (N, C, H, W), of series (N, C, T) or (N, T, C), or of volumes
+    (N, C, D, H, W), as `deepinfomax.data.from_array` takes them; or of rows, and `image_shape` says how to fold them.
 
     Args:
         recipe: what to train, see `deepinfomax.recipes`.
@@ -34,8 +38,8 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         steps: training steps; None: the recipe's.
         batch_size: images a step; None: the recipe's, or all of X where that is fewer.
         level: what `transform` returns: "y", "fc" or "conv" (flattened).
-        image_shape: (H, W) or (H, W, C) of the images in rows.
-        settings: further settings, {"training.lr": 3e-4, "local.bound": "jsd"}.
+        image_shape: (H, W) or (H, W, C) of the images in rows, (T,) or (T, C) of series.
+        settings: further settings, {"training.lr": 3e-4, "local.bound": "jsd", "data.layout": "channels-last"}.
         device: "cpu", "cuda", ...; None: the best there is.
         random_state: seed, a whole number; a RandomState or None draws one.
         verbose: show progress on stderr.
@@ -80,11 +84,11 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
         self._check_level()
         given = dict(self.settings or {})
-        of_data = [name for name in given if name.split(".")[0] == "data"]
+        of_data = [name for name in given if name.split(".")[0] == "data" and name not in OF_ARRAYS]
         if of_data:
             raise UserError(f"settings {of_data[0]!r} has no effect on arrays: bring X itself to the form you want")
         array = self._array(X, fitting=True)
-        images = _as_set(array, None)
+        images = self._as_set(array, None)
         for note in images.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         config = recipe(self.recipe, self.scale)  # type: ignore[arg-type]
@@ -98,7 +102,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         changes["training.batch_size"] = fitting if self.batch_size is None else self.batch_size
         config = configuration.override(config, changes | given)
         if needs_labels(config):
-            images = _as_set(array, y)
+            images = self._as_set(array, y)
         # The caller's own draws stay what they were.
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
             self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
@@ -110,7 +114,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def transform(self, X: Any) -> np.ndarray:
         """(N, units) float32; of the centre of each image, where training cropped at random."""
         check_is_fitted(self)
-        images = _as_set(self._array(X), None)
+        images = self._as_set(self._array(X), None, **self._as_fitted())
         if images.shape != self.image_shape_:
             raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
         return self._vectors(images)
@@ -144,7 +148,14 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             X = X.detach().cpu().numpy()
         fewest = 2 if fitting else 1  # there is nothing to contrast a single image with
         if np.asarray(X).ndim > 2:
-            images = check_array(X, allow_nd=True, ensure_min_samples=fewest, estimator=self, input_name="X")
+            images = check_array(
+                X,
+                allow_nd=True,
+                ensure_all_finite="allow-nan" if self._fills else True,
+                ensure_min_samples=fewest,
+                estimator=self,
+                input_name="X",
+            )
             if fitting:
                 self.n_features_in_ = int(np.prod(images.shape[1:]))
             return images
@@ -155,18 +166,34 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Rows (N, values) as images (N, *image_shape)."""
         sides = self.image_shape
         if sides is None:
-            raise UserError(f"X has rows of {rows.shape[1]} values: say image_shape=(H, W) or (H, W, C)")
+            raise UserError(
+                f"X has rows of {rows.shape[1]} values: say image_shape=(H, W) or (H, W, C), or (T,) for series"
+            )
         if not isinstance(sides, tuple | list | np.ndarray) or not all(isinstance(n, int | np.integer) for n in sides):
             raise UserError(f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}")
         if np.prod(sides) != rows.shape[1]:
             raise UserError(f"image_shape {sides} does not hold the {rows.shape[1]} values of a row")
         return rows.reshape(len(rows), *sides)
 
+    def _as_set(self, array: np.ndarray, y: Any, **as_fitted: Any) -> ImageSet:
+        """The array as the settings of the data say; and as it was when it was fitted."""
+        from deepinfomax.data import from_array
 
-def _as_set(array: np.ndarray, y: Any) -> ImageSet:
-    from deepinfomax.data import from_array
+        given = self.settings or {}
+        told = {name.removeprefix("data."): given[name] for name in OF_ARRAYS if name in given}
+        told.pop("standardise", None)
+        return from_array(array, None if y is None else _text(np.asarray(y)), name="array", **(told | as_fitted))
 
-    return from_array(array, labels=None if y is None else _text(np.asarray(y)), name="array")
+    def _as_fitted(self) -> dict[str, Any]:
+        """How new arrays are read, so that they mean what those meant that it was fitted on."""
+        if not isinstance(self.encoder_, Standardised):
+            return {}
+        filling = {"missing": self.encoder_.channels.mean} if self._fills else {}
+        return {"values": "kept"} | filling
+
+    @property
+    def _fills(self) -> bool:
+        return (self.settings or {}).get("data.missing") == "mean"
 
 
 def _text(labels: np.ndarray) -> np.ndarray:

@@ -186,7 +186,7 @@ def test_settings_that_make_no_sense(settings: dict, message: str):
     [
         ({"crop": 40, "padding": 2}, (3, 32, 32), "crop 40 is larger than the images, 32x32"),
         ({"crop": 8, "padding": 8}, (3, 8, 8), "padding 8 must be below"),
-        ({"crop": 8}, (3, 100), r"of shape \(C, H, W\), not \(3, 100\)"),
+        ({"crop": 8}, (3, 100), r"crop is for images \(C, H, W\), not \(3, 100\): set it to none"),
     ],
 )
 def test_images_that_do_not_fit_the_settings(settings: dict, shape: tuple[int, ...], message: str):

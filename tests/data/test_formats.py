@@ -139,7 +139,7 @@ def test_an_incomplete_format_is_refused(changes: dict[str, Any], says: str) -> 
         ({1: lambda: ImageSet(GREY)}, "must return a dictionary"),
         ({"train": lambda: GREY}, "x.own: the format 'own' gives a ndarray as its part 'train'"),
         ({"train": lambda: ImageSet(GREY[:, 0])}, "x.own has shape (3, 4, 4): images are (N, C, H, W) uint8"),
-        ({"train": lambda: ImageSet(GREY.astype(int))}, "x.own: images are int64; they must be uint8"),
+        ({"train": lambda: ImageSet(GREY.astype(complex))}, "x.own: images are complex128; they must be real numbers"),
         ({"train": lambda: ImageSet(np.zeros((3, 4)))}, "x.own has shape (3, 4): images are (N, C, H, W)"),
     ],
 )
@@ -162,7 +162,9 @@ def test_a_format_may_give_floats_of_any_shape_and_they_are_described(
     brings(monkeypatch, own=Format("own", "", lambda path, columns: {"train": lambda: series}, (".own",)))
     (tmp_path / "x.own").touch()
     assert load(tmp_path / "x.own").shape == (7, 50)
-    assert "3 images, 50 of 7 channels (shape 7x50)" in render_description(describe_readable(tmp_path / "x.own"))
+    assert "3 series of 7 channels and 50 steps (shape 7x50), float32" in render_description(
+        describe_readable(tmp_path / "x.own")
+    )
 
 
 def test_a_broken_format_is_told_where_nothing_reads_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

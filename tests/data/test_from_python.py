@@ -127,7 +127,7 @@ def test_random_transforms_are_told():
         ([PIXELS[0], PIXELS[1][:, :3]], r"image 1 has shape \(3, 3, 5\), the first one \(3, 6, 5\)"),
         ([{"picture": PIXELS[0]}], "items with the keys picture; one must be called image"),
         ((PIXELS, LABELS[:4]), "holds 10 images but 4 labels"),
-        (PIXELS.astype(np.int64), "holds int64; images must be uint8"),
+        (PIXELS.astype(complex), "holds ndarray, no images"),
         ([[[0, 1], [2]], [[0, 1], [2, 3]]], "lists have several lengths"),
         (torch.zeros(4), "has shape"),
     ],

@@ -50,11 +50,18 @@ def test_fewer_labels_than_images():
         trainable(ImageSet(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1])))
 
 
-@pytest.mark.parametrize("kind", ["uint16", "int16", "int64", "bool"])
-def test_only_bytes_and_floats_reach_a_network(kind: str):
-    pixels = np.ones((3, 1, 2, 2), kind)
-    for use in (lambda: trainable(ImageSet(pixels)), lambda: normalise(pixels)):
-        with pytest.raises(UserError, match=rf"images are .*{kind}; they must be uint8 in 0\.\.255 or floats") as error:
+@pytest.mark.parametrize("kind", ["uint16", ">u2", "int16", "int64", "uint32", "uint64", "float16"])
+def test_numbers_of_every_type_reach_a_network_as_they_are(kind: str):
+    numbers = np.array([0, 3, 60_000 if "u" in kind else 1000]).reshape(3, 1, 1, 1).astype(kind)
+    assert trainable(ImageSet(numbers)).images.dtype == kind
+    np.testing.assert_array_equal(normalise(numbers).numpy(), numbers.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["bool", "complex64"])
+def test_what_is_no_number_does_not(kind: str):
+    values = np.ones((3, 1, 2, 2), kind)
+    for use in (lambda: trainable(ImageSet(values)), lambda: normalise(values)):
+        with pytest.raises(UserError, match=rf"images are .*{kind}; they must be real numbers") as error:
             use()
         assert "\n" not in str(error.value)
 

@@ -52,13 +52,13 @@ def test_rgba_arrays_are_composited_on_white():
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((5, 6), np.uint8), r"has shape \(5, 6\); images must be \(N, H, W\)"),
-        (np.zeros((5, 6, 7, 8), np.uint8), r"has shape \(5, 6, 7, 8\)"),
-        (np.zeros((0, 6, 6), np.uint8), "holds no images"),
-        (np.zeros((5, 6, 6), np.int32), "holds int32; images must be uint8 in 0..255 or floats"),
-        (np.full((5, 6, 6), 2.0), r"floats from 2 to 2; floats must lie in \[0, 1\]"),
-        (np.full((5, 6, 6), np.nan), "floats from nan to nan"),
-        (np.zeros((5, 6, 6), complex), "holds complex128"),
+        (np.zeros(5, np.uint8), r"has shape \(5,\), which holds nothing to learn from: series are \(N, T\)"),
+        (np.zeros((5, 2, 2, 2, 2, 2)), "has items of shape 2x2x2x2x2, which fits nothing"),
+        (np.zeros((5, 9, 9, 9, 9)), "has volumes of shape 9x9x9x9, which does not show where the channels are"),
+        (np.zeros((0, 6, 6), np.uint8), r"has shape \(0, 6, 6\), which holds nothing"),
+        (np.full((5, 6, 6), np.nan), "180 of 180 values, in 5 of 5, are NaN, first in number 0: set data.missing mean"),
+        (np.full((5, 6, 6), -np.inf), "180 of 180 values are infinite, first in number 0"),
+        (np.zeros((5, 6, 6), complex), "holds complex128, no real numbers; give real and imaginary parts as two"),
     ],
 )
 def test_arrays_that_are_no_images(tmp_path: Path, array: np.ndarray, message: str):

@@ -88,12 +88,20 @@ class Augmentation(nn.Module):
         """
         for name, on in (("jitter", self.jitter), ("grayscale", self.grayscale)):
             if on and (len(shape) != 3 or shape[0] not in (1, 3)):
-                raise UserError(f"augmentation.{name} is for images (C, H, W) of 1 or 3 channels, not {tuple(shape)}")
+                raise UserError(
+                    f"augmentation.{name} is for images (C, H, W) of 1 or 3 channels, not {tuple(shape)}: set it to 0"
+                )
         size = self.crop or self.random_resized_crop
+        if len(shape) != 3:
+            named = {"flip": self.flip, "crop": self.crop, "random_resized_crop": self.random_resized_crop}
+            if cropped := [name for name, value in named.items() if value]:
+                off = "false" if cropped[0] == "flip" else "none"
+                raise UserError(
+                    f"augmentation.{cropped[0]} is for images (C, H, W), not {tuple(shape)}: set it to {off}, or "
+                    "choose a recipe without augmentation"
+                )
         if size is None:
             return shape
-        if len(shape) != 3:
-            raise UserError(f"augmentation crops images of shape (C, H, W), not {shape}")
         channels, height, width = shape
         if isinstance(self.crop, int) and self.crop > min(height, width) + 2 * self.padding:
             raise UserError(

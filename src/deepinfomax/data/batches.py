@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from deepinfomax import memory
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.channels import Channels
+from deepinfomax.data.images import ImageSet, as_tensor, normalise
 from deepinfomax.errors import UserError
 
 #: a set moves to the device whole when it takes at most this share of the memory that is free there
@@ -18,8 +19,8 @@ RESIDENT_SHARE = 0.5
 class Batches:
     """Shuffled training batches of a set: (images, labels, index), epoch by epoch.
 
-    images: float32 (batch_size, C, *S) in [-1, 1] on the device (a set of floats as it is); labels: on the device, or
-    None; index: (batch_size,) int64, positions in the set, on the device.
+    images: float32 (batch_size, C, *S) on the device: pictures in [-1, 1], other numbers standardised by `channels`;
+    labels: on the device, or None; index: (batch_size,) int64, positions in the set, on the device.
 
     The order of an epoch is one permutation of the set, drawn from (seed, epoch) and nothing else. Step k of the epoch
     is the k-th slice of batch_size * world_size of it, and a process takes its own part of that slice. So any step can
@@ -30,6 +31,7 @@ class Batches:
     `RESIDENT_SHARE`. Larger sets are read from their memory map one batch ahead, in a thread.
 
     Arguments:
+        channels: how the numbers of each channel are standardised; None: they are used as they are.
         resident: force (True) or forbid (False) moving the whole set to the device; None decides by free memory.
 
     Raises:
@@ -45,6 +47,7 @@ class Batches:
         device: torch.device | str = "cpu",
         rank: int = 0,
         world_size: int = 1,
+        channels: Channels | None = None,
         resident: bool | None = None,
     ):
         together = batch_size * world_size
@@ -59,6 +62,7 @@ class Batches:
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.resident = fits(images.images.nbytes, self.device, world_size) if resident is None else resident
+        self._channels = channels
         labels = images.labels
         self._labels = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(self.device)
         self._pixels = _tensor(images.images).to(self.device) if self.resident else None
@@ -74,7 +78,7 @@ class Batches:
         if self._pixels is not None:
             for rows in slices:
                 index = torch.from_numpy(rows).to(self.device, non_blocking=True)
-                yield normalise(self._pixels[index]), self._labels_at(index), index
+                yield self._prepared(self._pixels[index]), self._labels_at(index), index
         else:
             with ThreadPoolExecutor(1) as reader:
                 pending = [reader.submit(self._read, rows) for rows in slices[:1]]
@@ -83,7 +87,7 @@ class Batches:
                     if step + 1 < len(slices):
                         pending.append(reader.submit(self._read, slices[step + 1]))
                     index = torch.from_numpy(rows).to(self.device, non_blocking=True)
-                    yield normalise(pixels.to(self.device, non_blocking=True)), self._labels_at(index), index
+                    yield self._prepared(pixels.to(self.device, non_blocking=True)), self._labels_at(index), index
 
     def order(self, epoch: int) -> np.ndarray:
         """(steps, batch_size) int64: what this process reads in an epoch."""
@@ -97,8 +101,12 @@ class Batches:
         ascending = np.argsort(rows)
         batch = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
         batch[ascending] = stored[rows[ascending]]
-        pixels = torch.from_numpy(batch)
+        pixels = as_tensor(batch)
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+    def _prepared(self, pixels: Tensor) -> Tensor:
+        numbers = normalise(pixels)
+        return numbers if self._channels is None else self._channels(numbers)
 
     def _labels_at(self, index: Tensor) -> Tensor | None:
         return None if self._labels is None else self._labels[index]
@@ -115,5 +123,5 @@ def fits(size: int, device: torch.device, processes: int = 1) -> bool:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor of the array's values; copied, since torch refuses read-only memory maps and the map may be on disk."""
-    return torch.from_numpy(np.array(array))
+    """A tensor of the array's values; copied, since the map may be on disk."""
+    return as_tensor(np.array(array))

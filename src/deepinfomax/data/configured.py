@@ -14,10 +14,12 @@ import torch
 from deepinfomax import config as configuration
 from deepinfomax import files
 from deepinfomax.config import Config
+from deepinfomax.data.arrays import word_of
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import fits
 from deepinfomax.data.cache import cache_folder
-from deepinfomax.data.images import CHUNK, ImageSet
+from deepinfomax.data.channels import Channels
+from deepinfomax.data.images import CHUNK, ImageSet, as_tensor
 from deepinfomax.data.loading import load, titles
 from deepinfomax.data.names import NAMES
 from deepinfomax.data.stored import printable
@@ -54,13 +56,20 @@ def tell_notes(*sets: ImageSet) -> None:
         print(f"note: {files.plain(note)}", file=sys.stderr)
 
 
-def load_images(config: Config, split: str | None = None) -> ImageSet:
+def load_images(config: Config, split: str | None = None, channels: Channels | None = None) -> ImageSet:
     """The images that a configuration names, by default the part to train on.
 
     `data.limit` holds for the part to train on, never for the test part.
+
+    Args:
+        channels: of the part that was trained on, whose means take the place of NaN where `data.missing` asks for it;
+            None: those of the part that is read.
     """
     fields = dataclasses.asdict(config.data)
     source, own_split, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
+    fields.pop("standardise")
+    if channels is not None and config.data.missing == "mean":
+        fields["missing"] = channels.mean
     try:
         source.encode()
     except UnicodeEncodeError:
@@ -92,7 +101,8 @@ def names_of(config: Config, images: ImageSet, split: str | None = None) -> list
         names = titles_of(config, images, split)
     except UserError:  # the source has changed since, or is gone; the pictures can be shown all the same
         names = None
-    return [f"image {i}" for i in range(len(images))] if names is None else [printable(name) for name in names]
+    one = word_of(images.shape, 1)
+    return [f"{one} {i}" for i in range(len(images))] if names is None else [printable(name) for name in names]
 
 
 def as_trained(config: Config, images: ImageSet) -> ImageSet:
@@ -110,9 +120,11 @@ def as_trained(config: Config, images: ImageSet) -> ImageSet:
     if shape == images.shape:
         return images
     pixels = images.images
-    views = _room_for((len(images), *shape), pixels.dtype)
+    kind = pixels.dtype if pixels.dtype in (np.uint8, np.float64) else np.dtype(np.float32)
+    views = _room_for((len(images), *shape), kind)
     for start in range(0, len(images), CHUNK):  # the images may be a memory map larger than memory
-        part = torch.from_numpy(np.array(pixels[start : start + CHUNK]))
+        part = as_tensor(np.array(pixels[start : start + CHUNK]))
+        part = part if kind == np.uint8 else part.float()  # torch crops and resizes floats of every device
         views[start : start + len(part)] = view(part).numpy()
     return dataclasses.replace(images, images=views)
 

@@ -15,6 +15,7 @@ from deepinfomax.recipes import recipe
 SIDE = 64  #: pixels to which larger images are best resized for a training in minutes
 LARGE = 96  #: pixels of the shorter side from which on that is worth a word
 LEAST_SIDE = 8  #: pixels; the default encoder halves an image three times
+LEAST_SIDES = {4: 16}  #: by the axes of an item; that of volumes needs more
 BATCH = recipe().training.batch_size
 
 
@@ -45,11 +46,13 @@ def next_command(
     if not train or not train["images"]:
         return None
     shape, problems = train.get("shape"), description["problems"]
+    if problems and description["channels"] is None and train.get("type") not in (None, "uint8"):
+        return None  # a channel that cannot be standardised
     if problems and (shape is not None or len(problems) > 1):  # they were read by leaving out what cannot be
         changes["data.skip_bad"] = True
     if shape is None or (len(shape) == 3 and min(shape[1:]) > LARGE):
         changes.setdefault("data.size", SIDE)
-    elif len(shape) != 3 or min(shape[1:]) < LEAST_SIDE:
+    elif min(shape[1:]) < LEAST_SIDES.get(len(shape), LEAST_SIDE):
         return None  # another encoder than the default is needed
     count = train["images"]
     if not description["parts"].get("test", {}).get("images"):

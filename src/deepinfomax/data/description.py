@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, title_of
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.decoding import survey
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
@@ -13,6 +15,8 @@ from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
 from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
 from deepinfomax.data.stored import Parts, Source, StoredImages, printable
 from deepinfomax.errors import UserError
+
+CHANNELS_SAID = 6  #: whose mean and deviation are said to a person
 
 
 def describe(
@@ -27,20 +31,27 @@ def describe(
     image: str | None = None,
     label: str | None = None,
     max_pixels: int | None = None,
+    values: Values = "auto",
+    kind: Kind = "auto",
+    layout: Layout = "auto",
+    missing: Missing = "refuse",
+    standardise: bool = True,
     cache_dir: str | Path | None = None,
 ) -> dict[str, Any]:
     """What `load` makes of the same arguments, for every part; JSON-able. Problems are listed, not raised.
 
     Returns:
         `{"data", "published": title or None, "labels": bool, "classes": names, "attributes": bool, "parts": {part:
-        {"images": count, "shape": [C, H, W], "bytes": decoded, "labelled": count, "per_class": {name: count},
-        "notes"}}, "folds": images in each, "problems": lines}`. `published` is the set whose own files these are.
+        {"images": count, "shape": [C, H, W], "type": "uint8", "bytes": decoded, "labelled": count, "per_class": {name:
+        count}, "notes"}}, "channels": {"mean": [...], "sd": [...]} of the training part where the numbers are
+        standardised, "folds": images in each, "problems": lines}`. `published` is the set whose own files these are.
         Beside train, test and unlabeled, there are the parts that the source has under other names. A part whose
         images cannot all be read is described without them, as one of 0 images where none can; one of several sizes
         has no shape.
     """
     description: dict[str, Any] = {"data": printable(data), "published": None, "labels": False, "classes": []}
-    description |= {"attributes": False, "parts": {}, "folds": [], "problems": []}
+    description |= {"attributes": False, "parts": {}, "channels": None, "folds": [], "problems": []}
+    reading = Reading(values, kind, layout, missing)
     problems: list[str] = description["problems"]
     try:
         parts = find(data, root, Columns(image, label))
@@ -62,7 +73,13 @@ def describe(
         if source.classes:
             description["classes"] = list(source.classes)
             description["attributes"] = source.labels is not None and source.labels.ndim > 1
-        description["parts"][name] = _described(source, size, channels, skip_bad, max_pixels, cache_dir, problems)
+        described, images = _described(source, size, channels, skip_bad, max_pixels, cache_dir, reading, problems)
+        description["parts"][name] = described
+        if name == "train" and images is not None and not images.pictures and standardise:
+            try:
+                description["channels"] = Channels.of(images).as_tree()
+            except UserError as error:
+                problems.append(str(error))
     description["labels"] = any(part.get("labelled") for part in description["parts"].values())
     try:
         description["folds"] = [len(fold) for fold in read_folds(data, root)]
@@ -92,11 +109,7 @@ def render_description(description: dict[str, Any]) -> str:
         shape = part.get("shape")
         facts = [f"{part['images']:,} images"]
         if shape:
-            channels, *sides = shape
-            kind = {1: "grey", 3: "RGB"}.get(channels, f"of {channels} channels")
-            size = "x".join(map(str, reversed(sides)))  # as a person says it: width x height
-            facts.append(f"{size} {kind} (shape {'x'.join(map(str, shape))})")
-            facts.append(f"{part['bytes'] / 1e6:,.1f} MB decoded")
+            facts = _shape_in_words(part)
         if part.get("labelled"):
             facts.append(_labels_in_words(part, len(description["classes"]), description["attributes"]))
         elif part["images"]:
@@ -109,11 +122,30 @@ def render_description(description: dict[str, Any]) -> str:
         lines.append(f"  {'attributes' if description['attributes'] else 'classes':10} {', '.join(names[:10])}{more}")
     elif description["parts"]:
         lines.append(f"  {'labels':10} none: training needs none, probes are off")
+    if channels := description["channels"]:
+        lines.append(f"  {'values':10} kept as they are; training brings each channel to mean 0, deviation 1, from")
+        pairs = list(zip(channels["mean"], channels["sd"], strict=True))
+        said = [f"{i}: {mean:.4g} ± {sd:.4g}" for i, (mean, sd) in enumerate(pairs[:CHANNELS_SAID])]
+        lines.append(
+            f"  {'':10} {', '.join(said)}{f', ... {len(pairs) - len(said)} more' if pairs[len(said) :] else ''}"
+        )
     if folds := description["folds"]:
         each = f"{folds[0]:,}" if len(set(folds)) == 1 else f"{min(folds):,} to {max(folds):,}"
         lines.append(f"  {'folds':10} {len(folds)} of {each} training images each ({FOLDS}): measure linear_folds")
     lines += [f"  {'problem':10} {problem}" for problem in description["problems"]]
     return "\n".join(lines)
+
+
+def _shape_in_words(part: dict[str, Any]) -> list[str]:
+    """How many there are of which shape, type and size."""
+    channels, *sides = shape = part["shape"]
+    shaped, size = "x".join(map(str, shape)), f"{part['bytes'] / 1e6:,.1f} MB"
+    if len(sides) != 2:
+        return [f"{part['images']:,} {title_of(shape)} (shape {shaped})", part["type"], size]
+    kind = {1: "grey", 3: "RGB"}.get(channels, f"of {channels} channels")
+    wide = "x".join(map(str, reversed(sides)))  # as a person says it: width x height
+    decoded = [f"{size} decoded"] if part["type"] == "uint8" else [part["type"], size]
+    return [f"{part['images']:,} images", f"{wide} {kind} (shape {shaped})", *decoded]
 
 
 def _further_parts(parts: Parts) -> list[str]:
@@ -130,13 +162,14 @@ def _described(
     skip_bad: bool,
     max_pixels: int | None,
     cache_dir: str | Path | None,
+    reading: Reading,
     problems: list[str],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], ImageSet | None]:
     images: ImageSet | None = None
     attempts = (skip_bad, True) if isinstance(source, StoredImages) and not skip_bad else (skip_bad,)
     for skipping in attempts:
         try:
-            images = decode(source, size, channels, skipping, max_pixels, cache_dir)
+            images = decode(source, size, channels, skipping, max_pixels, cache_dir, reading)
             break
         except UserError as error:
             if str(error) not in problems:
@@ -144,9 +177,10 @@ def _described(
     if images is None:
         if isinstance(source, StoredImages) and survey(source).readable == 0:
             source = source.take(np.arange(0))
-        return {"images": len(source), "notes": list(source.notes), **_label_counts(source)}
-    described = {"images": len(images), "shape": list(images.images.shape[1:]), "bytes": images.images.nbytes}
-    return described | {"notes": list(images.notes), **_label_counts(images)}
+        return {"images": len(source), "notes": list(source.notes), **_label_counts(source)}, None
+    described = {"images": len(images), "shape": list(images.shape), "type": images.images.dtype.name}
+    described |= {"bytes": images.images.nbytes, "notes": list(images.notes)}
+    return described | _label_counts(images), images
 
 
 def _label_counts(source: Source) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """ImageSet: decoded images in memory or memory-mapped, and how a batch of them becomes an encoder's input."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor  # to read and describe data needs no torch, whose import takes a second
 
 CHUNK = 1024  #: images looked at together
+BLOCK = 2**22  #: numbers looked at together
+NUMBERS = "uif"  #: NumPy's kinds of types that are taken: whole numbers and floats
+#: types that torch calculates with on every device, in place of those that it knows on some only
+WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "float16": np.float32}
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,14 @@ class ImageSet:
     `images` may be a memory map; nothing copies it until a batch or the whole set is moved to a device.
     """
 
-    images: np.ndarray  #: (N, C, H, W) uint8; or (N, C, *S) floats of any rank, used as they are (sequences, volumes)
+    #: (N, C, H, W) uint8: pictures; or numbers of any type and rank (N, C, *S), as they are: series, volumes, bands
+    images: np.ndarray
     labels: np.ndarray | None = None  #: (N,) int64, or (N, K) int64 of 0/1 for attributes; None where there are none
     classes: tuple[str, ...] = ()  #: names of the classes (or attributes), in label order
     name: str = ""  #: what the user called it
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each
     left_out: tuple[int, ...] = ()  #: places, among all images that were asked for, of those that cannot be read
+    as_given: bool = False  #: whether the axes are still those of the file: `arrays.arranged` puts them in order
 
     def __post_init__(self) -> None:
         named = self.name or "the set"
@@ -46,6 +53,11 @@ class ImageSet:
         """(C, *S): (C, H, W) for images"""
         return tuple(self.images.shape[1:])
 
+    @property
+    def pictures(self) -> bool:
+        """Whether these are pictures of bytes, which reach an encoder in [-1, 1], and not standardised by channel."""
+        return self.images.dtype == np.uint8 and len(self.shape) == 3 and self.shape[0] in (1, 3)
+
     def take(self, index: np.ndarray | slice) -> "ImageSet":
         """The same set at some indices."""
         labels = None if self.labels is None else self.labels[index]
@@ -56,14 +68,13 @@ def trainable(images: ImageSet) -> ImageSet:
     """The same set once it is sure that a network can be trained on it; floats and labels as torch takes them.
 
     Raises:
-        UserError: pixels that are neither uint8 nor floats, or not finite; labels that are no whole numbers, or
-            not one an image.
+        UserError: values that are no real numbers, or not finite; labels that are no whole numbers, or not one an
+            image.
     """
     check_kind(images)
     pixels, labels, name = images.images, images.labels, images.name or "the set"
-    if pixels.dtype.kind == "f" and len(pixels):
-        parts = range(0, len(pixels), CHUNK)
-        finite = np.concatenate([np.isfinite(pixels[i : i + CHUNK]).reshape(-1, pixels[0].size).all(1) for i in parts])
+    if pixels.dtype.kind == "f" and pixels.size:
+        finite = np.concatenate([np.isfinite(pixels[i]).reshape(-1, pixels[0].size).all(1) for i in blocks(pixels)])
         if not finite.all():
             have = f"{(~finite).sum():,} of {len(pixels):,} images have pixels that are NaN or infinite"
             raise UserError(f"{name}: {have}, first: number {np.argmin(finite)}; mend them or leave them out")
@@ -76,17 +87,23 @@ def trainable(images: ImageSet) -> ImageSet:
     return replace(images, images=pixels, labels=None if labels is None else labels.astype(np.int64, copy=False))
 
 
+def blocks(values: np.ndarray) -> Iterator[slice]:
+    """The rows of a large array in parts of about `BLOCK` numbers."""
+    rows = max(1, BLOCK // max(1, values[:1].size))
+    return (slice(start, start + rows) for start in range(0, len(values), rows))
+
+
 def check_kind(images: ImageSet) -> None:
     """What can be said of images without looking at one.
 
     Raises:
-        UserError: pixels that are neither uint8 nor floats, or an array without an axis of channels.
+        UserError: values that are no real numbers, or an array without an axis of channels.
     """
     pixels, name = images.images, images.name or "the set"
-    if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
+    if pixels.dtype.kind not in NUMBERS:
         raise UserError(f"{name}: {_wrong_kind(pixels.dtype)}")
     if pixels.ndim < 3 or (pixels.ndim == 3 and pixels.dtype == np.uint8):
-        wanted = "images are (N, C, H, W) uint8, or floats (N, C, *S); from_array takes grey ones (N, H, W)"
+        wanted = "images are (N, C, H, W) uint8, or numbers (N, C, *S); from_array takes grey ones (N, H, W)"
         raise UserError(f"{name} has shape {pixels.shape}: {wanted}")
 
 
@@ -104,22 +121,34 @@ def whole_pixels(images: np.ndarray, where: str) -> None:
 
 
 def normalise(images: "Tensor | np.ndarray") -> "Tensor":
-    """uint8 (N, C, H, W) -> float32 in [-1, 1], what encoders take (mean .5, sd .5 as in the authors' code).
+    """uint8 -> float32 in [-1, 1] (mean .5, sd .5 as in the authors' code), what encoders of pictures take.
 
-    Floats of any shape come back as float32 and are otherwise left alone.
+    All other numbers, of any shape, come back as float32 and are otherwise left alone.
     """
     import torch
 
-    if isinstance(images, np.ndarray) and not images.flags.writeable:  # a memory map, which torch cannot share
-        images = images.copy()
-    if isinstance(images, np.ndarray) and not images.dtype.isnative:
-        images = images.astype(images.dtype.newbyteorder("="))
-    images = torch.as_tensor(images)
-    if images.is_floating_point():
-        return images.to(torch.float32)
-    if images.dtype != torch.uint8:
+    images = as_tensor(images) if isinstance(images, np.ndarray) else images
+    if images.dtype == torch.bool or images.is_complex():
         raise UserError(_wrong_kind(images.dtype))
+    if images.dtype != torch.uint8:
+        return images.to(torch.float32)
     return images.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def as_tensor(values: np.ndarray) -> "Tensor":
+    """The same numbers as a tensor, of a type that torch calculates with on every device; a memory map is read."""
+    import torch
+
+    if values.dtype.kind not in NUMBERS:
+        raise UserError(_wrong_kind(values.dtype))
+    kind = np.dtype(WIDER.get(values.dtype.name, values.dtype)).newbyteorder("=")
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        kind = np.dtype(np.float64)
+    if kind != values.dtype:
+        values = values.astype(kind)
+    elif not values.flags.writeable:  # a memory map, which torch cannot share
+        values = values.copy()
+    return torch.from_numpy(values)
 
 
 def is_tensor(value: object) -> "TypeGuard[Tensor]":
@@ -137,8 +166,7 @@ def _as_array(values: object, where: str) -> np.ndarray:
 
 
 def _wrong_kind(kind: object) -> str:
-    way = "(images >> 8).astype(np.uint8) for 16 bits, images.astype(np.uint8) for 0..255"
-    return f"images are {kind}; they must be uint8 in 0..255 or floats: {way}"
+    return f"images are {kind}; they must be real numbers: give complex ones as two channels, others as integers"
 
 
 def denormalise(images: "Tensor | np.ndarray") -> np.ndarray:

@@ -1,6 +1,5 @@
 """Images that are in memory already: arrays, tensors, lists, PyTorch data sets and loaders, as an `ImageSet`."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deepinfomax import memory
-from deepinfomax.data.decoding import DARK, check_target, dark, to_array
+from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged, check_numbers
+from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
-from deepinfomax.data.opening import GREY_MODES, as_picture
+from deepinfomax.data.opening import GREY_MODES
+from deepinfomax.data.pixels import refuse_too_large
 from deepinfomax.errors import UserError
 
-LOOKED_AT = 1000  #: images that are searched for a bright pixel; a memory map is not read whole for it
 IMAGE_NAMES = ("image", "img", "images", "pixel_values", "x", "data")  #: keys of an item that is a dictionary
 LABEL_NAMES = ("label", "labels", "y", "target", "targets", "fine_label")
 
@@ -38,8 +37,8 @@ def as_images(images: Any) -> ImageSet:
 def from_dataset(dataset: Any, name: str = "") -> ImageSet:
     """A PyTorch data set or loader, an array, a tensor, a list of images, or a pair (images, labels), as a set.
 
-    Images are arrays, tensors or PIL images: (H, W), (H, W, C) or (C, H, W), all of one shape. uint8 and floats in
-    [0, 1] become uint8 as in `from_array`; other floats are used as they are, and may have any shape (C, *S). Items of
+    Images are arrays, tensors or PIL images: (H, W), (H, W, C) or (C, H, W), all of one shape. Bytes, whole numbers and
+    floats in [0, 1] are taken as in `from_array`; other floats may have any shape (C, *S). Items of
     a data set are images, (image, label, ...) or dictionaries with an image and perhaps a label. Each image is read
     once, a data set in its own order; a loader with its own sampler or collation is read as it runs.
 
@@ -65,7 +64,7 @@ def from_dataset(dataset: Any, name: str = "") -> ImageSet:
         pixels.append(_array_of(image, name))
         labels.append(label)
         if len(pixels) == 1 and count is not None:
-            _refuse_too_large(count * pixels[0].nbytes, name)
+            refuse_too_large(count * pixels[0].nbytes, name)
     if not pixels:
         raise UserError(f"{name} holds no images")
     known = labels if any(label is not None for label in labels) else None
@@ -75,19 +74,34 @@ def from_dataset(dataset: Any, name: str = "") -> ImageSet:
     return _from_values(_stacked(pixels, name), known, _classes_of(source), name, notes)
 
 
-def from_array(images: Any, labels: Any = None, classes: Sequence[str] = (), name: str = "array") -> ImageSet:
-    """Images in memory as a set: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1].
+def from_array(
+    images: Any,
+    labels: Any = None,
+    classes: Sequence[str] = (),
+    name: str = "array",
+    *,
+    values: Values = "auto",
+    kind: Kind = "auto",
+    layout: Layout = "auto",
+    missing: Missing | tuple[float, ...] = "refuse",
+) -> ImageSet:
+    """An array in memory as a set: pictures, images of many channels, series or volumes of any type of number.
+
+    Pictures are (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, or floats that are bytes divided by 255. What else
+    there may be, and how it is told apart, is said at `arrays.axes_of`; `values`, `kind`, `layout` and `missing` are
+    those of `load`.
 
     Labels are N whole numbers or words; None means there are none, and so does a missing label for a single image (see
     `number_labels`).
 
     Raises:
-        UserError: wrong rank, type or range, masked pixels, or another number of labels than images.
+        UserError: numbers or axes of no use, masked or missing values, or another number of labels than images.
     """
     whole_pixels(images, name)
     (numbers,), names = number_labels([labels], class_names(classes, name), name)
     count = None if labels is None else len(labels)
-    return image_set(np.asarray(images), numbers, names, name, count)
+    reading = Reading(values, kind, layout, missing)
+    return arranged(image_set(np.asarray(images), numbers, names, name, count), reading)
 
 
 def image_set(
@@ -98,64 +112,12 @@ def image_set(
     label_count: int | None = None,
     notes: tuple[str, ...] = (),
 ) -> ImageSet:
-    """Pixels of any accepted kind with labels that are numbered already; `label_count`: of the labels as given."""
-    pixels, conversions = as_pixels(images, name)
+    """An array as it was given, with labels that are numbered already; `label_count`: of the labels as given."""
+    check_numbers(images, name)
     count = label_count if labels is None else len(labels)
-    if count is not None and count != len(pixels):
-        raise UserError(f"{name} holds {len(pixels):,} images but {count:,} labels")
-    return ImageSet(pixels, labels, classes, name, notes + conversions)
-
-
-def as_pixels(images: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Any accepted array as (N, C, H, W) uint8 with 1 or 3 channels, and notes on what was converted.
-
-    Raises:
-        UserError: wrong rank, channels or type, or floats outside [0, 1].
-    """
-    accepted = "images must be (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels"
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.ndim == 4:
-        first, last = images.shape[1] in (1, 3, 4), images.shape[3] in (1, 3, 4)
-        if not first and not last:
-            raise UserError(f"{where} has shape {images.shape}; {accepted}")
-        images = images.transpose(0, 3, 1, 2) if last else images
-    else:
-        raise UserError(f"{where} has shape {images.shape}; {accepted}")
-    if not images.size:
-        raise UserError(f"{where} holds no images (shape {images.shape})")
-    if images.dtype == bool:
-        images = images.astype(np.uint8) * np.uint8(255)
-    elif images.dtype.kind == "f":
-        low, high = float(images.min()), float(images.max())
-        if not (low >= 0 and high <= 1):  # also refuses nan
-            raise UserError(f"{where} holds floats from {low:g} to {high:g}; floats must lie in [0, 1], or use uint8")
-        images = np.rint(images * 255).astype(np.uint8)
-    elif images.dtype != np.uint8:
-        raise UserError(f"{where} holds {images.dtype}; images must be uint8 in 0..255 or floats in [0, 1]")
-    notes: tuple[str, ...] = ()
-    if images.shape[1] == 4:  # alpha a over white: 255 - a (255 - c) / 255
-        colour, alpha = images[:, :3].astype(np.uint16), images[:, 3:].astype(np.uint16)
-        images = (255 - ((255 - colour) * alpha + 127) // 255).astype(np.uint8)
-        notes = (f"{len(images):,} images have an alpha channel: composited on white",)
-    looked_at = images[:: -(-len(images) // LOOKED_AT)]
-    if (brightest := int(looked_at.max())) < DARK:
-        notes += (dark("the" if len(looked_at) == len(images) else f"{len(looked_at):,} evenly spaced", brightest),)
-    return images, notes
-
-
-def resized(images: ImageSet, size: int | None, channels: int | None) -> ImageSet:
-    """The same images with another size or number of channels; as they are where nothing changes."""
-    shape = images.shape
-    target = shape[0] if channels is None else channels, *(shape[1:] if size is None else (size, size))
-    check_target(size, channels)
-    if target == shape:
-        return images
-    _refuse_too_large(len(images) * math.prod(target), f"{images.name}: images of {target[1]} pixels")
-    out = np.empty((len(images), *target), np.uint8)
-    for row, image in zip(out, images.images, strict=True):
-        row[:] = to_array(as_picture(image), target[0], (target[2], target[1]))
-    return ImageSet(out, images.labels, images.classes, images.name, images.notes)
+    if count is not None and count != len(images):
+        raise UserError(f"{name} holds {len(images):,} images but {count:,} labels")
+    return ImageSet(images, labels, classes, name, notes, as_given=True)
 
 
 def _from_values(
@@ -165,14 +127,14 @@ def _from_values(
     (numbers,), names = number_labels([labels], classes, name)
     count = None if labels is None else len(labels)
     if images.dtype.kind != "f" or (images.ndim == 4 and images.size and images.min() >= 0 and images.max() <= 1):
-        return image_set(images, numbers, names, name, count, notes)
+        return arranged(image_set(images, numbers, names, name, count, notes), Reading())
     if images.ndim < 3 or not images.size:
         raise UserError(f"{name} has shape {images.shape}; images must be (N, C, H, W), or floats (N, C, *S)")
     if count is not None and count != len(images):
         raise UserError(f"{name} holds {len(images):,} images but {count:,} labels")
     if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
         images = images.transpose(0, 3, 1, 2)
-    used = f"floats from {images.min():.3g} to {images.max():.3g} are used as they are"
+    used = f"floats from {images.min():.3g} to {images.max():.3g} are kept as they are"
     return ImageSet(images, numbers, names, name, (*notes, used))
 
 
@@ -263,10 +225,3 @@ def _classes_of(source: Any) -> tuple[str, ...]:
     if names is None and isinstance(features := getattr(source, "features", None), Mapping):
         names = next((getattr(features[key], "names", None) for key in LABEL_NAMES if key in features), None)
     return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
-
-
-def _refuse_too_large(need: int, what: str) -> None:
-    free = memory.free()
-    if need > free:
-        room = f"{need / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free"
-        raise UserError(f"{what} take {room}; set data.size smaller, or data.limit")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged
 from deepinfomax.data.cache import decoded
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.in_memory import resized
 from deepinfomax.data.names import find
 from deepinfomax.data.opening import MAX_PIXELS
 from deepinfomax.data.parts import choose_part, limited
@@ -30,9 +30,13 @@ def load(
     image: str | None = None,
     label: str | None = None,
     max_pixels: int | None = None,
+    values: Values = "auto",
+    kind: Kind = "auto",
+    layout: Layout = "auto",
+    missing: Missing | tuple[float, ...] = "refuse",
     cache_dir: str | Path | None = None,
 ) -> ImageSet:
-    """Read images: (N, C, H, W) uint8 with labels where there are any.
+    """Read data: pictures (N, C, H, W) uint8, other numbers (N, C, *S) as they are; labels where there are any.
 
     Arguments:
         data: a name (`deepinfomax.data.NAMES`), a Hugging Face id "owner/name", a folder of images (flat, one folder
@@ -48,13 +52,19 @@ def load(
         holdout: fraction kept as the test part where the source has none; see `parts.held_out` for the rule.
         image, label: columns of a table (or arrays of a .npz) with the images and the labels; None: the usual names.
         max_pixels: pixels of the largest image that is decoded; None: `opening.MAX_PIXELS`.
+        values: of arrays: "bytes", pictures in 8 bits; "kept", numbers of any type as they are; "auto": bytes for
+            uint8 of one, three or four channels, kept for all else.
+        kind: of arrays: "images", "series" or "volumes"; "auto": by the rules of `arrays.axes_of`.
+        layout: of arrays: "channels-first" or "channels-last"; "auto": by the same rules.
+        missing: of arrays: what becomes of NaN: "refuse" it, or put the "mean" of its channel there; or one number a
+            channel.
         cache_dir: where decoded images are kept; None: DEEPINFOMAX_CACHE, else ~/.cache/deepinfomax.
 
     Raises:
         UserError: one line that says what is wrong with the data and how to mend it.
     """
     source = choose(find(data, root, Columns(image, label)), split, printable(data), limit, holdout)
-    return decode(source, size, channels, skip_bad, max_pixels, cache_dir)
+    return decode(source, size, channels, skip_bad, max_pixels, cache_dir, Reading(values, kind, layout, missing))
 
 
 def has_test_part(
@@ -143,8 +153,9 @@ def decode(
     skip_bad: bool,
     max_pixels: int | None,
     cache_dir: str | Path | None,
+    reading: Reading,
 ) -> ImageSet:
     """The pixels of a source; those of stored images from the cache where they were decoded before."""
     if isinstance(source, StoredImages):
         return decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
-    return resized(source, size, channels)
+    return arranged(source, reading, size, channels)

@@ -50,6 +50,26 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = registry(
 )
 
 
+#: the architecture for data of so many axes, where nobody names one
+OF_RANK = {1: "sequence", 2: "dcgan", 3: "volume"}
+#: architectures for data of another number of axes than these cannot be built
+AXES_OF_RANK = {1: "T", 2: "HW", 3: "DHW"}
+RANKS = {"dcgan": 2, "alexnet": 2, "resnet": 2, "resnet18": 2, "strided": 2, "sequence": 1, "volume": 3}
+
+
+def of_rank(section: Mapping[str, Any], image_shape: tuple[int, ...]) -> dict[str, Any]:
+    """The settings of an encoder, for data of this shape: dcgan, the default, gives way to that of the data's rank.
+
+    What was set otherwise than dcgan's defaults stays set.
+    """
+    name = OF_RANK.get(len(image_shape) - 1, "dcgan")
+    if section["name"] != "dcgan" or name == "dcgan":
+        return dict(section)
+    usual = validate(ARCHITECTURES["dcgan"], {}, "encoder")
+    set_otherwise = {key: value for key, value in section.items() if key != "name" and value != usual.get(key)}
+    return {"name": name, **validate(ARCHITECTURES[name], set_otherwise, "encoder")}
+
+
 def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Module:
     """The architecture of that name for images of (C, *S); its arguments are those of the class.
 
@@ -59,6 +79,11 @@ def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Modul
     if name not in ARCHITECTURES:
         raise UserError(f"unknown encoder {name!r}; choose one of {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[name]
+    rank = len(image_shape) - 1
+    if RANKS.get(name, rank) != rank:
+        other = f"encoder.name {OF_RANK[rank]} takes those" if rank in OF_RANK else "no encoder here takes those"
+        axes = ", ".join(("C", *AXES_OF_RANK[RANKS[name]]))
+        raise UserError(f"encoder {name} takes inputs of shape ({axes}), not {tuple(image_shape)}: {other}")
     return architecture(tuple(image_shape), **validate(architecture, arguments, f"encoder {name}:"))
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from deepinfomax import files
 from deepinfomax.encoders import ARCHITECTURES, build
 from deepinfomax.encoders.modes import in_eval_mode
+from deepinfomax.encoders.standardised import Standardised, unwrapped
 from deepinfomax.encoders.wrapping import Wrapped
 from deepinfomax.errors import UserError
 from deepinfomax.files import DESCRIPTION, WEIGHTS
@@ -54,6 +55,7 @@ def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tupl
     probe = _probe(encoder, image_shape)
     if not all(math.isfinite(v) for v in probe):
         raise UserError(f"the encoder gives a test image a y that is not finite ({probe[:3]}...): it is not saved")
+    standardised = {"standardised": encoder.channels.as_tree()} if isinstance(encoder, Standardised) else {}
     description = {
         "schema": 1,
         "architecture": name,
@@ -61,6 +63,8 @@ def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tupl
         "image_shape": list(image_shape),
         # What an image passes through before the encoder; uint8 v becomes v · scale + shift.
         "preprocess": {"scale": 2 / 255, "shift": -1.0, "size": list(image_shape[1:]), "channels": image_shape[0]},
+        # The same for numbers that are no bytes, which the encoder standardises itself; the weights hold them exactly.
+        **standardised,
         "fingerprint": {"sha256": _hash(tensors), "y": probe},
     }
     with files.replacing(folder / WEIGHTS) as partial:
@@ -74,7 +78,7 @@ def described_as(encoder: nn.Module, section: Mapping[str, Any]) -> tuple[str, d
     That of `section`, the [encoder] of a configuration, where the encoder is of that architecture; "wrapped" for one
     made by `wrap`; "package.module:Class" for any other network, which only its own code can rebuild.
     """
-    name = section["name"]
+    name, encoder = section["name"], unwrapped(encoder)
     if isinstance(encoder, ARCHITECTURES[name]):
         return name, {key: value for key, value in section.items() if key != "name"}
     if isinstance(encoder, Wrapped):
@@ -108,6 +112,9 @@ def describe(folder: str | Path) -> dict[str, Any]:
 def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
     """The encoder of a run, as a plain `nn.Module` in eval mode on the CPU: images in [-1, 1] -> `Features`.
 
+    Of a run on other data than pictures of bytes it takes the numbers of the data themselves, and standardises each
+    channel as training did.
+
     Args:
         folder: a run folder.
         module: for a network of your own, or one made by `wrap`: that network, to be filled. Others are rebuilt from
@@ -133,6 +140,8 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
         raise UserError(f"{folder} holds a network of your own: pass load(..., module={network}(...)), from {package}")
     else:
         encoder = _rebuilt(description, Path(folder) / DESCRIPTION)
+    if "standardised" in description:
+        encoder = Standardised(encoder, image_shape[0])
     try:
         encoder.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
@@ -186,6 +195,9 @@ def _hash(tensors: dict[str, torch.Tensor]) -> str:
 def _probe(encoder: nn.Module, image_shape: tuple[int, ...]) -> list[float]:
     """The first units of y for one fixed image, in eval mode."""
     image = torch.rand(1, *image_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    if isinstance(encoder, Standardised):  # an image of the data's own scale
+        shape = (-1, *[1] * (len(image_shape) - 1))
+        image = image * encoder.sd.cpu().view(shape) + encoder.mean.cpu().view(shape)
     device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
     with in_eval_mode(encoder), torch.no_grad():
         y = encoder(image.to(device)).y.flatten()[:8].float().cpu()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.draws import seeded
@@ -30,9 +31,10 @@ SUPERVISED_STEPS: dict[Scale, int] = {"smoke": 20, "cpu": 800, "paper": 40_000}
 CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 256
 
 
-def pixels(images: ImageSet) -> Tensor:
-    """Images as vectors (N, C·H·W) in [-1, 1]; 4 bytes a value."""
-    return normalise(np.asarray(images.images)).flatten(1)
+def pixels(images: ImageSet, channels: Channels | None = None) -> Tensor:
+    """Images as vectors (N, C·H·W), pictures in [-1, 1], other numbers standardised by `channels`; 4 bytes a value."""
+    numbers = normalise(np.asarray(images.images))
+    return (numbers if channels is None else channels(numbers)).flatten(1)
 
 
 def pixels_pca(train: Tensor, test: Tensor, components: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from pyarrow import compute, parquet
 from torch import Tensor, nn
 
 from deepinfomax import files
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.images import ImageSet, as_tensor, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
@@ -37,8 +37,8 @@ def embed(
     encoder, 5,184 units), plus the activations of one batch.
 
     Args:
-        encoder: images (N, C, *S) in [-1, 1] -> Features.
-        images: uint8 (N, C, *S), not normalised.
+        encoder: images (N, C, *S) in [-1, 1] -> Features; or of the numbers of the data, as `train` makes it.
+        images: (N, C, *S), not normalised.
         levels: any of conv, fc, y and local; None: those of conv, fc and y that the encoder has.
         device: where to run; None: where the encoder is. It is moved back afterwards.
 
@@ -59,7 +59,7 @@ def embed(
         for number in counted(-(-len(pixels) // batch_size), "batch"):
             start = (number - 1) * batch_size
             part = pixels[start : start + batch_size]
-            batch = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))  # reads a memory map
+            batch = part if isinstance(part, Tensor) else as_tensor(np.array(part))  # reads a memory map
             with torch.inference_mode():
                 features = encoder(normalise(batch.to(where)))
                 _check_levels(features, levels or ())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet
 from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.errors import UserError
@@ -147,7 +148,8 @@ def _measure_pixels(
         return
     labels = (train.labels, test.labels)
     with evaluation.doing("pixels"):
-        raw = controlling.pixels(train), controlling.pixels(test)
+        channels = Channels.to_compare(train)  # one in large units would be all that a distance sees
+        raw = controlling.pixels(train, channels), controlling.pixels(test, channels)
     if "pixels" in kinds:
         evaluation.measure_features(names, ("controls", "pixels"), raw[0], labels[0], raw[1], labels[1])
     if "pixels_pca" in missing:

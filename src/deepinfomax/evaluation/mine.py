@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.channels import Channels
+from deepinfomax.data.images import ImageSet, as_tensor, normalise
 from deepinfomax.evaluation.draws import sample, seeded
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY
 from deepinfomax.evaluation.measure import Figure, Measure, Remark
@@ -130,8 +131,9 @@ def measure(
     y = y_of(images)
     standardise = Standardiser.of(y)
     y_test = standardise(y_of(held_out))
-    pairs = [torch.from_numpy(np.array(images.images)).to(device), standardise(y).to(device)]
-    test_pairs = [torch.from_numpy(np.array(held_out.images)).to(device), y_test.to(device)]
+    channels = Channels.to_compare(images)
+    pairs = [_numbers(images, channels).to(device), standardise(y).to(device)]
+    test_pairs = [_numbers(held_out, channels).to(device), y_test.to(device)]
     results, seeds = [], tuple(range(seed, seed + settings.repeats))
     for number, one_seed in enumerate(seeds, 1):
         generator = torch.Generator().manual_seed(one_seed)
@@ -174,6 +176,12 @@ def measure(
         protocol=f"DV of test images, MINE's gradient, {settings.steps} steps of {settings.batch_size} images "
         f"at most, scale {scale}",
     )
+
+
+def _numbers(images: ImageSet, channels: Channels | None) -> Tensor:
+    """Bytes as they are, other numbers standardised."""
+    values = as_tensor(np.array(images.images))
+    return values if channels is None else channels(normalise(values))
 
 
 MEASURE = Measure(

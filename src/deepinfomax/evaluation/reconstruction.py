@@ -188,10 +188,16 @@ def check_images(train: ImageSet, test: ImageSet) -> None:
     """Raises UserError for images with sides of 11 pixels or fewer, or with values beyond [-1, 1]."""
     _check_sides(train.shape)
     for which, images in (("training", train), ("test", test)):
-        if images.images.dtype.kind != "f":
+        if images.images.dtype == np.uint8:
             continue
         blocks = range(0, len(images), 1000)  # so that a memory map is not read at once
-        largest = max((float(np.abs(images.images[start : start + 1000]).max()) for start in blocks), default=0.0)
+        largest = max(
+            (
+                float(np.abs(np.asarray(images.images[start : start + 1000], dtype=np.float64)).max())
+                for start in blocks
+            ),
+            default=0.0,
+        )
         if largest > 1.001:  # room for rounding
             raise UserError(
                 f"reconstruction needs values in [-1, 1], and {images.name or 'the data'} has {which} images of values "

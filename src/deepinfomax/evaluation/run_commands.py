@@ -14,6 +14,7 @@ from torch import nn
 from deepinfomax import config as configuration
 from deepinfomax import encoders, files, memory
 from deepinfomax.config import Config
+from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.formats import Columns
@@ -24,6 +25,7 @@ from deepinfomax.data.opening import opened
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
+from deepinfomax.encoders.standardised import Standardised, with_channels_of
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
@@ -88,12 +90,12 @@ def evaluate_command(
     options = _options(data, limit, data_root, settings)
     with shown(f"reading {printable(config.data.source)}"):
         _check_test_part(run, config, options)
-        train, test = (_loaded(run, config, split) for split in ("train", "test"))
+        train, test = (_loaded(run, encoder, config, split) for split in ("train", "test"))
     folds = read_folds(config.data.source, config.data.root)
     if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures or ()):
         raise UserError("folds are positions among all training images: set data.limit none")
     tell_notes(train, test)
-    make_encoder = maker(run, own, train)
+    make_encoder = maker(run, own, train, encoder)
     left_out = []
     if controls is None:
         controls = CONTROLS if make_encoder is not None else CONTROLS[:-1]  # without random_encoder
@@ -196,20 +198,21 @@ def render(evaluation: dict[str, Any]) -> str:
     return "\n".join([*lines, *evaluation.get("notes", [])])
 
 
-def maker(run: Path, config: Config, train: ImageSet) -> Callable[[], nn.Module] | None:
+def maker(run: Path, config: Config, train: ImageSet, trained: nn.Module) -> Callable[[], nn.Module] | None:
     """What builds a fresh encoder of the same architecture, which begins as the run's own did; None for a wrapped one.
 
-    It draws from torch's random state.
+    It draws from torch's random state, and standardises its input as the trained one does.
     """
     description = storage.describe(run)
     if description["architecture"] == "wrapped":
         return None
     shape, arguments = tuple(description["image_shape"]), description["arguments"]
+    channels = trained.channels if isinstance(trained, Standardised) else None
 
     def make() -> nn.Module:
         encoder = encoders.build(description["architecture"], shape, **arguments)
-        begin(encoder, config, train)
-        return encoder
+        begin(encoder, config, train, channels)
+        return with_channels_of(encoder, trained)
 
     return make
 
@@ -236,9 +239,9 @@ def embed_command(
     config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
     run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
-        images = _loaded(run, config, split)
+        images = _loaded(run, encoder, config, split)
     tell_notes(images)
-    with shown(f"embedding {len(images):,} images"):
+    with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
     result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
@@ -283,7 +286,7 @@ def neighbours_command(
     config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
     run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
-        images = _loaded(run, config, split)
+        images = _loaded(run, encoder, config, split)
         names = names_of(config, images, split)
     tell_notes(images)
     # A mistake in what is asked for should leave the gallery as it is.
@@ -400,16 +403,30 @@ def _data_of(
     return with_data_settings(replace(config, data=replace(config.data, **changes)), settings)
 
 
-def _loaded(run: Path, config: Config, split: str | None) -> ImageSet:
+def _loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
     """One part as the encoder takes it; images of another size or colour are brought to what it was trained on."""
     expected = tuple(storage.describe(run)["image_shape"])
-    images = as_trained(config, load_images(config, split))
-    if images.shape != expected and len(expected) == 3 and expected[1] == expected[2] and expected[0] in (1, 3):
+    channels = encoder.channels if isinstance(encoder, Standardised) else None
+    if channels is not None and config.data.values == "auto":  # as they were in training, whatever these few look like
+        config = replace(config, data=replace(config.data, values="kept"))
+    read = load_images(config, split, channels)
+    images = as_trained(config, read)
+    square = len(expected) == 3 and expected[1] == expected[2]
+    if images.shape != expected and read.pictures and square and expected[0] in (1, 3):
         own = replace(config.data, size=expected[2], channels=expected[0])
-        images = load_images(replace(config, data=own), split)
+        images = load_images(replace(config, data=own), split, channels)
     if images.shape != expected:
         shapes = ["x".join(map(str, s)) for s in (images.shape, expected)]
+        axes = " (channels, height, width)" if read.pictures else ""
+        mend = "bring them to that"
+        if images.shape == (*expected[1:], expected[0]) or images.shape == (expected[-1], *expected[:-1]):
+            mend = "their channels are on the other side: set data.layout channels-first or channels-last"
+        raise UserError(f"{word_of(images.shape)} of {shapes[0]}{axes}, but {run} was trained on {shapes[1]}: {mend}")
+    name = printable(config.data.source)
+    if channels is not None and images.pictures:
+        raise UserError(f"{name} holds pictures of bytes, but {run} was trained on numbers of another scale")
+    if channels is None and config.data.standardise and not images.pictures:
         raise UserError(
-            f"images of {shapes[0]} (channels, height, width), but {run} was trained on {shapes[1]}: bring them to that"
+            f"{name} holds {images.images.dtype}, but {run} was trained on pictures of bytes: set data.values bytes"
         )
     return images

@@ -30,7 +30,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from deepinfomax import encoders
-from deepinfomax.config import Config, Training, resolve
+from deepinfomax.config import Config, Data, Training, resolve
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.controls import random_encoder
@@ -94,6 +94,7 @@ def compare(
     settings = resolve(
         Config(
             seed=seed,
+            data=Data(standardise=False),  # `load` has done it
             encoder={"name": "sequence", "width": WIDTH[scale]},
             objective={"local": {"bound": "infonce", "units": 256}},
             training=Training(

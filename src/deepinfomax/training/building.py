@@ -6,6 +6,7 @@ from torch import nn
 from deepinfomax import encoders
 from deepinfomax.config import Config, objective_type
 from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.encoders.whitening import IMAGES as WHITENED
 from deepinfomax.encoders.whitening import whiten_first_layer
@@ -17,7 +18,11 @@ from deepinfomax.objectives.occlusion import Occlusion
 
 
 def build_game(
-    config: Config, image_shape: tuple[int, ...], images: ImageSet, encoder: nn.Module | None = None
+    config: Config,
+    image_shape: tuple[int, ...],
+    images: ImageSet,
+    encoder: nn.Module | None = None,
+    channels: Channels | None = None,
 ) -> Game:
     """The game that a resolved configuration describes, freshly initialised from torch's random state.
 
@@ -25,6 +30,7 @@ def build_game(
         image_shape: (C, *S) of what the encoder is shown, after augmentation.
         images: the training set.
         encoder: a network to train in place of the configuration's.
+        channels: by which the images are standardised; None: they are not.
 
     Raises:
         UserError: an objective that needs labels, and a data set without them; one that compares views, and
@@ -33,7 +39,7 @@ def build_game(
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
         encoder = encoders.build(config.encoder["name"], image_shape, **settings)
-        begin(encoder, config, images)
+        begin(encoder, config, images, channels)
     if config.training.small_views:  # an encoder of one size says here that it cannot take the other
         encoders.shapes_of(encoder, Augmentation(**config.augmentation).small_shape(image_shape))
     facts = _facts(encoders.shapes_of(encoder, image_shape), images)
@@ -49,11 +55,12 @@ def build_game(
     return Game(encoder, objectives, occlusion)
 
 
-def begin(encoder: nn.Module, config: Config, images: ImageSet) -> None:
+def begin(encoder: nn.Module, config: Config, images: ImageSet, channels: Channels | None = None) -> None:
     """Give a fresh encoder the first layer that the configuration names.
 
     Args:
         images: the training set.
+        channels: by which it is standardised; None: it is not.
 
     Raises:
         UserError: an encoder or images that have no such first layer.
@@ -61,7 +68,9 @@ def begin(encoder: nn.Module, config: Config, images: ImageSet) -> None:
     if config.training.first_layer == "whitening":
         augment = Augmentation(**config.augmentation).eval()
         chosen = np.sort(np.random.default_rng([config.seed, 1]).permutation(len(images))[:WHITENED])
-        whiten_first_layer(encoder, augment(normalise(np.asarray(images.images[chosen]))), seed=config.seed)
+        numbers = normalise(np.asarray(images.images[chosen]))
+        shown = augment(numbers if channels is None else channels(numbers))
+        whiten_first_layer(encoder, shown, seed=config.seed)
 
 
 def uses_labels(objective: type) -> bool:

@@ -14,17 +14,19 @@ from accelerate.utils import DistributedDataParallelKwargs
 from rich.console import Console
 from torch import nn
 
-from deepinfomax import __version__, files, memory
+from deepinfomax import __version__, encoders, files, memory
 from deepinfomax.config import Config, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
 from deepinfomax.devices import choose_device, hardware, has_bfloat16
 from deepinfomax.encoders import storage
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
-from deepinfomax.objectives.protocol import Batch
+from deepinfomax.objectives.protocol import Batch, Decodes, Samples
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, run_folder
@@ -63,7 +65,8 @@ def train(
         about: what else the first line of metrics.jsonl should say of the data.
 
     Returns:
-        the trained encoder, on the CPU, in eval mode.
+        the trained encoder, on the CPU, in eval mode: of images in [-1, 1], or, for other data than pictures of bytes,
+        of the numbers of the data, which it standardises itself (`encoders.standardised`).
 
     Raises:
         UserError: a folder in use, a checkpoint of another configuration or other data, too few images for a batch, an
@@ -73,13 +76,17 @@ def train(
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
     config = _for_this_run(config, out if resume else None, device, own_encoder=encoder is not None)
     images, training = trainable(as_images(images)), config.training
-    accelerator, on = _machine(config, out, device)
-
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
+    if encoder is None:
+        config = replace(config, encoder=encoders.of_rank(config.encoder, image_shape))
+    accelerator, on = _machine(config, out, device)
+    with shown("measuring the channels", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
+        channels = channels_of(config, images)
     channels_last = training.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
     with shown("building the networks", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
-        game = _game(config, image_shape, images, encoder, accelerator, on, channels_last)
+        game = _game(config, image_shape, images, encoder, channels, accelerator, on, channels_last)
+    check_decodes(game, channels)
     never_finite = not_finite(game)
     state = RunState(game, training, images, on, config)
     state.scaler = accelerator.scaler
@@ -90,6 +97,7 @@ def train(
         device=on,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
+        channels=channels,
     )
     steps = count_steps(training, len(batches))
     lock = _open_folder(out, config, state, steps, resume, accelerator)
@@ -144,7 +152,7 @@ def train(
                 raise KeyboardInterrupt(f"stopped after step {number}; continue with --resume")
 
         if accelerator.is_main_process:
-            write_encoder(game.encoder, config, image_shape, out)
+            write_encoder(whole_encoder(game, channels), config, image_shape, out)
             write_decoded_images(game, images, augment, out, config.seed)
             run_folder.write_config(out, config)
             seconds = seconds_before + time.perf_counter() - began
@@ -152,7 +160,32 @@ def train(
             watcher.event("end", {"step": steps, "seconds": seconds, "images_per_second": total / seconds})
     accelerator.wait_for_everyone()
     # In the layout in which `load` makes it: another one changes the last bit of what it computes.
-    return game.encoder.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    trained = whole_encoder(game, channels)
+    return trained.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+
+
+def channels_of(config: Config, images: ImageSet) -> Channels | None:
+    """What each channel is standardised by; None for pictures of bytes, and where `data.standardise` is false.
+
+    Raises:
+        UserError: a channel that says nothing, or more than float32 can hold.
+    """
+    return None if images.pictures or not config.data.standardise else Channels.of(images)
+
+
+def whole_encoder(game: Game, channels: Channels | None) -> nn.Module:
+    """The encoder as it is saved and used: with the standardising of its input, where there was any."""
+    return game.encoder if channels is None else Standardised(game.encoder, channels)
+
+
+def check_decodes(game: Game, channels: Channels | None) -> None:
+    """Raises UserError where an objective draws images again, in [-1, 1], and the data are of another scale."""
+    drawing = [name for name, objective in game.objectives.items() if isinstance(objective, Decodes | Samples)]
+    if drawing and channels is not None:
+        raise UserError(
+            f"{drawing[0]} draws values in [-1, 1], and standardised numbers go beyond: set data.values bytes for "
+            "floats in [0, 1], data.standardise false for values in [-1, 1], or choose another recipe"
+        )
 
 
 def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, own_encoder: bool) -> Config:
@@ -196,13 +229,14 @@ def _game(
     image_shape: tuple[int, ...],
     images: ImageSet,
     encoder: nn.Module | None,
+    channels: Channels | None,
     accelerator: Accelerator,
     device: torch.device,
     channels_last: bool,
 ) -> Game:
     """The configuration's game on the device, initialised by its seed."""
     torch.manual_seed(config.seed)
-    game = build_game(config, image_shape, images, encoder)
+    game = build_game(config, image_shape, images, encoder, channels)
     if encoder is not None:
         _check_described(encoder, config, image_shape)
     if accelerator.num_processes > 1 and device.type == "cuda":  # on a CPU torch has no SyncBatchNorm

@@ -59,7 +59,7 @@ def write_config(folder: Path, config: Config) -> None:
 
 def read_config(folder: Path) -> Config:
     """The configuration of an existing run. Raises UserError where there is none."""
-    return configuration.load(_config_file(folder))
+    return configuration.from_tree(_as_then(configuration.read_tree(_config_file(folder))))
 
 
 def read_data_config(folder: Path) -> Config:
@@ -69,11 +69,19 @@ def read_data_config(folder: Path) -> Config:
 
     So a run can be measured where the package of its own objective is not installed.
     """
-    tree = configuration.read_tree(_config_file(folder))
+    tree = _as_then(configuration.read_tree(_config_file(folder)))
     kept: dict[str, Any] = {name: tree[name] for name in ("recipe", "seed", "data", "augmentation") if name in tree}
     if "first_layer" in tree.get("training", {}):  # a random encoder to compare with begins in the same way
         kept["training"] = {"first_layer": tree["training"]["first_layer"]}
     return configuration.from_tree(kept | {"objective": {"local": {}}})
+
+
+def _as_then(tree: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run as they were meant: earlier versions made bytes of every array, and standardised none."""
+    data = tree.get("data")
+    if isinstance(data, dict) and "values" not in data:
+        tree["data"] = {"values": "bytes", "standardise": False} | data
+    return tree
 
 
 def _config_file(folder: Path) -> Path:

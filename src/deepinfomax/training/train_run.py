@@ -14,6 +14,7 @@ from deepinfomax import config as configuration
 from deepinfomax import files
 from deepinfomax.config import Config
 from deepinfomax.data import photos
+from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
@@ -82,7 +83,11 @@ def train_command(
         _write_report(config, encoder, images, out, device)
     report = out / files.REPORT
     advice = _next(images, out, there, holdout)
-    said = [f"trained {out} on {len(images):,} images in {duration(seconds)}", "", f"  {'report':11s}{report}"]
+    said = [
+        f"trained {out} on {len(images):,} {word_of(images.shape)} in {duration(seconds)}",
+        "",
+        f"  {'report':11s}{report}",
+    ]
     said += [f"  {what:11s}{command}" for what, command in advice.items()]
     return {
         "run": str(out),

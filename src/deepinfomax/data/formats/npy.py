@@ -1,7 +1,6 @@
 """A .npy file: one array of images without labels. Never unpickles anything.
 
-Arrays need no cache on disk: an uint8 .npy is used through a memory map as it is, anything else is converted once in
-memory, at a few hundred megabytes a second.
+Arrays need no cache on disk: a .npy is used through a memory map as it is.
 """
 
 from functools import partial
@@ -17,7 +16,7 @@ from deepinfomax.errors import UserError
 
 
 def read(file: Path, columns: Columns) -> Parts:
-    """One array of images without labels: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1]."""
+    """One array without labels: images, series or volumes, see `data.arrays`."""
     images = load_numpy(file)
     if not isinstance(images, np.ndarray):
         raise UserError(f"{file} holds several arrays: call it {file.stem}.npz")
@@ -40,4 +39,4 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-FORMAT = Format("npy", "(N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1]", read, (".npy",))
+FORMAT = Format("npy", "one array: images, series or volumes of any type of number", read, (".npy",))

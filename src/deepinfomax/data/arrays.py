@@ -1,0 +1,254 @@
+"""Arrays of numbers: which are pictures of bytes, which axis holds the channels, what is missing.
+
+Pictures of bytes go the way of all pictures. Everything else keeps its numbers: series (N, C, T), images of any number
+of channels (N, C, H, W) and volumes (N, C, D, H, W), of any type. Where the axes could mean several things, the rules
+of `axes_of` decide, and a note says what was decided and which setting says otherwise.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from deepinfomax.data.channels import channel_means, filled
+from deepinfomax.data.decoding import check_target
+from deepinfomax.data.images import NUMBERS, ImageSet, blocks
+from deepinfomax.data.pixels import as_pixels, divided_bytes, resized
+from deepinfomax.errors import UserError
+
+Values: TypeAlias = Literal["auto", "bytes", "kept"]
+Kind: TypeAlias = Literal["auto", "images", "series", "volumes"]
+Layout: TypeAlias = Literal["auto", "channels-first", "channels-last"]
+Missing: TypeAlias = Literal["refuse", "mean"]
+
+#: kind -> axes of one without its channels, and what the message of a note calls them
+AXES: dict[str, tuple[str, ...]] = {"series": ("T",), "images": ("H", "W"), "volumes": ("D", "H", "W")}
+KIND_OF_RANK = {len(axes): kind for kind, axes in AXES.items()}
+MOST_CHANNELS = 32  #: of images and volumes, where nobody says which axis holds the channels
+SQUARE = 2  #: two axes of which neither is so many times as long as the other are height and width
+PICTURE_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the user says of arrays; "auto" leaves it to the rules."""
+
+    #: bytes: pictures in 8 bits, floats in [0, 1] rounded to them; kept: all numbers as they are. Bytes of one or three
+    #: channels are pictures either way
+    values: Values = "auto"
+    kind: Kind = "auto"
+    layout: Layout = "auto"
+    missing: Missing | tuple[float, ...] = "refuse"  #: mean, or one number a channel: what takes the place of NaN
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the axes of one item mean."""
+
+    kind: str  #: of `AXES`
+    channels: int | None  #: the axis that holds them, 0 or -1; None: there is none, and one channel is added
+    guessed: str = ""  #: why, where it could have been otherwise
+
+
+def arranged(images: ImageSet, reading: Reading, size: int | None = None, channels: int | None = None) -> ImageSet:
+    """A set whose array is as its file or its owner has it -> (N, C, *S), with notes on what was decided.
+
+    Raises:
+        UserError: numbers of no use, axes that fit no kind, NaN or infinite values, a size that cannot be given.
+    """
+    values, name = images.images, images.name or "the array"
+    if images.as_given:
+        check_numbers(values, name)
+        if _are_bytes(values, reading):
+            pixels, notes = as_pixels(values, name, reading.layout)
+            images = replace(images, images=pixels, notes=images.notes + notes, as_given=False)
+            return resized(images, size, channels)
+        axes = axes_of(values.shape[1:], reading, name)
+        ordered, said = in_order(values, axes), _said(values, axes)
+        images = replace(images, images=ordered, notes=images.notes + said, as_given=False)
+    elif images.pictures:
+        return resized(images, size, channels)
+    images = _without_missing(images, reading.missing)
+    return images if size is None and channels is None else _resized_numbers(images, size, channels)
+
+
+def check_numbers(values: np.ndarray, name: str) -> None:
+    """Raises UserError for an empty array, and for one whose type is no number."""
+    if values.ndim < 2 or not values.size:
+        wanted = "series are (N, T) or (N, C, T), images (N, H, W) or (N, C, H, W), volumes (N, C, D, H, W)"
+        raise UserError(f"{name} has shape {values.shape}, which holds nothing to learn from: {wanted}")
+    if values.dtype.kind not in (*NUMBERS, "b"):
+        more = "; give real and imaginary parts as two channels" if values.dtype.kind == "c" else ""
+        raise UserError(f"{name} holds {values.dtype}, no real numbers{more}")
+
+
+def axes_of(shape: tuple[int, ...], reading: Reading, name: str) -> Axes:
+    """What the axes of one item are, by what the user says, else by these rules.
+
+    One axis is a series. Two are height and width where neither is twice as long as the other; otherwise a series,
+    whose shorter axis holds the channels. Three are an image whose channels are on the first or the last axis,
+    whichever is shorter than the two others and at most 32; where neither is, a volume of one channel. Four are a
+    volume, its channels found in the same way.
+
+    Raises:
+        UserError: axes that fit nothing, or that the rules cannot tell apart.
+    """
+    kinds = {1: ("series",), 2: ("images", "series"), 3: ("images", "volumes"), 4: ("volumes",)}.get(len(shape), ())
+    fits = [kind for kind in kinds if reading.kind in ("auto", kind)]
+    if reading.layout != "auto":  # an axis of channels is there
+        fits = [kind for kind in fits if len(AXES[kind]) + 1 == len(shape)]
+    if not fits:
+        asked = [word for word in (reading.kind, reading.layout) if word != "auto"]
+        may = f" of {', '.join(asked)}" if asked else ""
+        raise UserError(
+            f"{name} has items of shape {'x'.join(map(str, shape))}, which fits nothing{may}: series are (N, T) or "
+            "(N, C, T), images (N, H, W) or (N, C, H, W), volumes (N, D, H, W) or (N, C, D, H, W)"
+        )
+    kind = fits[0]
+    found = _channel_axis(shape, reading.layout)
+    if fits == ["images", "series"]:
+        square = max(shape) < SQUARE * min(shape)
+        kind = "images" if square else "series"
+        because = "the two sides are alike" if square else "the shorter axis holds the channels"
+        return Axes(kind, None if square else found, because)
+    if fits == ["images", "volumes"]:
+        kind = "images" if found is not None else "volumes"
+        because = (
+            "the shortest axis holds the channels" if found is not None else "no axis is short enough for channels"
+        )
+        return Axes(kind, found, because)
+    if len(shape) == len(AXES[kind]):
+        return Axes(kind, None)
+    if found is None:
+        raise UserError(
+            f"{name} has {kind} of shape {'x'.join(map(str, shape))}, which does not show where the channels are: set "
+            "data.layout channels-first or channels-last"
+        )
+    return Axes(kind, found, "the shortest axis holds the channels" if reading.layout == "auto" else "")
+
+
+def _channel_axis(shape: tuple[int, ...], layout: Layout) -> int | None:
+    """0 or -1, as the user says or as the lengths show; None where they do not."""
+    if layout != "auto" or len(shape) < 2:
+        return 0 if layout == "channels-first" else -1
+    first, last = shape[0], shape[-1]
+    if len(shape) == 2:
+        return None if first == last else (0 if first < last else -1)
+    if first <= MOST_CHANNELS and first < min(shape[1:]):
+        return 0
+    return -1 if last <= MOST_CHANNELS and last < min(shape[:-1]) else None
+
+
+def in_order(values: np.ndarray, axes: Axes) -> np.ndarray:
+    """(N, ...) -> (N, C, *S), as a view."""
+    if axes.channels is None:
+        values = values[:, None]
+    elif axes.channels == -1:
+        values = np.moveaxis(values, -1, 1)
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    # Bytes of two axes could be grey pictures without their axis of channels, which a set (N, C, *S) never is.
+    return values.astype(np.int16) if values.dtype == np.uint8 and axes.kind == "series" else values
+
+
+def word_of(shape: tuple[int, ...], count: int = 2) -> str:
+    """What to call one or several items (C, *S): "images", "series"."""
+    kind = KIND_OF_RANK.get(len(shape) - 1, "images")
+    return kind if count != 1 or kind == "series" else kind.removesuffix("s")
+
+
+def title_of(shape: tuple[int, ...]) -> str:
+    """What items (C, *S) are, in words: "series of 2 channels and 100 steps"."""
+    channels, *sides = shape
+    many = f"{channels} channel{'s' if channels != 1 else ''}"
+    size = f"{sides[0]} steps" if len(sides) == 1 else "x".join(map(str, sides))
+    return f"{word_of(shape)} of {many} and {size}"
+
+
+def _said(values: np.ndarray, axes: Axes) -> tuple[str, ...]:
+    """The note on what the axes were taken for; none where nothing was guessed."""
+    if not axes.guessed:
+        return ()
+    taken = title_of(in_order(values[:1], axes).shape[1:])
+    shape = "x".join(map(str, values.shape[1:]))
+    return (f"items of shape {shape} are taken as {taken}: {axes.guessed}; data.kind or data.layout say otherwise",)
+
+
+def _are_bytes(values: np.ndarray, reading: Reading) -> bool:
+    """Whether these are pictures: bytes of one, three or four channels, unless the user says otherwise.
+
+    Floats are bytes where they are bytes divided by 255: then nothing is lost.
+    """
+    if reading.values != "auto":
+        return reading.values == "bytes"
+    if reading.kind not in ("auto", "images") or values.dtype.kind not in "ufb" or values.ndim not in (3, 4):
+        return False
+    if values.ndim == 3:
+        sides = values.shape[1:]
+        alike = values.dtype.kind != "f" or reading.kind == "images" or max(sides) < SQUARE * min(sides)
+        shaped = reading.layout == "auto" and alike
+    else:
+        ends = {"channels-first": (1,), "channels-last": (3,)}.get(reading.layout, (1, 3))
+        shaped = any(values.shape[axis] in PICTURE_CHANNELS for axis in ends)
+    return shaped and (values.dtype in (np.uint8, bool) or divided_bytes(values))
+
+
+def _without_missing(images: ImageSet, missing: Missing | tuple[float, ...]) -> ImageSet:
+    """The set once it is sure that all numbers are finite; NaN is filled where the user asks for it.
+
+    Raises:
+        UserError: numbers that are infinite, or NaN that is not to be filled.
+    """
+    values, name = images.images, images.name or "the array"
+    if values.dtype.kind != "f":
+        return images
+    gaps = infinite = touched = 0
+    first = None
+    for rows in blocks(values):
+        part = np.asarray(values[rows])
+        absent = np.isnan(part)
+        gaps += int(absent.sum())
+        infinite += int(np.isinf(part).sum())
+        bad = ~np.isfinite(part).reshape(len(part), -1).all(1)
+        touched += int(bad.sum())
+        if first is None and bad.any():
+            first = rows.start + int(np.argmax(bad))
+    if infinite:
+        raise UserError(
+            f"{name}: {infinite:,} of {values.size:,} values are infinite, first in number {first}: mend them, or make "
+            "them NaN and set data.missing mean"
+        )
+    if not gaps:
+        return images
+    where = f"{gaps:,} of {values.size:,} values, in {touched:,} of {len(values):,}"
+    if missing == "refuse":
+        mend = "set data.missing mean to put the mean of their channel in their place, or leave these out"
+        raise UserError(f"{name}: {where}, are NaN, first in number {first}: {mend}")
+    numbers = channel_means(values, name) if isinstance(missing, str) else np.asarray(missing)
+    note = f"{where}, were NaN: the mean of their channel is in their place"
+    return replace(images, images=filled(values, numbers), notes=(*images.notes, note))
+
+
+def _resized_numbers(images: ImageSet, size: int | None, channels: int | None) -> ImageSet:
+    """Images of numbers at another size, as float32: the shorter side resized with antialiasing, the centre cropped.
+
+    Raises:
+        UserError: series and volumes; another number of channels.
+    """
+    check_target(size, channels)
+    if channels is not None and channels != images.shape[0]:
+        raise UserError(
+            f"data.channels {channels} is for pictures of bytes, and {images.name} holds {title_of(images.shape)}"
+        )
+    if size is None or images.shape[1:] == (size, size):
+        return images
+    if len(images.shape) != 3:
+        raise UserError(f"data.size is for images, and {images.name} holds {title_of(images.shape)}: resize the files")
+    out = np.empty((len(images), images.shape[0], size, size), np.float32)
+    for row, item in zip(out, images.images, strict=True):
+        for target, band in zip(row, item, strict=True):
+            picture = Image.fromarray(np.ascontiguousarray(band, dtype=np.float32))
+            target[:] = np.asarray(ImageOps.fit(picture, (size, size), method=Image.Resampling.BICUBIC))
+    note = f"resized to {size}x{size}, as float32"
+    return replace(images, images=out, notes=(*images.notes, note))

@@ -1,0 +1,120 @@
+"""Channels brought to one scale: the mean and the standard deviation of each, by the training part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepinfomax.data.images import ImageSet, blocks
+from deepinfomax.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # to describe data needs no torch
+
+#: a channel whose mean is larger than so many of its standard deviations has lost what it tells in float32
+MOST_OFFSET = 1e5
+CONSTANT = 1e-12  #: rounding alone gives equal numbers such a standard deviation, for a mean of 1
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What a channel's numbers are like, and how they become those that a network takes: (x - mean) / sd."""
+
+    mean: tuple[float, ...]  #: (C,), of what `images.normalise` gives
+    sd: tuple[float, ...]
+
+    @classmethod
+    def of(cls, images: ImageSet) -> "Channels":
+        """Of all numbers of each channel, in one pass through the set.
+
+        Raises:
+            UserError: a channel with one number everywhere, or whose numbers are too large for their differences.
+        """
+        channels = cls._measured(images)
+        name, many = images.name or "the set", len(channels.mean) > 1
+        for i, (mean, sd) in enumerate(zip(channels.mean, channels.sd, strict=True)):
+            which = f"channel {i} of {len(channels.mean)}" if many else "every value"
+            if sd <= CONSTANT * abs(mean):
+                mend = f"leave it out: np.delete(x, {i}, axis=1)" if many else "there is nothing to learn from it"
+                raise UserError(f"{name}: {which} is {mean:g} everywhere in the training part; {mend}")
+            if abs(mean) > MOST_OFFSET * sd:
+                raise UserError(
+                    f"{name}: {which} lies around {mean:.3g} and varies by {sd:.3g}, which float32 cannot tell apart: "
+                    "subtract its mean first"
+                )
+        return channels
+
+    @classmethod
+    def to_compare(cls, images: ImageSet) -> "Channels | None":
+        """The same for a control, with nothing refused; None for pictures, whose channels are on one scale already."""
+        if images.pictures:
+            return None
+        channels = cls._measured(images)
+        return cls(
+            channels.mean,
+            tuple(
+                sd if sd > CONSTANT * abs(mean) else 1.0 for mean, sd in zip(channels.mean, channels.sd, strict=True)
+            ),
+        )
+
+    @classmethod
+    def _measured(cls, images: ImageSet) -> "Channels":
+        count, mean, squares = 0, np.zeros(1), np.zeros(1)
+        for rows in blocks(images.images):
+            part = _numbers(images.images[rows])
+            own = part.size // part.shape[1]
+            axes = (0, *range(2, part.ndim))
+            middle = part.mean(axes)
+            spread = np.square(part - np.expand_dims(middle, axes)).sum(axes)
+            # Chan, Golub and LeVeque (1983): two parts as one, without the loss of a sum of squares
+            both = count + own
+            squares = squares + spread + np.square(middle - mean) * (count * own / both)
+            mean = mean + (middle - mean) * (own / both)
+            count = both
+        return cls(tuple(mean.tolist()), tuple(np.sqrt(squares / max(1, count)).tolist()))
+
+    def __call__(self, numbers: "Tensor") -> "Tensor":
+        """(N, C, *S) float32 -> the same with mean 0 and standard deviation 1 a channel, of the training part."""
+        import torch
+
+        shape = (1, -1, *[1] * (numbers.ndim - 2))
+        mean, sd = (
+            torch.tensor(v, dtype=torch.float32, device=numbers.device).view(shape) for v in (self.mean, self.sd)
+        )
+        return (numbers - mean) / sd
+
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"mean": list(self.mean), "sd": list(self.sd)}
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """As float64; bytes in [-1, 1], as `normalise` has them."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return numbers * (2 / 255) - 1 if values.dtype == np.uint8 else numbers
+
+
+def channel_means(images: np.ndarray, name: str) -> np.ndarray:
+    """(C,) means of the numbers that are there, NaN being none.
+
+    Raises:
+        UserError: a channel without any.
+    """
+    total, count = np.zeros(images.shape[1]), np.zeros(images.shape[1])
+    axes = (0, *range(2, images.ndim))
+    for rows in blocks(images):
+        part = np.asarray(images[rows], dtype=np.float64)
+        known = ~np.isnan(part)
+        total += np.where(known, part, 0).sum(axes)
+        count += known.sum(axes)
+    if not count.all():
+        raise UserError(f"{name}: channel {int(np.argmin(count))} has no value at all, every one is NaN: leave it out")
+    return total / count
+
+
+def filled(images: np.ndarray, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
+    """A copy with NaN replaced by one number a channel."""
+    whole = np.array(images)
+    fill = np.asarray(numbers, dtype=whole.dtype).reshape(1, -1, *[1] * (whole.ndim - 2))
+    return np.where(np.isnan(whole), fill, whole)

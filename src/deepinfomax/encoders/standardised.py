@@ -1,0 +1,50 @@
+"""An encoder that takes numbers as the data have them: it brings each channel to the scale it was trained on first."""
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.data.channels import Channels
+from deepinfomax.data.images import normalise
+from deepinfomax.features import Features
+
+
+class Standardised(nn.Module):
+    """Standardise by channel, then encode: what `train` makes of all data but pictures of bytes.
+
+    The mean and the standard deviation of each channel of the training part are buffers, saved with the weights.
+
+    Args:
+        encoder: takes standardised numbers (N, C, *S).
+        channels: of the training part; or C, to be filled by `load_state_dict`.
+    """
+
+    mean: Tensor
+    sd: Tensor
+
+    def __init__(self, encoder: nn.Module, channels: Channels | int) -> None:
+        super().__init__()
+        if isinstance(channels, int):
+            channels = Channels((0.0,) * channels, (1.0,) * channels)
+        self.encoder = encoder
+        self.register_buffer("mean", torch.tensor(channels.mean, dtype=torch.float32))
+        self.register_buffer("sd", torch.tensor(channels.sd, dtype=torch.float32))
+
+    @property
+    def channels(self) -> Channels:
+        """What it standardises by."""
+        return Channels(tuple(self.mean.tolist()), tuple(self.sd.tolist()))
+
+    def forward(self, images: Tensor) -> Features:
+        """images (N, C, *S) of any type, in the units of the data; bytes are brought to [-1, 1] first."""
+        shape = (1, -1, *[1] * (images.ndim - 2))
+        return self.encoder((normalise(images) - self.mean.view(shape)) / self.sd.view(shape))
+
+
+def unwrapped(encoder: nn.Module) -> nn.Module:
+    """The encoder behind the standardising of its input, or itself."""
+    return encoder.encoder if isinstance(encoder, Standardised) else encoder
+
+
+def with_channels_of(encoder: nn.Module, like: nn.Module) -> nn.Module:
+    """Another encoder, behind the standardising that `like` has; as it is where `like` has none."""
+    return Standardised(encoder, like.channels) if isinstance(like, Standardised) else encoder

@@ -1,0 +1,267 @@
+"""Series, volumes and images of many bands through every command, as a person types it."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import deepinfomax
+from deepinfomax import cli
+from deepinfomax.config import Config, Training
+from deepinfomax.data import ImageSet, from_array
+from deepinfomax.encoders.standardised import Standardised
+from deepinfomax.errors import UserError
+from deepinfomax.sklearn import DeepInfoMax
+from deepinfomax.training import run_folder
+from deepinfomax.training.loop import train
+
+SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "local.units", "8", "training.trackers", "[]"]
+RNG = np.random.default_rng(0)
+UNITS = {"series": (2, 40), "volumes": (16, 16, 16), "bands": (12, 16, 16)}  #: shape of an item of each file
+TYPES = {"series": "float64", "volumes": "uint16", "bands": "float32"}
+SHAPES = {"series": [2, 40], "volumes": [1, 16, 16, 16], "bands": [12, 16, 16]}
+ENCODERS = {"series": "sequence", "volumes": "volume", "bands": "dcgan"}
+
+
+def run(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["deepinfomax", *words])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def mistake(capsys: pytest.CaptureFixture, *words: str) -> str:
+    code, out, err = run(capsys, *words)
+    assert code == 2, (out, err)
+    return err.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An .npz of each kind with labels; the channels have scales of their own."""
+    folder = tmp_path_factory.mktemp("arrays")
+    for name, shape in UNITS.items():
+        scale = np.arange(1, shape[0] + 1).reshape(-1, *[1] * (len(shape) - 1))
+        labels = np.arange(36) % 2
+        values = RNG.normal(500 + 300 * labels.reshape(-1, *[1] * len(shape)), 40, (36, *shape)) * scale
+        np.savez(folder / f"{name}.npz", images=values.astype(TYPES[name]), labels=labels)
+    return {name: folder / f"{name}.npz" for name in UNITS}
+
+
+@pytest.fixture(scope="module", params=list(UNITS))
+def trained(
+    request: pytest.FixtureRequest, files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, Path]:
+    """Name, file and run of each kind."""
+    name, out = request.param, tmp_path_factory.mktemp("runs") / request.param
+    words = ["train", str(files[name]), "--scale", "smoke", "--device", "cpu", "--out", str(out), "data.holdout", "0.3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["deepinfomax", *words, *SMALL])
+        cli.main()
+    return name, files[name], out
+
+
+def test_data_and_the_command_that_it_names(
+    files: dict[str, Path], capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    code, out, _ = run(capsys, "data", str(files["series"]), "--json")
+    told = json.loads(out)
+    assert (code, told["parts"]["train"]["shape"], told["parts"]["train"]["type"]) == (0, [2, 40], "float64")
+    assert told["channels"]["mean"] == pytest.approx([650, 1300], rel=0.01)
+    words = told["next"][0].split()[1:]
+    code, out, err = run(capsys, *words, "--out", str(tmp_path / "run"), "--scale", "smoke", *SMALL)
+    assert code == 0, err
+
+
+def test_what_a_run_keeps(trained: tuple[str, Path, Path]) -> None:
+    name, file, out = trained
+    description = json.loads((out / "encoder.json").read_text())
+    assert (description["architecture"], description["image_shape"]) == (ENCODERS[name], SHAPES[name])
+    config = run_folder.read_config(out)
+    assert (config.encoder["name"], config.encoder["width"]) == (ENCODERS[name], 4)
+    values = deepinfomax.data.load(file, holdout=0.3).images.astype(np.float64)
+    weights = load_file(out / "encoder.safetensors")
+    axes = (0, *range(2, values.ndim))
+    np.testing.assert_allclose(weights["mean"], values.mean(axes), rtol=1e-5)
+    np.testing.assert_allclose(weights["sd"], values.std(axes), rtol=1e-5)
+    np.testing.assert_allclose(description["standardised"]["mean"], values.mean(axes), rtol=1e-5)
+
+
+def test_embed_and_load_make_the_same(
+    trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    _, file, out = trained
+    code, _, err = run(capsys, "embed", str(out), str(file), "--out", str(tmp_path / "y.npz"), "--split", "test")
+    assert code == 0, err
+    y = np.load(tmp_path / "y.npz")["embedding"]
+    values = deepinfomax.data.load(file, "test", holdout=0.3).images
+    encoder = deepinfomax.load(out)
+    with torch.no_grad():
+        by_hand = encoder(torch.from_numpy(values.astype(np.float32))).y
+    np.testing.assert_allclose(y, by_hand, atol=1e-6)
+    np.testing.assert_allclose(deepinfomax.embed(encoder, values)["y"], y, atol=1e-6)
+    assert isinstance(encoder, Standardised)
+    with torch.no_grad():  # what training saw has mean 0 and standard deviation 1
+        mean, sd = (
+            np.reshape(v, (1, -1, *[1] * (values.ndim - 2))) for v in (encoder.channels.mean, encoder.channels.sd)
+        )
+        plain = encoder.encoder(torch.from_numpy(((values - mean) / sd).astype(np.float32))).y
+    np.testing.assert_allclose(y, plain, atol=1e-3)
+
+
+def test_evaluate_neighbours_and_report(trained: tuple[str, Path, Path], capsys: pytest.CaptureFixture) -> None:
+    _, _, out = trained
+    words = ["--measures", "knn,rank", "--scale", "smoke"]
+    code, said, err = run(capsys, "evaluate", str(out), *words, "--json")
+    assert code == 0, err
+    result = json.loads(said)
+    assert result["measures"]["knn"]["y"]["accuracy"] >= 0
+    assert result["controls"]["pixels"]["knn"]["accuracy"] > 0.9  # standardised, so no channel hides the others
+    code, said, err = run(capsys, "neighbours", str(out), "--query", "0", "--json")
+    assert code == 0, err
+    assert len(json.loads(said)["queries"][0]["y"]["index"]) == 8
+    assert run(capsys, "report", str(out))[0] == 0
+
+
+def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    name, file, out = trained
+    if name == "volumes":
+        pytest.skip("one rank beside images is enough")
+    onnx = pytest.importorskip("onnx")
+    code, _, err = run(capsys, "export", str(out), "--format", "onnx", "--out", str(tmp_path / "e.onnx"))
+    assert code == 0, err
+    facts = {entry.key: entry.value for entry in onnx.load(tmp_path / "e.onnx").metadata_props}
+    assert "standardised inside" in facts["deepinfomax.input"]
+    code, _, err = run(capsys, "export", str(out), "--format", "safetensors", "--out", str(tmp_path / "copy"))
+    assert code == 0, err
+    values = torch.from_numpy(np.load(file)["images"][:3].astype(np.float32))
+    torch.testing.assert_close(deepinfomax.load(tmp_path / "copy")(values).y, deepinfomax.load(out)(values).y)
+
+
+def test_the_other_data_of_a_run(
+    files: dict[str, Path], trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name, file, out = trained
+    if name != "series":
+        pytest.skip("once is enough")
+    embed = ["embed", str(out)]
+    to = ["--out", str(tmp_path / "y.npz")]
+    np.save(tmp_path / "wrong.npy", RNG.normal(size=(5, 40, 2)))
+    told = mistake(capsys, *embed, str(tmp_path / "wrong.npy"), *to, "data.layout", "channels-first")
+    assert "series of 40x2, but" in told
+    assert "their channels are on the other side: set data.layout channels-first or channels-last" in told
+    assert "images of 12x16x16, but" in mistake(capsys, *embed, str(files["bands"]), *to)
+    gaps = np.load(file)["images"].copy()
+    gaps[0, 1, :5] = np.nan
+    np.save(tmp_path / "gaps.npy", gaps)
+    assert "are NaN, first in number 0: set data.missing mean" in mistake(
+        capsys, *embed, str(tmp_path / "gaps.npy"), *to
+    )
+    code, _, err = run(capsys, *embed, str(tmp_path / "gaps.npy"), *to, "data.missing", "mean")
+    assert code == 0
+    assert "were NaN: the mean of their channel is in their place" in err
+    whole = gaps.copy()
+    whole[0, 1, :5] = deepinfomax.load(out).mean[1]  # of the training part, not of what is embedded
+    by_hand = deepinfomax.embed(deepinfomax.load(out), whole)["y"]
+    np.testing.assert_allclose(np.load(tmp_path / "y.npz")["embedding"][0], by_hand[0], atol=1e-5)
+
+
+def test_pictures_and_numbers_are_not_mixed_up(
+    trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name, _, _ = trained
+    if name != "series":
+        pytest.skip("once is enough")
+    np.save(tmp_path / "bytes.npy", RNG.integers(0, 256, (20, 16, 16), dtype=np.uint8))
+    np.save(tmp_path / "floats.npy", RNG.normal(size=(20, 16, 16)))
+    for kind, other in (("bytes", "floats"), ("floats", "bytes")):
+        out = tmp_path / kind
+        words = ["--out", str(out), "--scale", "smoke", "--device", "cpu", *SMALL]
+        assert run(capsys, "train", str(tmp_path / f"{kind}.npy"), *words)[0] == 0
+        assert ("standardised" in json.loads((out / "encoder.json").read_text())) == (kind == "floats")
+        told = mistake(capsys, "embed", str(out), str(tmp_path / f"{other}.npy"), "--out", str(tmp_path / "y.npz"))
+        assert f"but {out} was trained on" in told
+
+
+def test_what_training_refuses(files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    def refused(file: Path, *words: str) -> str:
+        return mistake(capsys, "train", str(file), "--scale", "smoke", "--out", str(tmp_path / "run"), *words)
+
+    series = files["series"]
+    assert "augmentation.flip is for images (C, H, W), not (2, 40): set it to false" in refused(
+        series, "augmentation.flip", "true"
+    )
+    assert "augmentation.flip is for images" in refused(
+        series, "--recipe", "simclr", "augmentation.jitter", "0", "augmentation.grayscale", "0"
+    )
+    assert (
+        "encoder resnet18 takes inputs of shape (C, H, W), not (2, 40): encoder.name sequence takes those"
+        in refused(series, "encoder.name", "resnet18")
+    )
+    flat = np.load(series)["images"].copy()
+    flat[:, 1] = 4
+    np.save(tmp_path / "flat.npy", flat)
+    assert "channel 1 of 2 is 4 everywhere in the training part; leave it out" in refused(tmp_path / "flat.npy")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_an_earlier_version_reads_its_arrays_as_then(tmp_path: Path) -> None:
+    """It made bytes of floats in [0, 1] and standardised nothing; its configuration has no word of either."""
+    config = Config(objective={"local": {}})
+    lock = run_folder.create(tmp_path / "run", config)
+    lock.release()
+    file = tmp_path / "run" / "config.toml"
+    new = ("values", "kind", "layout", "missing", "standardise")
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(new)]
+    file.write_text("\n".join(lines))
+    for read in (run_folder.read_config, run_folder.read_data_config):
+        data = read(tmp_path / "run").data
+        assert (data.values, data.standardise) == ("bytes", False)
+
+
+def test_from_python_and_resumed(tmp_path: Path) -> None:
+    series = ImageSet(RNG.normal([[5.0], [-900.0]], [[1.0], [70.0]], (32, 2, 40)))
+    config = Config(
+        encoder={"name": "dcgan", "width": 4, "fc": 16, "y": 8},
+        objective={"local": {"units": 8}},
+        training=Training(epochs=2, batch_size=16, trackers=()),
+    )
+    encoder = train(config, series, tmp_path / "run", device="cpu", quiet=True)
+    loaded = deepinfomax.load(tmp_path / "run")
+    values = torch.from_numpy(series.images)
+    torch.testing.assert_close(encoder(values).y, loaded(values).y, rtol=0, atol=0)
+    longer = Config(**{**vars(config), "training": Training(epochs=3, batch_size=16, trackers=())})
+    again = train(longer, series, tmp_path / "run", resume=True, device="cpu", quiet=True)
+    straight = train(longer, series, tmp_path / "straight", device="cpu", quiet=True)
+    torch.testing.assert_close(again(values).y, straight(values).y, rtol=0, atol=0)
+
+
+def test_what_draws_in_a_range_is_refused_beyond_it(tmp_path: Path) -> None:
+    images = from_array(RNG.normal(size=(32, 16, 16, 5)))
+    config = Config(
+        objective={"autoencoder": {}}, encoder={"name": "dcgan", "width": 4}, training=Training(batch_size=16)
+    )
+    with pytest.raises(UserError, match=r"autoencoder draws values in \[-1, 1\], and standardised numbers go beyond"):
+        train(config, images, tmp_path / "run", device="cpu", quiet=True)
+
+
+def test_sklearn(files: dict[str, Path]) -> None:
+    settings = {"encoder.width": 4, "encoder.fc": 16, "encoder.y": 8, "local.units": 8}
+    values = np.load(files["series"])["images"]
+    model = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings)
+    with pytest.warns(UserWarning, match="items of shape 2x40 are taken as series"):
+        y = model.fit_transform(values)
+    assert y.shape == (36, 8)
+    last = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings | {"data.layout": "channels-last"})
+    np.testing.assert_allclose(last.fit_transform(values.transpose(0, 2, 1)), y, atol=1e-5)
+    rows = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings, image_shape=(40,))
+    assert rows.fit(values[:, 0]).image_shape_ == (1, 40)
