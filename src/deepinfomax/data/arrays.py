@@ -110,7 +110,8 @@ def axes_of(shape: tuple[int, ...], reading: Reading, name: str) -> Axes:
     if fits == ["images", "series"]:
         square = max(shape) < SQUARE * min(shape)
         kind = "images" if square else "series"
-        because = "the two sides are alike" if square else "the shorter axis holds the channels"
+        alike = "" if shape[0] == shape[1] else "the two sides are alike"
+        because = alike if square else "the shorter axis holds the channels"
         return Axes(kind, None if square else found, because)
     if fits == ["images", "volumes"]:
         kind = "images" if found is not None else "volumes"

@@ -47,8 +47,9 @@ class Channels:
 
     @classmethod
     def to_compare(cls, images: ImageSet) -> "Channels | None":
-        """The same for a control, with nothing refused; None for pictures, whose channels are on one scale already."""
-        if images.pictures:
+        """The same for a control, nothing refused; None for what is on one scale already: pictures, and [-1, 1]."""
+        values = images.images
+        if images.pictures or all(np.abs(np.asarray(values[rows], np.float64)).max() <= 1 for rows in blocks(values)):
             return None
         channels = cls._measured(images)
         return cls(
