@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deepinfomax.errors import UserError
-from deepinfomax.sklearn import DeepInfoMax, _as_set
+from deepinfomax.sklearn import DeepInfoMax
 
 SETTINGS = {"encoder.width": 4, "encoder.fc": 16, "encoder.y": 8}
 
@@ -93,7 +93,7 @@ def test_every_shape_of_x() -> None:
     assert first.std(0).min() > 1e-3
     others = (images, {}), (images.transpose(0, 3, 1, 2), {}), (grey.reshape(60, -1), {"image_shape": (16, 16)})
     for x, changes in others:
-        np.testing.assert_array_equal(_as_set(model(**changes)._array(x), None).images, grey[:, None])
+        np.testing.assert_array_equal(model(**changes)._as_set(model(**changes)._array(x), None).images, grey[:, None])
         # The pixels are equal, but torch may add them up in another order where they lie in memory otherwise.
         np.testing.assert_allclose(first, model(**changes).fit_transform(x), atol=1e-4)
     np.testing.assert_allclose(first, model().fit_transform(grey / 255), atol=1e-4)
