@@ -99,7 +99,7 @@ def test_a_run_begins_whitened_and_its_random_encoder_too(tmp_path):
     expected = build("dcgan", (3, 16, 16), **{k: v for k, v in settings.encoder.items() if k != "name"})
     whiten_first_layer(expected, normalise(PICTURES.images), seed=settings.seed)
     assert torch.allclose(first_convolution(encoder).weight, first_convolution(expected).weight, atol=1e-6)
-    control = maker(tmp_path / "run", read_data_config(tmp_path / "run"), PICTURES)()
+    control = maker(tmp_path / "run", read_data_config(tmp_path / "run"), PICTURES, encoder)()
     assert torch.equal(first_convolution(control).weight, first_convolution(expected).weight)
 
 
