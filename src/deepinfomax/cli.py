@@ -526,6 +526,19 @@ def recipes(as_json: Json = False, seed: Unused = None, device: Unused = None) -
 
 def main() -> None:
     """The entry point: a user's mistake is one line on stderr and exit code 2."""
+    code = 0
+    try:
+        _run()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    processes = sys.modules.get("deepinfomax.training.processes")  # there, once something has trained
+    if processes is not None and processes.several():
+        processes.leave(code)
+    if code:
+        sys.exit(code)
+
+
+def _run() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for stream in (sys.stdout, sys.stderr):  # a terminal of another encoding shows \\u03b1 for α, and does not stop
         if isinstance(stream, io.TextIOWrapper):

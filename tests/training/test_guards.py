@@ -10,7 +10,8 @@ from torch import nn
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.objectives import Game
-from deepinfomax.training.guards import COLLAPSED, Diverged, any_process, check_finite, check_same_data, not_finite
+from deepinfomax.training.guards import COLLAPSED, Diverged, check_finite, check_same_data, not_finite
+from deepinfomax.training.processes import any_process
 
 
 class Encoder(nn.Module):

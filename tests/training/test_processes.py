@@ -28,10 +28,11 @@ def test_two_processes_have_the_gradients_of_one() -> None:
 INTERRUPTED = """
 import os, signal, sys
 sys.path[:0] = [{tests!r}]
-import torch
+import torch, two_processes
 from test_loop import config, images
 from deepinfomax.objectives import LocalInfoMax
 from deepinfomax.training.loop import train
+from deepinfomax.training.processes import end_group
 
 torch.set_num_threads(1)
 rank, original, calls = os.environ["RANK"], LocalInfoMax.forward, 0
@@ -51,7 +52,8 @@ try:
 except KeyboardInterrupt as stop:
     print(f"process {{rank}} {{stop}}")
 finally:
-    torch.distributed.destroy_process_group()  # train leaves it to its caller
+    end_group()  # train leaves it to its caller
+print(f"process {{rank}} keeps {{two_processes.threads_of_the_group()}}")
 """
 
 
@@ -63,6 +65,7 @@ def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Pat
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in range(2):
+        assert f"process {rank} keeps []" in done.stdout
         assert f"process {rank} stopped after step 2; continue with --resume" in done.stdout
     saved = checkpoint.load(run / "checkpoint")
     assert saved is not None
@@ -72,10 +75,11 @@ def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Pat
 RUINED = """
 import os, sys
 sys.path[:0] = [{tests!r}]
-import torch
+import torch, two_processes
 from test_loop import config, images
 from deepinfomax.training import loop
 from deepinfomax.training.guards import Diverged
+from deepinfomax.training.processes import end_group
 from deepinfomax.training.step import Step
 
 torch.set_num_threads(1)
@@ -99,7 +103,8 @@ try:
 except Diverged as error:
     print(f"process {{rank}}: {{error}}")
 finally:
-    torch.distributed.destroy_process_group()  # train leaves it to its caller
+    end_group()  # train leaves it to its caller
+print(f"process {{rank}} keeps {{two_processes.threads_of_the_group()}}")
 """
 
 
@@ -112,6 +117,7 @@ def test_weights_ruined_in_one_process_stop_all_and_are_not_saved(tmp_path: Path
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in range(2):
         assert f"process {rank}: " in done.stdout
+        assert f"process {rank} keeps []" in done.stdout
     assert done.stdout.count("after step 2; any checkpoint stays as it was") == 2
     saved = checkpoint.load(run / "checkpoint")
     assert saved is not None

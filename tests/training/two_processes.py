@@ -1,8 +1,10 @@
 """Run by test_processes.py under two gloo processes: gradients of half a batch each against the whole batch alone."""
 
+import gc
 import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,6 +73,16 @@ CASES = {
     "lejepa": Case("lejepa", {"hidden": 8, "outputs": 6, "slices": 16}, views=2),
     "cpc places": Case("cpc", {"units": 8, "offsets": 1, "places": 3}),
 }
+
+
+def threads_of_the_group() -> list[str]:
+    """Names of the threads of gloo that run here; none where the system does not tell, as Linux does.
+
+    They end with the group of processes. Where they outlive it, they may abort the process at its end.
+    """
+    gc.collect()
+    names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    return sorted(name for name in names if "gloo" in name)
 
 
 class WholeBatchDraws(TorchFunctionMode):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game, metric_name
+from deepinfomax.training.processes import any_process
 
 COLLAPSED = 2.0  #: effective rank of y below which every logged line carries a warning
 
@@ -52,18 +53,6 @@ def check_finite(accelerator: Accelerator, game: Game, images: Tensor, expected:
     if any_process(accelerator, bool(ruined) or not bool(y.isfinite().all()))[0]:
         what = f"the weights are no longer finite ({ruined[0]})" if ruined else "y is no longer finite in eval mode"
         raise Diverged.because(f"{what} after step {step}")
-
-
-def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
-    """Whether any process was asked to save, to stop, ..., so that all of them do so after the same step.
-
-    Otherwise one process would leave while the others wait for its gradients for ever, perhaps with unsaved steps.
-    Alone it costs nothing; together it costs one small sum after each step's sums of gradients.
-    """
-    if accelerator.num_processes == 1:
-        return asked
-    counts = accelerator.reduce(torch.tensor(asked, dtype=torch.float32, device=accelerator.device))
-    return tuple(count > 0 for count in counts.tolist())
 
 
 def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], out: Any) -> None:

@@ -32,8 +32,9 @@ from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, run_folder
 from deepinfomax.training.building import build_game
 from deepinfomax.training.decoded_images import write_decoded_images
-from deepinfomax.training.guards import any_process, check_finite, not_finite
+from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
+from deepinfomax.training.processes import any_process
 from deepinfomax.training.schedule import batches_from, count_steps, learning_rate, set_learning_rate, step_seed
 from deepinfomax.training.state import RunState
 from deepinfomax.training.step import Step

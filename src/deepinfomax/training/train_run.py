@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from torch import distributed, nn
+from torch import nn
 
 from deepinfomax import config as configuration
 from deepinfomax import files
@@ -25,6 +25,7 @@ from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
 from deepinfomax.training.live_line import duration
 from deepinfomax.training.loop import train
+from deepinfomax.training.processes import end_group
 
 
 def train_command(
@@ -75,9 +76,8 @@ def train_command(
             about["task"] = photos.TASK
         encoder = train(config, images, out, resume=resume, device=device, about=about)
         PartialState().wait_for_everyone()
-    finally:  # also after an error: the group's threads may abort a process that leaves them running
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.destroy_process_group()
+    finally:
+        end_group()
     seconds = time.perf_counter() - began
     if PartialState().is_main_process:
         _write_report(config, encoder, images, out, device)
