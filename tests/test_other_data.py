@@ -119,7 +119,7 @@ def test_embed_and_load_make_the_same(
 
 
 def test_evaluate_neighbours_and_report(trained: tuple[str, Path, Path], capsys: pytest.CaptureFixture) -> None:
-    _, _, out = trained
+    name, file, out = trained
     words = ["--measures", "knn,rank", "--scale", "smoke"]
     code, said, err = run(capsys, "evaluate", str(out), *words, "--json")
     assert code == 0, err
@@ -128,8 +128,22 @@ def test_evaluate_neighbours_and_report(trained: tuple[str, Path, Path], capsys:
     assert result["controls"]["pixels"]["knn"]["accuracy"] > 0.9  # standardised, so no channel hides the others
     code, said, err = run(capsys, "neighbours", str(out), "--query", "0", "--json")
     assert code == 0, err
-    assert len(json.loads(said)["queries"][0]["y"]["index"]) == 8
+    found = json.loads(said)
+    assert len(found["queries"][0]["y"]["index"]) == 8
+    assert Path(found["sheet"]).stat().st_size > 1000
     assert run(capsys, "report", str(out))[0] == 0
+    page = (out / "report.html").read_text()
+    assert 'id="neighbours"' in page
+    assert page.count("<image id=") >= 12
+    own = deepinfomax.data.load(file, holdout=0.3).images[3:4]
+    np.save(out / "one.npy", own)
+    words = ["data.kind", {"series": "series", "volumes": "volumes", "bands": "images"}[name]]
+    code, said, err = run(capsys, "neighbours", str(out), "--query", str(out / "one.npy"), *words, "--json")
+    assert code == 0, err
+    assert json.loads(said)["queries"][0]["y"]["index"][0] == 3  # itself
+    np.save(out / "two.npy", np.concatenate([own, own]))
+    told = mistake(capsys, "neighbours", str(out), "--query", str(out / "two.npy"), *words)
+    assert "two.npy holds 2" in told
 
 
 def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

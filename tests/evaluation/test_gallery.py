@@ -41,12 +41,19 @@ def test_floats_are_shown_as_the_pixels_they_stand_for(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels.images, floats.images)
 
 
-@pytest.mark.parametrize("shape", [(2, 40), (1, 6, 6, 6), (9,)])
-def test_what_is_no_picture_has_a_sample_of_y_and_no_sheet(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    data = ImageSet(np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32))
+def test_what_cannot_be_drawn_has_a_sample_of_y_and_no_sheet(tmp_path: Path) -> None:
+    data = ImageSet(np.random.default_rng(0).normal(size=(30, 9)).astype(np.float32))
     write_gallery(Flat(), data, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["embeddings_sample.npz"]
     assert _sample(tmp_path / "embeddings_sample.npz").shape == (30, 6)
+
+
+@pytest.mark.parametrize("shape", [(2, 40), (1, 6, 6, 6), (5, 8, 8)])
+def test_series_volumes_and_bands_are_drawn(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = ImageSet(np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32))
+    write_gallery(Flat(), data, tmp_path)
+    found = _gallery(tmp_path / "gallery.npz")
+    assert (found.images.dtype, len(found.images)) == (np.uint8, 30)
 
 
 def test_only_the_bank_is_brought_to_what_the_encoder_takes(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from deepinfomax import files
-from deepinfomax.data.images import ImageSet, denormalise
+from deepinfomax.data.images import ImageSet
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.neighbours import other_neighbours
+from deepinfomax.evaluation.pictures import drawable, pictures_of
 
 METRIC_NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
 
@@ -31,8 +32,8 @@ def write_gallery(
 ) -> None:
     """Write gallery.npz and embeddings_sample.npz into a run folder, for `deepinfomax.report`.
 
-    A sheet of pictures needs two pictures or more: of a single image, and of sequences, volumes and other data without
-    height and width, only the sample of y is written.
+    A sheet of pictures needs two pictures or more: of a single image, and of data without an axis of time or space,
+    only the sample of y is written. Series are shown as line plots, volumes as three slices (`evaluation.pictures`).
 
     Args:
         encoder: images in [-1, 1] -> Features.
@@ -57,14 +58,14 @@ def write_gallery(
     embedded = embed(encoder, part, device=device or "cpu")
     count = min(count, len(part) - 1)
     query = one_of_each(part.labels, len(part), min(queries, len(part)), rng)
-    if len(part.shape) == 3 and count > 0:
+    if drawable(part.shape) and count > 0:
         nearest: dict[str, np.ndarray] = {
             f"neighbours_{level}": other_neighbours(vectors, torch.from_numpy(query), count, metric)[0].numpy()
             for level, vectors in embedded.items()
         }
         labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
         named = {} if names is None else {"names": np.array([names[i] for i in chosen])}
-        small = denormalise(thumbnails(part.images))
+        small = pictures_of(part.images)
         save_arrays(
             run / files.GALLERY,
             images=small,
@@ -88,12 +89,6 @@ def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.rand
         rounds[i] = seen.get(int(labels[i]), 0)
         seen[int(labels[i])] = int(rounds[i]) + 1
     return order[np.lexsort((labels[order], rounds[order]))][:count]
-
-
-def thumbnails(images: np.ndarray, side: int = 64) -> np.ndarray:
-    """At most `side` pixels a side, by whole steps: thumbnails for a page, not data."""
-    step = max(1, -(-max(images.shape[2:]) // side))
-    return images[:, :, ::step, ::step]
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from deepinfomax import files
-from deepinfomax.data.images import ImageSet, denormalise
-from deepinfomax.evaluation.gallery import METRIC_NAMES, save_arrays, thumbnails
+from deepinfomax.data.images import ImageSet
+from deepinfomax.evaluation.gallery import METRIC_NAMES, save_arrays
 from deepinfomax.evaluation.neighbours import neighbours, other_neighbours
+from deepinfomax.evaluation.pictures import drawable, pictures_of
 from deepinfomax.report.neighbour_sheet import draw
 
 SHEET = "neighbours-queries.png"  #: in the run folder
@@ -116,15 +117,15 @@ def as_table(found: Found, level: str = "y") -> str:
 
 
 def as_pictures(found: Found) -> dict[str, np.ndarray] | None:
-    """The arrays of a gallery that holds the queries, first, and their neighbours; None for what is no pictures."""
+    """The arrays of a gallery that holds the queries, first, and their neighbours; None for what cannot be drawn."""
     bank, asked = found.bank, found.asked
     count = min((len(index) for nearest in found.index.values() for index in nearest), default=0)
-    if len(bank.shape) != 3 or count == 0:
+    if not drawable(bank.shape) or count == 0:
         return None
     used = sorted({int(position) for nearest in found.index.values() for index in nearest for position in index})
     place = {position: len(asked.words) + i for i, position in enumerate(used)}
     arrays = {
-        "images": denormalise(thumbnails(np.concatenate([asked.pictures.images, bank.images[np.array(used)]]))),
+        "images": pictures_of(np.concatenate([asked.pictures.images, bank.images[np.array(used)]])),
         "query": np.arange(len(asked.words)),
         "names": np.array([*(found.name(i) for i in range(len(asked.words))), *(found.names[p] for p in used)]),
         "metric": np.array(METRIC_NAMES[found.metric]),

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, titles_of, with_data_settings
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.formats import Columns
-from deepinfomax.data.images import ImageSet, denormalise
+from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.names import find, read_folds
 from deepinfomax.data.opening import opened
@@ -31,6 +32,7 @@ from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.neighbours import METRICS
+from deepinfomax.evaluation.pictures import drawable, pictures_of
 from deepinfomax.evaluation.queries import (
     Asked,
     as_pictures,
@@ -290,7 +292,7 @@ def neighbours_command(
         names = names_of(config, images, split)
     tell_notes(images)
     # A mistake in what is asked for should leave the gallery as it is.
-    asked_for = _queries(queries, images) if queries else None
+    asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
     other = None if beside is None else (beside, _alike(run, beside))
     with shown("neighbours"):
         write_gallery(
@@ -352,11 +354,11 @@ def _beside(
     result: dict[str, Any] = {"chance": compared["y"].chance}
     if compared["y"].shared is not None:
         result["shared"] = {level: of_level.shared for level, of_level in compared.items()}
-    if len(bank.shape) == 3:
+    if drawable(bank.shape):
         names = "-".join(folder.name for folder in models)
         sheet = run / f"neighbours-{names}.png"
         labels = bank.labels if bank.labels is not None and bank.labels.ndim == 1 else None
-        draw(denormalise(bank.images), compared["y"].query, compared["y"].nearest, labels, bank.classes).savefig(
+        draw(pictures_of(bank.images), compared["y"].query, compared["y"].nearest, labels, bank.classes).savefig(
             sheet, dpi=150
         )
         result["sheet"] = str(sheet)
@@ -367,14 +369,20 @@ def _is_index(query: str) -> bool:
     return query.isascii() and query.isdigit()
 
 
-def _queries(queries: Sequence[str], images: ImageSet) -> Asked:
-    """Indices into the data set, or image files brought to its shape, where it is one of images."""
+def _queries(queries: Sequence[str], images: ImageSet, read: Callable[[str], ImageSet] | None = None) -> Asked:
+    """Indices into the data set, or files: images brought to its shape, other data as `read` reads them."""
     pictures = []
     for query in queries:
         if _is_index(query):
             if int(query) >= len(images):
                 raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
             pictures.append(np.asarray(images.images[int(query)]))
+            continue
+        if not images.pictures and read is not None:
+            found = read(query)
+            if len(found) != 1:
+                raise UserError(f"--query {query} holds {len(found):,} {word_of(found.shape)}: give a file of one")
+            pictures.append(np.asarray(found.images[0]))
             continue
         if images.images.dtype != np.uint8 or len(images.shape) != 3:
             shape = "x".join(map(str, images.shape))
@@ -387,6 +395,12 @@ def _queries(queries: Sequence[str], images: ImageSet) -> Asked:
             raise UserError(f"--query {query} is neither an index nor an image that can be read") from None
     asked = replace(images, images=np.stack(pictures), labels=None)
     return Asked(asked, tuple(queries), tuple(int(query) if _is_index(query) else None for query in queries))
+
+
+def _asked_file(run: Path, encoder: nn.Module, config: Config, query: str) -> ImageSet:
+    """What a file holds that somebody asks for, read as the data of the run are."""
+    alone = replace(config.data, source=query, split="train", holdout=None, limit=None)
+    return _loaded(run, encoder, replace(config, data=alone), "train")
 
 
 def _data_of(
