@@ -438,6 +438,24 @@ def test_data_that_cannot_be_read_at_all(capsys: pytest.CaptureFixture, tmp_path
     assert "1 of 2 images cannot be read" in out
 
 
+def test_a_name_that_no_run_can_record_has_no_next_command(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"bad\xff")
+    folder.mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((16, 16, 3), i + 100, np.uint8)).save(folder / f"{i}.png")
+    code, out, _ = run(capsys, "data", str(folder))
+    assert code == 0
+    assert "problem    " in out
+    assert "is no name in UTF-8, so a run cannot record it: rename it" in out
+    assert "next" not in out
+
+
+def test_a_long_mistake_is_a_short_line(capsys: pytest.CaptureFixture, folder: Path) -> None:
+    _, _, err = run(capsys, "train", str(folder), "training.lr", "[" * 5000)
+    assert err.startswith("deepinfomax: training.lr must be a number, not '[[[")
+    assert len(err) < 250
+
+
 def test_no_labels(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "images.npy", rng.integers(0, 256, (40, 16, 16), dtype=np.uint8))

@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+LONGEST = 500  #: characters of a word in a message, such as a path; what was mistyped may have thousands
 LAST_SEED = 2**32 - 1  #: numpy's and scikit-learn's limit
 Seed = Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Seed of everything random.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is by default.")]
@@ -571,7 +572,8 @@ def _run() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"deepinfomax: {files.plain(' '.join(message.split()))}", file=sys.stderr)
+    words = [word if len(word) <= LONGEST else f"{word[:100]}...{word[-20:]}" for word in message.split()]
+    print(f"deepinfomax: {files.plain(' '.join(words))}", file=sys.stderr)
     sys.exit(2)
 
 

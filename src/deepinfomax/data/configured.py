@@ -56,6 +56,19 @@ def tell_notes(*sets: ImageSet) -> None:
         print(f"note: {files.plain(note)}", file=sys.stderr)
 
 
+def check_recordable(source: str) -> None:
+    """Refuse data whose name config.toml cannot hold.
+
+    Raises:
+        UserError: its name is no UTF-8.
+    """
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        name = printable(source)
+        raise UserError(f"{name} is no name in UTF-8, so a run cannot record it: rename it, or link to it") from None
+
+
 def load_images(config: Config, split: str | None = None, channels: Channels | None = None) -> ImageSet:
     """The images that a configuration names, by default the part to train on.
 
@@ -70,11 +83,7 @@ def load_images(config: Config, split: str | None = None, channels: Channels | N
     fields.pop("standardise")
     if channels is not None and config.data.missing == "mean":
         fields["missing"] = channels.mean
-    try:
-        source.encode()
-    except UnicodeEncodeError:
-        name = printable(source)
-        raise UserError(f"{name} is no name in UTF-8, so a run cannot record it: rename it, or link to it") from None
+    check_recordable(source)
     return load(source, split=split or own_split, limit=None if split == "test" else limit, **fields)
 
 

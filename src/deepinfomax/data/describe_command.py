@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deepinfomax.data.configured import with_data_settings, with_source
+from deepinfomax.data.configured import check_recordable, with_data_settings, with_source
 from deepinfomax.data.description import describe_readable, render_description
 from deepinfomax.data.loading import suggested_holdout
+from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 
@@ -26,11 +27,16 @@ def data_command(
     given = {"data.size": size, "data.skip_bad": skip_bad}
     changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
     fields = dataclasses.asdict(with_data_settings(with_source(recipe(), data, root), changes).data)
-    for of_training in ("source", "split"):
-        fields.pop(of_training)
+    source = fields.pop("source")
+    fields.pop("split")
     with shown(f"reading {data}"):
         description = describe_readable(data, **fields)
         command = next_command(data, description, root, changes)
+    try:
+        check_recordable(source)
+    except UserError as error:
+        description["problems"].append(str(error))
+        command = None
     text = render_description(description)
     if command is not None:
         description["next"] = [command]
