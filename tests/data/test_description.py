@@ -29,6 +29,13 @@ def test_labelled_parts(tmp_path: Path, draw):
     assert "classes    a, b" in text
 
 
+def test_classes_that_only_the_test_part_has_are_told(tmp_path: Path, draw):
+    for name in ("train/a/0", "train/b/0", "test/b/0", "test/c/0", "test/c/1"):
+        draw(tmp_path / f"{name}.png")
+    notes = describe(tmp_path)["parts"]["test"]["notes"]
+    assert notes == ["2 images are of classes that no training image has: c"]
+
+
 def test_a_flat_folder_has_no_labels_and_no_test_part_and_that_is_no_problem(tmp_path: Path, draw):
     draw(tmp_path / "a.png", mode="L")
     found = describe(tmp_path)

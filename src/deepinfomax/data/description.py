@@ -80,6 +80,8 @@ def describe(
                 description["channels"] = Channels.of(images).as_tree()
             except UserError as error:
                 problems.append(str(error))
+    if not description["attributes"]:
+        _compare_classes(description["parts"])
     description["labels"] = any(part.get("labelled") for part in description["parts"].values())
     try:
         description["folds"] = [len(fold) for fold in read_folds(data, root)]
@@ -191,6 +193,16 @@ def _label_counts(source: Source) -> dict[str, Any]:
         return {"labelled": len(labels), "per_class": dict(zip(classes, labels.sum(0).tolist(), strict=True))}
     counts = np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()
     return {"labelled": int((labels >= 0).sum()), "per_class": dict(zip(classes, counts, strict=True))}
+
+
+def _compare_classes(parts: dict[str, Any]) -> None:
+    """Tell of test images whose class no training image has: nothing can learn it from them."""
+    train, test = ({n: c for n, c in parts.get(p, {}).get("per_class", {}).items() if c} for p in ("train", "test"))
+    unknown = [name for name in test if name not in train]
+    if train and unknown:
+        names = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+        count = sum(test[name] for name in unknown)
+        parts["test"]["notes"].append(f"{count:,} images are of classes that no training image has: {names}")
 
 
 def _labels_in_words(part: dict[str, Any], classes: int, attributes: bool) -> str:

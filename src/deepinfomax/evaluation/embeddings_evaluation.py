@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation import checks
+from deepinfomax.evaluation import checks, split
 from deepinfomax.evaluation.draws import stream
 from deepinfomax.evaluation.embeddings import Embeddings, checked, read_embeddings
 from deepinfomax.evaluation.measure import Measure
@@ -71,7 +71,7 @@ def evaluate_embeddings(
             f"{name} has no labels, so only {_of_vectors_alone()} can be measured: --measures {_of_vectors_alone()}, "
             "or call them `label`"
         )
-    train_rows, test_rows, split, of_other_splits = _split(embeddings, seed)
+    train_rows, test_rows, origin, of_other_splits = _split(embeddings, seed)
     if of_other_splits:
         notes.append(of_other_splits)
     if len(test_rows) == 0 or (len(train_rows) == 0 and of_features):
@@ -90,7 +90,12 @@ def evaluate_embeddings(
         checks.check_classes(of_classes, flat[train_rows], flat[test_rows], seed)
         of_attributes = [asked for asked in of_features if records[asked].labels == "attributes"]
         checks.check_classes(of_attributes, labels[train_rows], labels[test_rows], seed)
-    data = {"name": name, "units": embeddings.vectors.shape[1], "split": split}
+        if of_classes:
+            notes += split.remarks(flat[train_rows], flat[test_rows])
+    if of_features:
+        rows = embeddings.vectors[train_rows], embeddings.vectors[test_rows]
+        notes += split.in_both(*rows, "embeddings", "number for number")
+    data = {"name": name, "units": embeddings.vectors.shape[1], "split": origin}
     data |= {"train": {"count": len(train_rows)}, "test": {"count": len(test_rows)}, "labels": of_labels}
     evaluation = Evaluation(
         {"data": data, "encoder": {"fingerprint": identity}, "scale": scale, "seed": seed},

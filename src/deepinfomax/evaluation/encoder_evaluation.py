@@ -12,7 +12,7 @@ from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet
 from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation import checks
+from deepinfomax.evaluation import checks, split
 from deepinfomax.evaluation import controls as controlling
 from deepinfomax.evaluation.draws import seeded
 from deepinfomax.evaluation.embeddings import embed
@@ -87,6 +87,7 @@ def evaluate(
         measures, said = usual_measures(train, test)
         notes = [*notes, *said]
     checks.check_names(measures, levels, controls, make_encoder)
+    test = split.with_classes_of(train, test)
     if supervised_steps is not None and supervised_steps < 1:
         raise UserError(f"supervised_steps must be 1 or more, not {supervised_steps}")
     checks.check_sets(train, test, measures, controls)
@@ -97,6 +98,7 @@ def evaluate(
         measure_called(name)[0].check_counts(len(used), len(used_in_test), name)
     if train.labels is not None and test.labels is not None:
         checks.check_classes([*measures, *controls], used, used_in_test, seed, folds)
+        notes = [*notes, *split.remarks(used, used_in_test, max(train.classes, test.classes, key=len))]
     evaluation = Evaluation(
         {
             "data": {"train": describe(train), "test": describe(test)},
@@ -110,7 +112,7 @@ def evaluate(
         scale=scale,
         seed=seed,
         device=device or "cpu",
-        notes=notes,
+        notes=[*notes, *split.in_both(train.images, test.images)],
         folds=folds,
         quiet=quiet,
     )

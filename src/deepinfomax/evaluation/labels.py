@@ -16,7 +16,7 @@ def check_labels(train: np.ndarray, test: np.ndarray) -> tuple[Tensor, Tensor, i
         train (N,) int64, test (T,) int64, K.
 
     Raises:
-        UserError: multi-label, or fewer than two classes.
+        UserError: multi-label, fewer than two classes, or no test label among those of training.
     """
     for labels in (train, test):
         if np.ndim(labels) != 1:
@@ -31,7 +31,16 @@ def check_labels(train: np.ndarray, test: np.ndarray) -> tuple[Tensor, Tensor, i
         )
     numbers = np.searchsorted(classes, test).clip(max=len(classes) - 1)
     known = np.where(classes[numbers] == test, numbers, -1)
+    if len(known) and (known == -1).all():
+        raise UserError(
+            f"no test label is one of training: these are {_shown(classes)}, those of the test images "
+            f"{_shown(np.unique(test))}; give both the same names"
+        )
     return torch.from_numpy(np.searchsorted(classes, train)), torch.from_numpy(known), len(classes)
+
+
+def _shown(classes: np.ndarray) -> str:
+    return ", ".join(map(str, classes[:5].tolist())) + (", ..." if len(classes) > 5 else "")
 
 
 def check_attributes(train: np.ndarray, test: np.ndarray) -> np.ndarray:

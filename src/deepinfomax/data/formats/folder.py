@@ -12,7 +12,7 @@ from deepinfomax.data.formats.csv_list import listed_path, read_table
 from deepinfomax.data.formats.record import PATH_COLUMNS, USUAL, Columns, Format, unused_columns
 from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
 from deepinfomax.data.listed import of_files
-from deepinfomax.data.opening import extensions, is_image
+from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, printable
 from deepinfomax.errors import UserError
@@ -184,7 +184,10 @@ def _passed_over(folder: Path, walk: Walk, beside: Sequence[str]) -> tuple[str, 
     others = [file for file in walk.others if file.name != METADATA]
     notes = []
     if others:
-        notes.append(f"files that are no images, not read: {_counted_endings(others)}")
+        of_plug_ins = {*PLUGIN_EXTENSIONS} - extensions()
+        lacking = any(file.suffix.lower() in of_plug_ins for file in others)
+        mend = "; to read HEIC and AVIF, pip install pillow-heif" if lacking else ""
+        notes.append(f"files that are no images, not read: {_counted_endings(others)}{mend}")
     full = {file.relative_to(folder).parts[0] for file in walk.images}
     empty = {file.relative_to(folder).parts[0] for file in others if file.parent != folder} - full
     if empty:
