@@ -55,6 +55,20 @@ def test_unknown_levels_and_no_images() -> None:
         embed(Flat(), images(5).take(slice(0, 0)))
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_csv_has_a_column_for_each_unit(tmp_path: Path, separator: str) -> None:
+    rows = ["id,a,b,label,split", "7,1.5,2.5,cat,train", "8,3.5,4.5,dog,test", ",,,,"]
+    text = "\n".join(rows).replace(",", separator)
+    (tmp_path / "e.csv").write_text(text if separator == "," else text.replace(".", ","))
+    found = read_embeddings(tmp_path / "e.csv")
+    np.testing.assert_array_equal(found.vectors, [[1.5, 2.5], [3.5, 4.5]])
+    assert found.labels is not None
+    assert found.labels.tolist() == ["cat", "dog"]
+    assert found.split is not None
+    assert found.split.tolist() == ["train", "test"]
+    assert found.notes == ("left out of the embeddings, as columns that are no units: id",)
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
 @pytest.mark.parametrize("kind", ["none", "classes", "attributes"])
 def test_files_give_back_what_was_written(tmp_path: Path, suffix: str, kind: str) -> None:

@@ -124,6 +124,24 @@ def test_other_files(capsys, monkeypatch, csv, tmp_path):
     assert values == pytest.approx([values[0]] * 5, abs=1e-9)
 
 
+def test_two_columns_need_no_names_and_a_number_of_each_row_is_left_out(capsys, monkeypatch, csv, tmp_path):
+    frame = pd.read_csv(csv)
+    np.savetxt(tmp_path / "two.csv", frame[["a", "c"]], delimiter=",")
+    _, out, _ = run(capsys, monkeypatch, tmp_path / "two.csv", "--estimator", "ksg", "--json")
+    named = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--estimator", "ksg", "--json")[1]
+    assert json.loads(out)["nats"] == pytest.approx(json.loads(named)["nats"], abs=1e-9)
+    frame["id"] = range(300)
+    frame[["a", "c", "id", "kind"]].to_csv(tmp_path / "id.csv", index=False)
+    _, out, _ = run(capsys, monkeypatch, tmp_path / "id.csv", "--matrix")
+    assert "3 pairs of columns" in out
+    assert "Note: left out: id has 300 different labels in 300 rows" in out
+    code, _, err = run(capsys, monkeypatch, tmp_path / "id.csv", "--x", "id", "--y", "c")
+    assert code == 2
+    assert "--numbers COLUMN" in err
+    code, _, err = run(capsys, monkeypatch, tmp_path / "id.csv", "--y", "id")
+    assert code == 2
+
+
 def test_missing_values(capsys, monkeypatch, csv, tmp_path):
     frame = pd.read_csv(csv)
     frame.loc[:9, "a"] = np.nan

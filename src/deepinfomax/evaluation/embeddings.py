@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deepinfomax import files
 from deepinfomax.data.images import ImageSet, as_tensor, normalise
+from deepinfomax.data.text_tables import read_csv
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
@@ -189,7 +190,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
     .npz: `embedding` (or the only two-dimensional array), `label` and `split` where there. .parquet: a list column, or
     one number column per unit (a note names the columns that are none, such as those of `NO_UNITS`); `label` and
-    `split` where there. .npy: (N, units), with NAME.labels.npy beside it where there. Nothing is unpickled.
+    `split` where there. .csv, .tsv: as .parquet, with a column per unit. .npy: (N, units), with NAME.labels.npy beside
+    it where there. Nothing is unpickled.
 
     Raises:
         UserError: no such file, or contents that are not embeddings.
@@ -197,9 +199,9 @@ def read_embeddings(path: str | Path) -> Embeddings:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} does not exist; write embeddings with `deepinfomax embed RUN DATA --out {path}`")
-    readers = {".npz": _read_npz, ".npy": _read_npy, ".parquet": _read_parquet}
+    readers = {".npz": _read_npz, ".npy": _read_npy, ".parquet": _read_parquet, ".csv": _read_csv, ".tsv": _read_csv}
     if path.suffix not in readers:
-        raise UserError(f"{path} must end in {', '.join(SUFFIXES)}")
+        raise UserError(f"{path} must end in {', '.join(readers)}")
     try:
         embeddings = readers[path.suffix](path)
     except UserError:
@@ -310,7 +312,14 @@ def _read_npy(path: Path) -> Embeddings:
 
 
 def _read_parquet(path: Path) -> Embeddings:
-    table = parquet.read_table(path, page_checksum_verification=True)
+    return _of_table(parquet.read_table(path, page_checksum_verification=True), path)
+
+
+def _read_csv(path: Path) -> Embeddings:
+    return _of_table(read_csv(path), path)
+
+
+def _of_table(table: pa.Table, path: Path) -> Embeddings:
     lists = [f.name for f in table.schema if _is_list(f.type) and f.name not in ("label", "labels")]
     numbers = [f.name for f in table.schema if any(is_kind(f.type) for is_kind in _NUMBERS)]
     units = [name for name in numbers if name.casefold() not in NO_UNITS]

@@ -43,7 +43,8 @@ def estimate_mi_command(
 
     Args:
         first, second: two files, one of x and one of y; or a table alone.
-        x, y, given: names of columns of the table. Without x, all others are ranked by what they tell of y.
+        x, y, given: names of columns of the table. Without x, all others are ranked by what they tell of y; without
+            either, the two columns of a table of two are meant.
         groups: the column that tells which rows belong together.
         numbers: columns of whole numbers that are quantities.
         drop_missing: leave out rows with a missing value in a column that is used.
@@ -69,6 +70,8 @@ def estimate_mi_command(
             still = _convergence(*sides, convergence, settings)
         return _answer(result, names, notes, still, report)
     table = read_file(first)
+    if len(table) == 2 and not (x or y or matrix):
+        x, y = ([name] for name in table)
     table, notes = _usable(table, [*x, *y, *given, *([groups] if groups else [])], first, numbers, drop_missing)
     with shown("estimate-mi"):
         if matrix or (y and not x):
@@ -183,6 +186,22 @@ def _convergence(x: np.ndarray, y: np.ndarray, wanted: bool, settings: dict[str,
         return mi_convergence(x, y, **{k: v for k, v in settings.items() if k not in left_out})
 
 
+def _without_unusable(
+    table: dict[str, np.ndarray], named: Sequence[str]
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The table without the columns that nobody named and nothing can be said of, such as a number of each row."""
+    kept, notes = {}, []
+    for name, column in table.items():
+        try:
+            inputs.check_labels(inputs.read_side(column, name), name)
+        except UserError as error:
+            if name not in named:
+                notes.append(f"left out: {error}")
+                continue
+        kept[name] = column
+    return kept, tuple(notes)
+
+
 def _many(
     table: dict[str, np.ndarray],
     x: Sequence[str],
@@ -200,6 +219,9 @@ def _many(
         raise UserError("a table of pairs takes no --given, --groups or --block: name one pair by --x and --y")
     shuffles = settings["shuffles"] or (SHUFFLES_OF_NEIGHBOURS if test else 0)
     arguments = {"shuffles": shuffles, **{name: settings[name] for name in OF_NEIGHBOURS}}
+    if not x:
+        table, unusable = _without_unusable(table, y)
+        notes += unusable
     if matrix:
         if y:
             raise UserError("--matrix compares every two columns: name them by --x, and leave --y out")

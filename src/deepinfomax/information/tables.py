@@ -114,7 +114,8 @@ class Matrix:
     def text(self, most: int = 20) -> str:
         """The pairs that share most, in words."""
         ordered = sorted(self.estimates.items(), key=lambda item: -item[1].nats)
-        lines = [f"Mutual information of {len(ordered)} pairs of columns, in nats, with its 95% interval:"]
+        pairs = f"{len(ordered)} pair{'s' if len(ordered) > 1 else ''} of columns"
+        lines = [f"Mutual information of {pairs}, in nats, with its 95% interval:"]
         for (a, b), estimate in ordered[:most]:
             low, high = estimate.interval()
             adjusted = self.adjusted_p.get((a, b))
@@ -123,7 +124,7 @@ class Matrix:
             warned = "  (with a warning)" if estimate.warning else ""
             lines.append(f"  {a} · {b}  {estimate.nats:.3f}  [{low:.3f}, {high:.3f}]{p}{none}{warned}")
         if len(ordered) > most:
-            lines.append(f"  and {len(ordered) - most} pairs with less; --json lists all")
+            lines.append(f"  and {len(ordered) - most} more with less; --json lists all")
         return "\n".join(lines)
 
     def draw(self) -> Figure:

@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
 from deepinfomax.data.labels import integers_of, number_labels
@@ -39,7 +40,11 @@ def read(file: Path, columns: Columns) -> Parts:
     image, label = columns.choose(table.names, str(file), PATH_COLUMNS)
     if not image:
         have = f"{file} has the columns {', '.join(table.names)}"
-        raise UserError(f"{have}; one must be called path, image or file, or be named by data.image")
+        numbers = table.rows and sum(_is_number(cell) for cell in table.rows[0].values()) > 1
+        mine = quote(str(file))
+        other = f"; numbers are for `deepinfomax estimate-mi {mine}`, embeddings for `deepinfomax evaluate {mine}`"
+        must = "one must be called path, image or file, or be named by data.image"
+        raise UserError(f"{have}; {must}{other if numbers else ''}")
     if not table.rows:
         raise UserError(f"{file} lists no images")
     paths = [listed_path(file.parent, text) for text in table.column(image)]
@@ -86,6 +91,14 @@ def read_table(file: Path) -> Table:
         return Table([], [])
     names = [name.lower() for name in cells[0]]
     return Table(names, [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def separator_of(header: str) -> str:
