@@ -25,8 +25,8 @@ def things(place: Place) -> Path:
 
 def _make(folder: Path) -> None:
     rng = np.random.default_rng(0)
-    for name in "ab":
-        labels = np.arange(COUNT) % CLASSES
+    for first, name in enumerate("ab"):
+        labels = (first + np.arange(COUNT)) % CLASSES  # those of b are others, so that a mix of both is seen
         pixels = rng.integers(0, 160, (COUNT, SIDE, SIDE, 3)) + 40 * labels[:, None, None, None]
         np.savez(folder / f"{name}.npz", images=pixels.astype(np.uint8), labels=labels)
     for i in range(24):
