@@ -533,7 +533,7 @@ def main() -> None:
     except SystemExit as end:
         code = int(end.code or 0)
     processes = sys.modules.get("deepinfomax.training.processes")  # there, once something has trained
-    if processes is not None and processes.several():
+    if processes is not None and processes.started() > 1:
         processes.leave(code)
     if code:
         sys.exit(code)

@@ -2,9 +2,12 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from deepinfomax.errors import UserError
 
@@ -38,6 +41,65 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def in_float64(x: Tensor) -> Tensor:
+    """x in float64, on the CPU: Apple's GPU has no such numbers, and most others are many times slower with them."""
+    return x.cpu().double()
+
+
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """Within the block products of matrices on an NVIDIA GPU have all 24 bits of float32, whatever the networks' have.
+
+    TF32 has 11: it would round scores that reach the hundreds by tenths of nats.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def arithmetic(device: torch.device, *, tf32: bool, deterministic: bool) -> Iterator[None]:
+    """How a device computes within the block; afterwards as before.
+
+    Args:
+        tf32: float32 products and convolutions of an NVIDIA GPU on its tensor cores, rounded to 11 bits. Nothing else
+            is changed by it: no CPU, and no scores (`full_float32`).
+        deterministic: the same numbers in every run of the same steps on the same machine. Slower on a GPU.
+
+    Raises:
+        UserError: an operation that the device cannot do the same way twice.
+    """
+    cuda, before = device.type == "cuda", torch.get_float32_matmul_precision()
+    convolutions, benchmark = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    always = torch.are_deterministic_algorithms_enabled()
+    try:
+        if cuda:
+            torch.set_float32_matmul_precision("high" if tf32 else "highest")
+            torch.backends.cudnn.allow_tf32 = tf32
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first product
+            torch.backends.cudnn.benchmark = False
+            torch.use_deterministic_algorithms(True)
+        yield
+    except RuntimeError as error:
+        if deterministic and "does not have a deterministic implementation" in str(error):
+            what = str(error).split(" does not have")[0]
+            raise UserError(f"{what} cannot be computed the same way twice: set training.deterministic false") from None
+        raise
+    finally:
+        if cuda:
+            torch.set_float32_matmul_precision(before)
+            torch.backends.cudnn.allow_tf32 = convolutions
+        torch.backends.cudnn.benchmark = benchmark
+        torch.use_deterministic_algorithms(always)
 
 
 def hardware(device: torch.device) -> str:

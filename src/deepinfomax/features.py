@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepinfomax.devices import in_float64
+
 LEVELS = ("conv", "fc", "y")
 
 
@@ -55,8 +57,9 @@ def effective_rank(x: Tensor) -> Tensor:
 
     RankMe (Garrido et al. 2023), on centred features: otherwise a mean far from 0 is one large singular value, and
     vectors that vary in many directions around it would count as one. Identical vectors, whose singular values are
-    then all 0, have rank 1, the least there is. x (N, D) -> scalar in [1, min(N - 1, D)].
+    then all 0, have rank 1, the least there is. x (N, D) -> scalar in [1, min(N - 1, D)], on the CPU.
     """
-    singular = torch.linalg.svdvals((x - x.mean(0)).double())
+    x = in_float64(x)
+    singular = torch.linalg.svdvals(x - x.mean(0))
     p = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny)
     return torch.exp(-(p * p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum())

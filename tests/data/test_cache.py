@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepinfomax import progress
 from deepinfomax.data import cache, decoding, load
 from deepinfomax.errors import UserError
 
@@ -133,28 +134,47 @@ def test_bad_images_leave_nothing(folder: Path, tmp_path: Path):
     assert entries(tmp_path / "cache") == []
 
 
-def test_the_second_of_two_at_once_takes_the_first_one_s_entry(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    together = threading.Barrier(2)
-    decode = decoding.decode
+def test_of_two_at_once_one_decodes_and_the_other_waits(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    begun, decode, calls = threading.Event(), decoding.decode, []
 
-    def at_once(*arguments):
-        together.wait(10)  # both have seen an empty cache
+    def slowly(*arguments):
+        calls.append(arguments)
+        begun.set()
+        assert waiting.wait(10)  # the other has come to the lock
         return decode(*arguments)
 
-    monkeypatch.setattr(cache, "decode", at_once)
+    waiting = threading.Event()
+    shown = progress.shown
+
+    def waits(what: str):
+        if "another process decodes" in what:
+            waiting.set()
+        return shown(what)
+
+    monkeypatch.setattr(cache, "decode", slowly)
+    monkeypatch.setattr(progress, "shown", waits)
     results: list[np.ndarray] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(load(folder, cache_dir=tmp_path / "cache").images))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
+
+    def read() -> None:
+        results.append(load(folder, cache_dir=tmp_path / "cache").images)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    threads[0].start()
+    assert begun.wait(10)
+    threads[1].start()
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(*results)
+    assert len(calls) == 1
     assert len(entries(tmp_path / "cache")) == 1
+
+
+def test_what_cannot_be_locked_is_decoded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "of another user")
+
+    monkeypatch.setattr(cache.FileLock, "acquire", refused)
+    assert len(load(folder, cache_dir=tmp_path / "cache")) == 4
 
 
 def test_a_place_that_cannot_be_written(folder: Path, tmp_path: Path):

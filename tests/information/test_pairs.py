@@ -237,7 +237,7 @@ def test_a_chunk_of_scores_has_as_many_anchors_as_fit_in_65536_rows() -> None:
 def test_negatives_of_all_processes_or_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     local, glob = features((4, 3, 2))
     assert pairs.gather_with_gradient(local) is local
-    monkeypatch.setattr(pairs, "_processes", lambda: 5)
+    monkeypatch.setattr(pairs, "processes", lambda: 5)
     assert pairs.count_negatives(local, glob) == 19 * 3
     assert pairs.count_negatives(local, glob, pairing="local") == 19 * 2
     assert pairs.count_negatives(local, glob, negatives_from="own") == 3 * 3

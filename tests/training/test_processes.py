@@ -1,13 +1,17 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import two_processes
 
+from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.training import checkpoint
+from deepinfomax.training.train_run import train_command
 
 HANGS = 3600  #: seconds; only processes that wait for each other for ever take so long
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -40,7 +44,7 @@ rank, original, calls = os.environ["RANK"], LocalInfoMax.forward, 0
 
 def forward(self, features, batch):
     global calls
-    calls += 1
+    calls += self.training  # not the look at which parameters are used
     if calls == 2 and rank == "1":
         os.kill(os.getpid(), signal.SIGINT)
     return original(self, features, batch)
@@ -73,71 +77,130 @@ def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Pat
 
 
 RUINED = """
-import os, sys
+import dataclasses, os, sys
 sys.path[:0] = [{tests!r}]
 import torch, two_processes
 from test_loop import config, images
+from deepinfomax.objectives import LocalInfoMax
+from deepinfomax.objectives.protocol import Terms
 from deepinfomax.training import loop
 from deepinfomax.training.guards import Diverged
 from deepinfomax.training.processes import end_group
 from deepinfomax.training.step import Step
 
 torch.set_num_threads(1)
-rank, original, calls = os.environ["RANK"], Step.__call__, 0
+rank = os.environ["RANK"]
 
 
-def ruin(step, batch):
-    global calls
-    calls += 1
-    turn = original(step, batch)
-    if calls == 2 and rank == "1":
+def train(name, steps=4, **parts):
+    settings = config(**{{"training.steps": steps, "training.checkpoint_every": 0.0}})
+    settings = dataclasses.replace(settings, **parts)
+    try:
+        loop.train(settings, images(), f"{runs}/{{name}}", device="cpu", quiet=True)
+    except Diverged as error:
+        print(f"{{name}} {{rank}}: {{error}}")
+
+
+def weights_ruined(step, batch):
+    turn = original_step(step, batch)
+    step.calls = getattr(step, "calls", 0) + 1
+    if step.calls == 2 and rank == "1":
         with torch.no_grad():
             step.game.module.encoder.y.bias[0] = float("nan")
     return turn
 
 
-Step.__call__ = ruin
-try:
-    settings = config(**{{"training.steps": 50, "training.checkpoint_every": 0.0}})
-    loop.train(settings, images(), {run!r}, device="cpu", quiet=True)
-except Diverged as error:
-    print(f"process {{rank}}: {{error}}")
-finally:
-    end_group()  # train leaves it to its caller
+def loss_ruined(self, features, batch):
+    terms = original_loss(self, features, batch)
+    self.calls = getattr(self, "calls", 0) + self.training
+    return Terms({{"loss": terms["loss"] * float("nan")}}) if self.calls == 2 and rank == "1" else terms
+
+
+def kept(step, batch):
+    turn = original_step(step, batch)
+    print("unused parameters", step.game.find_unused_parameters, "buffers sent", step.game.will_sync_module_buffers())
+    return turn
+
+
+original_step, original_loss = Step.__call__, LocalInfoMax.forward
+Step.__call__ = weights_ruined
+train("weights")
+Step.__call__, LocalInfoMax.forward = original_step, loss_ruined
+train("loss")
+Step.__call__, LocalInfoMax.forward = kept, original_loss
+train("all-used", steps=1)
+train("y-unused", steps=2, objective={{"supervised": {{"level": "fc"}}}})
+end_group()  # train leaves it to its caller
 print(f"process {{rank}} keeps {{two_processes.threads_of_the_group()}}")
 """
 
 
-def test_weights_ruined_in_one_process_stop_all_and_are_not_saved(tmp_path: Path) -> None:
-    script, run = tmp_path / "ruined.py", tmp_path / "run"
-    script.write_text(RUINED.format(tests=str(Path(__file__).parent), run=str(run)))
+def test_what_is_ruined_in_one_process_stops_all_and_is_not_saved(tmp_path: Path) -> None:
+    """Weights, or a loss; and four runs in one pair of processes, whose group ends with them."""
+    script = tmp_path / "ruined.py"
+    script.write_text(RUINED.format(tests=str(Path(__file__).parent), runs=str(tmp_path)))
     done = subprocess.run(
         [*TORCHRUN, str(script)], capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in range(2):
-        assert f"process {rank}: " in done.stdout
+        assert f"weights {rank}: " in done.stdout
+        assert f"loss {rank}: the loss is no longer finite (local nan, prior " in done.stdout
         assert f"process {rank} keeps []" in done.stdout
     assert done.stdout.count("after step 2; any checkpoint stays as it was") == 2
-    saved = checkpoint.load(run / "checkpoint")
-    assert saved is not None
-    assert saved["step"] == 1
+    for run in ("weights", "loss"):
+        saved = checkpoint.load(tmp_path / run / "checkpoint")
+        assert saved is not None
+        assert saved["step"] == 1
+    assert done.stdout.count("unused parameters False buffers sent False") == 2  # one step of two processes
+    assert done.stdout.count("unused parameters True buffers sent False") == 4
 
 
-def test_the_train_command_under_torchrun(tmp_path: Path) -> None:
-    """Two processes, one run folder; the continued run ends where the undisturbed one does."""
-    words = ["-m", "deepinfomax.cli", "train", "digits", "--scale", "smoke", "--recipe", "dim-local", "--device", "cpu"]
+def documented() -> list[str]:
+    """The command of the documentation for several processes, as words."""
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith("torchrun "))
+    return shlex.split(line)
 
-    def train(*more: str) -> None:
-        command = [*TORCHRUN, *words, *more]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
+
+def test_the_documented_torchrun_command(tmp_path: Path) -> None:
+    """Two processes, one run folder, no CUDA; the continued run ends where the undisturbed one does."""
+    torchrun, processes, *words = documented()
+    assert processes == "--nproc_per_node=4"
+    out, data = words.index("--out") + 1, words.index("DATA")
+    words[data] = "digits"
+    small = ["--scale", "smoke", "--recipe", "dim-local"]
+
+    def train(folder: Path, *more: str) -> str:
+        words[out] = str(folder)
+        launched = [str(Path(sys.executable).with_name(torchrun)), "--nproc_per_node=2"]
+        launched += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]  # several tests may run at once
+        command = [*launched, *words, *small, *more]
+        environment = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr
 
-    train("--out", str(tmp_path / "whole"), "training.steps", "6")
-    train("--out", str(tmp_path / "part"), "training.steps", "4")
-    train("--out", str(tmp_path / "part"), "--resume", "training.steps", "6")
+    told = train(tmp_path / "whole", "training.steps", "6")
+    assert "find_unused_parameters" not in told
+    train(tmp_path / "part", "training.steps", "4")
+    train(tmp_path / "part", "--resume", "training.steps", "6")
     lines = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
     assert lines[0]["processes"] == 2
     assert [line["step"] for line in lines] == [0, 2, 4, 6, 6]
     assert (tmp_path / "whole/report.html").is_file()
     assert (tmp_path / "whole/encoder.safetensors").read_bytes() == (tmp_path / "part/encoder.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"2 processes trained it and 1 are here.*: start it with 2, or choose another"):
+        train_command(
+            "digits",
+            recipe="dim-local",
+            config_file=None,
+            scale="smoke",
+            epochs=None,
+            out=tmp_path / "part",
+            resume=True,
+            data_root=None,
+            seed=None,
+            device="cpu",
+            overrides={"training.steps": 8},
+        )

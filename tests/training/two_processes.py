@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from torch.overrides import TorchFunctionMode
 
 from deepinfomax import encoders
 from deepinfomax.features import Features
+from deepinfomax.information import across
+from deepinfomax.information.across import gather_with_gradient
 from deepinfomax.information.bounds import BOUNDS
-from deepinfomax.information.pairs import gather_with_gradient
+from deepinfomax.information.pairs import local_infomax_with_squares
 from deepinfomax.objectives import OBJECTIVES, Batch, Facts, Game
 
 IMAGE, IMAGES = (3, 16, 16), 8
@@ -140,6 +143,48 @@ def gradients(case: Case, images: torch.Tensor, labels: torch.Tensor, rank: int,
     return torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters])
 
 
+def check_bounds(rank: int, world: int) -> None:
+    """Values, mean squares and gradients of `local_infomax` over both processes against one that has the whole batch.
+
+    Nothing as large as the local features may travel, where all negatives are asked for.
+    """
+    generator = torch.Generator().manual_seed(2)
+    sent: list[int] = []
+    originals = across._all_gather, across._reduce_scatter
+
+    def noted(collective: Any) -> Any:
+        def send(into: torch.Tensor, what: torch.Tensor) -> None:
+            sent.append(min(into.numel(), what.numel()))
+            collective(into, what)
+
+        return send
+
+    across._all_gather, across._reduce_scatter = map(noted, originals)
+    for images, places, globals_each, units in ((6, 7, 2, 12), (2, 3, 1, 40)):
+        whole = [torch.randn(images, each, units, generator=generator).double() for each in (places, globals_each)]
+        own = slice(rank * images // world, (rank + 1) * images // world)
+        half = [features[own] for features in whole]
+        for bound, pairing, more in product(BOUNDS, ("global", "local"), ({}, {"clip": 2.0}, {"chunk_size": 1})):
+
+            def values_and_gradients(
+                features: list[torch.Tensor], negatives_from: Any, bound: str = bound, **settings: Any
+            ) -> list[torch.Tensor]:
+                leaves = [side.clone().requires_grad_() for side in features]
+                found = local_infomax_with_squares(*leaves, bound, negatives_from=negatives_from, **settings)
+                (found.bound + 0.1 * found.mean_square).backward()
+                return [found.bound.detach(), found.mean_square.detach(), *(leaf.grad for leaf in leaves)]
+
+            alone = values_and_gradients(whole, "own", pairing=pairing, **more)
+            sent.clear()
+            together = values_and_gradients(half, "all", pairing=pairing, **more)
+            assert 0 < max(sent) < half[0].numel(), (bound, pairing, sent)
+            expected = [*alone[:2], *(world * gradient[own] for gradient in alone[2:])]
+            for one, other in zip(together, expected, strict=True):
+                error = ((one - other).norm() / other.norm()).item()
+                assert error < 1e-12, (bound, pairing, more, error)
+    across._all_gather, across._reduce_scatter = originals
+
+
 def main() -> None:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.set_num_threads(1)
@@ -157,6 +202,7 @@ def main() -> None:
         error = ((together - alone[name]).norm() / alone[name].norm()).item()
         assert error < 1e-10, f"{name}: relative gradient error {error:.2g}"
         assert alone[name].norm() > 0, name
+    check_bounds(rank, world)
     # A gather without gradients passes no such test: this one has them.
     x = torch.full((1,), float(rank), requires_grad=True)
     (gather_with_gradient(x) * torch.tensor([1.0, 10.0])).sum().backward()

@@ -6,6 +6,7 @@ their README of 2019 resizes without cropping. The paper's text is followed here
 mode, for probes and tests, the centre crop of 64.
 """
 
+import functools
 from typing import Annotated, Literal
 
 import torch
@@ -230,10 +231,15 @@ def random_grey(images: Tensor, probability: float) -> Tensor:
     """Each image made grey with `probability`: luma (0.299 R + 0.587 G + 0.114 B) in all three channels."""
     if images.shape[1] != 3:
         return images
-    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
-    grey = _as_type((images.float() * weights).sum(1, keepdim=True), images)
+    grey = _as_type((images.float() * _luma(images.device)).sum(1, keepdim=True), images)
     chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
     return torch.where(chosen, grey, images)
+
+
+@functools.cache
+def _luma(device: torch.device) -> Tensor:
+    """How bright each of red, green and blue looks: (1, 3, 1, 1)."""
+    return torch.tensor([0.299, 0.587, 0.114], device=device).view(1, 3, 1, 1)
 
 
 def _reflected(images: Tensor, padding: int) -> Tensor:

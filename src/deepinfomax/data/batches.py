@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepinfomax import memory
 from deepinfomax.data.channels import Channels
-from deepinfomax.data.images import ImageSet, as_tensor, normalise
+from deepinfomax.data.images import CHUNK, ImageSet, as_tensor, normalise
 from deepinfomax.errors import UserError
 
 #: a set moves to the device whole when it takes at most this share of the memory that is free there
@@ -65,7 +65,7 @@ class Batches:
         self._channels = channels
         labels = images.labels
         self._labels = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(self.device)
-        self._pixels = _tensor(images.images).to(self.device) if self.resident else None
+        self._pixels = _on_device(images.images, self.device) if self.resident else None
 
     def __len__(self) -> int:
         """Steps of one epoch."""
@@ -73,20 +73,18 @@ class Batches:
 
     def __call__(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
         """The batches of an epoch from step `start` on."""
-        order = self.order(epoch)
-        slices = [order[step] for step in range(start, len(self))]
+        slices = self.order(epoch)[start:]
+        indices = torch.from_numpy(slices).to(self.device)  # of the whole epoch at once
         if self._pixels is not None:
-            for rows in slices:
-                index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+            for index in indices:
                 yield self._prepared(self._pixels[index]), self._labels_at(index), index
         else:
             with ThreadPoolExecutor(1) as reader:
                 pending = [reader.submit(self._read, rows) for rows in slices[:1]]
-                for step, rows in enumerate(slices):
+                for step, index in enumerate(indices):
                     pixels = pending.pop().result()
                     if step + 1 < len(slices):
                         pending.append(reader.submit(self._read, slices[step + 1]))
-                    index = torch.from_numpy(rows).to(self.device, non_blocking=True)
                     yield self._prepared(pixels.to(self.device, non_blocking=True)), self._labels_at(index), index
 
     def order(self, epoch: int) -> np.ndarray:
@@ -122,6 +120,15 @@ def fits(size: int, device: torch.device, processes: int = 1) -> bool:
     return size * processes <= RESIDENT_SHARE * memory.free()
 
 
-def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor of the array's values; copied, since the map may be on disk."""
-    return as_tensor(np.array(array))
+def _on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A tensor of the array's values on the device; a copy, since the array may be a memory map of a disk.
+
+    A GPU takes it a part at a time, so that the host never holds the whole beside it.
+    """
+    if device.type == "cpu":
+        return as_tensor(np.array(array))
+    first = as_tensor(np.array(array[:CHUNK]))
+    pixels = torch.empty(array.shape, dtype=first.dtype, device=device)
+    for start in range(0, len(array), CHUNK):
+        pixels[start : start + CHUNK] = as_tensor(np.array(array[start : start + CHUNK]))
+    return pixels

@@ -8,11 +8,14 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
+from deepinfomax import progress
 from deepinfomax.data.decoding import broken, common_shape, conversions, decode, survey, unreadable
 from deepinfomax.data.fingerprint import DigestedImages, pixel_digest
 from deepinfomax.data.images import ImageSet
@@ -53,9 +56,9 @@ def decoded(
 ) -> ImageSet:
     """The decoded images of a source, memory-mapped; decoded on the first call only.
 
-    An entry appears whole or not at all: it is written under a temporary name and renamed. Of two processes that
-    decode the same source at once, the second finds the first one's entry and drops its own. An entry with other
-    pixels or labels than were written is decoded anew.
+    An entry appears whole or not at all: it is written under a temporary name and renamed. Of several processes that
+    need it at once, one decodes, and the others wait for its entry. An entry with other pixels or labels than were
+    written is decoded anew.
 
     Raises:
         UserError: images that cannot be read (unless `skip_bad`), images of several sizes (unless `size`), no space.
@@ -71,21 +74,47 @@ def decoded(
         return images
     try:
         base.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(base)
-        temporary = Path(tempfile.mkdtemp(prefix=WRITING, dir=base))
-        try:
-            _write(temporary, source, size, channels, skip_bad, max_pixels)
-            temporary.chmod(base.stat().st_mode & 0o755)  # whoever may read the cache may read its entries
-            with contextlib.suppress(OSError):  # another process was faster
-                temporary.rename(entry)
+        with _decoding_alone(base / f".{entry.name}.lock", source.name):
             images = _read(entry, source.name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if images is not None:  # another process has decoded it in the meantime
+                return images
+            _remove_abandoned(base)
+            temporary = Path(tempfile.mkdtemp(prefix=WRITING, dir=base))
+            try:
+                _write(temporary, source, size, channels, skip_bad, max_pixels)
+                temporary.chmod(base.stat().st_mode & 0o755)  # whoever may read the cache may read its entries
+                with contextlib.suppress(OSError):  # another machine, on a disk that has no locks, was faster
+                    temporary.rename(entry)
+                images = _read(entry, source.name)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(f"decoded images cannot be kept in {base} ({error.strerror}): set DEEPINFOMAX_CACHE") from None
     if images is None:
         raise UserError(f"decoded images in {entry} cannot be read again: set DEEPINFOMAX_CACHE to another disk")
     return images
+
+
+@contextlib.contextmanager
+def _decoding_alone(file: Path, name: str) -> Iterator[None]:
+    """Within the block no other process decodes this entry.
+
+    Where it cannot be locked, two decode it, and one of them in vain.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with progress.shown(f"another process decodes {name}: waiting for it"):
+            lock.acquire()
+    except PermissionError:  # what another user's process left when it was killed
+        pass
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            lock.release()
+            file.unlink(missing_ok=True)
 
 
 def _write(

@@ -23,10 +23,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from deepinfomax.devices import full_float32
 from deepinfomax.errors import UserError
 from deepinfomax.information import bounds
-
-SCORES_KEPT = 2**24  #: scores kept for the backward pass (64 MiB in float32); beyond, chunks and recomputation
+from deepinfomax.information.across import gather_with_gradient, processes, scores_across
+from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope
 
 Pairing = Literal["global", "local"]
 NegativesFrom = Literal["all", "own"]
@@ -117,23 +118,35 @@ def _bound_and_squares(
     if positives == "same" and local.shape[1] != glob.shape[1]:
         raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
     chosen = bounds.get(bound)
-    gather = negatives_from == "all" and _processes() > 1
-    with torch.autocast(local.device.type, enabled=False):
+    gather = negatives_from == "all" and processes() > 1
+    with torch.autocast(local.device.type, enabled=False), full_float32(local.device):
         # Scores of D = 2048 products reach the hundreds: half precision would round them to whole nats.
         local, glob = at_least_float32(local), at_least_float32(glob)
         anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
-        offset = 0
-        if gather:
-            offset = dist.get_rank() * len(anchors)
-            candidates = gather_with_gradient(candidates)
-        count = _negatives_per_anchor(negatives, len(candidates), candidates.shape[1])
-        drawn = None
-        if negatives != "all":
-            drawn = draw_negatives(anchors.shape[:2], candidates.shape[:2], offset, count, generator, anchors.device)
-        positive, statistic, squares = _Scores.apply(
-            anchors, candidates, chosen, offset, drawn, chunk_size, clip, squared
-        )
-        pairs_per_anchor = candidates.shape[0] * candidates.shape[1]
+        images, merge = len(local) * (processes() if gather else 1), False
+        if gather and negatives == "all" and anchors.shape[1] < candidates.shape[1]:
+            # The few travel. Where negatives are only averaged, both pairings are one number, and they can change
+            # places; infoNCE's are merged. A count of negatives is drawn among candidates that are all here.
+            merge = chosen.per_anchor
+            anchors, candidates = (anchors, candidates) if merge else (candidates, anchors)
+        count = _negatives_per_anchor(negatives, images, candidates.shape[1])
+        if merge:
+            positive, statistic, squares = scores_across(
+                anchors, candidates, chosen, chunk_size=chunk_size, clip=clip, squared=squared
+            )
+        else:
+            offset = 0
+            if gather:
+                offset = dist.get_rank() * len(anchors)
+                candidates = gather_with_gradient(candidates)
+            drawn = None
+            if negatives != "all":
+                shapes = anchors.shape[:2], candidates.shape[:2]
+                drawn = draw_negatives(*shapes, offset, count, generator, anchors.device)
+            positive, statistic, squares = _Scores.apply(
+                anchors, candidates, chosen, offset, drawn, chunk_size, clip, squared
+            )
+        pairs_per_anchor = images * candidates.shape[1]
         if positives == "same":
             positive = positive.diagonal(dim1=1, dim2=2).unsqueeze(-1)
         if gather:  # a log of a mean over all negatives is no mean over processes: pool the statistics themselves
@@ -150,7 +163,7 @@ def count_negatives(
     negatives_from: NegativesFrom = "all",
 ) -> int:
     """How many negatives each anchor has; a bound's cap follows from it (`bounds.Bound.cap`)."""
-    images = len(local) * (_processes() if negatives_from == "all" else 1)
+    images = len(local) * (processes() if negatives_from == "all" else 1)
     return _negatives_per_anchor(negatives, images, (local if pairing == "global" else glob).shape[1])
 
 
@@ -186,11 +199,11 @@ class _Scores(torch.autograd.Function):
         needs_gradient = any(ctx.needs_input_grad)
         for start in range(0, n, chunk_size):
             rows = slice(start, min(start + chunk_size, n))
-            scores = _chunk_scores(anchors, candidates, rows)
-            own = partial(_own_pairs, first=offset + start, anchors_each=anchors_each, candidates_each=candidates_each)
+            scores = chunk_scores(anchors, candidates, rows)
+            own = partial(own_pairs, first=offset + start, anchors_each=anchors_each, candidates_each=candidates_each)
             if squared:
                 squares[rows] = torch.linalg.vector_norm(scores, dim=1).square().view(-1, anchors_each)
-            scores = _clipped(scores, clip)
+            scores = clipped(scores, clip)
             positive[rows] = own(scores).permute(2, 0, 1)
             pooled, weights = _pool(scores, own, bound, None if drawn is None else drawn[rows], needs_gradient)
             statistic[rows] = pooled.view(-1, anchors_each)
@@ -209,48 +222,33 @@ class _Scores(torch.autograd.Function):
         d_anchors = torch.empty_like(anchors)
         d_candidates = torch.empty_like(candidates) if ctx.chunk_size >= n else torch.zeros_like(candidates)
         columns = candidates.flatten(0, 1)
-        for start in range(0, n, ctx.chunk_size):
-            rows = slice(start, min(start + ctx.chunk_size, n))
-            own = partial(
-                _own_pairs,
-                first=ctx.offset + start,
-                anchors_each=anchors_each,
-                candidates_each=candidates_each,
-            )
-            weights = kept
-            if weights is None:
-                scores = _clipped(_chunk_scores(anchors, candidates, rows), ctx.clip)
-                _, weights = _pool(scores, own, ctx.bound, None if drawn is None else drawn[rows], True)
-            d_scores = weights * d_statistic[rows].reshape(-1, 1)
-            own(d_scores).copy_(d_positive[rows].permute(1, 2, 0))
-            if ctx.clip is not None:
-                clipped = _clipped(_chunk_scores(anchors, candidates, rows), ctx.clip)
-                d_scores = d_scores.mul_(1 - clipped.div_(ctx.clip).square_())
-            if ctx.squared:
-                scores = _chunk_scores(anchors, candidates, rows)
-                d_scores = d_scores.addcmul_(scores, d_squares[rows].reshape(-1, 1), value=2)
-            d_anchors[rows] = (d_scores @ columns).view_as(anchors[rows])
-            if ctx.chunk_size >= n:
-                torch.mm(d_scores.T, anchors.flatten(0, 1), out=d_candidates.view_as(columns))
-            else:
-                d_candidates.view_as(columns).addmm_(d_scores.T, anchors[rows].flatten(0, 1))
+        with full_float32(anchors.device):
+            for start in range(0, n, ctx.chunk_size):
+                rows = slice(start, min(start + ctx.chunk_size, n))
+                own = partial(
+                    own_pairs,
+                    first=ctx.offset + start,
+                    anchors_each=anchors_each,
+                    candidates_each=candidates_each,
+                )
+                weights = kept
+                if weights is None:
+                    scores = clipped(chunk_scores(anchors, candidates, rows), ctx.clip)
+                    _, weights = _pool(scores, own, ctx.bound, None if drawn is None else drawn[rows], True)
+                d_scores = weights * d_statistic[rows].reshape(-1, 1)
+                own(d_scores).copy_(d_positive[rows].permute(1, 2, 0))
+                if ctx.clip is not None:
+                    bent = clipped(chunk_scores(anchors, candidates, rows), ctx.clip)
+                    d_scores = d_scores.mul_(1 - bent.div_(ctx.clip).square_())
+                if ctx.squared:
+                    scores = chunk_scores(anchors, candidates, rows)
+                    d_scores = d_scores.addcmul_(scores, d_squares[rows].reshape(-1, 1), value=2)
+                d_anchors[rows] = (d_scores @ columns).view_as(anchors[rows])
+                if ctx.chunk_size >= n:
+                    torch.mm(d_scores.T, anchors.flatten(0, 1), out=d_candidates.view_as(columns))
+                else:
+                    d_candidates.view_as(columns).addmm_(d_scores.T, anchors[rows].flatten(0, 1))
         return d_anchors, d_candidates, None, None, None, None, None, None
-
-
-def _chunk_scores(anchors: Tensor, candidates: Tensor, rows: slice) -> Tensor:
-    """(n, A, D), (N, B, D) -> (chunk·A, N·B)"""
-    return anchors[rows].flatten(0, 1) @ candidates.flatten(0, 1).T
-
-
-def _clipped(scores: Tensor, clip: float | None) -> Tensor:
-    """clip · tanh(scores / clip), in place."""
-    return scores if clip is None else scores.div_(clip).tanh_().mul_(clip)
-
-
-def _own_pairs(scores: Tensor, first: int, anchors_each: int, candidates_each: int) -> Tensor:
-    """A view (A, B, chunk) of the scores between an image's anchors and its own candidates, `first` the first image."""
-    blocks = scores.view(-1, anchors_each, scores.shape[1] // candidates_each, candidates_each)
-    return blocks[:, :, first : first + len(blocks)].diagonal(dim1=0, dim2=2)
 
 
 def _pool(
@@ -275,17 +273,7 @@ def _pool(
 def _pool_all(
     scores: Tensor, own: Callable[[Tensor], Tensor] | None, bound: bounds.Bound, with_weights: bool
 ) -> tuple[Tensor, Tensor]:
-    slope = None
-    if bound.negative is not None:
-        if own is not None:
-            own(scores).zero_()  # a huge positive must not overflow in a term that is thrown away below
-        with torch.set_grad_enabled(with_weights):
-            leaf = scores.detach().requires_grad_(with_weights)
-            terms = bound.negative(leaf)
-            if with_weights:
-                (slope,) = torch.autograd.grad(terms.sum(), leaf)
-                slope = slope.contiguous()  # a constant slope comes expanded, one element written everywhere
-        scores = terms.detach()
+    scores, slope = terms_and_slope(scores, own, bound, with_weights)
     if bound.pool == "sum":
         if own is not None:
             own(scores).zero_()
@@ -325,7 +313,7 @@ def scored_infomax(
     """
     _check(local, glob, chunk_size, same_units=False)
     chosen_bound = bounds.get(bound)
-    gather = negatives_from == "all" and _processes() > 1
+    gather = negatives_from == "all" and processes() > 1
     anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
     n, offset = len(anchors), 0
     if gather:
@@ -383,49 +371,17 @@ def draw_negatives(
 ) -> Tensor:
     """(n, A, count) positions among N·B candidates, uniform without replacement, none of the anchor's own image."""
     (n, anchors_each), (total, each) = anchors, candidates
+    others = (total - 1) * each
+    images = max(1, SCORES_KEPT // (anchors_each * others))  # keys for all at once would be as large as all scores
     drawn = torch.empty(n, anchors_each, count, dtype=torch.long, device=device)
-    for i in range(n):  # one image at a time: keys for all at once would be as large as all scores
-        keys = torch.rand(anchors_each, (total - 1) * each, generator=generator, device=device)
-        position = keys.topk(count, dim=1).indices
-        drawn[i] = position + each * (position >= (first + i) * each)  # step over the own image
+    for start in range(0, n, images):
+        here = torch.arange(start, min(start + images, n), device=device)
+        on = device if generator is None else generator.device
+        keys = torch.rand(len(here), anchors_each, others, generator=generator, device=on).to(device)
+        position = keys.topk(count, dim=2).indices
+        own = (first + here).view(-1, 1, 1) * each
+        drawn[start : start + len(here)] = position + each * (position >= own)  # step over the own image
     return drawn
-
-
-class _Gather(torch.autograd.Function):
-    """Concatenate over processes; the gradient of a slice is the sum of what every process has for it.
-
-    Without that sum gradients are off by a factor that no loss curve shows.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
-        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, x.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_all: Tensor) -> Tensor:  # type: ignore[override]
-        d_all = d_all.contiguous()
-        dist.all_reduce(d_all)
-        return d_all.chunk(dist.get_world_size())[dist.get_rank()]
-
-
-def gather_with_gradient(x: Tensor) -> Tensor:
-    """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself where alone."""
-    return _Gather.apply(x) if _processes() > 1 else x
-
-
-def from_first_process(x: Tensor) -> Tensor:
-    """x of the first process, on all: what one of them drew is what all of them work with. It takes no gradient."""
-    if _processes() > 1:
-        x = x.contiguous()
-        dist.broadcast(x, 0)
-    return x
-
-
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     scores = scores.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=z.device), -torch.inf)
     log_softmax = (scores - scores.logsumexp(1, keepdim=True)).view(views, images, views, images)
     same_image = log_softmax.diagonal(dim1=1, dim2=3)  # (V, V, N)
-    other_view = ~torch.eye(views, dtype=torch.bool, device=z.device)
-    return -same_image[other_view].mean()
+    same_view = torch.eye(views, dtype=torch.bool, device=z.device).unsqueeze(2)
+    return -same_image.masked_fill(same_view, 0).sum() / (views * (views - 1) * images)
 
 
 def vicreg(z: Tensor, epsilon: float = 1e-4) -> tuple[Tensor, Tensor, Tensor]:

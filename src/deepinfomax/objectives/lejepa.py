@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepinfomax.information.pairs import from_first_process
+from deepinfomax.information.across import from_first_process
 from deepinfomax.objectives.joint_embedding import spread_around_mean
 from deepinfomax.objectives.projector import JointEmbedding, Level
 from deepinfomax.objectives.protocol import Facts, Terms

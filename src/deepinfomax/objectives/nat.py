@@ -10,7 +10,8 @@ from torch.nn.functional import normalize
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
-from deepinfomax.information.pairs import at_least_float32, gather_with_gradient
+from deepinfomax.information.across import from_first_process, gather_with_gradient
+from deepinfomax.information.pairs import at_least_float32
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.seeds import LAST_SEED
 from deepinfomax.settings import checked
@@ -48,9 +49,9 @@ class NoiseAsTargets(nn.Module):
     def forward(self, features: Features, batch: Batch) -> Terms:
         if batch.index is None:
             raise UserError("nat needs each image's position in the data set: give Batch(images, index=positions)")
-        if int(batch.index.max()) >= len(self.targets):
+        if (last := int(batch.index.max())) >= len(self.targets):
             raise UserError(
-                f"nat has targets for {len(self.targets)} images but met image {int(batch.index.max())}: "
+                f"nat has targets for {len(self.targets)} images but met image {last}: "
                 "train on the data set it was made for"
             )
         y = normalize(at_least_float32(features.y.flatten(1)), dim=1)
@@ -66,13 +67,14 @@ class NoiseAsTargets(nn.Module):
         from scipy.optimize import linear_sum_assignment  # a slow import, and only needed here
 
         y, index = gather_with_gradient(y), gather_with_gradient(index)
-        if not bool(y.isfinite().all()):
-            return  # the loss is no number either, and the engine says so
         # An image may come twice, in a last batch filled up for several processes: its first y speaks for it.
         image, first = np.unique(index.cpu().numpy(), return_index=True)
         images = torch.from_numpy(image).to(index.device)
         points = self.assignment[images]
-        # |y - t|² = 2 - 2 y·t on the sphere. The assignment is solved on the CPU: a synchronisation each step.
-        likeness = y[torch.from_numpy(first).to(y.device)] @ self.targets[points].T
-        _, chosen = linear_sum_assignment(likeness.cpu().numpy(), maximize=True)
-        self.assignment[images] = points[torch.from_numpy(chosen).to(points.device)]
+        # |y - t|² = 2 - 2 y·t on the sphere. The assignment is solved on the CPU, which waits for the device each step.
+        likeness = (y[torch.from_numpy(first).to(y.device)] @ self.targets[points].T).cpu().numpy()
+        if not np.isfinite(likeness).all():
+            return  # the loss is no number either, and the engine says so
+        _, chosen = linear_sum_assignment(likeness, maximize=True)
+        # Other processes may round otherwise; the permutation is one.
+        self.assignment[images] = points[from_first_process(torch.from_numpy(chosen).to(points.device))]

@@ -62,7 +62,7 @@ class Occlusion(nn.Module):
         patterns = [p for p in product((0, 1), repeat=len(self.sides)) if any(p)]
         weights = [math.prod(way[leaves] for way, leaves in zip(ways, p, strict=True)) for p in patterns]
         self.register_buffer("patterns", torch.tensor(patterns), persistent=False)
-        self.register_buffer("weights", torch.tensor(weights, dtype=torch.double), persistent=False)
+        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """images (N, C, *S) -> the same with a rectangle of each at `fill`; `generator` None: torch's global state."""
@@ -79,8 +79,9 @@ class Occlusion(nn.Module):
             leaves = pattern[:, axis]
             first, number = getattr(self, f"first_{axis}")[leaves], getattr(self, f"number_{axis}")[leaves]
             start = torch.multinomial(number, 1, generator=generator)
-            u = torch.rand(count, 1, generator=generator, device=device, dtype=torch.double)
-            stop = first.gather(1, start) + (u * number.gather(1, start)).long()
+            u, stops_here = torch.rand(count, 1, generator=generator, device=device), number.gather(1, start)
+            # The product may be rounded up to the number of stops itself.
+            stop = first.gather(1, start) + torch.minimum(u * stops_here, stops_here - 1).long()
             position = torch.arange(side, device=device)
             inside = (start <= position) & (position < stop)
             hidden &= inside.view(count, *(side if a == axis else 1 for a in range(len(self.sides))))
@@ -92,11 +93,11 @@ def stops(side: int, block: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         (2, starts) the first stop allowed to each start, int64, and (2, starts) how many follow each other from there,
-        float64: in row 0 of the intervals that leave less than `block` on either side, in row 1 of the others.
+        float32: in row 0 of the intervals that leave less than `block` on either side, in row 1 of the others.
     """
     start = torch.arange(side - block + 1)
     apart = start >= block  # room in front, wherever the interval stops
     shortest = start + block
     first = torch.stack([shortest.clamp_min(side - block + 1), shortest])
     last = torch.stack([torch.where(apart, 0, side), torch.where(apart, side, side - block)])
-    return first, (last - first + 1).clamp_min(0).double()
+    return first, (last - first + 1).clamp_min(0).float()

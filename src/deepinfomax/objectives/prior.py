@@ -14,8 +14,9 @@ from torch.nn.functional import normalize, softplus
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
+from deepinfomax.information.across import from_first_process, gather_with_gradient
 from deepinfomax.information.critics import Mlp
-from deepinfomax.information.pairs import at_least_float32, from_first_process, gather_with_gradient
+from deepinfomax.information.pairs import at_least_float32
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.objectives.slices import random_slices, sigreg, visreg

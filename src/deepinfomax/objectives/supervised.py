@@ -42,6 +42,7 @@ class Supervised(nn.Module):
         self.classes, self.level, self.multi_label = classes, level, multi_label
         if getattr(shapes, level) is None:
             raise UserError(f"supervised.level is {level}, which this encoder has not: use y")
+        self._looked = False  #: whether labels on a device have been checked
         self.head = nn.Linear(torch.Size(getattr(shapes, level)).numel(), classes)
 
     def forward(self, features: Features, batch: Batch) -> Terms:
@@ -72,7 +73,11 @@ class Supervised(nn.Module):
             )
         if not self.multi_label and labels.ndim != 1:
             raise UserError(f"labels of shape {tuple(labels.shape)} are multi-hot: set supervised.multi_label to true")
-        if not self.multi_label and not -1 <= int(labels.min()) <= int(labels.max()) < self.classes:
+        if self.multi_label or self._looked:
+            return labels
+        # A GPU would have to be waited for in every step: there the first batch alone is looked at.
+        self._looked = labels.device.type != "cpu"
+        if not -1 <= int(labels.min()) <= int(labels.max()) < self.classes:
             raise UserError(
                 f"labels run from {int(labels.min())} to {int(labels.max())} but supervised.classes is {self.classes}: "
                 "labels are 0 to classes - 1, and -1 for none"

@@ -88,4 +88,7 @@ def _facts(shapes: Shapes, images: ImageSet) -> Facts:
     classes = None
     if images.labels is not None and len(images.labels):
         classes = len(images.classes) or int(images.labels.max()) + 1
+        if images.labels.ndim == 1 and not -1 <= images.labels.min() <= images.labels.max() < classes:
+            found = f"labels run from {images.labels.min()} to {images.labels.max()}, of {classes} classes"
+            raise UserError(f"{images.name or 'the set'}: {found}: labels are 0 to {classes - 1}, and -1 for none")
     return Facts(shapes, classes=classes or None, images=len(images))

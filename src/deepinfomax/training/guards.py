@@ -30,9 +30,12 @@ class Diverged(UserError):
 
 
 def not_finite(module: nn.Module) -> set[str]:
-    """Names of the parameters and buffers that hold a number that is infinite or undefined."""
-    tensors = itertools.chain(module.named_parameters(), module.named_buffers())
-    return {name for name, tensor in tensors if not bool(tensor.isfinite().all())}
+    """Names of the parameters and buffers that hold a number that is infinite or undefined; one wait for the device."""
+    tensors = dict(itertools.chain(module.named_parameters(), module.named_buffers()))
+    if not tensors:
+        return set()
+    finite = torch.stack([tensor.detach().isfinite().all() for tensor in tensors.values()]).tolist()
+    return {name for name, whole in zip(tensors, finite, strict=True) if not whole}
 
 
 def check_finite(accelerator: Accelerator, game: Game, images: Tensor, expected: set[str], step: int) -> None:

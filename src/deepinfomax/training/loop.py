@@ -21,7 +21,7 @@ from deepinfomax.data.batches import Batches
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
-from deepinfomax.devices import choose_device, hardware, has_bfloat16
+from deepinfomax.devices import arithmetic, choose_device, hardware, has_bfloat16
 from deepinfomax.encoders import storage
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
@@ -29,12 +29,11 @@ from deepinfomax.objectives.game import Game
 from deepinfomax.objectives.protocol import Batch, Decodes, Samples
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
-from deepinfomax.training import checkpoint, run_folder
+from deepinfomax.training import checkpoint, processes, run_folder
 from deepinfomax.training.building import build_game
 from deepinfomax.training.decoded_images import write_decoded_images
 from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
-from deepinfomax.training.processes import any_process
 from deepinfomax.training.schedule import batches_from, count_steps, learning_rate, set_learning_rate, step_seed
 from deepinfomax.training.state import RunState
 from deepinfomax.training.step import Step
@@ -58,7 +57,8 @@ def train(
         config: what to train, or the name of a recipe.
         images: the training part: an `ImageSet`, or what `data.as_images` takes: arrays, tensors, a data set, a loader.
         out: the run folder, made here.
-        resume: continue the run that lies in `out` from its checkpoint, bit for bit where the machine is the same.
+        resume: continue the run that lies in `out` from its checkpoint, bit for bit on the same machine; on a
+            GPU with `training.deterministic`.
         device: "cpu", "cuda", ...; None: the best there is.
         quiet: no progress lines.
         encoder: a network to train instead of `config.encoder`: one of your own, from `encoders.wrap`, or one that
@@ -89,7 +89,7 @@ def train(
         game = _game(config, image_shape, images, encoder, channels, accelerator, on, channels_last)
     check_decodes(game, channels)
     never_finite = not_finite(game)
-    state = RunState(game, training, images, on, config)
+    state = RunState(game, training, images, on, config, accelerator.num_processes)
     state.scaler = accelerator.scaler
     batches = Batches(
         images,
@@ -118,7 +118,8 @@ def train(
     seconds_before, began = state.seconds, time.perf_counter()
     last_saved = began
     room = memory.enough_for("training", lower="training.batch_size, local.places or encoder.width")
-    with lock, watcher, room, Interruption() as interrupted:
+    exact = arithmetic(on, tf32=training.tf32, deterministic=training.deterministic)
+    with lock, watcher, room, exact, Interruption() as interrupted:
         if state.step == 0:
             watcher.event("start", _start(config, images, game, on, accelerator, about or {}))
         if resume and state.step == 0:
@@ -137,12 +138,13 @@ def train(
             turn = step(Batch(views, labels, index, training.views, small))
             state.step, state.seconds = number, seconds_before + time.perf_counter() - began
 
-            if number % training.log_every == 0 or number == steps:
+            logged = number % training.log_every == 0 or number == steps
+            due = number == steps or time.perf_counter() - last_saved >= training.checkpoint_every
+            due, stop = step.agree(turn, due, bool(interrupted), logged=logged)
+            if logged:
                 watcher.step(turn, rate)
             else:
                 watcher.at(number)
-            due = number == steps or time.perf_counter() - last_saved >= training.checkpoint_every
-            due, stop = any_process(accelerator, due, bool(interrupted))
             if due or stop:
                 check_finite(accelerator, game, views, never_finite, number)
                 if accelerator.is_main_process:
@@ -209,19 +211,23 @@ def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, o
 
 def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator, torch.device]:
     """Accelerate on that device, or on the best there is, and the device."""
-    if device is not None:
-        choose_device(device)
+    on = choose_device(device)
     check_trackers(config.training.trackers)
-    AcceleratorState._reset_state()  # otherwise a second run in one process could not have another precision
+    # Otherwise a second run in one process could have neither another precision nor another device.
+    AcceleratorState._reset_state(reset_partial_state=not processes.grouped())
     accelerator = Accelerator(
         mixed_precision=config.training.precision,
-        cpu=device == "cpu",
+        cpu=on.type == "cpu",
         log_with=list(config.training.trackers) or None,
         project_dir=str(out),
-        # Some networks have parts that no chosen objective reaches (y, where only `fc` is supervised).
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        kwargs_handlers=[DistributedDataParallelKwargs()],  # `Step` sets what the networks need
     )
-    return accelerator, torch.device(device) if device else accelerator.device
+    if processes.started() > 1 and accelerator.num_processes == 1:
+        raise UserError(
+            f"{processes.started()} processes were started, and on {on} they cannot train together: give "
+            "--device cpu, or start one"
+        )
+    return accelerator, accelerator.device if on.type == accelerator.device.type and on.index is None else on
 
 
 @memory.enough_for("the encoder and its critics", lower="encoder.width, or the units of the objectives")
@@ -240,7 +246,8 @@ def _game(
     game = build_game(config, image_shape, images, encoder, channels)
     if encoder is not None:
         _check_described(encoder, config, image_shape)
-    if accelerator.num_processes > 1 and device.type == "cuda":  # on a CPU torch has no SyncBatchNorm
+    # On a CPU torch has no SyncBatchNorm.
+    if accelerator.num_processes > 1 and device.type == "cuda" and config.training.sync_batchnorm:
         game = nn.SyncBatchNorm.convert_sync_batchnorm(game)
     layout = torch.channels_last if channels_last else torch.preserve_format
     return game.to(device, memory_format=layout)  # type: ignore[call-overload]

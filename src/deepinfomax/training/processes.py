@@ -29,18 +29,23 @@ def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
     return tuple(count > 0 for count in counts.tolist())
 
 
+def grouped() -> bool:
+    """Whether there is a group of processes."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def end_group() -> None:
     """Leave the process group, where there is one; with the last object that uses it, its threads end.
 
     Whoever calls `training.loop.train` in several processes calls this behind it, also after an error.
     """
-    if distributed.is_available() and distributed.is_initialized():
+    if grouped():
         distributed.destroy_process_group()
 
 
-def several() -> bool:
-    """Whether this process was started as one of several, as torchrun does."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+def started() -> int:
+    """How many processes were started together, by torchrun or alike."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def leave(code: int) -> NoReturn:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
@@ -200,11 +201,20 @@ class Metrics:
             raise
 
 
+def _read(tensors: list[Tensor]) -> list[float]:
+    """Scalars of any devices as numbers; a device is waited for once, not once for each."""
+    away = [tensor.detach().float() for tensor in tensors if tensor.device.type != "cpu"]
+    numbers = iter(torch.stack(away).tolist() if away else [])
+    return [tensor.item() if tensor.device.type == "cpu" else next(numbers) for tensor in tensors]
+
+
 def jsonable(values: dict[str, Any]) -> dict[str, Any]:
     """Tensors as numbers; infinite and undefined numbers as null, since JSON has none."""
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    read = dict(zip(tensors, _read(list(tensors.values())), strict=True))
     numbers = {}
     for name, value in values.items():
-        number = value.item() if isinstance(value, Tensor) else value
+        number = read.get(name, value)
         if isinstance(number, float):
             number = None if not math.isfinite(number) else float(f"{number:.6g}")
         numbers[name] = number

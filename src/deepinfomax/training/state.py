@@ -30,6 +30,7 @@ class RunState:
         device: where the game is.
         config: the whole configuration; a checkpoint is restored for no other, as far as `run_folder` says. None: not
             known, and not compared.
+        processes: that train together; a checkpoint is restored for no other number.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class RunState:
         images: ImageSet,
         device: torch.device,
         config: Config | None = None,
+        processes: int = 1,
     ) -> None:
         self.game, self.images, self.data, self.config = game, images, identity(images), config
         self.optimizers = {
@@ -46,11 +48,13 @@ class RunState:
         }
         self.step = 0  #: steps done
         self.seconds = 0.0  #: seconds trained, in all processes that trained it so far
+        self.processes = processes
         self.scaler: torch.amp.GradScaler | None = None  #: of fp16
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
         state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "data": self.data}
+        state["processes"] = self.processes
         if self.config is not None:
             state["config"] = configuration.dumps(self.config)
         state["learner"] = self.game.state_dict()
@@ -63,13 +67,18 @@ class RunState:
         """Take over the checkpoint in the folder, if there is one.
 
         Raises:
-            UserError: a damaged checkpoint, or one of another architecture or other data.
+            UserError: a damaged checkpoint, or one of another architecture, other data or another number of processes.
         """
         saved = checkpoint.load(folder)
         if saved is None:
             return
         if (before := saved.get("data")) is not None:  # early versions do not say
             check_same_data(before, identity(self.images, like=before["fingerprint"]), folder.parent)
+        if (then := saved.get("processes", self.processes)) != self.processes:  # early versions do not say
+            raise UserError(
+                f"cannot resume {folder.parent}: {then} processes trained it and {self.processes} are here, and a step "
+                f"would have other images: start it with {then}, or choose another --out"
+            )
         if self.scaler is not None and "scaler" in saved:
             self.scaler.load_state_dict(saved["scaler"])
         try:

@@ -3,37 +3,71 @@
 import math
 from collections.abc import Mapping
 
+import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from deepinfomax.objectives.game import Game, Turn
+from deepinfomax.encoders.modes import in_eval_mode
+from deepinfomax.objectives.game import Game, Opponents, Turn
 from deepinfomax.objectives.protocol import Batch
 from deepinfomax.training.guards import Diverged
+from deepinfomax.training.processes import any_process
 
 
 class Step:
-    """The step of `objectives.play`, with what Accelerate adds: mixed precision and gradients over all processes."""
+    """The step of `objectives.play`, with what Accelerate adds: mixed precision and gradients over all processes.
+
+    One GradScaler of fp16 serves both players: it looks for infinities in each player's gradients apart, and a scale
+    that is too large for one is lowered for both, which costs the other a bit of its range and no step.
+    """
 
     def __init__(self, accelerator: Accelerator, game: Game, optimizers: Mapping[str, Optimizer]) -> None:
-        self.accelerator, opponents = accelerator, game.opponents
-        if opponents is None:
-            self.game, self.opponents = accelerator.prepare_model(game, device_placement=False), None
-        else:
-            # The first player never has gradients of the opponents' networks; a process group must not wait for them.
-            with opponents.frozen():
-                self.game = accelerator.prepare_model(game, device_placement=False)
-            self.opponents = accelerator.prepare_model(opponents, device_placement=False)
+        self.accelerator = accelerator
+        self.game: nn.Module = game
+        self.opponents: nn.Module | None = game.opponents
+        self._diverged: Tensor | None = None  #: bool on the device: a loss was not finite since `agree` last looked
+        self._prepared = accelerator.num_processes == 1
+        if self._prepared:
+            self._prepare()
         self.optimizers = {
             player: accelerator.prepare_optimizer(optimizer, device_placement=False)
             for player, optimizer in optimizers.items()
         }
 
+    def _prepare(self) -> None:
+        game, opponents = self.game, self.opponents
+        if opponents is None:
+            self.game = self._wrapped(game)
+            return
+        assert isinstance(opponents, Opponents)
+        # The first player never has gradients of the opponents' networks; a process group must not wait for them.
+        with opponents.frozen():
+            self.game = self._wrapped(game)
+        self.opponents = self._wrapped(opponents)
+
+    def _wrapped(self, network: nn.Module) -> nn.Module:
+        """For several processes: as DistributedDataParallel, which begins alike in all, and sums gradients."""
+        wrapped = self.accelerator.prepare_model(network, device_placement=False)
+        if isinstance(wrapped, DistributedDataParallel):
+            # Buffers are not sent again before each step. The averages of BatchNorm that are saved are the main
+            # process's either way, and the points of NAT, megabytes, are the same everywhere. The first name is that
+            # of torch 2.13, the second that of torch before it.
+            wrapped.forward_sync_buffers = wrapped.broadcast_buffers = False
+        return wrapped
+
     def __call__(self, batch: Batch) -> Turn:
         """Both players' turns on one batch. What it returns carries no gradient any more.
 
         Raises:
-            Diverged: a loss is not finite; nothing was changed by it.
+            Diverged: a loss is not finite, and it is the CPU of a single process that computes: nothing was changed by
+                it. Elsewhere `agree` raises it.
         """
+        if not self._prepared:
+            _find_unused_parameters(self.accelerator, self.game, self.opponents, batch)
+            self._prepare()
+            self._prepared = True
         with self.accelerator.autocast():
             first: Turn = self.game(batch)
         self._descend("encoder", first)
@@ -46,10 +80,63 @@ class Step:
             losses, measured = losses | second.losses, measured | second.measured
         return Turn(features, first.total.detach(), {name: loss.detach() for name, loss in losses.items()}, measured)
 
+    def agree(self, turn: Turn, due: bool, stop: bool, *, logged: bool) -> tuple[bool, bool]:
+        """Whether to save and whether to stop after this turn: all processes answer the same.
+
+        To answer, a GPU must be waited for. So there several processes agree at the steps that are logged only.
+
+        Args:
+            due, stop: what this process wants.
+            logged: whether a line is written after this step.
+
+        Raises:
+            Diverged: in all processes, where a loss of one of them was not finite in a step since the last answer.
+        """
+        accelerator = self.accelerator
+        alone = accelerator.num_processes == 1
+        if not logged and not (due or stop if alone else accelerator.device.type == "cpu"):
+            return False, False
+        seen, self._diverged = self._diverged, None
+        due, stop, diverged = any_process(accelerator, due, stop, seen is not None and bool(seen))
+        if diverged:
+            losses = torch.stack([loss.float() for loss in turn.losses.values()])
+            losses = losses if alone else accelerator.reduce(losses, "mean")
+            raise Diverged.of_losses(dict(zip(turn.losses, losses.cpu(), strict=True)))
+        return due, stop
+
     def _descend(self, player: str, turn: Turn) -> None:
-        if not math.isfinite(turn.total.item()):  # note: this waits for the device, so as never to step on a NaN
-            raise Diverged.of_losses(turn.losses)
+        total = turn.total.detach()
+        if total.device.type == "cpu" and self.accelerator.num_processes == 1:
+            if not math.isfinite(total.item()):
+                raise Diverged.of_losses(turn.losses)
+        else:  # to look at it now would make a GPU idle, and leave other processes alone with this one's end
+            bad = total.isfinite().logical_not()
+            self._diverged = bad if self._diverged is None else self._diverged | bad
         optimizer = self.optimizers[player]
         optimizer.zero_grad()
         self.accelerator.backward(turn.total)
         optimizer.step()
+
+
+def _find_unused_parameters(
+    accelerator: Accelerator, game: nn.Module, opponents: nn.Module | None, batch: Batch
+) -> None:
+    """Have DistributedDataParallel look in each step for parameters without a gradient, only where there are any.
+
+    Some networks have parts that no chosen objective reaches: y, where only `fc` is supervised. Looking costs a walk
+    through the graph in every step.
+    """
+    # As if nothing had been computed: no draws, no averages of BatchNorm, no memory of an objective.
+    devices = [batch.images.device] if batch.images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), in_eval_mode(game), accelerator.autocast():
+        turns = [(game, game(batch))]
+        if opponents is not None:
+            turns.append((opponents, opponents(turns[0][1].features.detach(), batch)))
+    unused = False
+    taken = {id(parameter) for parameter in opponents.parameters()} if opponents is not None else set()
+    for player, turn in turns:
+        others = taken if player is game else set()
+        asking = [p for p in player.parameters() if p.requires_grad and id(p) not in others]
+        unused |= any(gradient is None for gradient in torch.autograd.grad(turn.total, asking, allow_unused=True))
+    assert accelerator.ddp_handler is not None
+    accelerator.ddp_handler.find_unused_parameters = unused

@@ -1,0 +1,210 @@
+"""What processes that share a batch send each other: tensors with their gradients, and the parts of log-sum-exps.
+
+Negatives of all processes can be had in two ways, which give the same numbers:
+
+* *gathered*: every process is sent the candidates of all, and scores its own anchors against them;
+* *merged* (`scores_across`): every process is sent the anchors of all, and scores them against its own candidates; the
+  log-sum-exps or sums of an anchor's negatives are then put together from all processes.
+
+A place of a map has as many numbers as a global, and there are many places to a global. So globals travel, whichever of
+the two they are.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from deepinfomax.devices import full_float32
+from deepinfomax.information import bounds
+from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope
+
+# torch 2.13 has other names for them, and warns of those of before.
+_all_gather = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or getattr(dist, "reduce_scatter_tensor", None)
+
+
+def processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _Gather(torch.autograd.Function):
+    """Concatenate over processes; the gradient of a slice is the sum of what every process has for it.
+
+    Without that sum gradients are off by a factor that no loss curve shows.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+        return gathered(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_all: Tensor) -> Tensor:  # type: ignore[override]
+        return own_part_of_sum(d_all)
+
+
+def gather_with_gradient(x: Tensor) -> Tensor:
+    """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself where alone."""
+    return _Gather.apply(x) if processes() > 1 else x
+
+
+def from_first_process(x: Tensor) -> Tensor:
+    """x of the first process, on all: what one of them drew is what all of them work with. It takes no gradient."""
+    if processes() > 1:
+        x = x.contiguous()
+        dist.broadcast(x, 0)
+    return x
+
+
+def gathered(x: Tensor) -> Tensor:
+    """(n, ...) on each process -> (processes·n, ...) on all, in rank order, without a gradient."""
+    whole = x.new_empty(processes() * len(x), *x.shape[1:])
+    assert _all_gather is not None
+    _all_gather(whole, x.contiguous())
+    return whole
+
+
+def own_part_of_sum(x: Tensor) -> Tensor:
+    """(processes·n, ...) on each process -> (n, ...): this process's slice of the sum over processes."""
+    own = x.new_empty(len(x) // processes(), *x.shape[1:])
+    assert _reduce_scatter is not None
+    _reduce_scatter(own, x.contiguous())
+    return own
+
+
+def scores_across(
+    anchors: Tensor,
+    candidates: Tensor,
+    bound: bounds.Bound,
+    *,
+    chunk_size: int | None = None,
+    clip: float | None = None,
+    squared: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Own anchors (n, A, D), own candidates (n, B, D) -> own positives, and statistics over the negatives of all.
+
+    Returns:
+        the positives' scores (n, A, B), the bound's statistic of the (processes·n - 1)·B negatives of each anchor
+        (n, A), and Σ s² of all scores of each anchor before the clip (n, A), where `squared` asks for it.
+    """
+    return _ScoresAcross.apply(anchors, candidates, bound, chunk_size, clip, squared)
+
+
+class _ScoresAcross(torch.autograd.Function):
+    """As `pairs._Scores` with candidates gathered, but it is the anchors that travel: n·A·D numbers each way."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        anchors: Tensor,
+        candidates: Tensor,
+        bound: bounds.Bound,
+        chunk_size: int | None,
+        clip: float | None,
+        squared: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        (n, anchors_each), candidates_each = anchors.shape[:2], candidates.shape[1]
+        every = gathered(anchors)
+        if chunk_size is None:
+            chunk_size = max(1, SCORES_KEPT // (anchors_each * n * candidates_each))
+        positive = anchors.new_empty(n, anchors_each, candidates_each)
+        statistic, squares = every.new_empty(every.shape[:2]), every.new_zeros(every.shape[:2])
+        with full_float32(anchors.device):
+            for rows, own in _chunks(every, candidates, chunk_size):
+                scores = chunk_scores(every, candidates, rows)
+                if squared:
+                    squares[rows] = torch.linalg.vector_norm(scores, dim=1).square().view(-1, anchors_each)
+                scores = clipped(scores, clip)
+                if own is not None:
+                    here = slice(rows.start - dist.get_rank() * n, rows.stop - dist.get_rank() * n)
+                    positive[here] = own(scores).permute(2, 0, 1)
+                statistic[rows] = _part(scores, own, bound).view(-1, anchors_each)
+        statistic = _merged(statistic, bound)
+        ctx.save_for_backward(every, candidates, statistic)
+        ctx.bound, ctx.chunk_size, ctx.clip, ctx.squared = bound, chunk_size, clip, squared
+        mine = slice(dist.get_rank() * n, (dist.get_rank() + 1) * n)
+        return positive, statistic[mine].clone(), own_part_of_sum(squares) if squared else squares[mine].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # type: ignore[override]
+        ctx: Any, d_positive: Tensor, d_statistic: Tensor, d_squares: Tensor
+    ) -> tuple:
+        every, candidates, statistic = ctx.saved_tensors
+        n = len(candidates)
+        d_statistic = gathered(d_statistic)
+        d_squares = gathered(d_squares) if ctx.squared else d_squares
+        d_every, d_candidates = torch.empty_like(every), torch.zeros_like(candidates)
+        columns = candidates.flatten(0, 1)
+        with full_float32(every.device):
+            for rows, own in _chunks(every, candidates, ctx.chunk_size):
+                raw = chunk_scores(every, candidates, rows)
+                scores = clipped(raw.clone() if ctx.clip is not None else raw, ctx.clip)
+                bend = None if ctx.clip is None else 1 - (scores / ctx.clip).square_()
+                d_scores = _weights(scores.clone(), own, ctx.bound, statistic[rows].reshape(-1, 1))
+                d_scores = d_scores * d_statistic[rows].reshape(-1, 1)
+                if own is not None:
+                    here = slice(rows.start - dist.get_rank() * n, rows.stop - dist.get_rank() * n)
+                    own(d_scores).copy_(d_positive[here].permute(1, 2, 0))
+                if bend is not None:
+                    d_scores = d_scores.mul_(bend)
+                if ctx.squared:
+                    d_scores = d_scores.addcmul_(raw, d_squares[rows].reshape(-1, 1), value=2)
+                d_every[rows] = (d_scores @ columns).view_as(every[rows])
+                d_candidates.view_as(columns).addmm_(d_scores.T, every[rows].flatten(0, 1))
+        return own_part_of_sum(d_every), d_candidates, None, None, None, None
+
+
+def _chunks(every: Tensor, candidates: Tensor, size: int) -> Iterator[tuple[slice, "partial[Tensor] | None"]]:
+    """Slices of at most `size` images, and the view of own pairs where they are this process's images; None elsewhere.
+
+    No slice holds images of this process and of others.
+    """
+    n, first = len(candidates), dist.get_rank() * len(candidates)
+    for start, stop in ((0, first), (first, first + n), (first + n, len(every))):
+        for begin in range(start, stop, size):
+            rows = slice(begin, min(begin + size, stop))
+            own = None
+            if start == first and stop == first + n:
+                own = partial(
+                    own_pairs,
+                    first=begin - first,
+                    anchors_each=every.shape[1],
+                    candidates_each=candidates.shape[1],
+                )
+            yield rows, own
+
+
+def _part(scores: Tensor, own: "partial[Tensor] | None", bound: bounds.Bound) -> Tensor:
+    """The statistic of each row over the negatives that are here: (R, C) -> (R,); `scores` is overwritten."""
+    terms, _ = terms_and_slope(scores, own, bound, False)
+    if bound.pool == "sum":
+        if own is not None:
+            own(terms).zero_()
+        return terms.sum(1)
+    if own is not None:
+        own(terms).fill_(-math.inf)
+    return terms.logsumexp(1)
+
+
+def _merged(parts: Tensor, bound: bounds.Bound) -> Tensor:
+    """Statistics of all anchors over the negatives here -> over the negatives of all processes."""
+    together = gathered(parts.unsqueeze(0))
+    return together.sum(0) if bound.pool == "sum" else together.logsumexp(0)
+
+
+def _weights(scores: Tensor, own: "partial[Tensor] | None", bound: bounds.Bound, statistic: Tensor) -> Tensor:
+    """d statistic / d scores, 0 where a score is no negative; `scores` is overwritten."""
+    terms, slope = terms_and_slope(scores, own, bound, True)
+    weights = torch.ones_like(terms) if bound.pool == "sum" else terms.sub(statistic).exp_()
+    if slope is not None:
+        weights = weights.mul_(slope)
+    if own is not None:
+        own(weights).zero_()
+    return weights

@@ -1,0 +1,47 @@
+"""Scores of pairs by dot product, a chunk of anchors at a time, and what a bound makes of those of negatives."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from deepinfomax.information import bounds
+
+SCORES_KEPT = 2**24  #: scores kept for the backward pass (64 MiB in float32); beyond, chunks and recomputation
+
+
+def chunk_scores(anchors: Tensor, candidates: Tensor, rows: slice) -> Tensor:
+    """(n, A, D), (N, B, D) -> (chunk·A, N·B)"""
+    return anchors[rows].flatten(0, 1) @ candidates.flatten(0, 1).T
+
+
+def clipped(scores: Tensor, clip: float | None) -> Tensor:
+    """clip · tanh(scores / clip), in place."""
+    return scores if clip is None else scores.div_(clip).tanh_().mul_(clip)
+
+
+def own_pairs(scores: Tensor, first: int, anchors_each: int, candidates_each: int) -> Tensor:
+    """A view (A, B, chunk) of the scores between an image's anchors and its own candidates, `first` the first image."""
+    blocks = scores.view(-1, anchors_each, scores.shape[1] // candidates_each, candidates_each)
+    return blocks[:, :, first : first + len(blocks)].diagonal(dim1=0, dim2=2)
+
+
+def terms_and_slope(
+    scores: Tensor, own: Callable[[Tensor], Tensor] | None, bound: bounds.Bound, with_slope: bool
+) -> tuple[Tensor, Tensor | None]:
+    """What is pooled of each score, and its derivative by the score; None where it is the score itself.
+
+    `own` views the entries that are no negatives; `scores` is overwritten.
+    """
+    if bound.negative is None:
+        return scores, None
+    if own is not None:
+        own(scores).zero_()  # a huge positive must not overflow in a term that is thrown away later
+    slope = None
+    with torch.set_grad_enabled(with_slope):
+        leaf = scores.detach().requires_grad_(with_slope)
+        terms = bound.negative(leaf)
+        if with_slope:
+            (slope,) = torch.autograd.grad(terms.sum(), leaf)
+            slope = slope.contiguous()  # a constant slope comes expanded, one element written everywhere
+    return terms.detach(), slope
