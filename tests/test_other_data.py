@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import load_file
 
 import deepinfomax
+import other_files
 from deepinfomax import cli
 from deepinfomax.config import Config, Training
 from deepinfomax.data import ImageSet, from_array
@@ -279,3 +280,21 @@ def test_sklearn(files: dict[str, Path]) -> None:
     np.testing.assert_allclose(last.fit_transform(values.transpose(0, 2, 1)), y, atol=1e-5)
     rows = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings, image_shape=(40,))
     assert rows.fit(values[:, 0]).image_shape_ == (1, 40)
+
+
+@pytest.mark.parametrize("name", other_files.FORMATS)
+def test_every_format_is_trained_embedded_and_reported(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "data").mkdir()
+    path, expected = other_files.FORMATS[name](tmp_path / "data")
+    told = other_files.SETTINGS.get(name, {})
+    settings = [word for key, value in told.items() for word in (f"data.{key}", str(value))]
+    out, table = tmp_path / "run", tmp_path / "y.npz"
+    words = ["--out", str(out), "--scale", "smoke", "--device", "cpu", "training.steps", "1", *SMALL]
+    code, _, err = run(capsys, "train", str(path), *words, *settings)
+    assert code == 0, err
+    assert 'id="neighbours"' in (out / "report.html").read_text()
+    code, _, err = run(capsys, "embed", str(out), str(path), "--out", str(table))
+    assert code == 0, err
+    assert np.load(table)["embedding"].shape == (len(expected), 8)

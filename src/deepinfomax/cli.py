@@ -35,7 +35,7 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A name (cifar10, photos), a folder of images, an archive of one, .parquet, .npy, .npz, .csv, a hub id.",
+        help="A name (cifar10, photos), a folder of images or scans, an archive, .parquet, .npy, .h5, .csv, a hub id.",
         callback=arguments.data,
     ),
 ]

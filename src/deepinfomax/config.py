@@ -61,6 +61,7 @@ class Data:
     holdout: float | None = None  #: fraction kept as the test part where the source has none
     image: str | None = None  #: column (or array) of the images in a table; None: a usual name
     label: str | None = None  #: column (or array) of the labels in a table; None: a usual name
+    window: Positive | None = None  #: seconds of the pieces that recordings are cut into; None: they stay whole
     max_pixels: int | None = None  #: of the largest image that is decoded; None: 179 million, against broken files
     values: Values = "auto"  #: of arrays: bytes, pictures in 8 bits; kept, numbers as they are; auto: see `load`
     kind: Kind = "auto"  #: of arrays: images, series or volumes; auto: by the shape, and told

@@ -64,12 +64,12 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path):
 
 def test_floats_from_0_to_1_fill_the_whole_range(tmp_path: Path):
     Image.fromarray(np.array([[0, 0.2], [0.5, 1]], np.float32)).save(tmp_path / "a.tif")
-    np.testing.assert_array_equal(load(tmp_path).images[0, 0], [[0, 51], [128, 255]])
+    np.testing.assert_array_equal(load(tmp_path, values="bytes").images[0, 0], [[0, 51], [128, 255]])
 
 
 def test_eight_bits_in_32_stay_as_they_are(tmp_path: Path):
     Image.fromarray(np.array([[0, 1], [128, 255]], np.int32)).save(tmp_path / "a.tif")
-    np.testing.assert_array_equal(load(tmp_path).images[0, 0], [[0, 1], [128, 255]])
+    np.testing.assert_array_equal(load(tmp_path, values="bytes").images[0, 0], [[0, 1], [128, 255]])
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_eight_bits_in_32_stay_as_they_are(tmp_path: Path):
 def test_values_of_no_known_range_are_refused(tmp_path: Path, values: np.ndarray, reason: str):
     Image.fromarray(values).save(tmp_path / "a.tif")
     with pytest.raises(UserError, match=rf"1 of 1 images cannot be read, first: a\.tif \({reason}\)"):
-        load(tmp_path)
+        load(tmp_path, values="bytes")
 
 
 def test_twelve_bits_in_16_are_told(tmp_path: Path, draw):

@@ -61,7 +61,8 @@ def test_each_format_says_what_it_reads_and_the_plain_folder_comes_last():
         assert bool(record.suffixes) != (record.folder is not None)
     assert set(formats.suffixes()) == {
         *(".parquet", ".npy", ".npz", ".csv", ".tsv"),
-        *(".zip", ".tar", ".tgz", ".gz"),
+        *(".h5", ".hdf5", ".hdf", ".tif", ".tiff", ".ts", ".arff", ".nii", ".nii.gz", ".dcm", ".dicom", ".ima"),
+        *(".wav", ".flac", ".ogg", ".zip", ".tar", ".tgz", ".gz"),
     }
 
 
@@ -92,19 +93,19 @@ def marked(mark: int, *suffixes: str, **more: Any) -> Format:
 def test_an_ending_may_have_two_dots_and_the_longer_one_says_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brings(monkeypatch, a=marked(50, ".raw", ".npy"), b=marked(60, ".nii.gz"), c=marked(70, ".raw"))
-    for name in ("x.raw", "x.NII.gz", ".raw", "x.npy", "x.gz"):
+    brings(monkeypatch, a=marked(50, ".raw", ".npy"), b=marked(60, ".mgh.gz"), c=marked(70, ".raw"))
+    for name in ("x.raw", "x.MGH.gz", ".raw", "x.npy", "x.gz"):
         (tmp_path / name).write_bytes(b"")
     assert load(tmp_path / "x.raw").images.max() == 50  # of two that are as long, the first
-    assert load(tmp_path / "x.NII.gz").images.max() == 60
+    assert load(tmp_path / "x.MGH.gz").images.max() == 60
     with pytest.raises(UserError, match="files must be"):
         load(tmp_path / ".raw")  # a hidden file without an ending
     with pytest.raises(UserError, match="cannot be read as a NumPy array"):
         load(tmp_path / "x.npy")  # an ending of the library stays the library's
     with pytest.raises(UserError, match=r"x\.gz is damaged"):
         load(tmp_path / "x.gz")
-    with pytest.raises(UserError, match=r"there is no nowhere/x\.nii\.gz"):
-        load("nowhere/x.nii.gz")  # a mistyped path, no name on the hub
+    with pytest.raises(UserError, match=r"there is no nowhere/x\.mgh\.gz"):
+        load("nowhere/x.mgh.gz")  # a mistyped path, no name on the hub
 
 
 def test_a_format_called_folder_is_not_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_a_file_of_another_kind(tmp_path: Path, draw):
     draw(tmp_path / "a.png")
     with pytest.raises(
         UserError,
-        match=r"files must be \.parquet, \.npy, .*, \.tsv, \.zip, \.tar, \.tgz, \.gz; for images pass the folder",
+        match=r"files must be \.parquet, \.npy, .*, \.tsv, .*, \.zip, \.tar, \.tgz, \.gz; for images pass the folder",
     ):
         load(tmp_path / "a.png")
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,22 @@ def decoded(
     Raises:
         UserError: images that cannot be read (unless `skip_bad`), images of several sizes (unless `size`), no space.
     """
+    name = key(source, size, channels, skip_bad, max_pixels)
+    return through_cache(
+        name, source, lambda folder: _write(folder, source, size, channels, skip_bad, max_pixels), cache_dir
+    )
+
+
+def through_cache(
+    name: str, source: StoredImages, write: Callable[[Path], None], cache_dir: str | Path | None
+) -> ImageSet:
+    """The entry of that name, which `write` fills where it is not there yet.
+
+    Raises:
+        UserError: what `write` raises; a cache that cannot be written or read.
+    """
     base = cache_folder(cache_dir)
-    entry = base / key(source, size, channels, skip_bad, max_pixels)
+    entry = base / name
     try:
         images = _read(entry, source.name)
     except PermissionError:  # of another user, who shares the cache but not its entries
@@ -81,7 +95,7 @@ def decoded(
             _remove_abandoned(base)
             temporary = Path(tempfile.mkdtemp(prefix=WRITING, dir=base))
             try:
-                _write(temporary, source, size, channels, skip_bad, max_pixels)
+                write(temporary)
                 temporary.chmod(base.stat().st_mode & 0o755)  # whoever may read the cache may read its entries
                 with contextlib.suppress(OSError):  # another machine, on a disk that has no locks, was faster
                     temporary.rename(entry)
@@ -124,20 +138,39 @@ def _write(
         raise UserError(f"{source.name} holds no images")
     headers = survey(source, max_pixels)
     if headers.bad and not (skip_bad and headers.readable):
-        raise UserError(_stopped(source, broken(source, headers, max_pixels)))
+        raise UserError(stopped(source, broken(source, headers, max_pixels)))
     shape = common_shape(source, headers, size, channels)
     bad = dict(headers.bad)
-    _need(folder, (len(source) - len(bad)) * shape[0] * shape[1] * shape[2])
-    images = _allocated(folder / "images.npy", (len(source) - len(bad), *shape))
+    need(folder, (len(source) - len(bad)) * shape[0] * shape[1] * shape[2])
+    images = allocated(folder / "images.npy", (len(source) - len(bad), *shape))
     count = decode(source, headers, shape, images, bad, max_pixels)
     images.flush()
     if bad and not (skip_bad and count):
-        raise UserError(_stopped(source, bad))
+        raise UserError(stopped(source, bad))
     if count < len(images):
-        images = _shortened(folder / "images.npy", count)
-    notes = [*source.notes, *conversions(headers, shape[0])]
+        images = shortened(folder / "images.npy", count)
+    sizes = {f"{width}x{height}": n for (width, height), n in headers.sizes.most_common(20)}
+    write_facts(folder, source, images, bad, conversions(headers, shape[0]), {"sizes": sizes})
+
+
+def write_facts(
+    folder: Path,
+    source: StoredImages,
+    images: np.ndarray,
+    bad: Mapping[int, str],
+    notes: Sequence[str],
+    more: Mapping[str, Any],
+) -> None:
+    """Write the labels and what is known of an entry, beside its images.
+
+    Args:
+        bad: place in the source -> why that item was left out.
+        notes: on what was converted, besides those of the source.
+        more: further facts.
+    """
+    notes = [*source.notes, *notes]
     if bad:
-        notes.append(f"{unreadable(source, bad)}: left out")
+        notes.append(f"{unreadable(source, dict(bad))}: left out")
     labels = None
     if source.labels is not None:
         readable = np.setdiff1d(np.arange(len(source)), list(bad))
@@ -145,26 +178,26 @@ def _write(
         np.save(folder / "labels.npy", labels)
     meta = {"version": VERSION, "source": source.name, "classes": source.classes, "notes": notes}
     meta["left_out"] = sorted(bad)
-    meta["sizes"] = {f"{width}x{height}": n for (width, height), n in headers.sizes.most_common(20)}
+    meta |= more
     meta["pixels"] = pixel_digest(images)
     meta["labels"] = None if labels is None else pixel_digest(labels)
     meta["facts"] = _digest(meta)
     (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
 
-def _allocated(file: Path, shape: tuple[int, ...]) -> np.memmap:
+def allocated(file: Path, shape: tuple[int, ...], kind: np.dtype | type = np.uint8) -> np.memmap:
     """An array in a new .npy file, with its space on the disk taken.
 
     A disk that fills up later would end the process without a word, where the memory map is written.
     """
-    images = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    images = np.lib.format.open_memmap(file, "w+", kind, shape)
     if hasattr(os, "posix_fallocate"):
         with file.open("rb+") as opened:
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
     return images
 
 
-def _need(folder: Path, size: int) -> None:
+def need(folder: Path, size: int) -> None:
     """Refuse before hours of decoding."""
     free = shutil.disk_usage(folder).free
     if size > free:
@@ -179,10 +212,10 @@ def _remove_abandoned(base: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _shortened(file: Path, count: int) -> np.memmap:
+def shortened(file: Path, count: int) -> np.memmap:
     """The .npy file with its first `count` rows only."""
     rows = np.load(file, mmap_mode="r")
-    short = _allocated(file.with_suffix(".short"), (count, *rows.shape[1:]))
+    short = allocated(file.with_suffix(".short"), (count, *rows.shape[1:]), rows.dtype)
     short[:] = rows[:count]
     short.flush()
     file.with_suffix(".short").replace(file)
@@ -222,6 +255,7 @@ def _digest(meta: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(meta).encode(), digest_size=16).hexdigest()
 
 
-def _stopped(source: StoredImages, bad: dict[int, str]) -> str:
+def stopped(source: StoredImages, bad: Mapping[int, str]) -> str:
+    """The line that stops where items cannot be read."""
     mend = "" if len(bad) == len(source) else "; set data.skip_bad true to leave them out"
-    return f"{source.name}: {unreadable(source, bad)}{mend}"
+    return f"{source.name}: {unreadable(source, dict(bad))}{mend}"

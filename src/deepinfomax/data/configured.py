@@ -101,6 +101,7 @@ def titles_of(config: Config, images: ImageSet, split: str | None = None) -> lis
         holdout=data.holdout,
         image=data.image,
         label=data.label,
+        window=data.window,
     )
 
 

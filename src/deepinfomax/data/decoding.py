@@ -57,7 +57,7 @@ def survey(source: StoredImages, max_pixels: int = MAX_PIXELS) -> Survey:
             return header(image)
 
     headers = Survey()
-    for place, entry in enumerate(_each(source, read, "looking at")):
+    for place, entry in enumerate(each_of(source, read, "looking at")):
         if isinstance(entry, str):
             headers.bad[place] = entry
         else:
@@ -157,7 +157,7 @@ def decode(
 
     good = np.array([place for place in range(len(source)) if place not in bad], dtype=np.int64)
     count = 0
-    for place, image in zip(good, _each(source.take(good), pixels, "decoding", _threads(headers)), strict=True):
+    for place, image in zip(good, each_of(source.take(good), pixels, "decoding", _threads(headers)), strict=True):
         if isinstance(image, str):
             bad[int(place)] = image
         else:
@@ -178,7 +178,7 @@ def broken(source: StoredImages, headers: Survey, max_pixels: int = MAX_PIXELS) 
             image.load()
 
     good = np.array([place for place in range(len(source)) if place not in headers.bad], dtype=np.int64)
-    checked = zip(good, _each(source.take(good), check, "checking", _threads(headers)), strict=True)
+    checked = zip(good, each_of(source.take(good), check, "checking", _threads(headers)), strict=True)
     return headers.bad | {int(place): reason for place, reason in checked if reason is not None}
 
 
@@ -236,7 +236,9 @@ def _eight_bits(values: np.ndarray, depth: int) -> np.ndarray:
     return (whole if depth > 16 else whole >> depth - 8).astype(np.uint8)
 
 
-def _each(source: StoredImages, read: Callable[[Blob], Result], verb: str, threads: int = 1) -> Iterator[Result | str]:
+def each_of(
+    source: StoredImages, read: Callable[[Blob], Result], verb: str, threads: int = 1
+) -> Iterator[Result | str]:
     """`read` of every blob, in order; what is wrong, as a string, for an image that cannot be read."""
 
     def tried(blob: Blob) -> Result | str:

@@ -62,7 +62,7 @@ def next_command(
         return None  # another encoder than the default is needed
     count = train["images"]
     if not description["parts"].get("test", {}).get("images"):
-        names = {name: changes.get(f"data.{name}") for name in ("image", "label")}
+        names = {name: changes.get(f"data.{name}") for name in ("image", "label", "window")}
         fraction = suggested_holdout(data, root=root, **names)
         if fraction is not None:
             changes["data.holdout"] = fraction

@@ -13,7 +13,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import choose, decode
 from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
 from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
-from deepinfomax.data.stored import Parts, Source, StoredImages, printable
+from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
 from deepinfomax.errors import UserError
 
 CHANNELS_SAID = 6  #: whose mean and deviation are said to a person
@@ -30,6 +30,7 @@ def describe(
     holdout: float | None = None,
     image: str | None = None,
     label: str | None = None,
+    window: float | None = None,
     max_pixels: int | None = None,
     values: Values = "auto",
     kind: Kind = "auto",
@@ -54,7 +55,7 @@ def describe(
     reading = Reading(values, kind, layout, missing)
     problems: list[str] = description["problems"]
     try:
-        parts = find(data, root, Columns(image, label))
+        parts = find(data, root, Columns(image, label, window))
         copy = published_copy(data, root)
         description["published"] = None if copy is None else copy.layout.title
     except UserError as error:
@@ -177,12 +178,17 @@ def _described(
             if str(error) not in problems:
                 problems.append(str(error))
     if images is None:
-        if isinstance(source, StoredImages) and survey(source).readable == 0:
+        if isinstance(source, StoredImages) and not _readable(source):
             source = source.take(np.arange(0))
         return {"images": len(source), "notes": list(source.notes), **_label_counts(source)}, None
     described = {"images": len(images), "shape": list(images.shape), "type": images.images.dtype.name}
     described |= {"bytes": images.images.nbytes, "notes": list(images.notes)}
     return described | _label_counts(images), images
+
+
+def _readable(source: StoredImages) -> bool:
+    """Whether any of its images can be read; arrays are not read for it."""
+    return isinstance(source, StoredArrays) or survey(source).readable > 0
 
 
 def _label_counts(source: Source) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arra
 from deepinfomax.data.cache import decoded
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.kept import kept
 from deepinfomax.data.names import find
 from deepinfomax.data.opening import MAX_PIXELS
 from deepinfomax.data.parts import choose_part, limited
-from deepinfomax.data.stored import Parts, Source, StoredImages, join, printable
+from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, join, printable
 from deepinfomax.errors import UserError
 
 
@@ -29,6 +30,7 @@ def load(
     holdout: float | None = None,
     image: str | None = None,
     label: str | None = None,
+    window: float | None = None,
     max_pixels: int | None = None,
     values: Values = "auto",
     kind: Kind = "auto",
@@ -51,6 +53,7 @@ def load(
         limit: at most so many images, drawn from the whole by a fixed seed.
         holdout: fraction kept as the test part where the source has none; see `parts.held_out` for the rule.
         image, label: columns of a table (or arrays of a .npz) with the images and the labels; None: the usual names.
+        window: seconds of the pieces that recordings are cut into; None: they stay whole.
         max_pixels: pixels of the largest image that is decoded; None: `opening.MAX_PIXELS`.
         values: of arrays: "bytes", pictures in 8 bits; "kept", numbers of any type as they are; "auto": bytes for
             uint8 of one, three or four channels, kept for all else.
@@ -63,7 +66,7 @@ def load(
     Raises:
         UserError: one line that says what is wrong with the data and how to mend it.
     """
-    source = choose(find(data, root, Columns(image, label)), split, printable(data), limit, holdout)
+    source = choose(find(data, root, Columns(image, label, window)), split, printable(data), limit, holdout)
     return decode(source, size, channels, skip_bad, max_pixels, cache_dir, Reading(values, kind, layout, missing))
 
 
@@ -74,10 +77,11 @@ def has_test_part(
     holdout: float | None = None,
     image: str | None = None,
     label: str | None = None,
+    window: float | None = None,
 ) -> bool:
     """Whether there are test images, published or held out; nothing is decoded."""
     try:
-        choose(find(data, root, Columns(image, label)), "test", printable(data), None, holdout)
+        choose(find(data, root, Columns(image, label, window)), "test", printable(data), None, holdout)
     except UserError:
         return False
     return True
@@ -87,14 +91,19 @@ FRACTIONS = (0.2, 0.3, 0.4, 0.5)  #: tried in this order by `suggested_holdout`
 
 
 def suggested_holdout(
-    data: str | Path, *, root: str | Path | None = None, image: str | None = None, label: str | None = None
+    data: str | Path,
+    *,
+    root: str | Path | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    window: float | None = None,
 ) -> float | None:
     """A fraction for `data.holdout` that leaves enough on both sides to measure; None: none does. Nothing is decoded.
 
     Enough: two training images and three test images, and where there are classes, two of them to train on and one
     labelled test image.
     """
-    columns = Columns(image, label)
+    columns = Columns(image, label, window)
     for fraction in FRACTIONS:
         try:
             parts = find(data, root, columns)
@@ -123,12 +132,13 @@ def titles(
     holdout: float | None = None,
     image: str | None = None,
     label: str | None = None,
+    window: float | None = None,
 ) -> list[str] | None:
     """The name of each image in its source, in order, of the `images` that `load` gave for the same arguments.
 
     Paths relative to a folder or as a CSV has them, "FILE row 17" in a table; None for arrays, which have no names.
     """
-    source = choose(find(data, root, Columns(image, label)), split, printable(data), limit, holdout)
+    source = choose(find(data, root, Columns(image, label, window)), split, printable(data), limit, holdout)
     if not isinstance(source, StoredImages):
         return None
     left_out = set(images.left_out)
@@ -156,6 +166,10 @@ def decode(
     reading: Reading,
 ) -> ImageSet:
     """The pixels of a source; those of stored images from the cache where they were decoded before."""
+    if isinstance(source, StoredImages) and source.as_numbers is not None and reading.values != "bytes":
+        source = source.as_numbers(source, reading.values == "kept") or source
+    if isinstance(source, StoredArrays):
+        return arranged(kept(source, skip_bad, cache_dir), reading, size, channels)
     if isinstance(source, StoredImages):
         return decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
     return arranged(source, reading, size, channels)

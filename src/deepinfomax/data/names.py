@@ -72,7 +72,7 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
     name = str(data)
     path = _expanded(data)
     if data in EMBEDDED:
-        if columns != USUAL:
+        if columns.named:
             raise UserError(f"{name} has no columns; data.image and data.label name the columns of a table")
         return EMBEDDED[name]()
     if data in PUBLISHED:

@@ -153,7 +153,7 @@ def _recognised(file: IO[bytes]) -> Any:
         if not _accepted(accepts, start):
             continue
         bands = _tiff_bands(file) if name == "TIFF" else 0
-        reason = f"{bands} bands; from Python: ImageSet of floats (N, {bands}, H, W)" if bands > 4 else reason
+        reason = f"{bands} bands; data.values kept takes them" if bands > 4 else reason
         if bands > 6:  # Pillow reads none of these, and writes a line to stderr
             break
         file.seek(0)

@@ -46,7 +46,7 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
     if hold_out and split != "unlabeled":
         assert holdout is not None
         whole = _joined([parts[name]() for name in names_of["train"]])
-        titles = whole.titles() if isinstance(whole, StoredImages) else [str(i) for i in range(len(whole))]
+        titles = whole.wholes() if isinstance(whole, StoredImages) else [str(i) for i in range(len(whole))]
         chosen = np.flatnonzero(held_out(titles, holdout) == (split == "test"))
         if not len(chosen):
             raise UserError(f"{where}: holdout={holdout} of {len(titles)} images leaves the {split} part empty")

@@ -5,32 +5,34 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.opening import Blob
 from deepinfomax.errors import UserError
 from deepinfomax.files import printable
 
-__all__ = ["Parts", "Read", "Source", "StoredImages", "join", "printable", "stamp"]
+__all__ = ["Parts", "Read", "Source", "StoredArrays", "StoredImages", "join", "printable", "stamp"]
 
 
 @dataclass(frozen=True)
 class StoredImages:
     """Images of one split that are not decoded yet.
 
-    `blobs` takes positions in the source, ascending, and yields each image as a `Blob`.
+    `blobs` takes positions in the source, ascending, and yields each image as an `opening.Blob`.
     """
 
     name: str  #: what the user called it
     index: np.ndarray  #: (N,) positions in the source of the images that belong here, ascending
-    blobs: Callable[[np.ndarray], Iterator[Blob]]
+    blobs: Callable[[np.ndarray], Iterator[Any]]
     title: Callable[[int], str]  #: what a message calls the image at a position of the source
     identity: str  #: changes whenever the files behind it change
     labels: np.ndarray | None = None  #: as in `ImageSet`
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    #: the same images as arrays of numbers; None where pictures of bytes hold all that they are, unless asked always
+    as_numbers: "Callable[[StoredImages, bool], StoredArrays | None] | None" = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -42,6 +44,24 @@ class StoredImages:
 
     def titles(self) -> list[str]:
         return [self.title(int(i)) for i in self.index]
+
+    def wholes(self) -> list[str]:
+        """What each item is a piece of, for those that must stay on one side when some are held out: itself."""
+        return self.titles()
+
+
+@dataclass(frozen=True)
+class StoredArrays(StoredImages):
+    """Items of one split that are arrays of numbers, not read yet: scans, recordings, series, images of many bands.
+
+    `blobs` yields each item as an array, or as a function that reads it. Numbers are kept as they are, in the cache.
+    """
+
+    as_given: bool = False  #: whether the axes have yet to be put in order, as in `ImageSet`
+    whole: Callable[[int], str] | None = None  #: of what an item is a piece: the recording of a window
+
+    def wholes(self) -> list[str]:
+        return self.titles() if self.whole is None else [self.whole(int(i)) for i in self.index]
 
 
 Source = StoredImages | ImageSet
@@ -62,19 +82,39 @@ def join(first: Source, second: Source, name: str) -> Source:
         assert isinstance(second, ImageSet)  # parts of one source are of one kind
         if first.shape != second.shape:
             raise UserError(f"{name} has parts of shapes {first.shape} and {second.shape}; give them the same")
-        return ImageSet(np.concatenate([first.images, second.images]), labels, classes, name, notes)
+        together = np.concatenate([first.images, second.images])
+        return ImageSet(together, labels, classes, name, notes, as_given=first.as_given)
     left, right, count = first, second, len(first)
 
-    def blobs(index: np.ndarray) -> Iterator[Blob]:
+    def blobs(index: np.ndarray) -> Iterator[Any]:
         yield from left.blobs(left.index[index[index < count]])
         yield from right.blobs(right.index[index[index >= count] - count])
 
     def title(i: int) -> str:
         return left.title(int(left.index[i])) if i < count else right.title(int(right.index[i - count]))
 
+    def whole(i: int) -> str:
+        of, place = (left, i) if i < count else (right, i - count)
+        given = of.whole if isinstance(of, StoredArrays) else None
+        return (given or of.title)(int(of.index[place]))
+
     members = [(s.identity, hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
     identity = hashlib.sha256(repr(members).encode()).hexdigest()
-    return StoredImages(name, np.arange(count + len(right)), blobs, title, identity, labels, classes, notes)
+
+    def as_numbers(joined: StoredImages, always: bool) -> StoredArrays | None:
+        pair = [s.as_numbers(s, always) if s.as_numbers is not None else None for s in (left, right)]
+        if pair[0] is None or pair[1] is None:
+            return None
+        numbers = join(pair[0], pair[1], name)
+        assert isinstance(numbers, StoredArrays)
+        return replace(numbers, index=joined.index, labels=joined.labels)
+
+    both = StoredImages(
+        name, np.arange(count + len(right)), blobs, title, identity, labels, classes, notes, as_numbers=as_numbers
+    )
+    if not isinstance(left, StoredArrays):
+        return both
+    return StoredArrays(**vars(both), as_given=left.as_given, whole=whole)
 
 
 def stamp(file: Path) -> bytes:

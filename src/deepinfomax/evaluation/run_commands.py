@@ -157,8 +157,10 @@ def _trained_on_labels(run: Path) -> bool:
 def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
     """Raises UserError for data without test images, with the command that measures all the same."""
     data = config.data
-    columns = {"root": data.root, "image": data.image, "label": data.label}
-    find(data.source, data.root, Columns(data.image, data.label))  # what cannot be found at all says so itself
+    columns: dict[str, Any] = {"root": data.root, "image": data.image, "label": data.label, "window": data.window}
+    find(
+        data.source, data.root, Columns(data.image, data.label, data.window)
+    )  # what cannot be found at all says so itself
     if has_test_part(data.source, holdout=data.holdout, **columns):
         return
     said = f"{printable(data.source)} has no test part: set data.holdout 0.1 in training to keep a tenth of the images"

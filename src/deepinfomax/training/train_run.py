@@ -121,9 +121,10 @@ def _write_report(config: Config, encoder: nn.Module, images: ImageSet, out: Pat
 def _test_part(config: Config) -> tuple[bool, float | None]:
     """Whether the data have test images, and otherwise the fraction of them that may be held out to measure on."""
     data = config.data
-    if has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label):
+    columns: dict[str, Any] = {"root": data.root, "image": data.image, "label": data.label, "window": data.window}
+    if has_test_part(data.source, holdout=data.holdout, **columns):
         return True, None
-    return False, suggested_holdout(data.source, root=data.root, image=data.image, label=data.label)
+    return False, suggested_holdout(data.source, **columns)
 
 
 def _next(images: ImageSet, out: Path, test_part: bool, holdout: float | None) -> dict[str, str]:

@@ -10,7 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from deepinfomax import plugins
-from deepinfomax.data.formats import csv_list, folder, npy, npz, parquet, published
+from deepinfomax.data.formats import (
+    audio,
+    csv_list,
+    dicom,
+    folder,
+    hdf5,
+    nifti,
+    npy,
+    npz,
+    parquet,
+    published,
+    tiff,
+    time_series,
+    webdataset,
+    zarr_store,
+)
 from deepinfomax.data.formats.record import USUAL, Columns, Format
 from deepinfomax.data.images import ImageSet, check_kind
 from deepinfomax.data.stored import Parts, Read, Source, StoredImages
@@ -25,6 +40,8 @@ def _read_archive(archive: Path, columns: Columns) -> Parts:
     whole = published.copy_with(archive)
     if whole is not None:
         return published.read_copy(whole, columns)
+    if webdataset.is_shard(archive):
+        return webdataset.read_shards(archive, columns)
     content = unpacked(archive)
     with published.naming(archive, content):
         return published.of_archive(read_path(content.folder, columns), archive, content)
@@ -36,8 +53,10 @@ ARCHIVE = Format(
 _BUILTIN = {
     record.name: record
     for record in (
-        *(parquet.FILE, npy.FORMAT, npz.FORMAT, csv_list.FORMAT),
-        *(ARCHIVE, published.FORMAT, parquet.FOLDER, folder.FORMAT),
+        *(parquet.FILE, npy.FORMAT, npz.FORMAT, csv_list.FORMAT, hdf5.FORMAT, tiff.FORMAT, time_series.FORMAT),
+        *(nifti.FILE, dicom.FILE, audio.FILE),
+        *(ARCHIVE, published.FORMAT, parquet.FOLDER, zarr_store.FORMAT, webdataset.FOLDER),
+        *(nifti.FOLDER, dicom.FOLDER, audio.FOLDER, folder.FORMAT),
     )
 }
 _REGISTRY = plugins.registry("data", _BUILTIN, lambda name, thing: plugins.no_record(Format, thing))
@@ -77,7 +96,7 @@ def read_path(path: Path, columns: Columns = USUAL) -> Parts:
         UserError: no format reads it, or its format has no columns to be named.
     """
     record = format_of(path)
-    if columns != USUAL and not record.columns:
+    if columns.named and not record.columns:
         raise UserError(f"{path} has no columns; data.image and data.label name the columns of a table")
     if record is folder.FORMAT:
         try:

@@ -1,39 +1,64 @@
-"""A folder of images: flat, one folder for each class, or train and test inside."""
+"""A folder of images or of other files: flat, one folder for each class, or train and test inside."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from deepinfomax.data.formats import tiff
 from deepinfomax.data.formats.csv_list import listed_path, read_table
-from deepinfomax.data.formats.record import PATH_COLUMNS, USUAL, Columns, Format, unused_columns
+from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
 from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
-from deepinfomax.data.stored import Parts, printable
+from deepinfomax.data.stored import Parts, Source, StoredImages, printable
 from deepinfomax.errors import UserError
 
 METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
 MOST_VISITS = 100  #: of one folder, by links from several places
-MIXED = "images lie both beside and inside sub-folders: read without labels"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that a folder is read for."""
+
+    what: str  #: "images"
+    endings: Callable[[], Iterable[str]]  #: of such files, for a message
+    wanted: Callable[[Path], bool]  #: whether a file is one
+    #: folder, files, labels, classes and notes -> the items in them
+    stored: Callable[[Path, Sequence[Path], np.ndarray | None, tuple[str, ...], tuple[str, ...]], Source]
+    #: what the items are called, where several files are one: the path of each, in the order of `stored`
+    items: Callable[[Sequence[Path]], Sequence[Path]] = list
+
+
+def _stored_images(
+    root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
+) -> StoredImages:
+    """Image files; TIFF files may also be more than pictures of bytes."""
+    plain = of_files(root, files, labels, classes, notes)
+    return replace(plain, as_numbers=partial(tiff.of_numbers, files)) if all(map(tiff.is_tiff, files)) else plain
+
+
+IMAGES = Files("images", extensions, is_image, _stored_images)
 
 
 @dataclass
 class Walk:
     """What lies in a folder and below it, hidden files and folders left out."""
 
-    images: list[Path] = field(default_factory=list)  #: sorted by path
+    wanted: Callable[[Path], bool] = is_image
+    images: list[Path] = field(default_factory=list)  #: the wanted files, sorted by path
     others: list[Path] = field(default_factory=list)  #: files of other endings
     links: list[Path] = field(default_factory=list)  #: links that were not followed any more
     visits: Counter[Path] = field(default_factory=Counter)  #: how often each real folder was walked
 
 
-def read(root: Path, columns: Columns) -> Parts:
-    """The parts of a folder of images.
+def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
+    """The parts of a folder of images, or of other files.
 
     Sub-folders called train, test, val, ... are parts, unless one of them stands alone among other folders of images:
     car, plane and train are classes. A folder without parts is one part, `train`. A folder that holds nothing but one
@@ -45,14 +70,16 @@ def read(root: Path, columns: Columns) -> Parts:
     Raises:
         UserError: no image anywhere; columns named where there is no metadata.csv.
     """
-    base, folders, beside = _parts_of(root)
-    walks = {name: walk_folder(folder, Walk()) for name, folder in folders.items()}
+    base, folders, beside = _parts_of(root, files)
+    walks = {name: walk_folder(folder, Walk(files.wanted)) for name, folder in folders.items()}
     if not any(walk.images for walk in walks.values()):
         other = _counted_endings([file for walk in walks.values() for file in walk.others])
-        have = f"{root} holds no images ({', '.join(sorted(extensions()))}; hidden files are not looked at)"
+        may = ", ".join(sorted(files.endings()))
+        have = f"{root} holds no {files.what} ({may}; hidden files are not looked at)"
         raise UserError(f"{have}; it has {other}" if other else have)
+    items = {name: files.items(walk.images) for name, walk in walks.items()}
     listed = _listed([root, base, *folders.values()], columns)
-    words = {name: _words(folders[name], walk.images, listed) for name, walk in walks.items()}
+    words = {name: _words(folders[name], items[name], listed) for name in walks}
     by_list = listed is not None and listed.label is not None
     labels, classes = number_labels(
         list(words.values()), where=str(root), no_label_words=NO_LABEL_WORDS if by_list else frozenset()
@@ -61,14 +88,14 @@ def read(root: Path, columns: Columns) -> Parts:
         labels, classes = [None] * len(labels), ()
     notes = {}
     for name, walk in walks.items():
-        mixed = words[name] is None and not all(file.parent == folders[name] for file in walk.images)
+        mixed = words[name] is None and not all(item.parent == folders[name] for item in items[name])
         notes[name] = (
-            *((MIXED,) if mixed else ()),
-            *_passed_over(folders[name], walk, beside),
-            *(() if listed is None else listed.notes_on(walk.images)),
+            *((f"{files.what} lie both beside and inside sub-folders: read without labels",) if mixed else ()),
+            *_passed_over(folders[name], walk, beside, files),
+            *(() if listed is None else listed.notes_on(items[name])),
         )
     return {
-        name: partial(of_files, root, walk.images, part_labels, classes, notes[name])
+        name: partial(files.stored, root, walk.images, part_labels, classes, notes[name])
         for (name, walk), part_labels in zip(walks.items(), labels, strict=True)
     }
 
@@ -94,16 +121,16 @@ def walk_folder(folder: Path, walk: Walk, above: frozenset[Path] = frozenset()) 
     for child in _children(folder):
         if child.is_dir():
             walk_folder(child, walk, above | {place})
-        elif is_image(child):
+        elif walk.wanted(child):
             walk.images.append(child)
         else:
             walk.others.append(child)
     return walk
 
 
-def _parts_of(root: Path) -> tuple[Path, dict[str, Path], list[str]]:
+def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str]]:
     """The folder that holds the parts, the folder of each part, and what lies beside them and is not read."""
-    base, holding = _base(root)
+    base, holding = _base(root, files)
     cases = [(name.lower(), name) for name in holding if name.lower() in PART_OF]
     named = dict(cases)
     others = [name for name in holding if name.lower() not in PART_OF]
@@ -111,13 +138,14 @@ def _parts_of(root: Path) -> tuple[Path, dict[str, Path], list[str]]:
         return base, {"train": base}, []
     if len(named) < len(cases):
         twice = sorted(name for part, name in cases if named[part] != name)[0]
-        raise UserError(f"{base} holds both {twice} and {named[twice.lower()]}: put their images into one of them")
-    loose = sum(is_image(child) for child in _children(base) if not child.is_dir())
-    beside = [*(f"{name}/" for name in others), *([f"{loose:,} images"] if loose else [])]
+        both = f"{base} holds both {twice} and {named[twice.lower()]}"
+        raise UserError(f"{both}: put their {files.what} into one of them")
+    loose = sum(files.wanted(child) for child in _children(base) if not child.is_dir())
+    beside = [*(f"{name}/" for name in others), *([f"{loose:,} {files.what}"] if loose else [])]
     return base, {part: base / name for part, name in named.items()}, beside
 
 
-def _base(root: Path) -> tuple[Path, list[str]]:
+def _base(root: Path, files: Files) -> tuple[Path, list[str]]:
     """The folder that holds the parts or classes, and the names of its sub-folders with images.
 
     It is `root`, or further down where images lie in a single sub-folder of another name than a part's.
@@ -127,8 +155,8 @@ def _base(root: Path) -> tuple[Path, list[str]]:
         place = base.resolve()
         seen.add(place)
         inside = [child for child in _children(base) if child.is_dir()]
-        holding = [child.name for child in inside if walk_folder(child, Walk(), frozenset((place,))).images]
-        flat = any(is_image(child) for child in _children(base) if not child.is_dir())
+        holding = [child.name for child in inside if walk_folder(child, Walk(files.wanted), frozenset((place,))).images]
+        flat = any(files.wanted(child) for child in _children(base) if not child.is_dir())
         if flat or len(holding) != 1 or holding[0].lower() in PART_OF or (base / holding[0]).resolve() in seen:
             return base, holding
         base = base / holding[0]
@@ -166,7 +194,7 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
         notes += unused_columns(table.names, {image, column})
         texts = table.column(column) if column else [""] * len(table.rows)
         labels |= {listed_path(file.parent, name): text for name, text in zip(table.column(image), texts, strict=True)}
-    if not listing and columns != USUAL:
+    if not listing and columns.named:
         raise UserError(f"{folders[0]} has no {METADATA}; data.image and data.label name the columns of a table")
     return Listed(label, labels, tuple(dict.fromkeys(notes))) if listing else None
 
@@ -179,19 +207,20 @@ def _words(folder: Path, files: Sequence[Path], listed: Listed | None) -> np.nda
     return np.array([printable(part[0]) for part in parts]) if all(len(part) > 1 for part in parts) else None
 
 
-def _passed_over(folder: Path, walk: Walk, beside: Sequence[str]) -> tuple[str, ...]:
+def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) -> tuple[str, ...]:
     """Notes on what is not read: files of other endings, classes that have no images for it, folders, links."""
     others = [file for file in walk.others if file.name != METADATA]
+    what, one = files.what, "an image" if files is IMAGES else files.what
     notes = []
     if others:
         of_plug_ins = {*PLUGIN_EXTENSIONS} - extensions()
         lacking = any(file.suffix.lower() in of_plug_ins for file in others)
         mend = "; to read HEIC and AVIF, pip install pillow-heif" if lacking else ""
-        notes.append(f"files that are no images, not read: {_counted_endings(others)}{mend}")
+        notes.append(f"files that are no {what}, not read: {_counted_endings(others)}{mend}")
     full = {file.relative_to(folder).parts[0] for file in walk.images}
     empty = {file.relative_to(folder).parts[0] for file in others if file.parent != folder} - full
     if empty:
-        notes.append(f"folders without an image that can be read here: {', '.join(map(printable, sorted(empty)))}")
+        notes.append(f"folders without {one} that can be read here: {', '.join(map(printable, sorted(empty)))}")
     if beside:
         notes.append(f"beside the folders of the parts, not read: {', '.join(map(printable, beside))}")
     if walk.links:

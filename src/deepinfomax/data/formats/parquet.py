@@ -1,4 +1,4 @@
-"""Images in parquet files: one file, or a folder of them.
+"""Images in parquet files, or series: one file, or a folder of them.
 
 pyarrow reads them directly, batch by batch; Hugging Face's `datasets` would first copy every file into a cache of its
 own, which the decoded cache here makes superfluous. `pyarrow.dataset` wants the same columns in every file of a
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes, unused_lists
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.npy import first_line
+from deepinfomax.data.formats.parquet_series import series_columns, stored_series
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, unused_columns
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.parts import PART_OF
@@ -45,14 +46,22 @@ def read(path: Path, columns: Columns) -> Parts:
     root = path if path.is_dir() else path.parent
     files = _parquet_files(path) if path.is_dir() else [path]
     schemas = {file: _schema(file) for file in files}
-    without = [file for file in files if not _image_column(schemas[file], columns)]
+    series = {file: series_columns(schemas[file], columns) for file in files}
+    if not any(series.values()) or any(_image_column(schemas[file], USUAL) for file in files if columns.image is None):
+        series = {}  # lists of numbers beside images are embeddings, boxes or attributes
+    without = [file for file in files if not (series.get(file) if series else _image_column(schemas[file], columns))]
     tables = [file for file in files if file not in without] or files[:1]
-    chosen = {file: table_columns(schemas[file], columns, str(file)) for file in tables}
+    chosen = {
+        file: columns.choose(schemas[file].names, str(file))
+        if series
+        else table_columns(schemas[file], columns, str(file))
+        for file in tables
+    }
     label = next((name for _, name in chosen.values() if name), "")
     attributes = ATTRIBUTES if not label and all({*ATTRIBUTES} <= {*schemas[file].names} for file in tables) else ()
     by_part: dict[str, list[Path]] = {}
     for file in tables:
-        by_part.setdefault(_part_name(file.relative_to(root)) if path.is_dir() else "train", []).append(file)
+        by_part.setdefault(part_name(file.relative_to(root)) if path.is_dir() else "train", []).append(file)
     if attributes:
         raw: list[np.ndarray | None] = [
             np.concatenate([_attributes(file, attributes) for file in part]) for part in by_part.values()
@@ -66,16 +75,23 @@ def read(path: Path, columns: Columns) -> Parts:
     labels, classes = number_labels(raw, names, str(path))
     all_names = list(dict.fromkeys(name for file in tables for name in schemas[file].names))
     used = {name for pair in chosen.values() for name in pair} | {SPLIT, *attributes}
+    used |= {name for names in series.values() for name in names}
+    what = "column of series" if series else "image column"
     notes = (
-        *(f"{file.relative_to(root)} has no image column: left out" for file in without),
+        *(f"{file.relative_to(root)} has no {what}: left out" for file in without),
         *label_notes,
         *unused_lists(root),
         *unused_columns(all_names, used),
     )
-    return {
-        part: partial(_stored, path.name, [(file, chosen[file][0]) for file in part_files], part_labels, classes, notes)
-        for (part, part_files), part_labels in zip(by_part.items(), labels, strict=True)
-    }
+    parts: Parts = {}
+    for (part, part_files), of_part in zip(by_part.items(), labels, strict=True):
+        if series:
+            rows = [(file, series[file]) for file in part_files]
+            parts[part] = partial(stored_series, path.name, rows, of_part, classes, notes)
+        else:
+            images = [(file, chosen[file][0]) for file in part_files]
+            parts[part] = partial(_stored, path.name, images, of_part, classes, notes)
+    return parts
 
 
 def table_columns(schema: pa.Schema, columns: Columns, where: str) -> tuple[str, str]:
@@ -319,12 +335,12 @@ def _classes_in(schema: pa.Schema, label: str) -> tuple[str, ...]:
     return tuple(map(str, tree)) if isinstance(tree, list) else ()
 
 
-def _part_name(file: Path) -> str:
+def part_name(file: Path) -> str:
     """`data/test-00000-of-00001.parquet` -> "test": the last word of the path that names a part, or "train"."""
     words = re.split(r"[^a-z]+", file.with_suffix("").as_posix().lower())
     return next((word for word in reversed(words) if word in PART_OF), "train")
 
 
-_WHAT = "an `image` column, and `label` where there is one"
+_WHAT = "an `image` column, or columns with a list of numbers a row as series; `label` where there is one"
 FILE = Format("parquet", _WHAT, read, (".parquet",), columns=True)
 FOLDER = Format("parquet folder", _WHAT, read, folder=_is_folder_of_tables, columns=True)

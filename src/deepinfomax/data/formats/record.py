@@ -18,6 +18,12 @@ class Columns:
 
     image: str | None = None
     label: str | None = None
+    window: float | None = None  #: seconds of the pieces that recordings are cut into; None: they stay whole
+
+    @property
+    def named(self) -> bool:
+        """Whether the user named any column."""
+        return self.image is not None or self.label is not None
 
     def choose(self, names: list[str], where: str, usual_images: tuple[str, ...] = ()) -> tuple[str, str]:
         """Names of the image column and of the label column in a table; "" where there is none.

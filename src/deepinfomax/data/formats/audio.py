@@ -1,0 +1,138 @@
+"""Recordings (.wav, .flac, .ogg): a folder of them as series, whole or cut into windows of a stated length."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepinfomax.data.formats import folder as folders
+from deepinfomax.data.formats.kinds import mostly
+from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.listed import of_files
+from deepinfomax.data.stored import Parts, StoredArrays
+from deepinfomax.errors import UserError
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+#: what the samples of a file are, by its header -> the type that holds each of them
+TYPES = {"PCM_16": "int16", "PCM_S8": "int16", "PCM_U8": "int16", "PCM_24": "int32", "PCM_32": "int32"}
+TYPES |= {"DOUBLE": "float64"}
+
+
+class Recording(NamedTuple):
+    """What a file's header says."""
+
+    file: Path
+    rate: int  #: samples a second
+    length: int  #: samples
+    kind: str  #: type of a sample
+
+
+def is_recording(file: Path) -> bool:
+    return file.name.lower().endswith(SUFFIXES)
+
+
+def read_file(file: Path, columns: Columns) -> Parts:
+    """One recording, in windows."""
+    return {"train": partial(_stored, columns.window, file.parent, [file], None, (), ())}
+
+
+def read_folder(root: Path, columns: Columns) -> Parts:
+    """The recordings of a folder, in parts and classes as in a folder of images."""
+    stored = partial(_stored, columns.window)
+    return folders.read(root, columns, folders.Files("recordings", lambda: SUFFIXES, is_recording, stored))
+
+
+def _stored(
+    window: float | None,
+    root: Path,
+    files: Sequence[Path],
+    labels: np.ndarray | None,
+    classes: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> StoredArrays:
+    """Whole recordings of one length, or windows of `window` seconds, one behind the other; a rest is left out.
+
+    All windows of a recording stay on one side where some data are held out.
+
+    Raises:
+        UserError: several rates, or several lengths and no window, or a window longer than every recording.
+    """
+    plain = of_files(root, files, labels, classes, notes)
+    recordings = [_header(file) for file in files]
+    rates = sorted({recording.rate for recording in recordings})
+    if len(rates) > 1:
+        other = next(i for i, recording in enumerate(recordings) if recording.rate != recordings[0].rate)
+        raise UserError(
+            f"{root.name} has recordings of {', '.join(map(str, rates))} samples a second, the first that differs: "
+            f"{plain.title(other)}: bring all to one rate"
+        )
+    rate, seconds = rates[0], [recording.length / recording.rate for recording in recordings]
+    lengths = {recording.length for recording in recordings}
+    if window is None and len(lengths) > 1:
+        raise UserError(
+            f"{root.name} has recordings of {min(seconds):.3g} to {max(seconds):.3g} seconds: set data.window to the "
+            f"seconds of the pieces to cut them into, such as {_usual(min(seconds))}"
+        )
+    size = recordings[0].length if window is None else round(window * rate)
+    pieces = [
+        (place, start)
+        for place, recording in enumerate(recordings)
+        for start in range(0, recording.length - size + 1, max(1, size))
+    ]
+    if not pieces or size < 1:
+        raise UserError(f"data.window {window} is longer than the recordings, {max(seconds):.3g} seconds at most")
+    rest = sum(recording.length for recording in recordings) / rate - len(pieces) * size / rate
+    said: tuple[str, ...] = (f"{len(files):,} recordings cut into {len(pieces):,} windows of {size / rate:g} seconds",)
+    said += (f"{rest:.3g} seconds at the ends of recordings fill no window: left out",) if rest > 1 / rate else ()
+
+    def blobs(index: np.ndarray) -> Iterator[partial[np.ndarray]]:
+        return (partial(_samples, recordings[pieces[i][0]], pieces[i][1], size) for i in index)
+
+    def title(i: int) -> str:
+        place, start = pieces[i]
+        return plain.title(place) if window is None else f"{plain.title(place)} from {start / rate:.3f} s"
+
+    places = np.array([place for place, _ in pieces])
+    return StoredArrays(
+        plain.name,
+        np.arange(len(pieces)),
+        blobs,
+        title,
+        hashlib.sha256(f"{plain.identity} {size}".encode()).hexdigest(),
+        None if labels is None else labels[places],
+        classes,
+        (*notes, *(said if window is not None else ())),
+        whole=lambda i: plain.title(pieces[i][0]),
+    )
+
+
+def _header(file: Path) -> Recording:
+    soundfile = needed("soundfile", file)
+    try:
+        info = soundfile.info(str(file))
+    except Exception as error:  # the library's own, and those of the system
+        raise UserError(f"{file} cannot be read as a recording: {brief(error)}") from None
+    return Recording(file, info.samplerate, info.frames, TYPES.get(info.subtype, "float32"))
+
+
+def _samples(recording: Recording, start: int, count: int) -> np.ndarray:
+    """(channels, count), in the type of the file."""
+    soundfile = needed("soundfile", recording.file)
+    values, _ = soundfile.read(str(recording.file), count, start, dtype=recording.kind, always_2d=True)
+    if len(values) < count:
+        raise ValueError("cut off")
+    return np.ascontiguousarray(values.T)
+
+
+def _usual(seconds: float) -> float:
+    """A round number of seconds not above this one."""
+    return next((length for length in (10, 5, 2, 1, 0.5, 0.2, 0.1) if length <= seconds), 0.05)
+
+
+_WHAT = "recordings as series; `data.window 1.0` cuts them into pieces of a second"
+FILE = Format("audio", _WHAT, read_file, SUFFIXES)
+FOLDER = Format("audio folder", _WHAT, read_folder, folder=partial(mostly, is_recording), columns=True)

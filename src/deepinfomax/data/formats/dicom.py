@@ -1,0 +1,140 @@
+"""DICOM files: folders of series, each a volume of many files, or files with a single image each."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinfomax.data.formats import folder as folders
+from deepinfomax.data.formats.kinds import mostly
+from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.listed import read_each
+from deepinfomax.data.stored import Parts, StoredArrays, StoredImages, printable, stamp
+from deepinfomax.errors import UserError
+
+SUFFIXES = (".dcm", ".dicom", ".ima")
+TAGS = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber")
+
+
+class Series(NamedTuple):
+    """The files of one volume, in order; one file where it holds the volume, or a single image."""
+
+    path: Path  #: the folder of several files, or the file: what it is called
+    files: tuple[Path, ...]
+
+
+def is_dicom(file: Path) -> bool:
+    """Whether a file is called like DICOM, or has no ending and begins like it."""
+    if file.suffix:
+        return file.suffix.lower() in SUFFIXES
+    if file.name == "DICOMDIR" or not file.is_file():
+        return False
+    try:
+        with file.open("rb") as opened:
+            return opened.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_file(file: Path, columns: Columns) -> Parts:
+    """One file: an image, or a volume where it has several frames."""
+    return {"train": partial(_stored, file.parent, [file], None, (), ())}
+
+
+def read_folder(root: Path, columns: Columns) -> Parts:
+    """A volume a series, in parts and classes as in a folder of images."""
+    return folders.read(root, columns, FILES)
+
+
+def _stored(
+    root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
+) -> StoredArrays:
+    series = _series(tuple(files))
+    digest = hashlib.sha256(b"dicom")
+    for file in files:
+        digest.update(b"\n" + stamp(file))
+
+    def title(i: int) -> str:
+        return printable(series[i].path.relative_to(root).as_posix()) or printable(root.name)
+
+    several = sum(len(one.files) > 1 for one in series)
+    said = (f"{len(files):,} DICOM files are {len(series):,} series",) if several else ()
+    index = np.arange(len(series))
+    plain = StoredImages(root.name, index, iter, title, digest.hexdigest(), labels, classes, (*notes, *said))
+    return read_each(plain, [partial(_volume, one.files) for one in series])
+
+
+def _items(files: Sequence[Path]) -> Sequence[Path]:
+    """The path of each series. Of several series in one folder each has the folder's path and a name of its own."""
+    return [one.path for one in _series(tuple(files))]
+
+
+@cache
+def _series(files: tuple[Path, ...]) -> tuple[Series, ...]:
+    """The series that the files belong to, by folder and their own number, the slices in order.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
+    groups: dict[tuple[Path, str], list[tuple[tuple[float, float], Path]]] = defaultdict(list)
+    for file in files:
+        header = _header(file)
+        groups[file.parent, str(header.get("SeriesInstanceUID", file))].append((_place(header), file))
+    found = []
+    for (folder, uid), members in groups.items():
+        alone = sum(parent == folder for parent, _ in groups) == 1
+        ordered = tuple(file for _, file in sorted(members))
+        path = ordered[0] if len(ordered) == 1 else folder if alone else folder / uid
+        found.append(Series(path, ordered))
+    return tuple(found)
+
+
+def _header(file: Path) -> Any:
+    pydicom = needed("pydicom", file)
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
+    except Exception as error:  # its own, and those of the system
+        raise UserError(f"{file} cannot be read as DICOM: {brief(error)}") from None
+
+
+def _place(header: Any) -> tuple[float, float]:
+    """Where a slice lies: along the direction across the slices in mm, then by its number."""
+    number = float(header.get("InstanceNumber") or 0)
+    position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+    if not position or not orientation:
+        return 0.0, number
+    across = np.cross([float(v) for v in orientation[:3]], [float(v) for v in orientation[3:]])
+    return float(np.dot(across, [float(v) for v in position])), number
+
+
+def _volume(files: Sequence[Path]) -> np.ndarray:
+    """(C, H, W) of a single image, (C, D, H, W) of a volume, in the units that the files name (Hounsfield's for CT)."""
+    slices = [_pixels(file) for file in files]
+    if len({array.shape for array in slices}) > 1:
+        raise ValueError("slices of several sizes")
+    return slices[0] if len(slices) == 1 else np.stack(slices, 1)
+
+
+def _pixels(file: Path) -> np.ndarray:
+    """(C, H, W), or (C, D, H, W) of several frames."""
+    dataset = needed("pydicom", file).dcmread(file)
+    values = dataset.pixel_array
+    colour = int(dataset.get("SamplesPerPixel", 1)) > 1
+    values = np.moveaxis(values, -1, 0) if colour else values[None]
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    if (slope, intercept) == (1, 0):
+        return values
+    if slope.is_integer() and intercept.is_integer():
+        return values.astype(np.int32) * int(slope) + int(intercept)
+    return (values * slope + intercept).astype(np.float32)
+
+
+FILES = folders.Files("DICOM files", lambda: SUFFIXES, is_dicom, _stored, _items)
+_WHAT = "a volume a series of files, or an image a file"
+FILE = Format("dicom", _WHAT, read_file, SUFFIXES)
+FOLDER = Format("dicom folder", _WHAT, read_folder, folder=partial(mostly, is_dicom), columns=True)

@@ -1,0 +1,83 @@
+"""HDF5 files: images, series or volumes in one data set, or in one for each part, with or without labels."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepinfomax.data.formats.named_arrays import Labelled, parts_of
+from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.in_memory import image_set
+from deepinfomax.data.rows import of_rows
+from deepinfomax.data.stored import Parts, Source, stamp
+from deepinfomax.errors import UserError
+
+
+def read(file: Path, columns: Columns) -> Parts:
+    """The data sets that `named_arrays.chosen` finds; where none has a usual name, the only one of two axes or more.
+
+    What lies in the file in one piece is used through a memory map. What is packed is read once, into the cache.
+    """
+    with _opened(file) as content:
+        shapes = _shapes(content)
+    if not shapes:
+        raise UserError(f"{file} holds no arrays")
+    large = [name for name, shape in shapes.items() if len(shape) > 1]
+    only = large[0] if len(large) == 1 else None
+    return parts_of(list(shapes), columns, str(file), partial(_values, file), partial(_source, file), only)
+
+
+def _values(file: Path, name: str) -> np.ndarray:
+    with _opened(file) as content:
+        return np.asarray(content[name][()])
+
+
+def _source(file: Path, name: str, of: Labelled) -> Source:
+    with _opened(file) as content:
+        array = content[name]
+        shape, kind, packed, place = array.shape, array.dtype, array.chunks is not None, array.id.get_offset()
+    if not packed and place is not None and kind.names is None and kind.kind in "uifb":
+        try:
+            mapped = np.memmap(file, kind, "r", place, shape)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} is damaged: {brief(error)}") from None
+        return image_set(mapped, of.labels, of.classes, str(file), of.count, of.notes)
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        with _opened(file) as content:
+            return content[name][start:stop]
+
+    identity = hashlib.sha256(stamp(file.resolve()) + name.encode()).hexdigest()
+    return of_rows(file, shape, kind, rows, identity, of)
+
+
+def _shapes(content: Any) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every data set in the file and its groups."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def visit(name: str, thing: Any) -> None:
+        if hasattr(thing, "shape") and thing.shape is not None:
+            shapes[name] = thing.shape
+
+    content.visititems(visit)
+    return shapes
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    h5py = needed("h5py", file)
+    try:
+        with h5py.File(file, "r") as content:
+            yield content
+    except (OSError, RuntimeError, KeyError) as error:  # cut off, or no HDF5 at all
+        raise UserError(f"{file} cannot be read as HDF5, or is cut off: {brief(error)}") from None
+
+
+FORMAT = Format(
+    "hdf5", "data sets `images` and `labels`, or one for each part", read, (".h5", ".hdf5", ".hdf"), columns=True
+)

@@ -1,0 +1,97 @@
+"""Files of several arrays with names (.npz, HDF5, Zarr): which are the data, and which their labels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from deepinfomax.data.formats.record import Columns
+from deepinfomax.data.labels import class_names, number_labels
+from deepinfomax.data.parts import PART_OF
+from deepinfomax.data.stored import Parts, Source
+from deepinfomax.errors import UserError
+
+IMAGE_KEYS = ("images", "x", "data")
+LABEL_KEYS = ("labels", "y", "label", "targets")
+CLASSES = "classes"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What belongs to the items of a part besides their numbers."""
+
+    labels: np.ndarray | None  #: numbered
+    count: int | None  #: of the labels as they were given; None where there are none
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def chosen(
+    names: Sequence[str], columns: Columns, where: str, only: str | None = None
+) -> dict[str, tuple[str, str | None]]:
+    """Part -> names of the array of its items and of that of their labels, None where there is none.
+
+    `images` (or `x`, `data`) and optionally `labels` (or `y`); or such a pair for each part: x_train, y_train, x_test,
+    ... The part may stand before or behind, and may be a group: train/images is read like images_train. The user's own
+    names come first.
+
+    Args:
+        only: the array to take where none has a usual name.
+
+    Raises:
+        UserError: no such arrays.
+    """
+    keys = {name.strip("/").replace("/", "_").lower(): name for name in names}
+    image_keys, label_keys = (
+        usual if given is None else (given.strip("/").replace("/", "_").lower(),)
+        for usual, given in ((IMAGE_KEYS, columns.image), (LABEL_KEYS, columns.label))
+    )
+    arrays: dict[str, tuple[str, str | None]] = {}
+    for part in PART_OF:
+        image = next((keys[k] for i in image_keys for k in (f"{i}_{part}", f"{part}_{i}") if k in keys), None)
+        label = next((keys[k] for i in label_keys for k in (f"{i}_{part}", f"{part}_{i}") if k in keys), None)
+        if image is not None:
+            arrays[part] = image, label
+    if not arrays:
+        image = next((keys[k] for k in image_keys if k in keys), only if columns.image is None else None)
+        if image is None:
+            wanted = columns.image or "images or x (or x_train and x_test)"
+            raise UserError(f"{where} holds the arrays {', '.join(names)}; one must be called {wanted}")
+        arrays["train"] = image, next((keys[k] for k in label_keys if k in keys), None)
+    if columns.label is not None and not any(label for _, label in arrays.values()):
+        raise UserError(f"{where} has no array {columns.label} (data.label); it has: {', '.join(names)}")
+    return arrays
+
+
+def parts_of(
+    names: Sequence[str],
+    columns: Columns,
+    where: str,
+    values: Callable[[str], np.ndarray],
+    source: Callable[[str, Labelled], Source],
+    only: str | None = None,
+) -> Parts:
+    """The parts of a file of arrays.
+
+    Args:
+        names: of all its arrays.
+        values: reads one of them, for labels and names of classes.
+        source: makes the items of a part of the array of that name.
+        only: the array to take where none has a usual name.
+
+    Raises:
+        UserError: as `chosen`; labels of no use.
+    """
+    arrays = chosen(names, columns, where, only)
+    classes_in = next((name for name in names if name.strip("/").lower() == CLASSES), None)
+    raw = [None if label is None else values(label) for _, label in arrays.values()]
+    given = () if classes_in is None else class_names(values(classes_in), where)
+    labels, classes = number_labels(raw, given, where)
+    used = {name for pair in arrays.values() for name in pair} | {classes_in}
+    others = [name for name in names if name not in used]
+    notes = (f"arrays not used: {', '.join(others)}",) if others else ()
+    return {
+        part: partial(source, image, Labelled(of_part, None if of_raw is None else len(of_raw), classes, notes))
+        for (part, (image, _)), of_part, of_raw in zip(arrays.items(), labels, raw, strict=True)
+    }

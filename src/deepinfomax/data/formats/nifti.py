@@ -1,0 +1,99 @@
+"""NIfTI files of scans (.nii, .nii.gz): one file, or a folder of them with a volume each."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from deepinfomax.data.formats import folder as folders
+from deepinfomax.data.formats.kinds import mostly
+from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.listed import of_files, read_each
+from deepinfomax.data.stored import Parts, StoredArrays
+from deepinfomax.errors import UserError
+
+SUFFIXES = (".nii", ".nii.gz")
+ALIKE = 1e-3  #: share by which two spacings may differ, as headers round them
+
+
+def is_nifti(file: Path) -> bool:
+    return file.name.lower().endswith(SUFFIXES)
+
+
+def read_file(file: Path, columns: Columns) -> Parts:
+    """One scan; of a scan with an axis of time every volume is an item."""
+    volume = _volume(file)
+    if volume.shape[0] == 1:
+        return {"train": partial(_stored, file.parent, [file], None, (), ())}
+    plain = of_files(file.parent, [file], None, (), ())
+    in_time = StoredArrays(
+        file.name,
+        np.arange(len(volume)),
+        lambda index: (volume[i : i + 1] for i in index),
+        lambda i: f"{plain.title(0)} volume {i}",
+        plain.identity,
+    )
+    return {"train": lambda: in_time}
+
+
+def read_folder(root: Path, columns: Columns) -> Parts:
+    """A volume a file, in parts and classes as in a folder of images."""
+    return folders.read(root, columns, FILES)
+
+
+def _stored(
+    root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
+) -> StoredArrays:
+    """The volumes of files that all have one spacing.
+
+    Raises:
+        UserError: a file of another spacing than the first, or none that can be read.
+    """
+    plain = of_files(root, files, labels, classes, notes)
+    first: tuple[float, ...] | None = None
+    for i, file in enumerate(files):
+        try:
+            spacing = _spacing(file)
+        except UserError:
+            raise
+        except Exception:  # what is wrong with it is said when it is read
+            continue
+        first = first or spacing
+        if len(spacing) != len(first) or not np.allclose(spacing, first, rtol=ALIKE):
+            said = [" x ".join(f"{side:.3g}" for side in sides) for sides in (spacing, first)]
+            raise UserError(
+                f"{plain.title(i)} has voxels of {said[0]} mm, and those before it {said[1]} mm: resample all scans "
+                "to one spacing"
+            )
+    return read_each(plain, [partial(_volume, file) for file in files])
+
+
+def _spacing(file: Path) -> tuple[float, ...]:
+    nibabel = needed("nibabel", file)
+    image = nibabel.as_closest_canonical(nibabel.load(file))
+    return tuple(float(side) for side in image.header.get_zooms()[:3])
+
+
+def _volume(file: Path) -> np.ndarray:
+    """(C, D, H, W): from foot to head, from back to front, from left to right; C are the points in time.
+
+    Numbers are those of the file, scaled where its header says so.
+    """
+    nibabel = needed("nibabel", file)
+    try:
+        image = nibabel.as_closest_canonical(nibabel.load(file))
+        values = np.asanyarray(image.dataobj)
+    except Exception as error:  # nibabel, gzip and zlib have errors of their own for what is damaged
+        raise UserError(f"{file} cannot be read as NIfTI: {brief(error)}") from None
+    values = values.reshape(values.shape + (1,) * (4 - values.ndim)) if values.ndim < 4 else values
+    if values.ndim > 4:
+        raise UserError(f"{file} has {values.ndim} axes; scans have three, or four with time")
+    return np.ascontiguousarray(values.transpose(3, 2, 1, 0))
+
+
+FILES = folders.Files("NIfTI files", lambda: SUFFIXES, is_nifti, _stored)
+_WHAT = "a scan a file; of a single file with an axis of time, its volumes"
+FILE = Format("nifti", _WHAT, read_file, SUFFIXES)
+FOLDER = Format("nifti folder", _WHAT, read_folder, folder=partial(mostly, is_nifti), columns=True)

@@ -1,0 +1,64 @@
+"""Time series files of the UCR and UEA archives (.ts, .arff), by the readers of sktime."""
+
+import re
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.stored import Parts
+from deepinfomax.errors import UserError
+
+PAIR = re.compile(r"(.*)_(TRAIN|TEST)(\.ts|\.arff)", re.IGNORECASE)  #: as the archives call their files
+
+
+def read(file: Path, columns: Columns) -> Parts:
+    """One file; or both, where NAME_TRAIN and NAME_TEST lie side by side."""
+    files = {"train": file}
+    if match := PAIR.fullmatch(file.name):
+        stem, _, ending = match.groups()
+        pair = {part: file.with_name(f"{stem}_{part.upper()}{ending}") for part in ("train", "test")}
+        files = {part: path for part, path in pair.items() if path.is_file()} or files
+    read_files = {part: _series(path) for part, path in files.items()}
+    words = [None if labels is None else integers_of(labels) for _, labels in read_files.values()]
+    numbers, classes = number_labels(words, where=str(file))
+    return {
+        part: partial(ImageSet, values, of_part, classes, str(file))
+        for (part, (values, _)), of_part in zip(read_files.items(), numbers, strict=True)
+    }
+
+
+def _series(file: Path) -> tuple[np.ndarray, list[str] | None]:
+    """(N, C, T) float64, and the labels as they are written.
+
+    Raises:
+        UserError: no such file, or series of several lengths.
+    """
+    datasets = needed("sktime.datasets", file)
+    numbers = b"@targetlabel true" in file.read_bytes()[:100_000].lower()  # of regression, no classes
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on pandas' ways to come
+            if file.suffix.lower() == ".ts":
+                table, labels = datasets.load_from_tsfile(str(file), return_data_type="nested_univ")
+            else:
+                table, labels = datasets.load_from_arff_to_dataframe(str(file))
+    except Exception as error:  # its readers raise errors of many kinds
+        raise UserError(f"{file} cannot be read as a file of time series: {brief(error)}") from None
+    lengths = {len(cell) for name in table.columns for cell in table[name]}
+    if len(lengths) != 1:
+        seen = f"{min(lengths, default=0)} to {max(lengths, default=0)} steps"
+        raise UserError(f"{file} has series of {seen}: cut or pad them to one length")
+    channels: list[Any] = [np.stack([np.asarray(cell, np.float64) for cell in table[name]]) for name in table.columns]
+    return np.stack(channels, 1), None if numbers else [str(label) for label in labels]
+
+
+FORMAT = Format(
+    "time series", "series with their classes; NAME_TEST beside NAME_TRAIN is the test part", read, (".ts", ".arff")
+)

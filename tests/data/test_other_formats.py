@@ -1,0 +1,310 @@
+"""Files of science: every number comes back as it was written, and what is wrong with a file is said in one line."""
+
+import builtins
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepinfomax.data import describe, load, titles
+from deepinfomax.errors import UserError
+from other_files import BANDS, FORMATS, LABELLED, LABELS, RATE, SERIES, SETTINGS, VOLUMES, dicom, hdf5, nifti, ts
+from other_files import webdataset as write_shards
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_number_comes_back(name: str, tmp_path: Path):
+    path, expected = FORMATS[name](tmp_path)
+    images = load(path, **SETTINGS.get(name, {}))
+    assert images.images.dtype == expected.dtype
+    np.testing.assert_array_equal(images.images, expected)
+    again = load(path, **SETTINGS.get(name, {}))  # from the cache, where there is one
+    np.testing.assert_array_equal(again.images, expected)
+    if name in LABELLED:
+        np.testing.assert_array_equal(images.labels, LABELS)
+        assert images.classes == ("0", "1")
+
+
+def test_classes_parts_and_names_are_those_of_folders(tmp_path: Path):
+    bands, _ = FORMATS["tiff_bands"](tmp_path)
+    images = load(bands)
+    assert images.classes == ("class0", "class1")
+    assert images.labels.tolist() == [0] * 12 + [1] * 12
+    assert titles(bands, images)[0] == "class0/000.tif"
+    (tmp_path / "scans").mkdir()
+    scans, _ = nifti(tmp_path / "scans")
+    for part, names in {"train": range(16), "test": range(16, 24)}.items():
+        for label in "ab":
+            (scans / part / label).mkdir(parents=True)
+        for name in names:
+            (scans / f"{name:03}.nii.gz").rename(scans / part / "ab"[name % 2] / f"{name:03}.nii.gz")
+    assert len(load(scans)) == 16
+    assert load(scans, "test").classes == ("a", "b")
+    assert titles(scans, load(scans, "test"), "test")[0] == "test/a/016.nii.gz"
+
+
+def test_hdf5_in_one_piece_is_mapped_and_has_its_own_parts(tmp_path: Path):
+    file, _ = hdf5(tmp_path)
+    images = load(file, cache_dir=tmp_path / "cache")
+    assert isinstance(images.images, np.memmap)
+    assert not (tmp_path / "cache").exists()
+    assert len(load(file, "test")) == 5
+    np.testing.assert_array_equal(load(file, image="test/images").images, BANDS[:5])
+
+
+def test_windows_of_one_recording_stay_on_one_side(tmp_path: Path):
+    folder, _ = FORMATS["audio"](tmp_path)
+    sides = {}
+    for split in ("train", "test"):
+        images = load(folder, split, window=0.08, holdout=0.5)
+        names = titles(folder, images, split, window=0.08, holdout=0.5)
+        sides[split] = {name.split(" from ")[0] for name in names}
+        assert len(names) == 4 * len(sides[split])
+    assert not sides["train"] & sides["test"]
+    assert load(folder, window=0.08).notes[-2:] == (
+        "6 recordings cut into 24 windows of 0.08 seconds",
+        "0.135 seconds at the ends of recordings fill no window: left out",
+    )
+    assert load(folder).shape == (2, 137)
+
+
+def test_a_stack_in_time_and_a_single_scan(tmp_path: Path):
+    nibabel = pytest.importorskip("nibabel")
+    values = VOLUMES[:6].transpose(3, 2, 1, 0)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "film.nii")
+    np.testing.assert_array_equal(load(tmp_path / "film.nii").images, VOLUMES[:6, None])
+    scaled = nibabel.Nifti1Image(values[..., 0], np.eye(4))
+    scaled.header.set_slope_inter(0.5, 10)
+    nibabel.save(scaled, tmp_path / "one.nii.gz")
+    np.testing.assert_allclose(load(tmp_path / "one.nii.gz").images[0, 0], VOLUMES[0] * 0.5 + 10)
+
+
+def test_a_zarr_store_of_one_array_and_of_version_2(tmp_path: Path):
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(tmp_path / "one", shape=SERIES.shape, chunks=(5, 2, 32), dtype="f4", zarr_format=2)
+    array[:] = SERIES
+    np.testing.assert_array_equal(load(tmp_path / "one").images, SERIES)
+    array[3] = 0
+    assert (load(tmp_path / "one").images[3] == 0).all()  # a store that has changed is read anew
+
+
+def test_pictures_in_tiff_stay_pictures(tmp_path: Path):
+    tifffile = pytest.importorskip("tifffile")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    for i, picture in enumerate(pixels):
+        tifffile.imwrite(tmp_path / f"{i}.tif", picture, photometric="rgb")
+    assert load(tmp_path).pictures
+    np.testing.assert_array_equal(load(tmp_path).images, load(tmp_path, values="kept").images)
+
+
+def test_images_of_dicom_one_a_file(tmp_path: Path):
+    scans, _ = dicom(tmp_path)
+    from pydicom import dcmread
+    from pydicom.uid import generate_uid
+
+    flat = tmp_path / "flat"
+    for label in "ab":
+        (flat / label).mkdir(parents=True)
+    for i in range(6):
+        dataset = dcmread(scans / f"scan{i:03}" / "00")
+        dataset.SeriesInstanceUID = generate_uid()
+        dataset.save_as(flat / "ab"[i % 2] / f"{i}.dcm")
+    images = load(flat)
+    assert (images.shape, images.classes, images.images.dtype) == ((1, 16, 16), ("a", "b"), np.int32)
+    np.testing.assert_array_equal(images.images[:3, 0], VOLUMES[[0, 2, 4], 0])
+    np.testing.assert_array_equal(load(flat / "a" / "0.dcm").images[0, 0], VOLUMES[0, 0])
+
+
+def wrong_ragged(folder: Path) -> Path:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    pq.write_table(pa.table({"series": [[1.0, 2, 3, 4]] * 3 + [[1.0, 2]]}), folder / "x.parquet")
+    return folder / "x.parquet"
+
+
+def wrong_channels(folder: Path) -> Path:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    pq.write_table(pa.table({"a": [[1.0, 2, 3]] * 3, "b": [[1.0, 2]] * 3}), folder / "x.parquet")
+    return folder / "x.parquet"
+
+
+def wrong_shapes(folder: Path) -> Path:
+    nifti(folder)
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.diag([2.0, 2, 2, 1])), folder / "010.nii.gz")
+    return folder
+
+
+def wrong_spacing(folder: Path) -> Path:
+    nifti(folder)
+    import nibabel
+
+    volume = nibabel.Nifti1Image(np.zeros((16, 16, 16), np.int16), np.diag([1.0, 2, 3, 1]))
+    nibabel.save(volume, folder / "010.nii.gz")
+    return folder
+
+
+def wrong_nifti(folder: Path) -> Path:
+    nifti(folder)
+    content = (folder / "004.nii.gz").read_bytes()
+    (folder / "004.nii.gz").write_bytes(content[:2000])
+    return folder
+
+
+def wrong_hdf5(folder: Path) -> Path:
+    file, _ = hdf5(folder)
+    file.write_bytes(file.read_bytes()[:3000])
+    return file
+
+
+def wrong_tar(folder: Path) -> Path:
+    tarfile.open(folder / "x.tar", "w").close()
+    return folder / "x.tar"
+
+
+def wrong_cut_tar(folder: Path) -> Path:
+    write_shards(folder)
+    shard = folder / "x-train-0.tar"
+    shard.write_bytes(shard.read_bytes()[:3000])
+    (folder / "x-train-1.tar").unlink()
+    return shard
+
+
+def wrong_sample(folder: Path) -> Path:
+    write_shards(folder)
+    with tarfile.open(folder / "x-train-1.tar", "a") as archive:
+        member = tarfile.TarInfo("000099.cls")
+        archive.addfile(member)
+    return folder
+
+
+def wrong_ts(folder: Path) -> Path:
+    file, _ = ts(folder)
+    text = file.read_text().replace("@equalLength true", "@equalLength false").splitlines()
+    text[-1] = "1.0,2.0,3.0:1.0,2.0,3.0:1"
+    file.write_text("\n".join(line for line in text if not line.startswith("@seriesLength")))
+    return file
+
+
+def wrong_rate(folder: Path) -> Path:
+    import soundfile
+
+    for name, rate in (("a", RATE), ("b", 2 * RATE)):
+        soundfile.write(folder / f"{name}.wav", np.zeros(100, np.int16), rate)
+    return folder
+
+
+def wrong_lengths(folder: Path) -> Path:
+    import soundfile
+
+    for name, length in (("a", 500), ("b", 900)):
+        soundfile.write(folder / f"{name}.wav", np.zeros(length, np.int16), RATE)
+    return folder
+
+
+def wrong_wav(folder: Path) -> Path:
+    (folder / "a.wav").write_bytes(b"words" * 20)
+    return folder
+
+
+def wrong_tiff(folder: Path) -> Path:
+    (folder / "a.tif").write_bytes(b"II*\0" + b"x" * 40)
+    return folder / "a.tif"
+
+
+def wrong_zarr(folder: Path) -> Path:
+    (folder / "zarr.json").write_text("{")
+    return folder
+
+
+def wrong_dicom(folder: Path) -> Path:
+    scans, _ = dicom(folder)
+    for place in sorted(scans.iterdir())[1:]:
+        shutil.rmtree(place)
+    file = scans / "scan000" / "03"
+    file.write_bytes(file.read_bytes()[:-100])
+    return scans
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (wrong_ragged, r"items of 2 shapes \(3 of 4, 1 of 2; the first that differs: x.parquet row 3\): cut, pad or"),
+        (wrong_channels, "x.parquet row 0 has channels of 3, 2 steps: cut or pad them to one length"),
+        (wrong_shapes, r"23 of 1x16x16x16, 1 of 1x8x8x8; the first that differs: 010.nii.gz\): cut, pad or resample"),
+        (wrong_spacing, "010.nii.gz has voxels of 1 x 2 x 3 mm, and those before it 2 x 2 x 2 mm: resample all scans"),
+        (wrong_nifti, r"1 of 24 images cannot be read, first: 004.nii.gz \(.*\); set data.skip_bad true to leave them"),
+        (wrong_hdf5, "x.h5 cannot be read as HDF5, or is cut off: .*truncated"),
+        (wrong_tar, "x.tar.*holds no"),
+        (wrong_cut_tar, "x-train-0.tar is damaged"),
+        (wrong_sample, "every sample must have a file .png; x-train-1.tar 000099 has none: data.image names the"),
+        (wrong_ts, "x_TRAIN.ts has series of 3 to 32 steps: cut or pad them to one length"),
+        (wrong_rate, "recordings of 400, 800 samples a second, the first that differs: b.wav: bring all to one rate"),
+        (wrong_lengths, "recordings of 1.25 to 2.25 seconds: set data.window to the seconds .*, such as 1$"),
+        (wrong_wav, "a.wav cannot be read as a recording: "),
+        (wrong_tiff, "a.tif cannot be read as TIFF: "),
+        (wrong_zarr, "cannot be read as Zarr: "),
+        (wrong_dicom, r"1 of 1 images cannot be read, first: scan000 \(.*\)$"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Path):
+    for package in ("nibabel", "h5py", "pydicom", "soundfile", "sktime", "zarr", "tifffile"):
+        pytest.importorskip(package)
+    with pytest.raises(UserError, match=message) as error:
+        load(make(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_one_bad_scan_is_left_out_on_request(tmp_path: Path):
+    pytest.importorskip("nibabel")
+    images = load(wrong_nifti(tmp_path), skip_bad=True)
+    assert len(images) == 23
+    np.testing.assert_array_equal(images.images[4], VOLUMES[5:6])
+    assert len(titles(tmp_path, images)) == 23
+    description = describe(tmp_path)
+    assert description["parts"]["train"]["images"] == 23
+    assert "004.nii.gz" in description["problems"][0]
+
+
+def test_a_window_longer_than_every_recording(tmp_path: Path):
+    folder, _ = FORMATS["audio"](tmp_path)
+    with pytest.raises(UserError, match=r"data\.window 3\.0 is longer than the recordings, 0\.343 seconds at most"):
+        load(folder, window=3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("hdf5", "h5py"),
+        ("zarr", "zarr"),
+        ("nifti", "nibabel"),
+        ("dicom", "pydicom"),
+        ("audio", "soundfile"),
+        ("ts", "sktime"),
+    ],
+)
+def test_a_package_that_is_absent_is_named_with_the_command(
+    name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, _ = FORMATS[name](tmp_path)
+    for module in [module for module in sys.modules if module.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    plain = builtins.__import__
+
+    def without(called: str, *more: Any, **rest: Any) -> Any:
+        if called.split(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return plain(called, *more, **rest)
+
+    monkeypatch.setattr("importlib.import_module", without)
+    with pytest.raises(UserError, match=rf"needs the package {package}: pip install 'deepinfomax\[formats\]'$"):
+        load(path)
