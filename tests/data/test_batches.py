@@ -6,6 +6,7 @@ import torch
 
 from deepinfomax.data import Batches, ImageSet, normalise
 from deepinfomax.data.batches import RESIDENT_SHARE, fits
+from deepinfomax.data.channels import Channels
 from deepinfomax.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 3, 4, 5), dtype=np.uint8)
@@ -140,3 +141,18 @@ def test_what_fits_is_a_share_of_the_free_memory(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2000, 9000))
     assert fits(1000, torch.device("cuda"), processes=8)  # each process has a device of its own
     assert not fits(1001, torch.device("cuda"))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("kind", ["uint16", "int16", "float64", ">f4"])
+def test_numbers_of_every_type_are_standardised(kind: str, resident: bool):
+    values = np.random.default_rng(0).normal([[900], [3000]], [[20], [700]], (20, 2, 30)).astype(kind)
+    images = ImageSet(values)
+    channels = Channels.of(images)
+    seen = {}
+    for batch, _, index in Batches(images, 5, channels=channels, resident=resident)(0):
+        seen |= dict(zip(index.tolist(), batch.numpy(), strict=True))
+    assert len(seen) == 20
+    numbers = values.astype(float)
+    expected = (numbers - numbers.mean((0, 2), keepdims=True)) / numbers.std((0, 2), keepdims=True)
+    np.testing.assert_allclose(np.stack([seen[i] for i in range(20)]), expected, atol=1e-3)

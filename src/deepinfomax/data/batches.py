@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepinfomax import memory
 from deepinfomax.data.channels import Channels
-from deepinfomax.data.images import CHUNK, ImageSet, as_tensor, normalise
+from deepinfomax.data.images import CHUNK, WIDER, ImageSet, as_tensor, normalise
 from deepinfomax.errors import UserError
 
 #: a set moves to the device whole when it takes at most this share of the memory that is free there
@@ -61,7 +61,8 @@ class Batches:
             raise UserError(f"{have}, fewer than a batch of {batch_size}{processes}; {mend}")
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
-        self.resident = fits(images.images.nbytes, self.device, world_size) if resident is None else resident
+        size = images.images.nbytes * (2 if images.images.dtype.name in WIDER else 1)
+        self.resident = fits(size, self.device, world_size) if resident is None else resident
         self._channels = channels
         labels = images.labels
         self._labels = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(self.device)
@@ -123,9 +124,9 @@ def fits(size: int, device: torch.device, processes: int = 1) -> bool:
 def _on_device(array: np.ndarray, device: torch.device) -> Tensor:
     """A tensor of the array's values on the device; a copy, since the array may be a memory map of a disk.
 
-    A GPU takes it a part at a time, so that the host never holds the whole beside it.
+    A GPU takes it a part at a time, so that the host never holds the whole beside it; so does a wider type.
     """
-    if device.type == "cpu":
+    if device.type == "cpu" and array.dtype.name not in WIDER:
         return as_tensor(np.array(array))
     first = as_tensor(np.array(array[:CHUNK]))
     pixels = torch.empty(array.shape, dtype=first.dtype, device=device)
