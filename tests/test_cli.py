@@ -87,6 +87,7 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture) -> None:
         "train",
         "evaluate",
         "embed",
+        "explore",
         "neighbours",
         "estimate-mi",
         "report",
@@ -224,6 +225,9 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
         (["train", "nowhere/at-all"], "nowhere"),
         (["evaluate", "nowhere"], "nowhere"),
         (["embed", "nowhere", "DATA", "--out", "y.npy"], "nowhere"),
+        (["explore", "nowhere/at-all"], "nowhere"),
+        (["explore", "photos", "--run", "nowhere"], "nowhere"),
+        (["explore", "photos", "--control", "magic"], "choose pixels, random_encoder, none"),
         (["report", "nowhere"], "nowhere"),
         (["export", "nowhere"], "nowhere"),
         (["quickstart", "--data", "imagenet"], "quickstart has photos and cifar10"),
@@ -588,7 +592,7 @@ def test_nothing_is_cut_off_in_the_list_of_commands(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("command", [c.name or c.callback.__name__ for c in cli.app.registered_commands])
 def test_usage_says_what_may_follow(capsys: pytest.CaptureFixture, command: str) -> None:
     usage = run(capsys, command, "--help")[1].splitlines()[0]
-    takes = {"train": "[section.field VALUE]..."} | dict.fromkeys(
+    takes = dict.fromkeys(("train", "explore"), "[section.field VALUE]...") | dict.fromkeys(
         ("evaluate", "embed", "neighbours", "data"), "[data.field VALUE]..."
     )
     assert usage.endswith(takes.get(command, usage))

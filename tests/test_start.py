@@ -74,6 +74,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["evaluate", "run", "--data", "nowhere"], 2),
         (["embed", "nowhere", "images", "--out", "y.npy"], 2),
         (["neighbours", "nowhere"], 2),
+        (["explore", "nowhere"], 2),
+        (["explore", "images", "--run", "nowhere"], 2),
         (["neighbours", "run", "nowhere"], 2),
         (["export", "nowhere"], 2),
         (["estimate-mi", "x.npy", "y.npy"], 2),

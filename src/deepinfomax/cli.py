@@ -49,6 +49,7 @@ Deep InfoMax: train an image encoder without labels, and measure what it learned
 
   deepinfomax quickstart                      see it all in about a minute, without network
   deepinfomax data IMAGES                     what a folder or file of yours was understood to be
+  deepinfomax explore IMAGES                  what is in it: a map, groups, near-copies, outliers, doubtful labels
   deepinfomax train IMAGES --out runs/mine    train on it; no labels are needed
   deepinfomax evaluate runs/mine              measure it, beside what costs nothing
   deepinfomax neighbours runs/mine --query A_PICTURE.jpg
@@ -355,6 +356,58 @@ def neighbours(
         metric=metric,
         split=split,
         on_page=on_page,
+        data_root=data_root,
+        seed=seed,
+        device=device,
+    )
+    _print(result, as_json)
+
+
+@app.command(cls=WithSettings, context_settings=_EXTRA)
+def explore(
+    context: typer.Context,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Images as for train, or a file of embeddings (.parquet, .npz, .npy).",
+            callback=arguments.data,
+        ),
+    ],
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Take the encoder of this run instead of training one.", callback=arguments.run),
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Of a file of embeddings: the images it was made of.", callback=arguments.data)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The page, a .html file; in the run folder by default.")] = None,
+    control: Annotated[
+        str, typer.Option(help="What is asked the same beside it: pixels, random_encoder or none.")
+    ] = "pixels",
+    data_root: Root = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a folder of images, on one page.
+
+    Trains an encoder of exactly these images, without labels, and writes a page with a map of them, groups,
+    near-copies (also between train and test), outliers and, where there are labels, those that are in doubt; each
+    list with pictures, and as a CSV beside the page. Everything stands beside what plain pixels give.
+
+    Settings can follow: of the data, `data.limit 5000`, and where an encoder is trained, `training.steps 2000`.
+    """
+    with _starting():
+        from deepinfomax.explore.command import explore_command
+
+    result = explore_command(
+        data,
+        run=run,
+        images=images,
+        out=out,
+        control=control,
+        settings=_overrides(context),
         data_root=data_root,
         seed=seed,
         device=device,

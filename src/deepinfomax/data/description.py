@@ -61,7 +61,7 @@ def describe(
     except UserError as error:
         problems.append(str(error))
         return description
-    for name in (*PARTS, *_further_parts(parts)):
+    for name in (*PARTS, *further_parts(parts)):
         try:
             source = choose(parts, name, printable(data), limit, holdout)
         except UserError as error:
@@ -151,7 +151,7 @@ def _shape_in_words(part: dict[str, Any]) -> list[str]:
     return [f"{part['images']:,} images", f"{wide} {kind} (shape {shaped})", *decoded]
 
 
-def _further_parts(parts: Parts) -> list[str]:
+def further_parts(parts: Parts) -> list[str]:
     """Names of the parts that train, test and unlabeled leave out: extra, and val where there is a test part."""
     further = [name for name in parts if name not in PART_OF]
     has_test = any(name in parts for name in PARTS["test"] if name not in VALIDATION)

@@ -1,0 +1,125 @@
+"""All questions asked of one representation, and of a control beside it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.metrics import adjusted_mutual_info_score
+
+from deepinfomax.evaluation.neighbours import agreement
+from deepinfomax.explore import duplicates as near_copies
+from deepinfomax.explore.clusters import Clusters, clusters
+from deepinfomax.explore.collection import Collection
+from deepinfomax.explore.duplicates import Duplicates
+from deepinfomax.explore.label_doubts import LabelDoubts, label_doubts
+from deepinfomax.explore.map import kept_neighbours, layout
+from deepinfomax.explore.nearest import Nearest
+from deepinfomax.explore.outliers import outlier_scores
+from deepinfomax.explore.representation import Representation
+from deepinfomax.progress import within
+
+VOTERS = 10  #: neighbours in whose classes the share of the own class is counted
+UNUSUAL = 1.5  #: local outlier factor from which an image is counted as an outlier
+
+
+@dataclass(frozen=True)
+class View:
+    """What one representation says of a collection."""
+
+    representation: Representation
+    places: np.ndarray  #: (N, 2) on the map
+    map_keeps: float  #: share of neighbours that are neighbours on the map
+    clusters: Clusters
+    outliers: np.ndarray  #: (N,) scores
+    duplicates: Duplicates
+    doubts: LabelDoubts | None  #: None: there are no labels to doubt
+    same_class: float | None  #: share of the nearest that have an image's own class
+    cluster_agreement: float | None  #: adjusted mutual information of groups and classes; 0 by chance, 1: the same
+
+    @property
+    def name(self) -> str:
+        return self.representation.name
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """A collection as an encoder sees it, and as a control does."""
+
+    collection: Collection
+    main: View
+    control: View | None
+    found_by: np.ndarray  #: of each pair of near-copies 1: by the encoder's neighbours, 2: by the control's, 3: both
+
+    @property
+    def views(self) -> list[View]:
+        return [self.main] if self.control is None else [self.main, self.control]
+
+
+def explore(
+    collection: Collection,
+    main: Representation,
+    control: Representation | None = None,
+    *,
+    proposers: tuple[Nearest, ...] = (),
+    seed: int = 0,
+) -> Exploration:
+    """Ask every question.
+
+    Args:
+        proposers: neighbours, of the encoder and of the control, that propose near-copies; () takes those of the
+            representations. Neighbours by levelled images propose darkened copies too.
+        seed: of the map, the groups and the folds of the labels.
+    """
+    representations = [main] if control is None else [main, control]
+    views = []
+    for i, representation in enumerate(representations):
+        near = proposers[i] if i < len(proposers) else representation.nearest
+        with within(f"by {representation.name}"):
+            views.append(view(collection, representation, near, seed=seed))
+    if control is None:
+        return Exploration(collection, views[0], None, np.ones(len(views[0].duplicates), np.int64))
+    both, found_by = united(views[0].duplicates, views[1].duplicates)
+    return Exploration(collection, replace(views[0], duplicates=both), views[1], found_by)
+
+
+def view(collection: Collection, representation: Representation, proposers: Nearest, *, seed: int) -> View:
+    """Every question of one representation."""
+    near, unit = representation.nearest, representation.unit
+    places = layout(unit, near, seed=seed)
+    groups = clusters(unit, seed=seed)
+    if collection.pictures is None:
+        copies = near_copies.duplicates_by_vectors(unit)
+    else:
+        copies = near_copies.duplicates(collection.pictures, near_copies.candidates(proposers))
+    doubts = same = agreed = None
+    if collection.labels is not None:
+        labels, known = collection.labels, np.flatnonzero(collection.labels >= 0)
+        doubts = label_doubts(representation.vectors, labels, seed=seed)
+        same = agreement(labels, known, near.index[known, :VOTERS])
+        agreed = float(adjusted_mutual_info_score(labels[known], groups.of[known]))
+    return View(
+        representation=representation,
+        places=places,
+        map_keeps=kept_neighbours(places, near),
+        clusters=groups,
+        outliers=outlier_scores(representation.vectors),
+        duplicates=copies,
+        doubts=doubts,
+        same_class=same,
+        cluster_agreement=agreed,
+    )
+
+
+def united(first: Duplicates, second: Duplicates) -> tuple[Duplicates, np.ndarray]:
+    """The pairs of both, the most alike first, and for each 1, 2 or 3: found by the first, the second, or both."""
+    if not first.checked:  # likeness by two kinds of vectors is not to be mixed
+        known = {tuple(pair) for pair in second.pairs.tolist()}
+        return first, np.array([1 + 2 * (tuple(pair) in known) for pair in first.pairs.tolist()], np.int64)
+    pairs = np.concatenate([first.pairs, second.pairs])
+    _, kept, where = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    by = np.zeros(len(kept), np.int64)
+    np.bitwise_or.at(by, where.ravel()[: len(first)], 1)
+    np.bitwise_or.at(by, where.ravel()[len(first) :], 2)
+    alike = np.concatenate([first.alike, second.alike])[kept]
+    identical = np.concatenate([first.identical, second.identical])[kept]
+    order = np.lexsort((-alike, ~identical))
+    return Duplicates(pairs[kept][order], alike[order], identical[order], True), by[order]

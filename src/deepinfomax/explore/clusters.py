@@ -1,0 +1,59 @@
+"""Which images belong together: groups, each with the images nearest to its middle.
+
+Groups with gaps between them are looked for first (HDBSCAN, which may leave images over). Photographs often have none:
+they pass into each other without a gap. Then k-means cuts them into parts of like images, and the page says so.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from sklearn.cluster import HDBSCAN, KMeans, MiniBatchKMeans
+from sklearn.decomposition import PCA
+
+from deepinfomax.progress import say
+
+DIMENSIONS = 16  #: in more of them every image is about as far from every other, and density has no meaning
+LEAST_IN_GROUPS = 0.5  #: of the images must lie in groups with gaps between them, or those are not used
+LARGE = 20_000  #: images from which on k-means goes through them in small batches, and the smallest group grows
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Groups 0 to K-1, the largest first."""
+
+    of: np.ndarray  #: (N,) int64; -1: in no group
+    central: list[np.ndarray]  #: of each group its members, those nearest to its middle first
+    method: Literal["hdbscan", "k-means"]
+
+    def __len__(self) -> int:
+        return len(self.central)
+
+
+def clusters(unit: np.ndarray, *, seed: int) -> Clusters:
+    """Groups of vectors (N, D) of length 1."""
+    say("groups")
+    few = PCA(min(DIMENSIONS, *unit.shape), random_state=seed).fit_transform(unit)
+    smallest = max(5, len(unit) // 200)
+    found = HDBSCAN(min_cluster_size=smallest, min_samples=5, copy=True).fit_predict(few)
+    if found.max() >= 1 and (found >= 0).mean() >= LEAST_IN_GROUPS:
+        return _ordered(unit, found, "hdbscan")
+    method = MiniBatchKMeans if len(unit) > LARGE else KMeans
+    return _ordered(unit, method(parts_of(len(unit)), n_init=3, random_state=seed).fit_predict(unit), "k-means")
+
+
+def parts_of(count: int) -> int:
+    """Into how many parts k-means cuts so many images: few enough to look through, 2 to 40."""
+    return int(min(40, max(2, round(count**0.5 / 5))))
+
+
+def _ordered(unit: np.ndarray, found: np.ndarray, method: Literal["hdbscan", "k-means"]) -> Clusters:
+    """Numbered by size, and the members of each by their distance from its middle."""
+    numbers, sizes = np.unique(found[found >= 0], return_counts=True)
+    of, central = np.full(len(found), -1, np.int64), []
+    for new, old in enumerate(numbers[np.argsort(-sizes, kind="stable")]):
+        members = np.flatnonzero(found == old)
+        of[members] = new
+        middle = unit[members].mean(0)
+        central.append(members[np.argsort(((unit[members] - middle) ** 2).sum(1), kind="stable")])
+    return Clusters(of, central, method)

@@ -1,0 +1,268 @@
+"""`deepinfomax explore`: words -> a trained encoder -> what is in the folder -> a page and its tables."""
+
+import dataclasses
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepinfomax import config as configuration
+from deepinfomax import encoders, files, memory
+from deepinfomax.config import Config
+from deepinfomax.data.configured import as_trained, load_images, tell_notes, with_data_settings, with_source
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.stored import printable
+from deepinfomax.devices import choose_device, hardware
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+from deepinfomax.explore import reading
+from deepinfomax.explore.analysis import UNUSUAL, Exploration, explore
+from deepinfomax.explore.duplicates import levelled
+from deepinfomax.explore.nearest import Nearest, nearest
+from deepinfomax.explore.page import added, compared, sentence, write_page
+from deepinfomax.explore.representation import Representation, of_encoder, of_pixels, of_vectors
+from deepinfomax.explore.tables import write_tables
+from deepinfomax.progress import shown
+from deepinfomax.recipes import recipe
+from deepinfomax.training import run_folder
+from deepinfomax.training.loop import train
+
+STEPS = 600  #: of training; the same encoder as the quickstart's on CIFAR-10, in two minutes on two cores
+CONTROLS = ("pixels", "random_encoder", "none")
+PROPOSED = 8  #: nearest by levelled images that propose near-copies
+
+
+@memory.enough_for("exploring", lower="data.limit or data.size")
+def explore_command(
+    data: str,
+    *,
+    run: Path | None,
+    images: str | None,
+    out: Path | None,
+    control: str,
+    settings: Mapping[str, Any],
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> dict[str, Any]:
+    """Explore images by an encoder, or a file of embeddings; writes the page and its tables.
+
+    Args:
+        data: images, or a file of embeddings.
+        run: a run whose encoder is taken; None: one is trained on exactly these images.
+        images: of a file of embeddings: the images it was made of.
+        out: the page; None: inside the run folder, or beside the embeddings.
+        control: what everything is asked of besides: one of `CONTROLS`.
+        settings: of the data; of the training too, where an encoder is trained.
+    """
+    began = time.perf_counter()
+    if control not in CONTROLS:
+        raise UserError(f"unknown --control {control!r}; choose {', '.join(CONTROLS)}")
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise UserError(f"--out {out} is a page: give it a name that ends in .html")
+    if images is not None or reading.holds_embeddings(Path(data)):
+        if run is not None:
+            raise UserError(f"{data} is a file of embeddings, and --run an encoder of images: leave one of them out")
+        made = _of_embeddings(Path(data), images, control, settings, data_root, seed)
+        page = out or _beside(Path(data))
+    else:
+        made = _of_images(data, run, control, settings, data_root, seed, device)
+        page = out or Path(made.run) / "explore.html"
+    with shown(f"writing {page}"):
+        tables = write_tables(made.found, page)
+        write_page(made.found, page, about=made.about, tables=tables.values(), seed=seed)
+    seconds = time.perf_counter() - began
+    return _result(made, page, tables, seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    found: Exploration
+    about: list[tuple[str, str]]
+    run: str = ""  #: the run folder of the encoder; "": there is none
+
+
+def _of_images(
+    data: str,
+    run: Path | None,
+    control: str,
+    settings: Mapping[str, Any],
+    root: Path | None,
+    seed: int,
+    device: str | None,
+) -> _Made:
+    with shown(f"reading {printable(data)}"):
+        config = _configured(data, run, settings, root, seed)
+        images = load_images(config)
+        collection = reading.collection_of(config, images)
+    tell_notes(images)
+    if run is None:
+        config, folder, encoder = _trained(config, images, device)
+    else:
+        folder, encoder = run, storage.load(run)
+    seen = as_trained(config, images)
+    expected = tuple(storage.describe(folder)["image_shape"])
+    if seen.shape != expected:
+        shapes = ["x".join(map(str, s)) for s in (seen.shape, expected)]
+        raise UserError(f"images of {shapes[0]}, but {folder} was trained on {shapes[1]}: set data.size or channels")
+    on = choose_device(device)
+    with shown("exploring"):
+        main = of_encoder(encoder, seen, name="encoder", device=on, seed=seed)
+        proposers = [_proposers(of_encoder(encoder, levelled(seen), name="encoder", device=on, seed=seed))]
+        beside = _control(control, folder, images, seen, on, seed)
+        if beside is not None:
+            by_pixels = control == "pixels"
+            model = None if by_pixels else _random(folder, seed)
+            flat = levelled(images if by_pixels else seen)
+            again = of_pixels(flat, seed=seed) if model is None else of_encoder(
+                model, flat, name=beside.name, device=on, seed=seed
+            )  # fmt: skip
+            proposers.append(_proposers(again))
+        found = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
+    about = [
+        ("data", printable(config.data.source)),
+        ("parts", config.data.split.replace("+", ", ")),
+        ("encoder", f"{'trained on these images, ' if run is None else ''}{printable(folder)}"),
+        ("vectors", main.says),
+        *([] if beside is None else [("control", beside.says)]),
+        ("seed", str(seed)),
+        ("hardware", hardware(on)),
+    ]
+    return _Made(found, about, str(folder))
+
+
+def _configured(data: str, run: Path | None, settings: Mapping[str, Any], root: Path | None, seed: int) -> Config:
+    """The configuration that reads exactly these images, at a size that the encoder takes."""
+    if run is None:
+        own = configuration.override(recipe("cpu"), {"augmentation.flip": True, "training.steps": STEPS, "seed": seed})
+        config = with_source(configuration.override(own, {"data.skip_bad": True} | dict(settings)), data, root)
+        return reading.of_one_size(_whole(config, settings))
+    run_folder.tell_changed(run)
+    config = with_source(run_folder.read_data_config(run), data, root)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, limit=None, holdout=None, skip_bad=True))
+    config = _whole(with_data_settings(config, settings), settings)
+    shape, own_data = tuple(storage.describe(run)["image_shape"]), config.data
+    own_data = dataclasses.replace(own_data, channels=own_data.channels or shape[0])
+    if own_data.size is None and shape[-1] == shape[-2] and not config.augmentation.get("crop"):
+        own_data = dataclasses.replace(own_data, size=shape[-1])
+    return dataclasses.replace(config, data=own_data)
+
+
+def _whole(config: Config, settings: Mapping[str, Any]) -> Config:
+    """All parts of the data, unless one was asked for."""
+    return config if "data.split" in settings else reading.all_parts(config)
+
+
+def _trained(config: Config, images: ImageSet, device: str | None) -> tuple[Config, Path, nn.Module]:
+    """An encoder of exactly these images, in a run folder of its own."""
+    batch = min(config.training.batch_size, 1 << (len(images).bit_length() - 1))
+    training = dataclasses.replace(config.training, batch_size=batch, trackers=())
+    config = dataclasses.replace(config, training=training, recipe="explore")
+    folder = _free(Path("runs"), f"{reading.shortened(config.data.source)}-explore".replace("/", "-"))
+    encoder = train(config, images, folder, device=device, about={"test_part": False})
+    return config, folder, encoder
+
+
+def _free(parent: Path, name: str) -> Path:
+    folder, number = parent / name, 2
+    while folder.exists():
+        folder, number = parent / f"{name}-{number}", number + 1
+    return folder
+
+
+def _proposers(representation: Representation) -> Nearest:
+    return nearest(representation.unit, min(PROPOSED, len(representation.vectors) - 1))
+
+
+def _control(
+    name: str, run: Path, images: ImageSet, seen: ImageSet, device: torch.device, seed: int
+) -> Representation | None:
+    if name == "none":
+        return None
+    if name == "pixels":
+        return of_pixels(images, seed=seed)
+    return of_encoder(_random(run, seed), seen, name="random encoder", device=device, seed=seed)
+
+
+def _random(run: Path, seed: int) -> nn.Module:
+    """The same network before training."""
+    description = storage.describe(run)
+    if description["architecture"] not in encoders.ARCHITECTURES:
+        raise UserError("a network of your own has no random encoder to compare with: choose --control pixels")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = encoders.build(
+            description["architecture"], tuple(description["image_shape"]), **description["arguments"]
+        )
+    return network.eval()
+
+
+def _of_embeddings(
+    path: Path, images: str | None, control: str, settings: Mapping[str, Any], root: Path | None, seed: int
+) -> _Made:
+    of_training = [name for name in settings if not name.startswith("data.")]
+    if of_training:
+        raise UserError(f"nothing is trained on embeddings: leave {of_training[0]} out")
+    if images is None and settings:
+        raise UserError(f"{path} holds embeddings: {next(iter(settings))} needs --images, the images they are of")
+    if control == "random_encoder":
+        raise UserError("embeddings have no encoder to take at random: choose --control pixels")
+    loaded = None
+    with shown(f"reading {printable(path)}"):
+        if images is not None:
+            base = configuration.override(recipe("cpu"), {"data.skip_bad": True} | dict(settings))
+            config = reading.of_one_size(_whole(with_source(base, images, root), settings))
+            loaded = (config, load_images(config))
+        collection, embeddings = reading.collection_of_embeddings(path, loaded)
+    with shown("exploring"):
+        main = of_vectors(embeddings.vectors, seed=seed)
+        beside, proposers = None, []
+        if collection.pictures is not None and control == "pixels":
+            shown_images = ImageSet(collection.pictures)
+            beside = of_pixels(shown_images, seed=seed)
+            proposers = [main.nearest, _proposers(of_pixels(levelled(shown_images), seed=seed))]
+        found = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
+    about = [("embeddings", printable(path)), ("vectors", main.says)]
+    if images is not None:
+        about.append(("images", printable(images)))
+    if beside is not None:
+        about.append(("control", beside.says))
+    return _Made(found, [*about, ("seed", str(seed))])
+
+
+def _beside(path: Path) -> Path:
+    """The page of a file: next to it, or here where that folder cannot be written to."""
+    name = f"{path.name}.explore.html"
+    return path.with_name(name) if os.access(path.parent, os.W_OK) else Path(name)
+
+
+def _result(made: _Made, page: Path, tables: Mapping[str, Path], seconds: float) -> dict[str, Any]:
+    found, collection = made.found, made.found.collection
+    main = found.main
+    result: dict[str, Any] = {
+        "page": str(page),
+        "tables": {name: str(path) for name, path in tables.items()},
+        "images": len(collection),
+        "groups": len(main.clusters),
+        "grouped_by": main.clusters.method,
+        "near_copies": len(main.duplicates),
+        "near_copies_across_parts": int(main.duplicates.across(collection.parts).sum()),
+        "outliers": int((main.outliers >= UNUSUAL).sum()),
+        "labels_in_doubt": None if main.doubts is None else len(main.doubts.doubtful),
+        "beside": {
+            row.what: dict(zip((view.name for view in found.views), row.values, strict=True)) for row in compared(found)
+        },
+        "seconds": round(seconds, 1),
+    }
+    if made.run:
+        result["run"] = made.run
+    lines = [sentence(found), added(found), "", f"  {'page':11s}{page}"]
+    lines += [f"  {'tables':11s}{page.with_name(page.stem)}-{{{','.join(tables)}}}.csv"]
+    if made.run:
+        lines.append(f"  {'again':11s}deepinfomax explore DATA --run {shlex.quote(files.printable(made.run))}")
+    return result | {"text": "\n".join(lines)}

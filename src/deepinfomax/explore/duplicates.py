@@ -1,0 +1,149 @@
+"""Which images are nearly the same: stored twice, compressed, shifted by some pixels, lightened or darkened.
+
+Neighbours propose, pixels decide. Each image's nearest by the vectors are its candidates; a pair counts where the
+middle of one image is found in the other at almost full correlation, at some shift. Vectors alone cannot decide: two
+skies may lie closer than a photograph and its compressed copy.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch.nn.functional import conv2d, interpolate
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.explore.nearest import Nearest, nearest
+from deepinfomax.progress import counted, say
+
+CANDIDATES = 8  #: nearest images looked at of each
+LEAST_CORRELATION = 0.94  #: chosen on copies planted among 8,000 images of CIFAR-10: precision .97, recall .99
+CLOSE = 0.35  #: without pixels: how much nearer than the other neighbours two images must be
+SIDE, REACH = 32, 4  #: pixels: images are compared at this size, shifted by at most so much
+FLAT = 2.0  #: grey levels of standard deviation below which an image has nothing to be compared by
+PAIRS_AT_ONCE = 2000
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Pairs of images that are nearly the same, the most alike first."""
+
+    pairs: np.ndarray  #: (P, 2) int64, the smaller position first
+    alike: np.ndarray  #: (P,) correlation of pixels; without pixels 1 - the share of the other neighbours' distance
+    identical: np.ndarray  #: (P,) bool: not one pixel differs; all False without pixels
+    checked: bool  #: whether pixels decided
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def groups(self) -> list[np.ndarray]:
+        """Images connected by pairs, as sorted positions; larger groups first."""
+        if not len(self):
+            return []
+        size = int(self.pairs.max()) + 1
+        edges = coo_array((np.ones(len(self)), self.pairs.T), shape=(size, size))
+        _, of = connected_components(edges, directed=False)
+        members = np.unique(self.pairs)
+        order = members[np.argsort(of[members], kind="stable")]
+        groups = np.split(order, np.flatnonzero(np.diff(of[order])) + 1)
+        return sorted(groups, key=lambda group: (-len(group), int(group[0])))
+
+    def across(self, parts: np.ndarray | None) -> np.ndarray:
+        """(P,) bool: whether the two are of different parts, as a training image among the test images is."""
+        if parts is None:
+            return np.zeros(len(self), bool)
+        return np.asarray(parts[self.pairs[:, 0]] != parts[self.pairs[:, 1]])
+
+
+class Compared(NamedTuple):
+    correlation: np.ndarray  #: (P,)
+    identical: np.ndarray  #: (P,) bool
+
+
+def levelled(images: ImageSet) -> ImageSet:
+    """The same images with one mean and one spread of brightness, so that a darkened copy gives the same vector."""
+    pixels = np.asarray(images.images)
+    if pixels.dtype != np.uint8:
+        return images
+    axes = tuple(range(1, pixels.ndim))
+    mean = pixels.mean(axes, keepdims=True, dtype=np.float32)
+    spread = pixels.std(axes, keepdims=True, dtype=np.float32)
+    level = (pixels - mean) * (64 / np.maximum(spread, 1)) + 128
+    return ImageSet(level.clip(0, 255).round().astype(np.uint8), images.labels, images.classes, images.name)
+
+
+def candidates(near: Nearest, count: int = CANDIDATES) -> np.ndarray:
+    """(P, 2) each image with its nearest, every pair once."""
+    index = near.index[:, :count]
+    own = np.repeat(np.arange(len(index)), index.shape[1])
+    pairs = np.sort(np.stack([own, index.ravel()], 1), 1)
+    return np.unique(pairs, axis=0)
+
+
+def duplicates(pictures: np.ndarray, pairs: np.ndarray) -> Duplicates:
+    """Those of the candidate pairs (P, 2) that are nearly the same picture; pictures (N, C, H, W) uint8."""
+    say("near-copies")
+    compared = compare(pictures, pairs)
+    found = np.flatnonzero(compared.identical | (compared.correlation >= LEAST_CORRELATION))
+    order = found[np.lexsort((-compared.correlation[found], ~compared.identical[found]))]
+    return Duplicates(pairs[order], compared.correlation[order], compared.identical[order], True)
+
+
+def duplicates_by_vectors(unit: np.ndarray) -> Duplicates:
+    """Pairs of vectors (N, D) that lie much closer to each other than to their other neighbours; no pixel is seen."""
+    near = nearest(unit, min(10, len(unit) - 1))
+    pairs = candidates(near, 3)
+    apart = np.linalg.norm(unit[pairs[:, 0]] - unit[pairs[:, 1]], axis=1)
+    usual = np.minimum(near.distance[pairs[:, 0], -1], near.distance[pairs[:, 1], -1])
+    share = apart / np.maximum(usual, 1e-12)
+    found = np.flatnonzero(share <= CLOSE)
+    order = found[np.argsort(share[found], kind="stable")]
+    return Duplicates(pairs[order], (1 - share)[order], np.zeros(len(order), bool), False)
+
+
+def compare(pictures: np.ndarray, pairs: np.ndarray) -> Compared:
+    """How alike the two pictures of each pair are, and whether they are the same to the last pixel."""
+    correlation, identical = np.empty(len(pairs)), np.empty(len(pairs), bool)
+    for number in counted(-(-len(pairs) // PAIRS_AT_ONCE), "block of pairs"):
+        rows = slice((number - 1) * PAIRS_AT_ONCE, number * PAIRS_AT_ONCE)
+        a, b = (np.asarray(pictures[pairs[rows, i]]) for i in (0, 1))
+        correlation[rows] = best_correlation(_small(a), _small(b)).numpy()
+        identical[rows] = (a == b).reshape(len(a), -1).all(1)
+    return Compared(correlation, identical)
+
+
+def best_correlation(a: Tensor, b: Tensor, reach: int = REACH) -> Tensor:
+    """(P,) the highest correlation of the middle of a with any part of b as large, at most `reach` pixels away.
+
+    Correlation is blind to brightness and contrast. 0 where either part is flat. a, b: (P, C, H, W) floats.
+    """
+    reach = min(reach, (min(a.shape[2:]) - 1) // 4)
+    height, width = (side - 2 * reach for side in a.shape[2:])
+    middle = a[:, :, reach : reach + height, reach : reach + width]
+    values = middle[0].numel()
+    middle = middle - middle.mean((1, 2, 3), keepdim=True)
+    length = middle.flatten(1).norm(dim=1)
+    pairs, channels = a.shape[:2]
+    # Σ middle · part over all parts at once; the part's mean drops out, for the middle has mean 0.
+    products = conv2d(b.reshape(1, pairs * channels, *b.shape[2:]), middle, groups=pairs)[0]
+    ones = torch.ones(1, channels, height, width)
+    total = conv2d(b, ones)[:, 0]
+    squares = conv2d(b.square(), ones)[:, 0]
+    spread = (squares - total.square() / values).clamp_min(0).sqrt()
+    floor = FLAT * values**0.5
+    enough = (spread > floor) & (length > floor)[:, None, None]
+    correlation = products / (spread * length[:, None, None]).clamp_min(1e-9)
+    return torch.where(enough, correlation, 0.0).flatten(1).amax(1).clamp(max=1)
+
+
+def _small(pictures: np.ndarray) -> Tensor:
+    """Floats around 0, at most `SIDE` pixels a side."""
+    pixels = torch.from_numpy(pictures).float() - 128
+    side = max(pixels.shape[2:])
+    if side <= SIDE:
+        return pixels
+    sides = [max(1, round(one * SIDE / side)) for one in pixels.shape[2:]]
+    return interpolate(pixels, sides, mode="bilinear", antialias=True, align_corners=False)

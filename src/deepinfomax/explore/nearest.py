@@ -1,0 +1,29 @@
+"""The nearest other images of every image; the other questions begin here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Of each of N images the k nearest others, nearest first."""
+
+    index: np.ndarray  #: (N, k) int64
+    distance: np.ndarray  #: (N, k) float32, Euclidean
+
+
+def nearest(vectors: np.ndarray, k: int) -> Nearest:
+    """Exact, by scikit-learn. An image is not its own neighbour; its twins are.
+
+    Args:
+        vectors: (N, D).
+        k: at most N - 1.
+    """
+    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(vectors)
+    distance, index = search.kneighbors(vectors)
+    own = index == np.arange(len(vectors))[:, None]
+    own[:, -1] |= ~own.any(1)  # more than k twins came before it: the last of them goes
+    shape = (len(vectors), k)
+    return Nearest(index[~own].reshape(shape), distance[~own].reshape(shape).astype(np.float32))

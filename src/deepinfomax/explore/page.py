@@ -1,0 +1,336 @@
+"""The page: what was found, as one file of HTML that needs nothing beside it, and no network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from deepinfomax import __version__, files
+from deepinfomax.explore.analysis import UNUSUAL, VOTERS, Exploration, View
+from deepinfomax.explore.collection import Collection
+from deepinfomax.explore.sheets import COLUMNS, Sheets, sheets
+from deepinfomax.explore.tables import searches
+from deepinfomax.report.data_uris import EXACT_UP_TO, data_uri
+
+CENTRAL, OUTLIERS, DOUBTS = 8, 48, 60  #: pictures shown at most; the tables have all
+GROUPS, COPIES = 60, 6  #: groups of near-copies shown at most, and pictures of each
+NEAR = 6  #: neighbours shown of the chosen image
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a list."""
+
+    position: int
+    name: str
+    part: str
+    label: str
+
+    @property
+    def short(self) -> str:
+        return self.name.rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of the encoder beside that of the control."""
+
+    what: str
+    says: str
+    values: list[str]
+    better: int | None  #: which of the values is the better one; None: neither
+
+
+def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], tables: Iterable[Path], seed: int) -> Path:  # fmt: skip  # noqa: E501
+    """Write the page.
+
+    Args:
+        about: how it was made, lines of a name and a value.
+        tables: CSV files beside it.
+        seed: draws the images that have a picture on the map, where there are too many for all.
+    """
+    loader = jinja2.ChoiceLoader(
+        [jinja2.PackageLoader("deepinfomax.explore"), jinja2.PackageLoader("deepinfomax.report")]
+    )
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = loader.get_source(environment, "explore.js")[0]
+    lists = Lists(found)
+    sheet = None
+    if found.collection.pictures is not None:
+        sheet = sheets(found.collection.pictures, np.array(sorted(lists.shown), np.int64), seed=seed)
+    text = environment.get_template("explore.html").render(
+        found=found,
+        collection=found.collection,
+        lists=lists,
+        main=found.main.name,
+        control=None if found.control is None else found.control.name,
+        sentence=sentence(found),
+        added=added(found),
+        rows=compared(found),
+        facts=facts(found),
+        groups=len(found.main.duplicates.groups()),
+        pictures=_stored(found.collection, lists.shown),
+        size=(1, 1) if found.collection.pictures is None else found.collection.pictures.shape[2:],
+        exact_up_to=EXACT_UP_TO,
+        data=json.dumps(map_data(found, sheet), allow_nan=False).replace("<", "\\u003c"),
+        about=about,
+        tables=[table.name for table in tables],
+        version=__version__,
+        unusual=UNUSUAL,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+    files.write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return path
+
+
+class Lists:
+    """The heads of all lists, as the page shows them, and which images they need."""
+
+    def __init__(self, found: Exploration) -> None:
+        self.shown: set[int] = set()
+        collection, main = found.collection, found.main
+        self.clusters: list[dict[str, Any]] = [
+            {
+                "number": number,
+                "count": len(members),
+                "central": [self._item(collection, i) for i in members[:CENTRAL].tolist()],
+                "classes": _commonest(collection, members),
+            }
+            for number, members in enumerate(main.clusters.central, 1)
+        ]
+        self.left_over = int((main.clusters.of < 0).sum())
+        self.copies = self._copies(found)
+        self.outliers = [self._outliers(found, view) for view in found.views]
+        self.doubts = self._doubts(found)
+        kept = {item.position for group in self.clusters for item in group["central"]}
+        kept |= {item.position for group in self.copies for item in group["images"]}
+        kept |= {entry["image"].position for entries in self.outliers for entry in entries}
+        self.shown = kept | {entry["image"].position for entry in self.doubts}
+
+    def _item(self, collection: Collection, i: int) -> Item:
+        return Item(i, collection.names[i], collection.part_of(i), collection.class_of(i))
+
+    def _copies(self, found: Exploration) -> list[dict[str, Any]]:
+        """Groups of near-copies: those across parts first, then the most alike."""
+        collection, copies = found.collection, found.main.duplicates
+        groups: list[dict[str, Any]] = []
+        for members in copies.groups():
+            rows = np.flatnonzero(np.isin(copies.pairs[:, 0], members))
+            by = int(np.bitwise_or.reduce(found.found_by[rows]))
+            groups.append(
+                {
+                    "images": [self._item(collection, i) for i in members[:COPIES].tolist()],
+                    "count": len(members),
+                    "alike": float(copies.alike[rows].max()),
+                    "identical": bool(copies.identical[rows].any()),
+                    "across": len({collection.part_of(i) for i in members.tolist()}) > 1,
+                    "by": "" if found.control is None or by == 3 else searches(found, by),
+                    "classes": sorted({collection.class_of(i) for i in members.tolist()} - {""}),
+                }
+            )
+        return sorted(groups, key=lambda g: (not g["across"], not g["identical"], -g["alike"]))[:GROUPS]
+
+    def _outliers(self, found: Exploration, view: View) -> list[dict[str, Any]]:
+        """The most unusual by one view; of each its rank by the other."""
+        other = next((v for v in found.views if v is not view), None)
+        ranks = None if other is None else np.argsort(np.argsort(-other.outliers, kind="stable"))
+        order = np.argsort(-view.outliers, kind="stable")[: OUTLIERS if view is found.main else OUTLIERS // 4]
+        return [
+            {
+                "image": self._item(found.collection, i),
+                "score": float(view.outliers[i]),
+                "other_rank": None if ranks is None else int(ranks[i]) + 1,
+            }
+            for i in order.tolist()
+        ]
+
+    def _doubts(self, found: Exploration) -> list[dict[str, Any]]:
+        doubts, collection = found.main.doubts, found.collection
+        if doubts is None:
+            return []
+        control = None if found.control is None else found.control.doubts
+        too = set() if control is None else set(control.doubtful.tolist())
+        return [
+            {
+                "image": self._item(collection, i),
+                "suggested": collection.class_name(int(doubts.suggested[i])),
+                "likely": float(doubts.likely[i]),
+                "suggested_likely": float(doubts.suggested_likely[i]),
+                "too": i in too,
+            }
+            for i in doubts.doubtful[:DOUBTS].tolist()
+        ]
+
+
+def sentence(found: Exploration) -> str:
+    """What is in the folder, in one sentence."""
+    main, collection = found.main, found.collection
+    if main.clusters.method == "hdbscan":
+        groups = f"{len(main.clusters)} groups"
+    else:
+        groups = f"no groups with gaps between them (cut into {len(main.clusters)} parts)"
+    across = int(main.duplicates.across(collection.parts).sum())
+    copies = _counted(len(main.duplicates), "pair of near-copies", "pairs of near-copies")
+    if across:
+        copies += f", {across:,} of them across {_and(list(dict.fromkeys(collection.parts)))}"  # type: ignore[arg-type]
+    said = [groups, copies, _counted(int((main.outliers >= UNUSUAL).sum()), "outlier", "outliers")]
+    if main.doubts is not None:
+        said.append(
+            f"{len(main.doubts.doubtful):,} of {main.doubts.judged:,} labels in doubt, by a classifier that gives "
+            f"{main.doubts.accuracy:.0%} of the images their own"
+        )
+    return f"{len(collection):,} images: {'; '.join(said)}."
+
+
+def added(found: Exploration) -> str:
+    """What the encoder adds to the control, whichever way it went."""
+    if found.control is None:
+        return "There is no control beside these vectors: nothing says what they add to plain pixels."
+    main, control = found.main, found.control
+    said = []
+    if main.same_class is not None and control.same_class is not None:
+        gain = main.same_class - control.same_class
+        words = "more than" if gain > 0.005 else "fewer than" if gain < -0.005 else "as many as"
+        said.append(
+            f"Of an image's {VOTERS} nearest, {main.same_class:.0%} have its class by the {main.name}, {words} by "
+            f"{control.name} ({control.same_class:.0%})."
+        )
+    only = [int((found.found_by == by).sum()) for by in (1, 2)]
+    if len(main.duplicates):
+        said.append(
+            f"Near-copies found by the {main.name} alone: {only[0]:,} of {len(main.duplicates):,}; by {control.name} "
+            f"alone: {only[1]:,}."
+        )
+    return " ".join(said) or f"Nothing here can be counted that tells the {main.name} from {control.name}."
+
+
+def compared(found: Exploration) -> list[Row]:
+    """Figures of the encoder beside the control's."""
+    views = found.views
+    rows: list[Row] = []
+
+    def row(what: str, says: str, values: list[float | None], form: str) -> None:
+        if any(value is None for value in values):
+            return
+        numbers = [value for value in values if value is not None]
+        shown = [format(value, form) for value in numbers]
+        better = int(np.argmax(numbers)) if len(set(shown)) > 1 else None
+        rows.append(Row(what, says, shown, better))
+
+    chance = _chance(found.collection)
+    by_chance = "" if chance is None else f"; by chance {chance:.0%}"
+    row("own class", f"share of the {VOTERS} nearest with an image's class{by_chance}", [v.same_class for v in views], ".1%")  # fmt: skip  # noqa: E501
+    row("groups and classes", "adjusted mutual information; 0: by chance, 1: the same", [v.cluster_agreement for v in views], ".2f")  # fmt: skip  # noqa: E501
+    row("classes told", "labels that the others give rightly, out of sample", [None if v.doubts is None else v.doubts.accuracy for v in views], ".1%")  # fmt: skip  # noqa: E501
+    if found.control is not None:
+        finds = [float(((found.found_by & by) > 0).sum()) for by in (1, 2)]
+        row("near-copies", "pairs that the pixels confirm", [*finds], ",.0f")
+    row("map", f"neighbours that are neighbours on the map, of {VOTERS}", [v.map_keeps for v in views], ".0%")
+    return rows
+
+
+def facts(found: Exploration) -> list[tuple[str, str, str]]:
+    """Tiles of the head: a number, what it counts, and where on the page."""
+    main = found.main
+    kind = "groups" if main.clusters.method == "hdbscan" else "parts"
+    tiles = [
+        (f"{len(found.collection):,}", "images", "map"),
+        (f"{len(main.clusters):,}", kind, "clusters"),
+        (f"{len(main.duplicates):,}", "near-copies", "duplicates"),
+        (f"{int((main.outliers >= UNUSUAL).sum()):,}", "outliers", "outliers"),
+    ]
+    if main.doubts is not None:
+        tiles.append((f"{len(main.doubts.doubtful):,}", "labels in doubt", "labels"))
+    return tiles
+
+
+def map_data(found: Exploration, sheet: Sheets | None) -> dict[str, Any]:
+    """What the script draws; arrays of numbers in base64, little-endian."""
+    collection, main = found.collection, found.main
+    colours: dict[str, Any] = {}
+    if collection.labels is not None:
+        names = [collection.class_name(k) for k in range(int(collection.labels.max()) + 1)]
+        colours["class"] = {"of": _packed(collection.labels, "<i2"), "names": names}
+    word = "group" if main.clusters.method == "hdbscan" else "part"
+    colours["group"] = {
+        "of": _packed(main.clusters.of, "<i2"),
+        "names": [f"{word} {k + 1}" for k in range(len(main.clusters))],
+    }
+    if collection.parts is not None:
+        parts, of = np.unique(collection.parts, return_inverse=True)
+        colours["split"] = {"of": _packed(of, "<i2"), "names": parts.tolist()}
+    near = min(NEAR, main.representation.nearest.index.shape[1])
+    return {
+        "count": len(collection),
+        "names": collection.names,
+        "colours": colours,
+        "outliers": _packed(np.round(main.outliers * 100).clip(0, 65535), "<u2"),
+        "likely": None if main.doubts is None else _packed(_per_mille(main.doubts.likely), "<i2"),
+        "near": near,
+        "views": [
+            {
+                "name": view.name,
+                "places": _packed(np.round((view.places + 1) * 32767.5).clip(0, 65535), "<u2"),
+                "nearest": _packed(view.representation.nearest.index[:, :near], "<u4"),
+            }
+            for view in found.views
+        ],
+        "sheets": None
+        if sheet is None
+        else {
+            "side": sheet.side,
+            "columns": COLUMNS,
+            "uris": sheet.uris,
+            "pictured": None if len(sheet.pictured) == len(collection) else _packed(sheet.pictured, "<u4"),
+        },
+    }
+
+
+def _per_mille(likely: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(likely), -1, np.round(np.nan_to_num(likely) * 1000))
+
+
+def _packed(values: np.ndarray, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).astype(kind).tobytes()).decode("ascii")
+
+
+def _stored(collection: Collection, shown: set[int]) -> dict[int, str]:
+    if collection.pictures is None:
+        return {}
+    return {i: data_uri(np.asarray(collection.pictures[i])) for i in sorted(shown)}
+
+
+def _commonest(collection: Collection, members: np.ndarray) -> list[tuple[str, float]]:
+    """The three commonest classes of a group, each with its share of the labelled members."""
+    if collection.labels is None:
+        return []
+    labels = collection.labels[members]
+    numbers, counts = np.unique(labels[labels >= 0], return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:3]
+    return [(collection.class_name(int(numbers[i])), float(counts[i] / counts.sum())) for i in order]
+
+
+def _chance(collection: Collection) -> float | None:
+    """The share of neighbours with an image's own class, were they drawn at random."""
+    if collection.labels is None:
+        return None
+    counts = np.bincount(collection.labels[collection.labels >= 0])
+    return float(((counts / counts.sum()) ** 2).sum())
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _and(words: list[str]) -> str:
+    words = [str(word) for word in words]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,201 @@
+"""What the user points at -> a collection: all parts of a data set, or a file of embeddings with or without images."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyarrow import parquet
+
+from deepinfomax import files
+from deepinfomax.config import Config
+from deepinfomax.data.configured import names_of
+from deepinfomax.data.decoding import survey
+from deepinfomax.data.description import further_parts
+from deepinfomax.data.formats import Columns
+from deepinfomax.data.images import ImageSet, denormalise
+from deepinfomax.data.labels import number_labels
+from deepinfomax.data.loading import choose
+from deepinfomax.data.names import find
+from deepinfomax.data.parts import PARTS, VALIDATION, limited
+from deepinfomax.data.stored import StoredImages, printable
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import Embeddings, read_embeddings
+from deepinfomax.explore.collection import Collection
+
+LARGE, SIDE = (
+    96,
+    64,
+)  #: pixels: where a side is longer, images are resized to `SIDE`, on which an encoder trains in minutes
+LEAST_SIDE = 8  #: pixels; the encoder halves an image three times
+
+
+def all_parts(config: Config) -> Config:
+    """The same data with all its parts as one: "train+test", val included."""
+    parts = find(config.data.source, config.data.root, Columns(config.data.image, config.data.label))
+    names = [name for name, aliases in PARTS.items() if set(aliases) & parts.keys()]
+    names += [name for name in further_parts(parts) if name in VALIDATION]
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, split="+".join(names)))
+
+
+def of_one_size(config: Config) -> Config:
+    """The same data at a size that an encoder can be trained on in minutes; only headers are read.
+
+    Raises:
+        UserError: images too small, or data that are no images.
+    """
+    if config.data.size is not None:
+        return config
+    sizes: set[tuple[int, int]] = set()
+    for source in _sources(config):
+        if isinstance(source, StoredImages):
+            sizes |= set(survey(source).sizes)
+        elif len(source.shape) == 3:
+            sizes.add((source.shape[2], source.shape[1]))
+        else:
+            shape = "x".join(map(str, source.shape))
+            raise UserError(f"{printable(config.data.source)} holds data of {shape}: explore is for images")
+    sides = [side for size in sizes for side in size]
+    if sides and min(sides) < LEAST_SIDE:
+        raise UserError(
+            f"{printable(config.data.source)} has images of {min(sides)} pixels: set data.size 16 to enlarge them"
+        )
+    if len(sizes) <= 1 and max(sides, default=0) <= LARGE:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, size=SIDE))
+
+
+def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:
+    """(N,) the part of each image of `load_images`; None where there is only one."""
+    names = config.data.split.split("+")
+    if len(names) < 2:
+        return None
+    of = np.repeat(names, [len(source) for source in _sources(config)])
+    chosen = limited(len(of), config.data.limit)
+    return np.delete(of if chosen is None else of[chosen], list(images.left_out))
+
+
+def _sources(config: Config) -> list[Any]:
+    """The source of each part, not decoded."""
+    data = config.data
+    parts = find(data.source, data.root, Columns(data.image, data.label))
+    return [choose(parts, name, printable(data.source), None, data.holdout) for name in data.split.split("+")]
+
+
+def collection_of(config: Config, images: ImageSet) -> Collection:
+    """The images that a configuration names, as they are shown."""
+    if len(images.shape) != 3:
+        raise UserError(f"{images.name} holds data of {'x'.join(map(str, images.shape))}: explore is for images")
+    labels, classes, notes = images.labels, images.classes, images.notes
+    if labels is not None and labels.ndim > 1:
+        labels, classes = None, ()
+        notes = (*notes, "attributes are not looked at: labels can be doubted where each image has one class")
+    return Collection(
+        title=shortened(config.data.source),
+        names=names_of(config, images),
+        pictures=denormalise(np.asarray(images.images)),
+        parts=part_of_each(config, images),
+        labels=labels,
+        classes=classes,
+        notes=notes,
+    )
+
+
+def shortened(source: str) -> str:
+    """The last part of a path, for a title."""
+    return printable(source.rstrip("/").rsplit("/", 1)[-1] or source)
+
+
+def holds_embeddings(path: Path) -> bool:
+    """Whether a file is one of embeddings, by its columns or arrays: nothing of any size is read."""
+    if not path.is_file():
+        return False
+    try:
+        if path.suffix == ".parquet":
+            names = set(parquet.read_schema(path).names)
+            return "embedding" in names and not names & {"image", "img"}
+        if path.suffix == ".npy":
+            return len(np.load(path, mmap_mode="r", allow_pickle=False).shape) == 2
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return "embedding" in arrays.files
+    except Exception:  # a damaged file: whoever reads it in earnest says what is wrong
+        return False
+    return False
+
+
+def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None) -> tuple[Collection, Embeddings]:
+    """A file of embeddings, and the images that it is of, where they are given.
+
+    Rows find their images by the names in the file; where it has none, row i is image i.
+
+    Raises:
+        UserError: embeddings and images that do not belong together.
+    """
+    embeddings = read_embeddings(path)
+    count, names = len(embeddings.vectors), names_in(path)
+    if names is not None and len(names) != count:
+        raise UserError(f"{path} has {len(names):,} names for {count:,} embeddings")
+    labels, classes = _labels(embeddings, path)
+    pictures, parts, notes = None, embeddings.split, embeddings.notes
+    if images is not None:
+        config, loaded = images
+        of_images = names_of(config, loaded)
+        place = _places(path, names, of_images, count)
+        pictures, notes = denormalise(np.asarray(loaded.images)[place]), (*notes, *loaded.notes)
+        names = [of_images[i] for i in place]
+        if parts is None and (of := part_of_each(config, loaded)) is not None:
+            parts = of[place]
+        if labels is None and loaded.labels is not None and loaded.labels.ndim == 1:
+            labels, classes = loaded.labels[place], loaded.classes
+    collection = Collection(
+        title=shortened(str(path)),
+        names=[f"row {i}" for i in range(count)] if names is None else [files.printable(name) for name in names],
+        pictures=pictures,
+        parts=parts,
+        labels=labels,
+        classes=classes,
+        notes=notes,
+    )
+    return collection, embeddings
+
+
+def names_in(path: Path) -> list[str] | None:
+    """The names of the images in a file of embeddings, as `write_embeddings` writes them; None: it has none."""
+    try:
+        if path.suffix == ".parquet":
+            if "name" not in parquet.read_schema(path).names:
+                return None
+            return [str(name) for name in parquet.read_table(path, columns=["name"])["name"].to_pylist()]
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays["name"].astype(str).tolist() if "name" in arrays.files else None
+        beside = path.with_name(f"{path.stem}.names.txt")
+        return beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else None
+    except Exception as error:  # Arrow, zipfile and numpy have errors of their own
+        raise UserError(f"cannot read the names in {path}: {' '.join(str(error).split())[:200]}") from None
+
+
+def _places(path: Path, names: list[str] | None, of_images: list[str], count: int) -> np.ndarray:
+    """(N,) the image of each row."""
+    if names is not None:
+        known = {name: i for i, name in enumerate(of_images)}
+        places = [known.get(files.printable(name), -1) for name in names]
+        if -1 not in places:
+            return np.array(places)
+        if len(of_images) != count:
+            missing = names[places.index(-1)]
+            raise UserError(f"--images has no image {missing!r}, which {path} names; give the folder it was made of")
+    if len(of_images) != count:
+        raise UserError(
+            f"{path} has {count:,} rows and --images {len(of_images):,} images: give the images it was made of, or a "
+            "column `name` with the path of each"
+        )
+    return np.arange(count)
+
+
+def _labels(embeddings: Embeddings, path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    if embeddings.labels is None or embeddings.labels.ndim > 1:
+        return None, ()
+    numbers, classes = number_labels([embeddings.labels], where=str(path))
+    return numbers[0], classes

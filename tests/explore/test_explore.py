@@ -1,0 +1,171 @@
+"""`deepinfomax explore` from a folder or a file to a page and its tables."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_pictures import pictures
+
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import write_embeddings
+from deepinfomax.explore import reading
+from deepinfomax.explore.command import explore_command
+
+SMALL = {"encoder.width": "4", "encoder.fc": "16", "encoder.y": "8", "training.steps": "3", "training.batch_size": "16"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train and test, two classes of patterns; test/red/0.png is a copy of train/red/0.png."""
+    root = tmp_path_factory.mktemp("explore") / "folder <b>"
+    patterns = pictures(60)
+    for n, pattern in enumerate(patterns):
+        split, name = "train" if n < 44 else "test", ("red", "blue")[n % 2]
+        pattern[0 if name == "red" else 2] = 250
+        (root / split / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pattern.transpose(1, 2, 0)).save(root / split / name / f"{n}.png")
+    Image.open(root / "train/red/0.png").save(root / "test/red/0.png")
+    (root / "train/red/broken.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def explored(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("here"))
+        result = asked(str(folder), settings=SMALL)
+        result["page"] = str(Path(result["page"]).resolve())
+        result["run"] = str(Path(result["run"]).resolve())
+    return result
+
+
+def asked(data: str, **options: object) -> dict:
+    given = {"run": None, "images": None, "out": None, "control": "pixels", "settings": {}, "data_root": None}
+    return explore_command(data, **(given | {"seed": 0, "device": "cpu"} | options))  # type: ignore[arg-type]
+
+
+def rows(page: str, table: str) -> list[dict[str, str]]:
+    path = Path(page)
+    with path.with_name(f"{path.stem}-{table}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_becomes_a_page_with_tables(explored: dict) -> None:
+    assert json.loads(json.dumps(explored))["images"] == 61
+    assert explored["near_copies_across_parts"] >= 1
+    images = rows(explored["page"], "images")
+    assert len(images) == 61
+    assert {row["part"] for row in images} == {"train", "test"}
+    assert {row["class"] for row in images} == {"red", "blue"}
+    assert {"x_by_encoder", "y_by_pixels"} <= images[0].keys()
+    first = rows(explored["page"], "duplicates")[0]
+    assert (first["first_part"], first["second_part"], first["identical"]) == ("train", "test", "yes")
+    assert [Path(first[side]).name for side in ("first", "second")] == ["0.png", "0.png"]
+    scores = [float(row["score"]) for row in rows(explored["page"], "outliers")]
+    assert scores == sorted(scores, reverse=True)
+    assert len(rows(explored["page"], "clusters")) == len([row for row in images if row["group"]])
+    assert len(rows(explored["page"], "labels")) == explored["labels_in_doubt"]
+
+
+def test_the_page_is_one_file_and_escapes_what_it_is_given(explored: dict) -> None:
+    text = Path(explored["page"]).read_text(encoding="utf-8")
+    assert "What is in folder &lt;b&gt;" in text
+    assert "folder <b>" not in text
+    assert not re.search(r'(?:src|href)="(?!data:|#|[\w.%-]+\.csv")', text)
+    assert not re.search("https?://", text)
+    assert "1 of 62 images cannot be read, first: train/red/broken.png" in text
+    for section in ("map", "clusters", "duplicates", "outliers", "labels", "added", "made"):
+        assert f'<section id="{section}">' in text
+
+
+def test_the_run_that_was_trained_is_a_run_and_can_be_taken_again(explored: dict, folder: Path, tmp_path: Path) -> None:
+    run = Path(explored["run"])
+    assert (run / "config.toml").is_file()
+    assert (run / "encoder.safetensors").is_file()
+    out = tmp_path / "again.html"
+    again = asked(str(folder), run=run, out=out, control="random_encoder")
+    assert again["images"] == 61
+    assert "random encoder" in out.read_text(encoding="utf-8")
+    assert again["near_copies_across_parts"] >= 1
+    limited = asked(str(folder), run=run, out=out, control="none", settings={"data.limit": "30"})
+    assert limited["images"] == 29  # the broken one was drawn
+    parts = {Path(row["name"]).name: row["part"] for row in rows(str(out), "images")}
+    assert all(part == ("train" if int(name[:-4]) < 44 else "test") for name, part in parts.items() if name != "0.png")
+    assert "no control" in limited["text"]
+
+
+def test_embeddings_of_anyone_with_their_images_and_without(folder: Path, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((61, 6)).astype(np.float32)
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png") if path.name != "broken.png")
+    labels = np.array([Path(name).parts[1] for name in names])
+    write_embeddings(tmp_path / "mine.parquet", vectors, labels, names)
+    alone = asked(str(tmp_path / "mine.parquet"))
+    assert Path(alone["page"]) == tmp_path / "mine.parquet.explore.html"
+    assert rows(alone["page"], "images")[3]["name"] == names[3]
+    assert alone["labels_in_doubt"] is not None
+    assert "mine.parquet" in Path(alone["page"]).read_text(encoding="utf-8")
+    write_embeddings(tmp_path / "plain.npy", vectors)
+    shown = asked(str(tmp_path / "plain.npy"), images=str(folder), out=tmp_path / "shown.html")
+    assert shown["near_copies_across_parts"] == 1  # the pixels propose what these vectors do not
+    assert set(shown["beside"]["own class"]) == {"embeddings", "pixels"}
+
+
+def test_rows_find_their_images_by_name(folder: Path, tmp_path: Path) -> None:
+    from deepinfomax import config as configuration
+    from deepinfomax.data.configured import load_images, names_of, with_source
+    from deepinfomax.recipes import recipe
+
+    config = with_source(configuration.override(recipe("cpu"), {"data.skip_bad": True}), str(folder), None)
+    config = reading.all_parts(config)
+    images = load_images(config)
+    names = names_of(config, images)
+    order = np.random.default_rng(0).permutation(len(names))[:20]
+    write_embeddings(tmp_path / "some.parquet", np.ones((20, 3)), None, [names[i] for i in order])
+    collection, _ = reading.collection_of_embeddings(tmp_path / "some.parquet", (config, images))
+    assert collection.pictures is not None
+    assert np.array_equal(collection.pictures, images.images[order])
+    assert [collection.class_of(i) for i in range(20)] == [images.classes[images.labels[i]] for i in order]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"control": "magic"}, "choose pixels, random_encoder, none"),
+        ({"out": Path("page.txt")}, "ends in .html"),
+        ({"settings": {"data.limit": "5"}}, "from 10 on"),
+        ({"settings": {"data.size": "4"}}, "4x4 are too small"),
+    ],
+)
+def test_mistakes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        asked(str(folder), **options)
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_mistakes_of_embeddings(tmp_path: Path, folder: Path) -> None:
+    file = tmp_path / "e.npy"
+    np.save(file, np.random.default_rng(0).standard_normal((20, 3)))
+    with pytest.raises(UserError, match="20 rows and --images 61 images"):
+        asked(str(file), images=str(folder))
+    with pytest.raises(UserError, match="leave one of them out"):
+        asked(str(file), run=tmp_path)
+    with pytest.raises(UserError, match=r"leave training\.steps out"):
+        asked(str(file), settings={"training.steps": "3"})
+    with pytest.raises(UserError, match="choose --control pixels"):
+        asked(str(file), control="random_encoder")
+
+
+def test_files_of_images_are_not_taken_for_embeddings(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((20, 8, 8, 3), np.uint8))
+    np.save(tmp_path / "vectors.npy", np.zeros((20, 8), np.float32))
+    np.savez(tmp_path / "images.npz", images=np.zeros((20, 8, 8, 3), np.uint8))
+    np.savez(tmp_path / "vectors.npz", embedding=np.zeros((20, 8), np.float32))
+    (tmp_path / "damaged.npz").write_bytes(b"nothing")
+    found = {path.name for path in tmp_path.iterdir() if reading.holds_embeddings(path)}
+    assert found == {"vectors.npy", "vectors.npz"}
+    assert not reading.holds_embeddings(tmp_path)

@@ -1,0 +1,221 @@
+"""Each question against a known truth: what was planted is found, and nothing else is."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
+from small_pictures import groups, pictures, shifted
+
+from deepinfomax.data.images import ImageSet
+from deepinfomax.explore import clusters, duplicates, label_doubts, map, outliers
+from deepinfomax.explore.analysis import united
+from deepinfomax.explore.nearest import nearest
+from deepinfomax.explore.representation import of_pixels, of_vectors, reduced_vectors, unit
+
+
+def test_nearest_is_what_a_loop_finds_and_never_the_image_itself() -> None:
+    vectors = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+    vectors[7] = vectors[3]  # a twin
+    found = nearest(vectors, 4)
+    for i in range(40):
+        far = np.linalg.norm(vectors - vectors[i], axis=1)
+        far[i] = np.inf
+        assert set(found.index[i].tolist()) == set(np.argsort(far)[:4].tolist())
+        np.testing.assert_allclose(found.distance[i], np.sort(far)[:4], atol=1e-5)
+    assert found.index[7, 0] == 3
+
+
+def test_many_twins_are_still_others() -> None:
+    found = nearest(np.ones((9, 3), np.float32), 3)
+    assert found.index.shape == (9, 3)
+    assert not (found.index == np.arange(9)[:, None]).any()
+
+
+@pytest.mark.parametrize("by", ["openTSNE", "scikit-learn", "a sample"])
+def test_the_map_keeps_groups_together(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "openTSNE":
+        pytest.importorskip("openTSNE")
+    else:
+        monkeypatch.setattr(map, "find_spec", lambda name: None)
+    if by == "a sample":
+        monkeypatch.setattr(map, "MOST_LAID_OUT", 100)
+    vectors, of = groups((60, 60, 60))
+    near = nearest(unit(vectors), 60)
+    places = map.layout(unit(vectors), near, seed=0)
+    assert places.shape == (180, 2)
+    assert np.abs(places).max() == pytest.approx(1)
+    assert (of[nearest(places, 5).index] == of[:, None]).mean() > 0.95
+    assert np.array_equal(places, map.layout(unit(vectors), near, seed=0))
+    assert 0.2 < map.kept_neighbours(places, near) <= 1
+
+
+def test_groups_with_gaps_are_found_by_density() -> None:
+    vectors, of = groups((80, 50, 30))
+    found = clusters.clusters(unit(vectors), seed=0)
+    assert found.method == "hdbscan"
+    assert len(found) == 3
+    inside = found.of >= 0
+    assert adjusted_mutual_info_score(of[inside], found.of[inside]) > 0.99
+    assert [len(members) for members in found.central] == sorted((len(m) for m in found.central), reverse=True)
+    first = found.central[0]
+    middle = unit(vectors)[first].mean(0)
+    far = np.linalg.norm(unit(vectors)[first] - middle, axis=1)
+    assert np.array_equal(far, np.sort(far))
+
+
+def test_images_without_gaps_are_cut_by_k_means() -> None:
+    vectors = np.random.default_rng(0).standard_normal((400, 12)).astype(np.float32)
+    found = clusters.clusters(unit(vectors), seed=0)
+    assert found.method == "k-means"
+    assert len(found) == clusters.parts_of(400) == 4
+    assert (found.of >= 0).all()
+    assert [clusters.parts_of(n) for n in (10, 1000, 10_000, 100_000)] == [2, 6, 20, 40]
+
+
+def test_correlation_is_what_a_loop_over_shifts_finds() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (torch.from_numpy(rng.integers(0, 256, (3, 3, 12, 12)).astype(np.float32)) for _ in range(2))
+    b[1] = torch.from_numpy(shifted(a[1].numpy(), 2, -1))
+    reach = 2
+    best = duplicates.best_correlation(a, b, reach)
+    for p in range(3):
+        middle = a[p, :, reach:-reach, reach:-reach].numpy().ravel()
+        values = [
+            np.corrcoef(middle, b[p, :, y : y + 8, x : x + 8].numpy().ravel())[0, 1]
+            for x in range(2 * reach + 1)
+            for y in range(2 * reach + 1)
+        ]
+        assert float(best[p]) == pytest.approx(max(values), abs=1e-4)
+    assert float(best[1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_planted_copies_are_found_and_flat_images_are_not_alike() -> None:
+    images = pictures(60, side=32)
+    copies = [
+        images[0],  # stored twice
+        shifted(images[1], 2, -2),
+        (images[2] * 0.7).astype(np.uint8),
+        _as_jpeg(images[3]),
+        np.full((3, 32, 32), 200, np.uint8),  # two flat images, of different brightness
+        np.full((3, 32, 32), 40, np.uint8),
+    ]
+    both = np.concatenate([images, np.stack(copies)])
+    level = duplicates.levelled(ImageSet(both))
+    near = nearest(of_pixels(level, seed=0).unit, 10)
+    found = duplicates.duplicates(both, duplicates.candidates(near))
+    assert {tuple(pair) for pair in found.pairs.tolist()} == {(0, 60), (1, 61), (2, 62), (3, 63)}
+    assert found.pairs[0].tolist() == [0, 60]
+    assert found.identical.tolist() == [True, False, False, False]
+    parts = np.array(["train"] * 60 + ["test"] * 6)
+    assert found.across(parts).all()
+    assert not found.across(None).any()
+
+
+def test_copies_of_copies_are_one_group() -> None:
+    pairs = np.array([[1, 5], [5, 9], [2, 3]])
+    found = duplicates.Duplicates(pairs, np.ones(3), np.zeros(3, bool), True)
+    assert [group.tolist() for group in found.groups()] == [[1, 5, 9], [2, 3]]
+    none = duplicates.Duplicates(pairs[:0], np.ones(0), np.zeros(0, bool), True)
+    assert none.groups() == []
+
+
+def test_vectors_alone_find_pairs_much_closer_than_other_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((200, 8)).astype(np.float32)
+    vectors[199] = vectors[4] + 0.02 * rng.standard_normal(8)
+    found = duplicates.duplicates_by_vectors(unit(vectors))
+    assert found.pairs.tolist() == [[4, 199]]
+    assert not found.checked
+
+
+def test_pairs_of_two_searches_are_united() -> None:
+    def of(*pairs: tuple[int, int]) -> duplicates.Duplicates:
+        alike = np.array([1 - 0.01 * a for a, _ in pairs])
+        return duplicates.Duplicates(np.array(pairs), alike, np.zeros(len(pairs), bool), True)
+
+    both, by = united(of((1, 2), (3, 4)), of((3, 4), (2, 9)))
+    assert both.pairs.tolist() == [[1, 2], [2, 9], [3, 4]]
+    assert by.tolist() == [1, 2, 3]
+
+
+def test_an_image_unlike_all_others_is_an_outlier() -> None:
+    vectors, _ = groups((100, 100))
+    vectors[17] += 20
+    scores = outliers.outlier_scores(vectors)
+    assert scores.argmax() == 17
+    assert scores[17] > 1.5
+    assert np.median(scores) == pytest.approx(1, abs=0.1)
+
+
+def test_wrong_labels_are_doubted_and_the_right_class_is_suggested() -> None:
+    vectors, of = groups((100, 100, 100), apart=1.5)
+    labels = of.copy()
+    wrong = np.random.default_rng(1).permutation(300)[:15]
+    labels[wrong] = (of[wrong] + 1) % 3
+    labels[5] = -1
+    found = label_doubts.label_doubts(vectors, labels, seed=0)
+    assert found is not None
+    judged = np.flatnonzero(labels >= 0)
+    assert found.judged == len(judged) == 299
+    assert np.isnan(found.likely[5])
+    assert found.suggested[5] == -1
+    flipped = np.isin(judged, wrong)
+    assert roc_auc_score(flipped, -found.likely[judged]) > 0.98
+    assert np.isin(found.doubtful[:10], wrong).all()
+    top = found.doubtful[:10]
+    assert (found.suggested[top] == of[top]).all()
+    assert np.array_equal(found.likely[found.doubtful], np.sort(found.likely[found.doubtful]))
+
+
+def test_the_rule_of_confident_learning_is_what_a_loop_says() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.dirichlet(np.ones(4), 200)
+    given = rng.integers(0, 4, 200)
+    counted = label_doubts.in_doubt_for(probability, given)
+    for i in range(200):
+        best = int(np.argmax(probability[i]))
+        of_best = [probability[j, best] for j in range(200) if given[j] == best]
+        assert counted[i] == (best if probability[i, best] >= np.mean(of_best) else given[i])
+
+
+def test_classes_too_small_are_left_out_and_told() -> None:
+    vectors, of = groups((40, 40, 3))
+    found = label_doubts.label_doubts(vectors, of, seed=0)
+    assert found is not None
+    assert found.too_few == (2,)
+    assert found.judged == 80
+    assert label_doubts.label_doubts(vectors, np.zeros(83, np.int64), seed=0) is None
+
+
+def test_long_vectors_are_reduced_block_by_block_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepinfomax.explore import representation
+
+    monkeypatch.setattr(representation, "BLOCK", 7)
+    images = ImageSet(pictures(50))
+
+    def vectors(part: ImageSet) -> np.ndarray:
+        return np.asarray(part.images).reshape(len(part), -1).astype(np.float32)
+
+    reduced, said = reduced_vectors(vectors, images, seed=0, standardise=False)
+    assert reduced.shape == (50, 49)
+    assert "49 principal components" in said
+    full = vectors(images) - vectors(images).mean(0)
+    far = np.linalg.norm(full[:, None] - full[None], axis=2)
+    np.testing.assert_allclose(np.linalg.norm(reduced[:, None] - reduced[None], axis=2), far, rtol=1e-2, atol=1)
+
+
+def test_embeddings_are_standardised_and_constant_units_vanish() -> None:
+    vectors = np.random.default_rng(0).normal(5, 3, (30, 4)).astype(np.float32)
+    vectors[:, 2] = 7
+    made = of_vectors(vectors, seed=0).vectors
+    np.testing.assert_allclose(made.std(0), [1, 1, 0, 1], atol=1e-5)
+    np.testing.assert_allclose(made.mean(0), 0, atol=1e-5)
+
+
+def _as_jpeg(picture: np.ndarray) -> np.ndarray:
+    stream = io.BytesIO()
+    Image.fromarray(picture.transpose(1, 2, 0)).save(stream, "jpeg", quality=50)
+    return np.asarray(Image.open(stream)).transpose(2, 0, 1)
