@@ -260,6 +260,19 @@ def test_from_python_and_resumed(tmp_path: Path) -> None:
     torch.testing.assert_close(again(values).y, straight(values).y, rtol=0, atol=0)
 
 
+def test_a_network_of_your_own_on_series(tmp_path: Path) -> None:
+    def own() -> torch.nn.Module:
+        layers = [torch.nn.Conv1d(2, 8, 4, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 19, 8)]
+        return deepinfomax.wrap(torch.nn.Sequential(*layers), local="1", y="3")
+
+    series = ImageSet(RNG.normal([[5.0], [-900.0]], [[1.0], [70.0]], (32, 2, 40)))
+    config = Config(objective={"local": {"units": 8}}, training=Training(epochs=1, batch_size=16, trackers=()))
+    encoder = train(config, series, tmp_path / "run", device="cpu", quiet=True, encoder=own())
+    loaded = deepinfomax.load(tmp_path / "run", module=own())
+    values = torch.from_numpy(series.images)
+    torch.testing.assert_close(encoder(values).y, loaded(values).y, rtol=0, atol=0)
+
+
 def test_what_draws_in_a_range_is_refused_beyond_it(tmp_path: Path) -> None:
     images = from_array(RNG.normal(size=(32, 16, 16, 5)))
     config = Config(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: a channel whose mean is larger than so many of its standard deviations has lost what it tells in float32
 MOST_OFFSET = 1e5
+LARGEST = float(np.finfo(np.float32).max)
 CONSTANT = 1e-12  #: rounding alone gives equal numbers such a standard deviation, for a mean of 1
 
 
@@ -31,8 +32,10 @@ class Channels:
         Raises:
             UserError: a channel with one number everywhere, or whose numbers are too large for their differences.
         """
-        channels = cls._measured(images)
+        channels, largest = cls._measured(images)
         name, many = images.name or "the set", len(channels.mean) > 1
+        if largest > LARGEST:
+            raise UserError(f"{name} has numbers up to {largest:.3g}, beyond float32 (3.4e38): scale them down")
         for i, (mean, sd) in enumerate(zip(channels.mean, channels.sd, strict=True)):
             which = f"channel {i} of {len(channels.mean)}" if many else "every value"
             if sd <= CONSTANT * abs(mean):
@@ -51,7 +54,7 @@ class Channels:
         values = images.images
         if images.pictures or all(np.abs(np.asarray(values[rows], np.float64)).max() <= 1 for rows in blocks(values)):
             return None
-        channels = cls._measured(images)
+        channels, _ = cls._measured(images)
         return cls(
             channels.mean,
             tuple(
@@ -60,10 +63,14 @@ class Channels:
         )
 
     @classmethod
-    def _measured(cls, images: ImageSet) -> "Channels":
-        count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    def _measured(cls, images: ImageSet) -> "tuple[Channels, float]":
+        """And the largest number of any channel, whatever its sign."""
+        count, mean, squares, largest = 0, np.zeros(1), np.zeros(1), 0.0
         for rows in blocks(images.images):
             part = _numbers(images.images[rows])
+            largest = max(largest, float(np.abs(part).max()))
+            if largest > LARGEST:  # whose square is more than float64 holds
+                return cls((0.0,), (1.0,)), largest
             own = part.size // part.shape[1]
             axes = (0, *range(2, part.ndim))
             middle = part.mean(axes)
@@ -73,7 +80,7 @@ class Channels:
             squares = squares + spread + np.square(middle - mean) * (count * own / both)
             mean = mean + (middle - mean) * (own / both)
             count = both
-        return cls(tuple(mean.tolist()), tuple(np.sqrt(squares / max(1, count)).tolist()))
+        return cls(tuple(mean.tolist()), tuple(np.sqrt(squares / max(1, count)).tolist())), largest
 
     def __call__(self, numbers: "Tensor") -> "Tensor":
         """(N, C, *S) float32 -> the same with mean 0 and standard deviation 1 a channel, of the training part."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,10 +54,7 @@ def read_folder(root: Path, columns: Columns) -> Parts:
 def _stored(
     root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
 ) -> StoredArrays:
-    series = _series(tuple(files))
-    digest = hashlib.sha256(b"dicom")
-    for file in files:
-        digest.update(b"\n" + stamp(file))
+    series, identity = _series(tuple(files), _stamps(files)), _stamps(files)
 
     def title(i: int) -> str:
         return printable(series[i].path.relative_to(root).as_posix()) or printable(root.name)
@@ -65,18 +62,27 @@ def _stored(
     several = sum(len(one.files) > 1 for one in series)
     said = (f"{len(files):,} DICOM files are {len(series):,} series",) if several else ()
     index = np.arange(len(series))
-    plain = StoredImages(root.name, index, iter, title, digest.hexdigest(), labels, classes, (*notes, *said))
+    plain = StoredImages(root.name, index, iter, title, identity, labels, classes, (*notes, *said))
     return read_each(plain, [partial(_volume, one.files) for one in series])
 
 
 def _items(files: Sequence[Path]) -> Sequence[Path]:
     """The path of each series. Of several series in one folder each has the folder's path and a name of its own."""
-    return [one.path for one in _series(tuple(files))]
+    return [one.path for one in _series(tuple(files), _stamps(files))]
 
 
-@cache
-def _series(files: tuple[Path, ...]) -> tuple[Series, ...]:
+def _stamps(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256(b"dicom")
+    for file in files:
+        digest.update(b"\n" + stamp(file))
+    return digest.hexdigest()
+
+
+@lru_cache(16)
+def _series(files: tuple[Path, ...], stamps: str) -> tuple[Series, ...]:
     """The series that the files belong to, by folder and their own number, the slices in order.
+
+    They are remembered as long as no file changes, by the files' `stamps`.
 
     Raises:
         UserError: a file that cannot be read.

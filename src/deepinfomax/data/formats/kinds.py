@@ -1,6 +1,8 @@
 """What kind of files a folder mostly holds, found by looking at the first few hundred."""
 
+import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,7 +24,14 @@ def mostly(wanted: Callable[[Path], bool], folder: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files of a folder and those below it, in order, hidden ones left out."""
-    for place, inside, names in os.walk(folder):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
+    """Some files of a folder and of those below it, hidden ones left out; a large folder is not read to its end."""
+    waiting = deque([folder])
+    while waiting:
+        with contextlib.suppress(PermissionError), os.scandir(waiting.popleft()) as entries:
+            for entry in islice(entries, LOOKED_AT):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry))
+                else:
+                    yield Path(entry)

@@ -52,7 +52,7 @@ def _stored(
         UserError: a file of another spacing than the first, or none that can be read.
     """
     plain = of_files(root, files, labels, classes, notes)
-    first: tuple[float, ...] | None = None
+    first: list[float] | None = None
     for i, file in enumerate(files):
         try:
             spacing = _spacing(file)
@@ -70,10 +70,13 @@ def _stored(
     return read_each(plain, [partial(_volume, file) for file in files])
 
 
-def _spacing(file: Path) -> tuple[float, ...]:
+def _spacing(file: Path) -> list[float]:
+    """mm between voxels from left to right, from back to front and from foot to head, by the header alone."""
     nibabel = needed("nibabel", file)
-    image = nibabel.as_closest_canonical(nibabel.load(file))
-    return tuple(float(side) for side in image.header.get_zooms()[:3])
+    image = nibabel.load(file)
+    sides = image.header.get_zooms()
+    order = nibabel.io_orientation(image.affine)[:, 0].astype(int).tolist()
+    return [float(sides[order.index(axis)]) for axis in range(3)]
 
 
 def _volume(file: Path) -> np.ndarray:
