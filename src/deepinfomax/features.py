@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.devices import in_float64
@@ -16,10 +17,12 @@ class Features(NamedTuple):
     N images, C channels, S any number of spatial axes, H hidden units, D units, M globals.
     """
 
-    local: Tensor  #: (N, C, *S) map whose places are the local features, C_psi(x)
-    conv: Tensor | None  #: (N, C', *S') the last convolutional map, input of the global critic and of `conv` probes
-    fc: Tensor | None  #: (N, H) last hidden fully connected layer; None: the encoder has no such level
-    y: Tensor  #: (N, D), or (N, D, M) for M globals: E_psi(x), the representation
+    local: Float[Tensor, "N C *S"]  #: map whose places are the local features, C_psi(x)
+    conv: (
+        Float[Tensor, "N C2 *S2"] | None
+    )  #: the last convolutional map, input of the global critic and of `conv` probes
+    fc: Float[Tensor, "N H"] | None  #: last hidden fully connected layer; None: the encoder has no such level
+    y: Float[Tensor, "N D *M"]  #: E_psi(x), the representation: (N, D), or (N, D, M) for M globals
 
     def detach(self) -> "Features":
         return Features(*(None if level is None else level.detach() for level in self))  # type: ignore[arg-type]
@@ -47,12 +50,12 @@ class Shapes(NamedTuple):
         return (self.y[0], self.y[1]) if len(self.y) > 1 else (self.y[0], 1)
 
 
-def places(feature_map: Tensor) -> Tensor:
+def places(feature_map: Float[Tensor, "N C *S"]) -> Float[Tensor, "N L C"]:
     """The places of a map as rows: (N, C, *S) -> (N, L, C) with L the product of S (1 where there is no S)."""
     return feature_map.flatten(2).transpose(1, 2) if feature_map.ndim > 2 else feature_map.unsqueeze(1)
 
 
-def effective_rank(x: Tensor) -> Tensor:
+def effective_rank(x: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
     """How many directions a batch of vectors uses: exp of the entropy of its normalised singular values.
 
     RankMe (Garrido et al. 2023), on centred features: otherwise a mean far from 0 is one large singular value, and

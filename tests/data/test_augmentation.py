@@ -257,6 +257,7 @@ def test_some_images_keep_their_colour():
     assert 0.6 < kept < 0.9
 
 
+@pytest.mark.usefixtures("any_shape")
 def test_small_views():
     images = torch.rand(4, 3, 12, 12)
     augment = Augmentation(small=6, flip=True)

@@ -84,7 +84,7 @@ def test_one_meaning_of_no_label(known: list[object], missing: object):
 
 
 def test_missing_labels_of_pandas():
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
     for series in (
         pandas.Series([1, 0, None], dtype="Int64"),
         pandas.Series([1.0, 0.0, None]),

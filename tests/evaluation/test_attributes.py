@@ -79,6 +79,7 @@ def test_attributes_that_never_vary_are_left_out() -> None:
         attributes(x, always, x_test, always)
 
 
+@pytest.mark.usefixtures("any_shape")
 def test_mistakes() -> None:
     x, labels = planted(30, 0)
     with pytest.raises(UserError, match=r"labels \(N, K\) of 0 and 1, not of shape \(30,\)"):

@@ -639,6 +639,7 @@ def test_rank_of_embeddings_without_labels_takes_all_rows() -> None:
         ("linear", {"labels": np.array(["a"] * 30)}, "all 24 training labels are a"),
     ],
 )
+@pytest.mark.usefixtures("any_shape")
 def test_what_embeddings_cannot_give_is_said_before_any_work(
     measure: str, changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

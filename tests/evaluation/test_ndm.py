@@ -123,6 +123,7 @@ def test_repeats_and_seeds():
         (torch.full((200, 2), torch.nan), torch.zeros(100, 2), "not finite"),
     ],
 )
+@pytest.mark.usefixtures("any_shape")
 def test_mistakes(y, held_out, message):
     with pytest.raises(UserError, match=message):
         ndm(y, held_out)

@@ -49,6 +49,7 @@ def test_cosines_are_told_apart_far_from_the_origin() -> None:
     assert (distance >= 0).all()
 
 
+@pytest.mark.usefixtures("any_shape")
 def test_mistakes() -> None:
     bank, _ = gaussians(5)
     with pytest.raises(UserError, match="unknown metric 'l2'; choose l1 or cosine"):

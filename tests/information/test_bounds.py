@@ -69,6 +69,7 @@ def test_large_scores_stay_finite_in_float32() -> None:
         assert bounds.get(name)(positive, negative).isfinite()
 
 
+@pytest.mark.usefixtures("any_shape")
 def test_mistakes() -> None:
     with pytest.raises(UserError, match="unknown bound 'infonec'"):
         bounds.get("infonec")

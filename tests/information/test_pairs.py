@@ -172,6 +172,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert local.numel() < 64 * 64 * 16  # all scores at once would have shown
 
 
+@pytest.mark.usefixtures("any_shape")
 def test_mistakes() -> None:
     local, glob = torch.zeros(4, 3, 2), torch.zeros(4, 1, 2)
     cases = [

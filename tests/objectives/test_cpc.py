@@ -98,7 +98,7 @@ def measured_when_trained(bound: str, local: torch.Tensor, shapes: Shapes) -> di
     optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
     for _ in range(80):
         index = torch.randperm(len(local))[:32]
-        f = Features(local[index], local[index], local[index], local[index])
+        f = Features(local=local[index], conv=None, fc=None, y=local[index].flatten(2))
         optimizer.zero_grad()
         terms = objective(f, batch(32))
         terms["loss"].backward()

@@ -94,7 +94,8 @@ class OneWeight(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
 
     def forward(self, images: Tensor) -> Features:
-        return Features(*(images * self.weight for _ in Features._fields))
+        levels = images * self.weight
+        return Features(levels, levels, levels.flatten(1), levels.flatten(1))
 
 
 @pytest.mark.parametrize("level", Features._fields)

@@ -68,7 +68,7 @@ def made(kind: type[nn.Module], **settings: object) -> nn.Module:
 def test_the_loss_and_its_gradient_are_those_of_the_formula(kind: type[nn.Module], count: int, level: str) -> None:
     method, seen = made(kind, level=level), views(count)
     torch.manual_seed(3)
-    loss = method.across(seen, Batch(torch.zeros(1), views=count))["loss"]
+    loss = method.across(seen, Batch(torch.zeros(count, 1), views=count))["loss"]
     z = torch.stack([method.projector(getattr(view, level)) for view in seen])
     expected = slow(method, z)
     torch.testing.assert_close(loss, expected, check_dtype=False)

@@ -12,7 +12,9 @@ from deepinfomax.report import write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH; `apt-get install chromium` runs these")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs chromium or google-chrome on PATH: apt-get install chromium"
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import functools
 from typing import Annotated, Literal
 
 import torch
+from jaxtyping import Shaped
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -114,7 +115,7 @@ class Augmentation(nn.Module):
             )
         return shape if size == "same" else (channels, size, size)
 
-    def forward(self, images: Tensor, views: int = 1) -> Tensor:
+    def forward(self, images: Shaped[Tensor, "N C *S"], views: int = 1) -> Shaped[Tensor, "{views}*N C *T"]:
         """(N, C, H, W) -> (views·N, *output_shape((C, H, W))), the first view of every image, then the second, ..."""
         size = self.output_shape(tuple(images.shape[1:]))[1:]
         if views > 1:
@@ -137,8 +138,8 @@ class Augmentation(nn.Module):
             raise UserError(f"augmentation crops images of shape (C, H, W), not {shape}")
         return shape[0], self.small, self.small
 
-    def small_views(self, images: Tensor, views: int) -> Tensor:
-        """(N, C, H, W) -> (views·N, C, small, small), in the order of `forward`; for training only.
+    def small_views(self, images: Shaped[Tensor, "N C H W"], views: int) -> Shaped[Tensor, "{views}*N C small small"]:
+        """Views with sides of `small`, in the order of `forward`; for training only.
 
         Raises:
             UserError: as `small_shape`.
@@ -157,13 +158,15 @@ class Augmentation(nn.Module):
         return images
 
 
-def random_flip(images: Tensor, views: int = 1) -> Tensor:
+def random_flip(images: Shaped[Tensor, "N C *S"], views: int = 1) -> Shaped[Tensor, "N C *S"]:
     """Each image mirrored left and right with probability one half: all its `views`, which lie one behind the other."""
     mirrored = (torch.rand(len(images) // views, device=images.device) < 0.5).repeat(views)
     return torch.where(mirrored.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
 
 
-def random_crop(images: Tensor, size: int | tuple[int, ...], padding: int = 0) -> Tensor:
+def random_crop(
+    images: Shaped[Tensor, "N C H W"], size: int | tuple[int, ...], padding: int = 0
+) -> Shaped[Tensor, "N C rows columns"]:
     """A window of that size (rows, columns) of each image, its corner uniform over all that fit in the padded image."""
     rows, columns = _sides(size)
     images = _reflected(images, padding)
@@ -175,7 +178,7 @@ def random_crop(images: Tensor, size: int | tuple[int, ...], padding: int = 0) -
     return windows[torch.arange(count, device=images.device), :, top, left]
 
 
-def centre_crop(images: Tensor, size: int | tuple[int, ...]) -> Tensor:
+def centre_crop(images: Shaped[Tensor, "N C H W"], size: int | tuple[int, ...]) -> Shaped[Tensor, "N C rows columns"]:
     """The window in the middle; where the image is smaller, it is first extended by reflection."""
     rows, columns = _sides(size)
     padding = max(0, -(-(rows - images.shape[-2]) // 2), -(-(columns - images.shape[-1]) // 2))
@@ -184,7 +187,9 @@ def centre_crop(images: Tensor, size: int | tuple[int, ...]) -> Tensor:
     return images[..., top : top + rows, left : left + columns]
 
 
-def random_area(images: Tensor, size: int | tuple[int, ...], scale: tuple[float, float]) -> Tensor:
+def random_area(
+    images: Shaped[Tensor, "N C H W"], size: int | tuple[int, ...], scale: tuple[float, float]
+) -> Shaped[Tensor, "N C rows columns"]:
     """A random area of each image, resized to that size, (rows, columns) (bilinear).
 
     Area uniform in `scale`, logarithm of the aspect uniform in `ASPECT`; a side that would not fit is cut to the image.
@@ -204,7 +209,9 @@ def random_area(images: Tensor, size: int | tuple[int, ...], scale: tuple[float,
     return _as_type(sampled, images)
 
 
-def random_colour(images: Tensor, strength: float, probability: float = 1.0) -> Tensor:
+def random_colour(
+    images: Shaped[Tensor, "N C H W"], strength: float, probability: float = 1.0
+) -> Shaped[Tensor, "N C H W"]:
     """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter).
 
     An image is changed with `probability`, otherwise left as it is.
@@ -227,7 +234,7 @@ def _recoloured(images: Tensor, strength: float, probability: float) -> Tensor:
     return _from_unit(ColorJitter(strength, strength, p=probability)(grey)[:, :1], images)
 
 
-def random_grey(images: Tensor, probability: float) -> Tensor:
+def random_grey(images: Shaped[Tensor, "N C H W"], probability: float) -> Shaped[Tensor, "N C H W"]:
     """Each image made grey with `probability`: luma (0.299 R + 0.587 G + 0.114 B) in all three channels."""
     if images.shape[1] != 3:
         return images

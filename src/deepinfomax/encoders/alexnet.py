@@ -2,6 +2,7 @@
 
 import math
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size, small_head
@@ -40,8 +41,8 @@ class AlexNet(nn.Module):
 
     at_scale = staticmethod(small_head)
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, H, W) in [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
+        """Images are in [-1, 1]."""
         local = self.convolutions[:3](images)
         conv = self.convolutions[3:](local)
         fc = self.fc(conv)

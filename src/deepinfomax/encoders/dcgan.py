@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import small_head
@@ -67,8 +68,8 @@ class DCGAN(nn.Module):
     def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
         return small_head(scale, section) | ({"width": 8} if scale == "smoke" else {})
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, H, W) in [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
+        """Images are in [-1, 1]."""
         maps = []
         x = images
         for convolution in self.convolutions:

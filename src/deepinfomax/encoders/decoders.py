@@ -3,6 +3,7 @@
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
@@ -57,14 +58,14 @@ class Decoder(nn.Module):
             channels = fewer
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels, image_shape[0], 3, padding=1), nn.Tanh())
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        """vectors (N, D) -> images (N, C, H, W) in (-1, 1)"""
+    def forward(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C H W"]:
+        """Images in (-1, 1)."""
         return self.layers(self.first(vectors).unflatten(1, self.first_map))
 
 
 @torch.no_grad()
-def decode(decoder: nn.Module, vectors: Tensor) -> Tensor:
-    """vectors (N, D) -> images (N, C, H, W), to look at: in eval mode, without gradients, `decoder` left as it was."""
+def decode(decoder: nn.Module, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C H W"]:
+    """Images to look at: in eval mode, without gradients, `decoder` left as it was."""
     was_training = decoder.training
     decoder.eval()
     try:

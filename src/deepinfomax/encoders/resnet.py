@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, out_size, small_head
@@ -57,8 +58,8 @@ class ResNet(nn.Module):
 
     at_scale = staticmethod(small_head)
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, H, W) in [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
+        """Images are in [-1, 1]."""
         local = self.stages[:2](self.stem(images))
         conv = self.stages[2:](local)
         fc = self.fc(conv)
@@ -83,7 +84,7 @@ class Bottleneck(nn.Module):
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
             )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "N inputs H W"]) -> Float[Tensor, "N outputs rows columns"]:
         """(N, inputs, H, W) -> (N, 4·width, H/stride, W/stride)"""
         return torch.relu(self.residual(x) + self.shortcut(x))
 

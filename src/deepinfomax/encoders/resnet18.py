@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution
@@ -62,8 +63,8 @@ class ResNet18(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.y = nn.Linear(inputs, y)
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, H, W) in [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
+        """Images are in [-1, 1]."""
         local = self.stages[:3](self.stem(images))
         conv = self.stages[3](local)
         fc = conv.mean((2, 3))
@@ -91,6 +92,6 @@ class BasicBlock(nn.Module):
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
             )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "N inputs H W"]) -> Float[Tensor, "N outputs rows columns"]:
         """(N, inputs, H, W) -> (N, outputs, H/stride, W/stride)"""
         return torch.relu(self.residual(x) + self.shortcut(x))

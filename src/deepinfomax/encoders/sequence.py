@@ -1,5 +1,6 @@
 """A convolutional encoder for sequences: time series, sound, genomes (the paper's §1 names temporal structure)."""
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size, small_head
@@ -44,8 +45,8 @@ class Sequence(nn.Module):
 
     at_scale = staticmethod(small_head)
 
-    def forward(self, images: Tensor) -> Features:
-        """images: sequences (N, C, T), of a scale near [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C T"]) -> Features:
+        """Sequences of T steps, of a scale near [-1, 1]."""
         maps = []
         x = images
         for layer in self.convolutions:

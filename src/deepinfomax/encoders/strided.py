@@ -9,6 +9,7 @@ import math
 from itertools import pairwise
 from typing import Any, Literal
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.alexnet import alexnet_convolutions
@@ -94,8 +95,8 @@ class StridedCrops(nn.Module):
         """Plain convolutions on each crop: a ResNet-50 on 49 crops an image is no work for two cores."""
         return small_head(scale, section | {"stack": "dcgan", "width": 4 if scale == "smoke" else 32})
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, H, W) in [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
+        """Images are in [-1, 1]."""
         embedded = self.convolutions(crops(images, self.crop, self.stride))
         local = embedded.view(len(images), -1, embedded.shape[1]).transpose(1, 2).unflatten(2, self.grid)
         conv = self.summary(local)
@@ -120,7 +121,7 @@ def crop_and_stride(sides: tuple[int, ...]) -> tuple[int, int]:
     return 2 * stride, stride
 
 
-def crops(images: Tensor, size: int, stride: int) -> Tensor:
+def crops(images: Float[Tensor, "N C H W"], size: int, stride: int) -> Float[Tensor, "NL C {size} {size}"]:
     """All crops of all images, row by row, as one batch: (N, C, H, W) -> (N·L, C, size, size)."""
     windows = images.unfold(2, size, stride).unfold(3, size, stride)  # (N, C, rows, columns, size, size), a view
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)

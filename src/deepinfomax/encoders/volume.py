@@ -2,6 +2,7 @@
 
 import math
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size, small_head
@@ -42,8 +43,8 @@ class Volume(nn.Module):
 
     at_scale = staticmethod(small_head)
 
-    def forward(self, images: Tensor) -> Features:
-        """images: volumes (N, C, D, H, W) in [-1, 1]"""
+    def forward(self, images: Float[Tensor, "N C D H W"]) -> Features:
+        """Volumes, in [-1, 1]."""
         maps = []
         x = images
         for layer in self.convolutions:

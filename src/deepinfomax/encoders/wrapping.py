@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
@@ -24,8 +25,8 @@ class Wrapped(nn.Module):
     def extra_repr(self) -> str:
         return ", ".join(f"{level}={name!r}" for level, name in self.layers.items())
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, *S) -> Features; fc and y flat, maps as they come."""
+    def forward(self, images: Float[Tensor, "N C *S"]) -> Features:
+        """fc and y flat, maps as they come."""
         caught: dict[str, Tensor] = {}
         # Hooks live for one call only, so the network stays as free to use, copy and save as it was.
         hooks = [

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from deepinfomax.evaluation import convex
@@ -45,10 +46,10 @@ class Result:
 
 
 def attributes(
-    train: Tensor,
-    train_labels: np.ndarray,
-    test: Tensor,
-    test_labels: np.ndarray,
+    train: Float[Tensor, "N units"],
+    train_labels: Shaped[np.ndarray, "N K"],
+    test: Float[Tensor, "T units"],
+    test_labels: Shaped[np.ndarray, "T K"],
     *,
     scale: Scale = "cpu",
     seed: int = 0,
@@ -61,8 +62,8 @@ def attributes(
     as those without, however rare it is. A convex problem without chance; `seed` changes nothing.
 
     Args:
-        train, test: (N, units), (T, units).
-        train_labels, test_labels: (N, K), (T, K) of 0 and 1.
+        train, test: vectors of the training images and of the test images.
+        train_labels, test_labels: of K attributes, 0 and 1.
 
     Attributes that all or none of the images have, in training or in test, cannot be measured and are left out.
 

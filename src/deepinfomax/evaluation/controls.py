@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -31,14 +32,16 @@ SUPERVISED_STEPS: dict[Scale, int] = {"smoke": 20, "cpu": 800, "paper": 40_000}
 CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 256
 
 
-def pixels(images: ImageSet, channels: Channels | None = None) -> Tensor:
-    """Images as vectors (N, C·H·W), pictures in [-1, 1], other numbers standardised by `channels`; 4 bytes a value."""
+def pixels(images: ImageSet, channels: Channels | None = None) -> Float[Tensor, "N pixels"]:
+    """Images as vectors, pictures in [-1, 1], other numbers standardised by `channels`; 4 bytes a value."""
     numbers = normalise(np.asarray(images.images))
     return (numbers if channels is None else channels(numbers)).flatten(1)
 
 
-def pixels_pca(train: Tensor, test: Tensor, components: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The principal components of the training pixels: (N, units) and (T, units) -> (N, c) and (T, c).
+def pixels_pca(
+    train: Float[Tensor, "N units"], test: Float[Tensor, "T units"], components: int, seed: int = 0
+) -> tuple[Float[Tensor, "N c"], Float[Tensor, "T c"]]:
+    """Both sets in the principal components of the training pixels.
 
     c is `components`, or as many as there can be. Randomised (Halko et al. 2009), as scikit-learn does it: 64 of 12,288
     components in seconds.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
@@ -22,8 +23,10 @@ Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 FEWEST_HELD_OUT, DEFAULT_DECAY = 200, 0.01
 
 
-def cross_entropy(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """-log softmax at the label, in nats; labels (N,)."""
+def cross_entropy(
+    scores: Float[Tensor, "N K"], labels: Int[Tensor, "N"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "N K"]]:
+    """-log softmax at the label, in nats."""
     log_p = scores.log_softmax(1)
     rows = torch.arange(len(scores), device=scores.device)
     loss = -_double(log_p[rows, labels]).mean()
@@ -32,15 +35,19 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return loss, error / len(scores)
 
 
-def squared_hinge(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ over classes of max(0, 1 - s)²; labels (N,). s is the score of a row's class, and -score of any other class."""
+def squared_hinge(
+    scores: Float[Tensor, "N K"], labels: Int[Tensor, "N"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "N K"]]:
+    """Σ over classes of max(0, 1 - s)². s is the score of a row's class, and -score of any other class."""
     sign = 2 * one_hot(labels, scores.shape[1]).to(scores) - 1
     shortfall = (1 - sign * scores).clamp_min_(0)
     return _double(shortfall).square().sum(1).mean(), -2 * sign * shortfall / len(scores)
 
 
-def balanced_cross_entropy(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy in nats; yes and no of every attribute weigh the same; targets (N, K) of 0 and 1.
+def balanced_cross_entropy(
+    scores: Float[Tensor, "N K"], targets: Float[Tensor, "N K"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "N K"]]:
+    """Binary cross-entropy in nats; yes and no of every attribute weigh the same; targets are 0 and 1.
 
     The mean over attributes of half the mean loss of the images with the attribute, plus half the mean loss of those
     without. An attribute that all images have, or none, has only one of the halves.
@@ -50,8 +57,8 @@ def balanced_cross_entropy(scores: Tensor, targets: Tensor) -> tuple[Tensor, Ten
     return _double(weight * each).sum(), weight * (scores.sigmoid() - targets)
 
 
-def balance(targets: Tensor) -> Tensor:
-    """Weights (N, K) of each answer, from targets (N, K) of 0 and 1.
+def balance(targets: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
+    """The weight of each answer, from targets of 0 and 1.
 
     They sum to 1 over all attributes; the yes answers of an attribute weigh as much as its no answers.
     """
@@ -66,19 +73,19 @@ def _double(values: Tensor) -> Tensor:
 
 
 def fit(
-    x: Tensor,
-    target: Tensor,
+    x: Float[Tensor, "N units"],
+    target: Num[Tensor, "N *outputs"],
     outputs: int,
     *,
     loss: Loss,
     weight_decay: float,
     iterations: int,
-    start: Tensor | None = None,
-) -> Tensor:
-    """The minimum: weights (units + 1, outputs), with the intercept in the last row.
+    start: Float[Tensor, "units+1 {outputs}"] | None = None,
+) -> Float[Tensor, "units+1 {outputs}"]:
+    """The weights at the minimum, with the intercept in the last row.
 
     Args:
-        x: (N, units) float32.
+        target: labels, or a target for each output, as `loss` takes them.
         weight_decay: λ.
         iterations: of L-BFGS, at most. It ends earlier when an iteration gains less than a millionth of the value.
         start: weights to begin with; None: zeros.
@@ -111,13 +118,13 @@ def fit(
     return torch.from_numpy(minimum.x.reshape(shape)).to(x.dtype).to(x.device)
 
 
-def scores(weights: Tensor, x: Tensor) -> Tensor:
-    """weights (units + 1, outputs), x (N, units) -> (N, outputs)"""
+def scores(weights: Float[Tensor, "rows outputs"], x: Float[Tensor, "N rows-1"]) -> Float[Tensor, "N outputs"]:
+    """What the classifiers with these weights (units + 1, outputs) say of x (N, units)."""
     return torch.addmm(weights[-1], x, weights[:-1])
 
 
-def accuracy(weights: Tensor, x: Tensor, labels: Tensor) -> float:
-    """Fraction of the rows (N, units) with the highest score at their label (N,)."""
+def accuracy(weights: Float[Tensor, "rows K"], x: Float[Tensor, "N rows-1"], labels: Int[Tensor, "N"]) -> float:
+    """Fraction of the rows of x with the highest score at their label."""
     return int((scores(weights, x).argmax(1) == labels).sum()) / len(x)
 
 
@@ -127,16 +134,16 @@ def candidates(decays: tuple[float, ...], held_out: int) -> tuple[float, ...]:
 
 
 def choose_decay(
-    x: Tensor,
-    labels: Tensor,
+    x: Float[Tensor, "N units"],
+    labels: Int[Tensor, "N"],
     classes: int,
     decays: tuple[float, ...],
     *,
     loss: Loss,
     iterations: int,
-    fitted: Tensor,
-    held_out: Tensor,
-) -> tuple[float, Tensor]:
+    fitted: Int[Tensor, "F"],
+    held_out: Int[Tensor, "H"],
+) -> tuple[float, Float[Tensor, "units+1 {classes}"]]:
     """The λ with the highest accuracy on the `held_out` rows after a fit of the `fitted` rows, and the fitted weights.
 
     `decays` fall, and each fit starts at the weights of the one before, so that the whole path costs little more than
@@ -144,7 +151,6 @@ def choose_decay(
     accuracy does not count as worse: where most rows are of one class, every strong decay answers with that class.
 
     Args:
-        x, labels: (N, units), (N,).
         fitted, held_out: positions of rows.
     """
     x_fit, y_fit, x_held_out, y_held_out = x[fitted], labels[fitted], x[held_out], labels[held_out]

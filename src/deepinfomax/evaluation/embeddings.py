@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float, Float32
 from pyarrow import compute, parquet
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ def embed(
     levels: Sequence[str] | None = None,
     batch_size: int = 500,
     device: torch.device | str | None = None,
-) -> dict[str, Tensor]:
+) -> dict[str, Float32[Tensor, "N units"]]:
     """Each level of the representation, flattened, in the order of the images.
 
     The encoder runs in eval mode and without gradients, and is proven to be bit-identical afterwards. Memory: the
@@ -44,7 +45,7 @@ def embed(
         device: where to run; None: where the encoder is. It is moved back afterwards.
 
     Returns:
-        level -> (N, units) float32 on the CPU.
+        level -> vectors on the CPU.
 
     Raises:
         UserError: an unknown level, one that the encoder has not, no images, or features that are not finite.
@@ -112,12 +113,12 @@ class EmbeddingsOfY:
         self.encoder, self.device, self.sets = encoder, device, sets
         self._kept: dict[int, Tensor] = {}  #: position in `sets` -> y
 
-    def keep(self, images: ImageSet, y: Tensor) -> None:
-        """Take y (N, units) of one of the sets as known."""
+    def keep(self, images: ImageSet, y: Float[Tensor, "N units"]) -> None:
+        """Take y of one of the sets as known."""
         self._kept |= {i: y for i, known in enumerate(self.sets) if known is images}
 
-    def __call__(self, images: ImageSet) -> Tensor:
-        """(N, units) float32, not to be changed in place."""
+    def __call__(self, images: ImageSet) -> Float32[Tensor, "N units"]:
+        """y of these images, not to be changed in place."""
         for i, known in enumerate(self.sets):
             if known is images and i in self._kept:
                 return self._kept[i]
@@ -126,7 +127,7 @@ class EmbeddingsOfY:
         return y
 
 
-def check_finite(vectors: Tensor, what: str) -> None:
+def check_finite(vectors: Float[Tensor, "N units"], what: str) -> None:
     """Raises UserError where any row has a NaN or an infinity; `what` begins the sentence."""
     bad = int((~torch.isfinite(vectors).all(1)).sum())
     if bad:

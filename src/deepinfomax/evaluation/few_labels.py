@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from deepinfomax.errors import UserError
@@ -34,12 +35,12 @@ class LabelBudget:
         return self.unit if self.unit == "folds" else f"{self.count}_{self.unit}"
 
     def draw(
-        self, labels: np.ndarray, *, draws: int, seed: int = 0, folds: Sequence[np.ndarray] = ()
-    ) -> tuple[list[Tensor], str]:
+        self, labels: Shaped[np.ndarray, "N"], *, draws: int, seed: int = 0, folds: Sequence[np.ndarray] = ()
+    ) -> tuple[list[Int[Tensor, "_"]], str]:
         """Draw the labels that are seen, several times.
 
         Args:
-            labels: (N,), of all labelled training images.
+            labels: of all labelled training images.
             draws: how many times; for folds there is one draw for each fold instead.
             folds: positions in `labels`, one array a fold (STL-10 comes with ten of 1,000).
 
@@ -71,7 +72,9 @@ def parse_measure_name(name: str) -> tuple[str, LabelBudget | None]:
     return measure, LabelBudget("percent", int(percent)) if percent else LabelBudget("folds")
 
 
-def count_of_each_class(labels: np.ndarray | Tensor, count: int, seed: int) -> Tensor:
+def count_of_each_class(
+    labels: Shaped[np.ndarray, "N"] | Shaped[Tensor, "N"], count: int, seed: int
+) -> Int[Tensor, "drawn"]:
     """Positions of `count` images of each class (all of a smaller class), drawn by `seed`, in ascending order."""
     rng = np.random.default_rng([seed, count])
     labels = np.asarray(labels)
@@ -79,7 +82,7 @@ def count_of_each_class(labels: np.ndarray | Tensor, count: int, seed: int) -> T
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def share_of_each_class(labels: np.ndarray, share: float, seed: int) -> Tensor:
+def share_of_each_class(labels: Shaped[np.ndarray, "N"], share: float, seed: int) -> Int[Tensor, "drawn"]:
     """Positions of a share of the images of each class (at least one), drawn by `seed`, in ascending order."""
     rng = np.random.default_rng([seed, round(share * 1e6)])
     members = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
@@ -110,10 +113,10 @@ def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
 
 def mean_over_draws(
     probe: Callable[..., Any],
-    train: Tensor,
-    train_labels: np.ndarray,
-    test: Tensor,
-    test_labels: np.ndarray,
+    train: Float[Tensor, "N units"],
+    train_labels: Shaped[np.ndarray, "N"],
+    test: Float[Tensor, "T units"],
+    test_labels: Shaped[np.ndarray, "T"],
     *,
     budget: LabelBudget,
     folds: Sequence[np.ndarray] = (),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -35,10 +36,10 @@ class Result:
 
 
 def knn(
-    train: Tensor,
-    train_labels: np.ndarray,
-    test: Tensor,
-    test_labels: np.ndarray,
+    train: Float[Tensor, "N units"],
+    train_labels: Shaped[np.ndarray, "N"],
+    test: Float[Tensor, "T units"],
+    test_labels: Shaped[np.ndarray, "T"],
     *,
     k: int = K,
     temperature: float = TEMPERATURE,
@@ -54,7 +55,7 @@ def knn(
     sets and that of `vote`.
 
     Args:
-        train, test: (N, units), (T, units).
+        train, test: vectors of the training images and of the test images.
         k: neighbours; all training images where there are fewer.
         temperature: each vote weighs exp(similarity / temperature).
         standardiser: None: with the statistics of `train`.
@@ -82,22 +83,21 @@ def knn(
 
 
 def vote(
-    bank: Tensor,
-    labels: Tensor,
-    queries: Tensor,
+    bank: Float[Tensor, "N units"],
+    labels: Int[Tensor, "N"],
+    queries: Float[Tensor, "T units"],
     classes: int,
     *,
     k: int,
     temperature: float,
-) -> tuple[Tensor, Tensor]:
-    """The class of each query by the weighted and by the plain vote, each (T,).
+) -> tuple[Int[Tensor, "T"], Int[Tensor, "T"]]:
+    """The class of each query by the weighted and by the plain vote.
 
     Where two classes have equal votes, the one with the lower number is taken. Memory: normalised copies of `bank` and
     `queries`, and `BLOCK_BYTES` of similarities.
 
     Args:
-        bank, labels: (N, units), (N,): those who vote.
-        queries: (T, units).
+        bank, labels: those who vote.
         k: how many vote on each query, N at most.
         temperature: a vote weighs exp(similarity / temperature).
     """

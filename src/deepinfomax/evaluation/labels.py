@@ -2,18 +2,21 @@
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int, Num, Shaped
 from torch import Tensor
 
 from deepinfomax.errors import UserError
 
 
-def check_labels(train: np.ndarray, test: np.ndarray) -> tuple[Tensor, Tensor, int]:
+def check_labels(
+    train: Shaped[np.ndarray, "N"], test: Shaped[np.ndarray, "T"]
+) -> tuple[Int[Tensor, "N"], Int[Tensor, "T"], int]:
     """Number the classes of the training labels, which may be of any kind, from 0 to K - 1.
 
     A test label that no training image has becomes -1, so that every classifier's answer to it is wrong.
 
     Returns:
-        train (N,) int64, test (T,) int64, K.
+        the numbers of the training labels and of the test labels, and K.
 
     Raises:
         UserError: multi-label, fewer than two classes, or no test label among those of training.
@@ -43,8 +46,8 @@ def _shown(classes: np.ndarray) -> str:
     return ", ".join(map(str, classes[:5].tolist())) + (", ..." if len(classes) > 5 else "")
 
 
-def check_attributes(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Which attributes vary in both sets, and so can be measured: labels (N, K), (T, K) of 0 and 1 -> (K,) bool.
+def check_attributes(train: Num[np.ndarray, "N K"], test: Num[np.ndarray, "T K"]) -> Bool[np.ndarray, "K"]:
+    """Which attributes vary in both sets, and so can be measured; labels are 0 and 1.
 
     Raises:
         UserError: labels of other values or another shape, or no attribute that varies in both sets.

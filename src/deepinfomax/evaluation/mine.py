@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from deepinfomax.data.channels import Channels
@@ -97,8 +98,7 @@ class ImageCritic(nn.Module):
         self.image = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU())
         self.joint = JointCritic(256, y_units, hidden=(512, 128))
 
-    def forward(self, images: Tensor, y: Tensor) -> Tensor:
-        """images uint8 (N, C, *S), y (M, D) -> scores (N, M)"""
+    def forward(self, images: UInt8[Tensor, "N C *S"], y: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
         return self.joint(self.image(normalise(images)), y)
 
 

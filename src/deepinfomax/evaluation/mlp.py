@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -85,10 +86,10 @@ def mlp_network(units: int, classes: int, *, hidden: int = HIDDEN, dropout: floa
 
 
 def mlp(
-    train: Tensor,
-    train_labels: np.ndarray,
-    test: Tensor,
-    test_labels: np.ndarray,
+    train: Float[Tensor, "N units"],
+    train_labels: Shaped[np.ndarray, "N"],
+    test: Float[Tensor, "T units"],
+    test_labels: Shaped[np.ndarray, "T"],
     *,
     scale: Scale = "cpu",
     seed: int = 0,
@@ -100,7 +101,7 @@ def mlp(
     copy of both sets.
 
     Args:
-        train, test: (N, units), (T, units).
+        train, test: vectors of the training images and of the test images.
 
     Raises:
         UserError: labels of one class, or a single training image.

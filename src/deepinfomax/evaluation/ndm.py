@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet
@@ -80,8 +81,8 @@ class Result:
 
 
 def ndm(
-    y: Tensor,
-    held_out: Tensor,
+    y: Float[Tensor, "N D"],
+    held_out: Float[Tensor, "T D"],
     *,
     steps: int = 600,
     batch_size: int = 500,
@@ -93,7 +94,7 @@ def ndm(
     """The dependence among the columns of two samples of one distribution.
 
     Args:
-        y, held_out: (N, D), (T, D); the density is trained on `y` and read on `held_out`. Both give the ranks.
+        y, held_out: the density is trained on `y` and read on `held_out`. Both give the ranks.
         steps, batch_size, lr: of Adam; the learning rate falls to 0 as a cosine. Where y has fewer rows than a batch,
             it is all of them.
         repeats: trainings, with seeds seed, seed + 1, ...
@@ -146,8 +147,8 @@ def ndm(
     )
 
 
-def gaussian(y: Tensor) -> float:
-    """Total correlation of a Gaussian with the correlations of y (N, D), in nats.
+def gaussian(y: Float[Tensor, "N D"]) -> float:
+    """Total correlation of a Gaussian with the correlations of y, in nats.
 
     inf where a unit is a linear function of others; nan for N <= D + 1. Of a sample, -½ log det of the correlations is
     too high on average, by about D² / 4N. The exact amount does not depend on the correlations (Bartlett's
@@ -169,14 +170,14 @@ def gaussian(y: Tensor) -> float:
 
 def _train(
     density: AutoregressiveDensity,
-    z: Tensor,
-    stop: Tensor,
+    z: Float[Tensor, "N D"],
+    stop: Float[Tensor, "T D"],
     steps: int,
     batch_size: int,
     lr: float,
     generator: torch.Generator,
 ) -> None:
-    """Train `density` on rows z (N, D), and leave it with the weights that the stopping rows find likeliest."""
+    """Train `density` on rows z, and leave it with the weights that the stopping rows find likeliest."""
     adam = ScheduledAdam(density, lr=lr, schedule=cosine(steps), clip=5.0)
     batches = mini_batches(len(z), batch_size, generator=generator)
     best, every = Best(density), max(1, steps // 30)
@@ -190,8 +191,8 @@ def _train(
 
 
 @torch.no_grad()
-def _read(density: AutoregressiveDensity, z: Tensor) -> Tensor:
-    """z (T, D) -> (T,) float64: the log-ratio of every row, in nats."""
+def _read(density: AutoregressiveDensity, z: Float[Tensor, "T D"]) -> Float64[Tensor, "T"]:
+    """The log-ratio of every row, in nats."""
     density.eval()
     return torch.cat([density(rows).cpu().double() for rows in z.split(1000)])
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -11,20 +12,20 @@ METRICS = ("l1", "cosine")
 BLOCK_BYTES = 128 * 2**20  #: of the distances held at once
 
 
-def neighbours(query: Tensor, bank: Tensor, k: int, metric: str = "l1") -> tuple[Tensor, Tensor]:
+def neighbours(
+    query: Float[Tensor, "Q units"], bank: Float[Tensor, "N units"], k: int, metric: str = "l1"
+) -> tuple[Int[Tensor, "Q {k}"], Float[Tensor, "Q {k}"]]:
     """The k rows of the bank nearest to each query, nearest first; exact.
 
     L1 is what the paper searches y with: it goes with a prior that is uniform on a cube. A query that is itself in the
     bank finds itself first, at distance 0.
 
     Args:
-        query: (Q, units).
-        bank: (N, units).
         k: at most N.
         metric: "l1", the sum of absolute differences, or "cosine", one minus the cosine similarity.
 
     Returns:
-        index (Q, k) int64, distance (Q, k). Memory: `BLOCK_BYTES` of distances at once.
+        index, distance. Memory: `BLOCK_BYTES` of distances at once.
 
     Raises:
         UserError: another metric, k outside 1 to N, or vectors of different length.
@@ -50,12 +51,13 @@ def neighbours(query: Tensor, bank: Tensor, k: int, metric: str = "l1") -> tuple
     return torch.cat(index), torch.cat(distance).to(kind)
 
 
-def other_neighbours(bank: Tensor, query: Tensor, k: int, metric: str = "l1") -> tuple[Tensor, Tensor]:
+def other_neighbours(
+    bank: Float[Tensor, "N units"], query: Int[Tensor, "Q"], k: int, metric: str = "l1"
+) -> tuple[Int[Tensor, "Q {k}"], Float[Tensor, "Q {k}"]]:
     """The k nearest rows of the bank to some of its own rows, which are not their own neighbours; twins of them are.
 
     Args:
-        bank: (N, units).
-        query: (Q,) int64, positions in the bank.
+        query: positions in the bank.
         k: at most N - 1.
 
     Returns:
@@ -69,6 +71,6 @@ def other_neighbours(bank: Tensor, query: Tensor, k: int, metric: str = "l1") ->
     return index[~own].view(len(query), k), distance[~own].view(len(query), k)
 
 
-def agreement(labels: np.ndarray, query: np.ndarray, nearest: np.ndarray) -> float:
-    """The share of neighbours that have their query's label; labels (N,), query (Q,), nearest (Q, k)."""
+def agreement(labels: Shaped[np.ndarray, "N"], query: Int[np.ndarray, "Q"], nearest: Int[np.ndarray, "Q k"]) -> float:
+    """The share of neighbours that have their query's label; query and nearest are positions in labels."""
     return float((labels[nearest] == labels[query][:, None]).mean())

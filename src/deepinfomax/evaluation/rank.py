@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -27,8 +28,8 @@ IMAGES: dict[Scale, int] = {"smoke": 500, "cpu": 2000, "paper": 5000}
 LEAST_RANK, MOST_COSINE = 2.0, 0.999  #: beyond either, y has collapsed
 
 
-def uniformity(x: Tensor) -> Tensor:
-    """log of the mean over pairs of exp(-2 ‖u - v‖²), u and v on the unit sphere; (N, D) -> scalar, at most 0.
+def uniformity(x: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
+    """log of the mean over pairs of exp(-2 ‖u - v‖²), u and v on the unit sphere; at most 0.
 
     Wang & Isola 2020 (arXiv 2005.10242). 0: all vectors point the same way; about -4 for directions uniform in many
     dimensions.
@@ -37,18 +38,18 @@ def uniformity(x: Tensor) -> Tensor:
     return ((-2 * squared).logsumexp(0) - math.log(len(squared))).to(x.dtype)
 
 
-def alignment(x: Tensor, y: Tensor) -> Tensor:
-    """Mean of ‖u - v‖² over two views of each image, on the unit sphere (ibid.); (N, D), (N, D) -> scalar in [0, 4]."""
+def alignment(x: Float[Tensor, "N D"], y: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
+    """Mean of ‖u - v‖² over two views of each image, on the unit sphere (ibid.); from 0 to 4."""
     return (_direction(x) - _direction(y)).square().sum(1).mean().to(x.dtype)
 
 
-def _direction(x: Tensor) -> Tensor:
-    """(N, D) on the unit sphere, in fp64, where no square of an fp32 number overflows or vanishes."""
+def _direction(x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+    """On the unit sphere, in fp64, where no square of an fp32 number overflows or vanishes."""
     return normalize(x.double(), eps=1e-300)
 
 
-def describe(vectors: Tensor) -> dict[str, Any]:
-    """Figures of vectors (N, D), N at least 3.
+def describe(vectors: Float[Tensor, "N D"]) -> dict[str, Any]:
+    """Figures of vectors, at least 3.
 
     Returns:
         effective_rank: RankMe (Garrido et al. 2023), of at most min(N - 1, D).
@@ -90,8 +91,8 @@ class Result:
     seconds: float
 
 
-def of_vectors(vectors: Tensor, *, scale: Scale = "cpu", seed: int = 0) -> Result:
-    """`describe` of embeddings (N, D) whose images are not at hand, on as many of them as `measure` takes of images."""
+def of_vectors(vectors: Float[Tensor, "N D"], *, scale: Scale = "cpu", seed: int = 0) -> Result:
+    """`describe` of embeddings whose images are not at hand, on as many of them as `measure` takes of images."""
     began = time.perf_counter()
     drawn = stream(seed, "rank").permutation(len(vectors))[: IMAGES[check_scale(scale)]]
     part = vectors[np.sort(drawn)]

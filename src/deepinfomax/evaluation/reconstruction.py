@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -76,8 +77,8 @@ def scales(side: int) -> tuple[float, ...]:
     return tuple(b / sum(BETAS[:count]) for b in BETAS[:count])
 
 
-def similarity(images: Tensor, reconstructions: Tensor) -> dict[str, float]:
-    """Means over images (N, C, H, W) in [0, 1] of ms_ssim (see `scales`), ssim (a single scale) and mse, by name.
+def similarity(images: Float[Tensor, "N C H W"], reconstructions: Float[Tensor, "N C H W"]) -> dict[str, float]:
+    """Means over images in [0, 1] of ms_ssim (see `scales`), ssim (a single scale) and mse, by name.
 
     Raises:
         UserError: a side of 11 pixels or fewer.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -10,12 +11,12 @@ from torch import Tensor
 class Standardiser:
     """Each unit minus its mean, over its standard deviation; a constant unit becomes 0."""
 
-    mean: Tensor  #: (units,)
-    scale: Tensor  #: (units,) 1 / standard deviation, 0 for constant units
+    mean: Float[Tensor, "units"]
+    scale: Float[Tensor, "units"]  #: 1 / standard deviation, 0 for constant units
 
     @classmethod
-    def of(cls, train: Tensor) -> "Standardiser":
-        """Statistics of (N, units), by the two-pass formula in fp64, in blocks of rows, which saves a copy.
+    def of(cls, train: Float[Tensor, "N units"]) -> "Standardiser":
+        """Statistics of `train`, by the two-pass formula in fp64, in blocks of rows, which saves a copy.
 
         A unit is constant when its standard deviation is below 1e-6 of its largest absolute value: fp32 cannot tell
         smaller differences from rounding.
@@ -32,12 +33,14 @@ class Standardiser:
     def constant_units(self) -> int:
         return int((self.scale == 0).sum())
 
-    def __call__(self, vectors: Tensor) -> Tensor:
-        """(N, units) -> (N, units), a new tensor."""
+    def __call__(self, vectors: Float[Tensor, "N units"]) -> Float[Tensor, "N units"]:
+        """The standardised vectors, a new tensor."""
         return (vectors - self.mean).mul_(self.scale)
 
 
-def standardised(train: Tensor, test: Tensor, standardiser: Standardiser | None = None) -> tuple[Tensor, Tensor, int]:
+def standardised(
+    train: Float[Tensor, "N units"], test: Float[Tensor, "T units"], standardiser: Standardiser | None = None
+) -> tuple[Float[Tensor, "N units"], Float[Tensor, "T units"], int]:
     """Both sets by the statistics of `train`, or of `standardiser` where given, and the number of constant units."""
     standardiser = standardiser or Standardiser.of(train)
     return standardiser(train), standardiser(test), standardiser.constant_units

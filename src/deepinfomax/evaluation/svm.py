@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from deepinfomax.evaluation import convex
@@ -49,10 +50,10 @@ class Result:
 
 
 def svm(
-    train: Tensor,
-    train_labels: np.ndarray,
-    test: Tensor,
-    test_labels: np.ndarray,
+    train: Float[Tensor, "N units"],
+    train_labels: Shaped[np.ndarray, "N"],
+    test: Float[Tensor, "T units"],
+    test_labels: Shaped[np.ndarray, "T"],
     *,
     scale: Scale = "cpu",
     seed: int = 0,
@@ -67,7 +68,7 @@ def svm(
     copy of both sets, and nine tenths of the training set.
 
     Args:
-        train, test: (N, units), (T, units).
+        train, test: vectors of the training images and of the test images.
         standardiser: None: with the statistics of `train`.
 
     Raises:

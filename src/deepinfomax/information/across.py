@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -49,12 +50,12 @@ class _Gather(torch.autograd.Function):
         return own_part_of_sum(d_all)
 
 
-def gather_with_gradient(x: Tensor) -> Tensor:
+def gather_with_gradient(x: Shaped[Tensor, "n *rest"]) -> Shaped[Tensor, "all *rest"]:
     """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself where alone."""
     return _Gather.apply(x) if processes() > 1 else x
 
 
-def from_first_process(x: Tensor) -> Tensor:
+def from_first_process(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """x of the first process, on all: what one of them drew is what all of them work with. It takes no gradient."""
     if processes() > 1:
         x = x.contiguous()

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -53,7 +54,9 @@ class Bound:
     trained_as: str | None = None  #: the bound whose gradient trains a critic for this one, where it is not its own
     largest: Callable[[int], float] = lambda count: math.inf  #: the largest value with so many negatives, in nats
 
-    def __call__(self, positive: Tensor, negative: Tensor) -> Tensor:
+    def __call__(
+        self, positive: Float[Tensor, "*anchors P"], negative: Float[Tensor, "*anchors K"]
+    ) -> Float[Tensor, ""]:
         """positive (..., P), negative (..., K) with the same leading axes -> scalar in nats.
 
         Raises UserError where the shapes do not fit or there is no negative at all.
@@ -67,12 +70,14 @@ class Bound:
             raise UserError(f"{self.name}: no negatives; a batch needs at least two samples")
         return self.from_statistic(positive, self.statistic(negative), negative.shape[-1])
 
-    def statistic(self, negative: Tensor) -> Tensor:
+    def statistic(self, negative: Float[Tensor, "*anchors K"]) -> Float[Tensor, "*anchors"]:
         """The one number a bound needs of an anchor's negatives: (..., K) -> (...)."""
         terms = negative if self.negative is None else self.negative(negative)
         return terms.logsumexp(-1) if self.pool == "logsumexp" else terms.sum(-1)
 
-    def from_statistic(self, positive: Tensor, statistic: Tensor, count: int) -> Tensor:
+    def from_statistic(
+        self, positive: Float[Tensor, "*anchors P"], statistic: Float[Tensor, "*anchors"], count: int
+    ) -> Float[Tensor, ""]:
         """positive (..., P), statistic (...) of `count` negatives an anchor -> scalar in nats."""
         if self.per_anchor:  # eq. (5), with the log(1 + K) that makes it a bound in nats
             log_softmax = positive - torch.logaddexp(positive, statistic.unsqueeze(-1))

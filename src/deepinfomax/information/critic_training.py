@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -43,10 +44,10 @@ class Fit:
 def train_critic(
     critic: nn.Module,
     estimator: Estimator,
-    x: Tensor,
-    y: Tensor,
-    x_stop: Tensor,
-    y_stop: Tensor,
+    x: Shaped[Tensor, "N *D"],
+    y: Float[Tensor, "N E"],
+    x_stop: Shaped[Tensor, "S *D"],
+    y_stop: Float[Tensor, "S E"],
     *,
     steps: int,
     batch_size: int,
@@ -112,8 +113,8 @@ class MovingAverage:
         self.decay = decay
         self.log_average: Tensor | None = None
 
-    def loss(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Scores (..., P) and (..., K) -> a scalar with the corrected gradient; its value means nothing."""
+    def loss(self, positive: Float[Tensor, "*anchors P"], negative: Float[Tensor, "*anchors K"]) -> Float[Tensor, ""]:
+        """A scalar with the corrected gradient; its value means nothing."""
         log_mean = negative.flatten().logsumexp(0) - math.log(negative.numel())
         new = log_mean.detach()
         if self.log_average is not None:
@@ -122,7 +123,7 @@ class MovingAverage:
         return torch.exp(log_mean - new) - positive.mean()
 
 
-def off_diagonal(scores: Tensor) -> Tensor:
-    """(n, n) -> (n, n - 1): each row without its diagonal element."""
+def off_diagonal(scores: Float[Tensor, "n n"]) -> Float[Tensor, "n n-1"]:
+    """Each row without its diagonal element."""
     n = len(scores)
     return scores.flatten()[:-1].view(n - 1, n + 1)[:, 1:].reshape(n, n - 1)

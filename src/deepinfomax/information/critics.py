@@ -7,6 +7,7 @@ serves maps of any rank. N images, L places, M globals, D units.
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -29,7 +30,7 @@ class EmbedRows(nn.Module):
             if units >= inputs:
                 self.shortcut.weight.fill_diagonal_(1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows units"]:
         rows = x.flatten(0, -2)
         hidden = torch.relu(self.norm(self.hidden(rows)))
         return self.layer_norm(self.out(hidden) + self.shortcut(rows)).view(*x.shape[:-1], -1)
@@ -48,8 +49,10 @@ class EncodeAndDot(nn.Module):
         self.glob = EmbedRows(global_units, units)
         self.scale = scale
 
-    def forward(self, local: Tensor, glob: Tensor) -> tuple[Tensor, Tensor]:
-        """local (N, L, C), glob (N, M, H) -> (N, L, D), (N, M, D)"""
+    def forward(
+        self, local: Float[Tensor, "*L C"], glob: Float[Tensor, "*M H"]
+    ) -> tuple[Float[Tensor, "*L D"], Float[Tensor, "*M D"]]:
+        """local (N, L, C) and glob (N, M, H), or the rows of several such, (R, C) and (R', H)."""
         return self.local(local), self.scale * self.glob(glob)
 
 
@@ -65,12 +68,14 @@ class ConcatAndConvolve(nn.Module):
         self.glob = nn.Linear(global_units, units, bias=False)
         self.score = nn.Sequential(nn.ReLU(), nn.Linear(units, units), nn.ReLU(), nn.Linear(units, 1))
 
-    def forward(self, local: Tensor, glob: Tensor) -> tuple[Tensor, Tensor]:
-        """local (N, L, C), glob (N, M, H) -> the two halves of the first layer, (N, L, U), (N, M, U)"""
+    def forward(
+        self, local: Float[Tensor, "*L C"], glob: Float[Tensor, "*M H"]
+    ) -> tuple[Float[Tensor, "*L U"], Float[Tensor, "*M U"]]:
+        """The two halves of the first layer, for the same as `EncodeAndDot`."""
         return self.local(local), self.glob(glob)
 
-    def pair(self, local: Tensor, glob: Tensor) -> Tensor:
-        """Halves of R pairs, (R, U) and (R, U) -> scores (R,)"""
+    def pair(self, local: Float[Tensor, "R U"], glob: Float[Tensor, "R U"]) -> Float[Tensor, "R"]:
+        """The halves of R pairs -> their scores."""
         return self.score(local + glob).squeeze(-1)
 
 

@@ -8,13 +8,14 @@ neither the cap of log N nor the variance of a critic's e^u.
 import math
 
 import torch
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 SHRINKAGE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  #: of the correlations towards none; see `correlations`
 
 
-def normal_scores(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, D) -> (N, D) float32: each unit's ranks as quantiles of N(0, 1).
+def normal_scores(rows: Float[Tensor, "N D"], generator: torch.Generator) -> Float[Tensor, "N D"]:
+    """Each unit's ranks as quantiles of N(0, 1).
 
     A total correlation does not change by that: it is one of the ranks. Equal values take an order by chance, which
     changes no total correlation either, since that order depends on nothing.
@@ -26,8 +27,8 @@ def normal_scores(rows: Tensor, generator: torch.Generator) -> Tensor:
     return torch.empty(rows.shape).scatter_(0, chance.gather(0, order), scores)
 
 
-def correlations(rows: Tensor, held_out: Tensor) -> Tensor:
-    """(D, D) float64: correlations of rows (N, D), shrunk towards none as held-out rows (M, D) like best.
+def correlations(rows: Float[Tensor, "N D"], held_out: Float[Tensor, "M D"]) -> Float64[Tensor, "D D"]:
+    """Correlations of rows, shrunk towards none as held-out rows like best.
 
     Of few rows the plain ones fit chance: their Gaussian falls by about D² / 4N nats on other rows.
     """
@@ -52,13 +53,15 @@ class AutoregressiveDensity(nn.Module):
     network makes of z_1 ... z_{i-1} (MADE, Germain et al. 2015, arXiv 1502.03509).
 
     Args:
-        correlation: (D, D), positive definite.
+        correlation: positive definite.
         hidden: units of each of the two hidden layers.
         mixture: Gaussians of each unit.
         dropout: of both hidden layers while training.
     """
 
-    def __init__(self, correlation: Tensor, *, hidden: int = 512, mixture: int = 4, dropout: float = 0.5) -> None:
+    def __init__(
+        self, correlation: Float[Tensor, "D D"], *, hidden: int = 512, mixture: int = 4, dropout: float = 0.5
+    ) -> None:
         super().__init__()
         units = len(correlation)
         if units < 2:
@@ -84,8 +87,8 @@ class AutoregressiveDensity(nn.Module):
                 torch.stack([means, torch.full_like(means, scale), 0 * means], 1).repeat(units, 1, 1).flatten()
             )
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z (N, D) -> (N,): log q(z) - Σ log N(z_i; 0, 1), in nats."""
+    def forward(self, z: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
+        """log q(z) - Σ log N(z_i; 0, 1), in nats."""
         hidden = self.dropout(self.first(z).relu())
         hidden = self.dropout(hidden + self.second(hidden).relu())
         means, log_scales, logits = self.last(hidden).view(len(z), self.units, self.mixture, 3).unbind(-1)
@@ -97,18 +100,13 @@ class AutoregressiveDensity(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer some of whose weights do not exist.
-
-    Args:
-        exists: (out, in) bool.
-    """
+    """A linear layer some of whose weights do not exist."""
 
     exists: Tensor
 
-    def __init__(self, exists: Tensor) -> None:
+    def __init__(self, exists: Bool[Tensor, "outputs inputs"]) -> None:
         super().__init__(exists.shape[1], exists.shape[0])
         self.register_buffer("exists", exists.float())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, in) -> (N, out)"""
+    def forward(self, x: Float[Tensor, "N inputs"]) -> Float[Tensor, "N outputs"]:
         return nn.functional.linear(x, self.weight * self.exists, self.bias)

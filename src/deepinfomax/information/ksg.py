@@ -4,12 +4,13 @@ Good in few dimensions; in many, distances stop telling pairs apart and the esti
 """
 
 import numpy as np
+from jaxtyping import Float, Int
 
 
-def ksg(x: np.ndarray, y: np.ndarray, k: int = 3) -> float:
+def ksg(x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "n E"], k: int = 3) -> float:
     """Kraskov, Stögbauer & Grassberger 2004, their first estimator (eq. 8), in nats; may be slightly negative.
 
-    x (n, D), y (n, E) without ties, scaled alike. The distance to the k-th neighbour in the joint space, by the largest
+    x and y have no ties and are scaled alike. The distance to the k-th neighbour in the joint space, by the largest
     of the two sides' largest differences, is a radius within which neighbours are counted on each side alone.
     """
     radius = _radius(np.hstack([x, y]), k)
@@ -17,8 +18,8 @@ def ksg(x: np.ndarray, y: np.ndarray, k: int = 3) -> float:
     return float(digamma(len(x)) + digamma(k) - sum(digamma(count).mean() for count in counts))
 
 
-def ksg_labels(x: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
-    """The same for a discrete variable (Ross 2014), in nats: x (n, D), labels (n,) integers.
+def ksg_labels(x: Float[np.ndarray, "n D"], labels: Int[np.ndarray, "n"], k: int = 3) -> float:
+    """The same for a discrete variable (Ross 2014), in nats.
 
     Neighbours are sought among the same label and counted among all. A label that occurs once tells nothing and is
     left out; one that occurs at most k times uses as many neighbours as it has. Without any that occurs twice: nan.
@@ -51,7 +52,7 @@ def digamma(count: float | np.ndarray) -> np.ndarray:
     return digamma(count)
 
 
-def _radius(points: np.ndarray, k: int) -> np.ndarray:
+def _radius(points: Float[np.ndarray, "n D"], k: int) -> Float[np.ndarray, "n"]:
     """Just less than the distance to each point's k-th neighbour, so that only nearer ones are counted within."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -59,7 +60,9 @@ def _radius(points: np.ndarray, k: int) -> np.ndarray:
     return np.nextafter(neighbours.kneighbors()[0][:, -1], 0)
 
 
-def _within(points: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def _within(
+    points: Float[np.ndarray, "n D"], centres: Float[np.ndarray, "m D"], radius: Float[np.ndarray, "m"]
+) -> Int[np.ndarray, "m"]:
     from sklearn.neighbors import KDTree
 
     return KDTree(points, metric="chebyshev").query_radius(centres, radius, count_only=True)

@@ -8,21 +8,22 @@ occurs. The correction counts the combinations that did occur, which is too few 
 """
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 
-def entropy(labels: np.ndarray) -> float:
-    """labels (n,) -> nats"""
+def entropy(labels: Shaped[np.ndarray, "n"]) -> float:
+    """Of labels, in nats."""
     _, counts = np.unique(labels, return_counts=True)
     frequency = counts / len(labels)
     return float(-(frequency * np.log(frequency)).sum() + (len(counts) - 1) / (2 * len(labels)))
 
 
-def information(a: np.ndarray, b: np.ndarray) -> float:
-    """Labels a, b (n,) integers from 0 -> nats; may be slightly negative, and never more than either's `entropy`."""
+def information(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
+    """Of labels a and b, integers from 0, in nats; may be slightly negative, and never more than either's `entropy`."""
     return entropy(a) + entropy(b) - entropy(a * (b.max() + 1) + b)
 
 
-def standard_error(a: np.ndarray, b: np.ndarray) -> float:
+def standard_error(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
     """Of `information`, in nats: the jackknife, each row left out once.
 
     Rows of one combination leave out the same, so that all n values take one pass over the distinct combinations.
@@ -41,6 +42,6 @@ def _n_log_n(counts: np.ndarray) -> np.ndarray:
     return counts * np.log(np.maximum(counts, 1))
 
 
-def by_chance(a: np.ndarray, b: np.ndarray, rng: np.random.Generator, shuffles: int = 10) -> float:
+def by_chance(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"], rng: np.random.Generator, shuffles: int = 10) -> float:
     """What `information` finds, on average, between a and a shuffled b, which share nothing: its bias, in nats."""
     return float(np.mean([information(a, rng.permutation(b)) for _ in range(shuffles)]))

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
@@ -34,8 +35,8 @@ NegativesFrom = Literal["all", "own"]
 
 
 def local_infomax(
-    local: Tensor,
-    glob: Tensor,
+    local: Float[Tensor, "N L D"],
+    glob: Float[Tensor, "N M D"],
     bound: str | bounds.Bound = "infonce",
     *,
     negatives: int | Literal["all"] = "all",
@@ -45,7 +46,7 @@ def local_infomax(
     positives: Literal["all", "same"] = "all",
     clip: float | None = None,
     generator: torch.Generator | None = None,
-) -> Tensor:
+) -> Float[Tensor, ""]:
     """Mean bound on the mutual information of local and global features (paper eq. 6), in nats, to be maximised.
 
     Args:
@@ -77,8 +78,8 @@ def local_infomax(
 
 
 def local_infomax_with_squares(
-    local: Tensor,
-    glob: Tensor,
+    local: Float[Tensor, "N L D"],
+    glob: Float[Tensor, "N M D"],
     bound: str | bounds.Bound = "infonce",
     *,
     negatives: int | Literal["all"] = "all",
@@ -97,8 +98,8 @@ def local_infomax_with_squares(
 class BoundAndSquares(NamedTuple):
     """A bound, and how large the scores are that it was computed from."""
 
-    bound: Tensor  #: scalar in nats
-    mean_square: Tensor  #: scalar: of all scores of the batch, positives and negatives, before any clip
+    bound: Float[Tensor, ""]  #: in nats
+    mean_square: Float[Tensor, ""]  #: of all scores of the batch, positives and negatives, before any clip
 
 
 def _bound_and_squares(
@@ -156,8 +157,8 @@ def _bound_and_squares(
 
 
 def count_negatives(
-    local: Tensor,
-    glob: Tensor,
+    local: Float[Tensor, "N L D"],
+    glob: Float[Tensor, "N M D"],
     negatives: int | Literal["all"] = "all",
     pairing: Pairing = "global",
     negatives_from: NegativesFrom = "all",
@@ -293,9 +294,9 @@ def _pool_all(
 
 
 def scored_infomax(
-    score: Callable[[Tensor, Tensor], Tensor],
-    local: Tensor,
-    glob: Tensor,
+    score: Callable[[Float[Tensor, "R D_l"], Float[Tensor, "R D_g"]], Float[Tensor, "R"]],
+    local: Float[Tensor, "N L D_l"],
+    glob: Float[Tensor, "N M D_g"],
     bound: str | bounds.Bound = "infonce",
     *,
     negatives: int | Literal["all"] = "all",
@@ -303,7 +304,7 @@ def scored_infomax(
     chunk_size: int | None = None,
     negatives_from: NegativesFrom = "all",
     generator: torch.Generator | None = None,
-) -> Tensor:
+) -> Float[Tensor, ""]:
     """As `local_infomax`, for a critic whose score is no dot product (concat-and-convolve, the global critic).
 
     `score(local rows (R, D_l), global rows (R, D_g)) -> (R,)`; local (N, L, D_l), glob (N, M, D_g). All pairs cost
@@ -322,15 +323,18 @@ def scored_infomax(
     total, each = candidates.shape[:2]
     count = _negatives_per_anchor(negatives, total, each)
 
-    def score_pairs(anchor_rows: Tensor, candidate_rows: Tensor) -> Tensor:
-        """(n, A, D_a), (n, A, K, D_c) -> (n, A, K)"""
+    def score_pairs(
+        anchor_rows: Float[Tensor, "n A D_a"], candidate_rows: Float[Tensor, "n A K D_c"]
+    ) -> Float[Tensor, "n A K"]:
         shape = candidate_rows.shape[:3]
         anchor_rows = anchor_rows.unsqueeze(2).expand(*shape, -1).flatten(0, 2)
         pair = (candidate_rows.flatten(0, 2), anchor_rows)
         return at_least_float32(score(*(pair if pairing == "global" else pair[::-1]))).view(shape)
 
-    def statistics(anchor_rows: Tensor, index: Tensor, all_candidates: Tensor) -> Tensor:
-        """The statistic of the negatives `index` (n, A, K) of these anchors."""
+    def statistics(
+        anchor_rows: Float[Tensor, "n A D_a"], index: Int[Tensor, "n A K"], all_candidates: Float[Tensor, "N B D_c"]
+    ) -> Float[Tensor, "n A"]:
+        """The statistic of the negatives `index` of these anchors."""
         rows = all_candidates.flatten(0, 1)[index.flatten()].view(*index.shape, -1)
         return chosen_bound.statistic(score_pairs(anchor_rows, rows))
 
@@ -352,7 +356,9 @@ def scored_infomax(
     return chosen_bound.from_statistic(positive, statistic, count)
 
 
-def _other_images(anchors: tuple[int, int], candidates: tuple[int, int], first: int, device: torch.device) -> Tensor:
+def _other_images(
+    anchors: tuple[int, int], candidates: tuple[int, int], first: int, device: torch.device
+) -> Int[Tensor, "n A negatives"]:
     """(n, A, (N - 1)·B) positions of all candidates that belong to another image than the anchor."""
     (n, anchors_each), (total, each) = anchors, candidates
     image = torch.arange(total - 1, device=device).expand(n, -1)
@@ -368,7 +374,7 @@ def draw_negatives(
     count: int,
     generator: torch.Generator | None,
     device: torch.device,
-) -> Tensor:
+) -> Int[Tensor, "n A {count}"]:
     """(n, A, count) positions among N·B candidates, uniform without replacement, none of the anchor's own image."""
     (n, anchors_each), (total, each) = anchors, candidates
     others = (total - 1) * each
@@ -384,7 +390,7 @@ def draw_negatives(
     return drawn
 
 
-def at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """x, or x in float32 where autocast made it shorter."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 

@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -25,40 +26,40 @@ from torch.nn.functional import logsigmoid
 class Scores:
     """The scores (n, n) of all combinations of n pairs; the diagonal holds the pairs. fp32 or better."""
 
-    all_pairs: Tensor
-    log_weight: Tensor | None = None  #: (n,), the log of each pair's weight; None: all alike
+    all_pairs: Float[Tensor, "n n"]
+    log_weight: Float[Tensor, "n"] | None = None  #: the log of each pair's weight; None: all alike
 
     @property
-    def pairs(self) -> Tensor:
-        """(n,) scores of the pairs drawn together"""
+    def pairs(self) -> Float[Tensor, "n"]:
+        """Scores of the pairs drawn together"""
         return self.all_pairs.diagonal()
 
     @property
-    def log_weights(self) -> Tensor:
+    def log_weights(self) -> Float[Tensor, "n"]:
         return self.all_pairs.new_zeros(len(self.all_pairs)) if self.log_weight is None else self.log_weight
 
-    def joint(self, value: Tensor) -> Tensor:
-        """E_J of a value (n,) of each pair"""
+    def joint(self, value: Float[Tensor, "n"]) -> Float[Tensor, ""]:
+        """E_J of a value of each pair"""
         return value @ self.log_weights.softmax(0)
 
-    def log_mean_exp(self, value: Tensor) -> Tensor:
-        """log E_M e^value of values (n, n); the diagonal is left out exactly, whatever its size."""
+    def log_mean_exp(self, value: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+        """log E_M e^value; the diagonal is left out exactly, whatever its size."""
         w = self.log_weights
         log_weight = _without_diagonal(w.unsqueeze(1) + w)
         return (value + log_weight).logsumexp((0, 1)) - log_weight.logsumexp((0, 1))
 
-    def product(self, value: Tensor) -> Tensor:
-        """E_M of values (n, n)"""
+    def product(self, value: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+        """E_M of values"""
         w = self.log_weights
         weight = _without_diagonal(w.unsqueeze(1) + w).flatten().softmax(0)
         return value.flatten() @ weight
 
 
-def _without_diagonal(values: Tensor) -> Tensor:
+def _without_diagonal(values: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     return values.masked_fill(torch.eye(len(values), dtype=torch.bool, device=values.device), -math.inf)
 
 
-def infonce(scores: Scores) -> Tensor:
+def infonce(scores: Scores) -> Float[Tensor, ""]:
     """E_J [u - log(e^u + sum e^u-)] + log n, each pair against the n - 1 others of its row; at most log n."""
     others = _without_diagonal(scores.log_weights.expand_as(scores.all_pairs))
     negatives = (scores.all_pairs + others).logsumexp(1)
@@ -66,38 +67,38 @@ def infonce(scores: Scores) -> Tensor:
     return scores.joint(scores.pairs - torch.logaddexp(scores.pairs, negatives) + torch.log1p(candidates))
 
 
-def nwj(scores: Scores) -> Tensor:
+def nwj(scores: Scores) -> Float[Tensor, ""]:
     """E_J u - E_M e^(u - 1): unbiased, so a lower bound in expectation; its variance grows as e^MI."""
     return scores.joint(scores.pairs) - torch.exp(scores.log_mean_exp(scores.all_pairs) - 1)
 
 
-def jsd_nwj(scores: Scores) -> Tensor:
+def jsd_nwj(scores: Scores) -> Float[Tensor, ""]:
     """`nwj` of u + 1: a critic trained by JSD nears log p/q, where NWJ's optimum is 1 + log p/q (Poole et al. 2019)."""
     return scores.joint(scores.pairs) + 1 - torch.exp(scores.log_mean_exp(scores.all_pairs))
 
 
-def log_normaliser(scores: Scores) -> Tensor:
+def log_normaliser(scores: Scores) -> Float[Tensor, ""]:
     """log E_M e^u: what `dv` takes off, and where its tangent touches."""
     return scores.log_mean_exp(scores.all_pairs)
 
 
-def dv(scores: Scores, at: float | None = None) -> Tensor:
+def dv(scores: Scores, at: float | None = None) -> Float[Tensor, ""]:
     """E_J u - log E_M e^u (eq. 2); with `at`, a log-normaliser from other pairs, -log by its tangent there."""
     log_z = log_normaliser(scores)
     return scores.joint(scores.pairs) - (log_z if at is None else at + torch.expm1(log_z - at))
 
 
-def smile(scores: Scores, tau: float = 5.0) -> Tensor:
+def smile(scores: Scores, tau: float = 5.0) -> Float[Tensor, ""]:
     """E_J u - log E_M clip(e^u, e^-tau, e^tau) (Song & Ermon 2020): less variance, no bound on either side."""
     return scores.joint(scores.pairs) - scores.log_mean_exp(scores.all_pairs.clamp(-tau, tau))
 
 
-def cross_entropy(scores: Scores) -> Tensor:
+def cross_entropy(scores: Scores) -> Float[Tensor, ""]:
     """½ (E_J sp(-u) + E_M sp(u)): of telling pairs from other combinations; at least log 2 - JSD, in nats."""
     return (scores.joint(-logsigmoid(scores.pairs)) + scores.product(-logsigmoid(-scores.all_pairs))) / 2
 
 
-def jsd_lb(scores: Scores, at: float | None = None) -> Tensor:
+def jsd_lb(scores: Scores, at: float | None = None) -> Float[Tensor, ""]:
     """The least KL divergence that a JSD of log 2 - cross-entropy allows (Dorent et al. 2025, arXiv 2510.20644).
 
     With `at`, a cross-entropy from other pairs, by the tangent there.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -36,12 +37,11 @@ class SharedCritic(nn.Module):
         self.pair = {pair: i for i, pair in enumerate(pairs)}
         self.between = nn.Parameter(torch.eye(embedding).repeat(len(pairs), 1, 1))
 
-    def embed(self, name: str, x: Tensor) -> Tensor:
-        """x (N, D) -> (N, embedding)"""
+    def embed(self, name: str, x: Float[Tensor, "N D"]) -> Float[Tensor, "N embedding"]:
         return self.embeddings[self.place[name]](x)
 
-    def scores(self, pair: Pair, x: Tensor, y: Tensor) -> Tensor:
-        """Embedded x (N, E), y (M, E) -> scores (N, M)"""
+    def scores(self, pair: Pair, x: Float[Tensor, "N E"], y: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
+        """The scores of embedded x and y."""
         return x @ self.between[self.pair[pair]] @ y.T
 
 
@@ -52,7 +52,7 @@ class _Of(nn.Module):
         super().__init__()
         self.critic, self.pair = critic, pair
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "N D"], y: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         a, b = self.pair
         return self.critic.scores(self.pair, self.critic.embed(a, x), self.critic.embed(b, y))
 

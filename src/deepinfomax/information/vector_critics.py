@@ -5,6 +5,7 @@ every benchmark of estimators uses. When N = M, a pair drawn together scores on 
 """
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from deepinfomax.information.critics import Mlp
@@ -18,8 +19,7 @@ class SeparableCritic(nn.Module):
         self.f = Mlp(x_units, hidden, embedding)
         self.g = Mlp(y_units, hidden, embedding)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (N, D), y (M, E) -> scores (N, M)"""
+    def forward(self, x: Float[Tensor, "N D"], y: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         return self.f(x) @ self.g(y).T
 
 
@@ -38,8 +38,7 @@ class ColumnEmbedding(nn.Module):
         self.out = nn.Parameter(torch.randn(units, width, embedding) / (units * width) ** 0.5)
         self.together = Mlp(units, hidden, embedding)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, D) -> (N, embedding)"""
+    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N embedding"]:
         alone = torch.relu(x.unsqueeze(-1) * self.weight + self.bias).flatten(1)
         return alone @ self.out.flatten(0, 1) + self.together(x)
 
@@ -52,8 +51,7 @@ class FeaturewiseCritic(nn.Module):
         self.f = ColumnEmbedding(x_units, hidden, embedding)
         self.g = ColumnEmbedding(y_units, hidden, embedding)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (N, D), y (M, E) -> scores (N, M)"""
+    def forward(self, x: Float[Tensor, "N D"], y: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         return self.f(x) @ self.g(y).T
 
 
@@ -70,14 +68,15 @@ class JointCritic(nn.Module):
         self.y = nn.Linear(y_units, first, bias=False)
         self.score = nn.Sequential(nn.ReLU(), Mlp(first, tuple(rest), 1))
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (N, D), y (M, E) -> scores (N, M)"""
+    def forward(self, x: Float[Tensor, "N D"], y: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         return self.score(self.x(x).unsqueeze(1) + self.y(y)).squeeze(-1)
 
 
 @torch.no_grad()
-def score_all_pairs(critic: nn.Module, x: Tensor, y: Tensor, pairs: int = 2**16) -> Tensor:
-    """The scores (N, M) of all combinations, about `pairs` at a time where a critic holds a network's row for each."""
+def score_all_pairs(
+    critic: nn.Module, x: Shaped[Tensor, "N ..."], y: Float[Tensor, "M E"], pairs: int = 2**16
+) -> Float[Tensor, "N M"]:
+    """The scores of all combinations, about `pairs` at a time where a critic holds a network's row for each."""
     if isinstance(critic, SeparableCritic | FeaturewiseCritic):
         return critic(x, y)
     return torch.cat([critic(rows, y) for rows in x.split(max(1, pairs // len(y)))])

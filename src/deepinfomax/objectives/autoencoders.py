@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.decoders import Decoder, decode
@@ -39,8 +40,8 @@ class Autoencoder(nn.Module):
         cost = half_squared_error(self.decoder(features.y.flatten(1)), batch.images).mean()
         return Terms({"loss": cost}, {"mse": 2 * cost / batch.images[0].numel()})
 
-    def reconstruct(self, features: Features) -> Tensor:
-        """Images (N, C, H, W) in (-1, 1) from y."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
+        """Images in (-1, 1) from y."""
         return decode(self.decoder, features.y.flatten(1))
 
     @staticmethod
@@ -83,12 +84,12 @@ class VariationalAutoencoder(nn.Module):
         elbo = -cost - kl - pixels / 2 * math.log(2 * math.pi)  # of log p(x), whatever β
         return Terms({"reconstruction": cost, "kl": self.beta * kl}, {"elbo": elbo, "kl": kl, "mse": 2 * cost / pixels})
 
-    def reconstruct(self, features: Features) -> Tensor:
-        """Images (N, C, H, W) in (-1, 1) from y, the mean of q(z|x)."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
+        """Images in (-1, 1) from y, the mean of q(z|x)."""
         return decode(self.decoder, features.y.flatten(1))
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """`count` images (count, C, H, W) in (-1, 1) from z ~ N(0, I)."""
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C H W"]:
+        """`count` images in (-1, 1) from z ~ N(0, I)."""
         weight = self.log_variance.weight
         z = torch.randn(count, len(weight), generator=generator)  # on the CPU: the same images on any device
         return decode(self.decoder, z.to(weight))
@@ -99,12 +100,12 @@ class VariationalAutoencoder(nn.Module):
         return section | {"width": 8 if scale == "smoke" else 32}
 
 
-def half_squared_error(predicted: Tensor, images: Tensor) -> Tensor:
-    """½ |x - x̂|² of each image, (N, C, *S) twice -> (N,): -log N(x; x̂, I) less its constant."""
+def half_squared_error(predicted: Float[Tensor, "N C *S"], images: Float[Tensor, "N C *S"]) -> Float[Tensor, "N"]:
+    """½ |x - x̂|² of each image: -log N(x; x̂, I) less its constant."""
     return (at_least_float32(predicted) - images).square().flatten(1).sum(1) / 2
 
 
-def kl_from_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, diag exp(log_variance)) || N(0, I)) of each row, in nats: (N, D), (N, D) -> (N,)."""
+def kl_from_standard_normal(mean: Float[Tensor, "N D"], log_variance: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)) of each row, in nats."""
     mean, log_variance = at_least_float32(mean), at_least_float32(log_variance)
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.objectives.joint_embedding import barlow_twins
@@ -35,7 +36,7 @@ class BarlowTwins(JointEmbedding):
         super().__init__(facts, level, hidden, outputs, layers)
         self.off_diagonal = off_diagonal
 
-    def loss(self, z: Tensor) -> Terms:
+    def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
         return Terms({"loss": barlow_twins(z, self.off_diagonal)})
 
     @staticmethod

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -71,8 +72,8 @@ class BiGAN(nn.Module):
             losses["penalty"] = self.penalty * 0.5 * (slopes[0].mean() + slopes[1].mean())
         return Terms(losses)
 
-    def reconstruct(self, features: Features) -> Tensor:
-        """Images (N, C, H, W) in (-1, 1): G(E(x)). No pixel was ever compared: they resemble x only in kind."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
+        """Images in (-1, 1): G(E(x)). No pixel was ever compared: they resemble x only in kind."""
         return decode(self.generator, features.y.flatten(1))
 
     @staticmethod
@@ -80,8 +81,8 @@ class BiGAN(nn.Module):
         """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
         return section | {"width": 8 if scale == "smoke" else 32}
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """`count` images (count, C, H, W) in (-1, 1): G(z)."""
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C H W"]:
+        """`count` images in (-1, 1): G(z)."""
         z = torch.randn(count, self.units, generator=generator)  # on the CPU: the same images on any device
         return decode(self.generator, z.to(next(self.generator.parameters())))
 
@@ -107,6 +108,6 @@ class PairCritic(nn.Module):
             nn.Linear(256 + units, 512), nn.LeakyReLU(0.2), nn.Linear(512, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1)
         )
 
-    def forward(self, images: Tensor, z: Tensor) -> Tensor:
-        """images (N, C, H, W), z (N, D) -> logits (N,), positive for pairs of the encoder"""
+    def forward(self, images: Float[Tensor, "N C H W"], z: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
+        """Logits, positive for pairs of the encoder"""
         return self.pair(torch.cat([self.image(images), z], dim=1)).squeeze(1)

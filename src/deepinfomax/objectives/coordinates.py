@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -81,14 +82,18 @@ class Coordinates(nn.Module):
             losses["relative"], measured["relative"] = self.predict("relative", y, both, offset)
         return Terms(losses, {f"{kind}_{name}": v for kind, own in measured.items() for name, v in own.items()})
 
-    def coordinates(self, position: Tensor) -> tuple[Tensor, ...]:
-        """Places by number, (N, K) -> their coordinate along each axis of the map, (N·K,) each."""
+    def coordinates(self, position: Int[Tensor, "N K"]) -> tuple[Int[Tensor, "N*K"], ...]:
+        """Places by number -> their coordinate along each axis of the map."""
         return torch.unravel_index(position.flatten(), self.sizes)
 
     def predict(
-        self, kind: str, y: Tensor, local: Tensor, target: Sequence[Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """y (N, H), local (N, K, C), target (N·K,) an axis -> cross-entropy summed over axes, and what was measured."""
+        self,
+        kind: str,
+        y: Float[Tensor, "N H"],
+        local: Float[Tensor, "N K C"],
+        target: Sequence[Int[Tensor, "N*K"]],
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """Cross-entropy summed over axes, each with its `target`, and what was measured."""
         logits = self.predictors[kind](y, local)
         loss = torch.stack([cross_entropy(u, t) for u, t in zip(logits, target, strict=True)]).sum()
         right = torch.stack([u.detach().argmax(1) == t for u, t in zip(logits, target, strict=True)])
@@ -127,16 +132,18 @@ class Predictor(nn.Module):
             nn.Linear(units, sum(classes)),
         )
 
-    def forward(self, y: Tensor, local: Tensor) -> tuple[Tensor, ...]:
-        """y (N, H), local (N, K, C) -> logits (N·K, classes) of each axis"""
+    def forward(self, y: Float[Tensor, "N H"], local: Float[Tensor, "N K C"]) -> tuple[Float[Tensor, "N*K _"], ...]:
+        """Logits of each axis, which has classes of its own."""
         hidden = self.glob(y).unsqueeze(1) + self.local(local)
         return self.logits(hidden.flatten(0, 1)).split(self.classes, dim=1)
 
 
-def draw_positions(images: int, count: int, places: int | None, device: torch.device) -> tuple[Tensor, Tensor]:
+def draw_positions(
+    images: int, count: int, places: int | None, device: torch.device
+) -> tuple[Int[Tensor, "N K"], Int[Tensor, "N K"]]:
     """`places` different places of each image (None, or `count` and more: all, in order), and another as partner.
 
-    Returns (N, K), (N, K) int64 numbers of places, from torch's global random state.
+    Returns the numbers of both places, drawn from torch's global random state.
     """
     if places is None or places >= count:
         position = torch.arange(count, device=device).expand(images, -1)
@@ -147,8 +154,8 @@ def draw_positions(images: int, count: int, places: int | None, device: torch.de
     return position, (position + step) % count
 
 
-def take(local: Tensor, position: Tensor) -> Tensor:
-    """(N, L, C) at places (N, K) -> (N, K, C)"""
+def take(local: Float[Tensor, "N L C"], position: Int[Tensor, "N K"]) -> Float[Tensor, "N K C"]:
+    """The rows at these places."""
     return local.gather(1, position.unsqueeze(2).expand(-1, -1, local.shape[2]))
 
 

@@ -8,6 +8,7 @@ prediction; with an ordinary encoder receptive fields overlap and much of the an
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
@@ -126,8 +127,8 @@ class RowGRU(nn.Module):
         self.from_row = nn.Conv1d(channels, 3 * channels, 3, padding=1)
         self.from_state = nn.Conv1d(channels, 3 * channels, 3, padding=1)
 
-    def forward(self, local: Tensor) -> Tensor:
-        """local (N, C, H, W) -> states (N, C, H, W)"""
+    def forward(self, local: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        """The state at every place."""
         rows = local.transpose(1, 2)
         inputs = self.from_row(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])  # all rows at once
         state = torch.zeros_like(local[:, :, 0])
@@ -142,7 +143,7 @@ class RowGRU(nn.Module):
         return torch.stack(states, dim=2)
 
 
-def without_gradient_at(x: Tensor, loss: Tensor) -> Tensor:
+def without_gradient_at(x: Tensor, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """`loss`, of the same value, whose gradient does not pass `x` or anything that `x` was computed from.
 
     What lies between x and the loss is trained, what lies before x is not: x's own gradient g is found, and g·x taken

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -40,7 +41,7 @@ class EMPSSL(JointEmbedding):
         super().__init__(facts, level, hidden, outputs, layers)
         self.invariance, self.epsilon = invariance, epsilon
 
-    def loss(self, z: Tensor) -> Terms:
+    def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
         z = normalize(z, dim=2)
         rate, cosine = coding_rate(z, self.epsilon).mean(), cosine_to_mean(z)
         return Terms({"loss": -rate - self.invariance * cosine}, {"rate": rate, "cosine": cosine})

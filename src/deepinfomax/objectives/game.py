@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.encoders.modes import without_running_averages
@@ -39,7 +40,7 @@ class Turn(NamedTuple):
     """What one player computed from one batch."""
 
     features: Features
-    total: Tensor  #: scalar: the weighted sum of the losses, to be minimised by this player
+    total: Float[Tensor, ""]  #: the weighted sum of the losses, to be minimised by this player
     losses: dict[str, Tensor]  #: each loss by "objective/term", not weighted
     measured: dict[str, Tensor]  #: each number worth logging by "objective/quantity", detached
 

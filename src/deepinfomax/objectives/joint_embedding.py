@@ -1,18 +1,19 @@
 """Losses of today's methods on the embeddings of several views: pure functions, each from its paper.
 
-V views, N images, D units. `z` is (V, N, D): row n of every view is of image n.
+V views, N images, D units: row n of every view in `z` is of image n.
 """
 
 from itertools import combinations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from deepinfomax.information.pairs import at_least_float32
 
 
-def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
+def nt_xent(z: Float[Tensor, "V N D"], temperature: float = 0.5) -> Float[Tensor, ""]:
     """SimCLR's loss (Chen et al. 2020, eq. 1): each view of an image against all other views and images of the batch.
 
     -log( exp(s(i, j) / τ) / sum over k ≠ i of exp(s(i, k) / τ) ), s the cosine, averaged over all ordered pairs of
@@ -32,7 +33,9 @@ def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     return -same_image.masked_fill(same_view, 0).sum() / (views * (views - 1) * images)
 
 
-def vicreg(z: Tensor, epsilon: float = 1e-4) -> tuple[Tensor, Tensor, Tensor]:
+def vicreg(
+    z: Float[Tensor, "V N D"], epsilon: float = 1e-4
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
     """VICReg's three terms (Bardes et al. 2022, eqs. 1 to 5): invariance, variance and covariance, not weighted.
 
     Invariance: mean squared difference of two views, averaged over pairs of views. Variance: mean over units of
@@ -52,7 +55,7 @@ def vicreg(z: Tensor, epsilon: float = 1e-4) -> tuple[Tensor, Tensor, Tensor]:
     return invariance, variance, (off_diagonal / units).mean()
 
 
-def barlow_twins(z: Tensor, off_diagonal_weight: float = 5e-3) -> Tensor:
+def barlow_twins(z: Float[Tensor, "V N D"], off_diagonal_weight: float = 5e-3) -> Float[Tensor, ""]:
     """Barlow Twins (Zbontar et al. 2021, eq. 1): cross-correlation of two views made the identity.
 
     Σ (1 - C_ii)² + λ Σ_{i≠j} C_ij², C the correlation over the batch of unit i in one view with unit j in the other;
@@ -71,12 +74,12 @@ def barlow_twins(z: Tensor, off_diagonal_weight: float = 5e-3) -> Tensor:
     return torch.stack(total).mean()
 
 
-def cosine_to_target(prediction: Tensor, target: Tensor) -> Tensor:
+def cosine_to_target(prediction: Float[Tensor, "V N D"], target: Float[Tensor, "V N D"]) -> Float[Tensor, ""]:
     """BYOL's loss (Grill et al. 2020, eq. 2): 2 - 2 cos(prediction of one view, target of another), mean over pairs.
 
     Args:
-        prediction: (V, N, D) of the online network.
-        target: (V, N, D) of the slowly following network; it gets no gradient.
+        prediction: of the online network.
+        target: of the slowly following network; it gets no gradient.
     """
     p = normalize(at_least_float32(prediction), dim=2)
     t = normalize(at_least_float32(target.detach()), dim=2)
@@ -85,8 +88,8 @@ def cosine_to_target(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.stack([2 - 2 * (p[i] * t[j]).sum(1).mean() for i, j in pairs]).mean()
 
 
-def coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
-    """½ log det(I + D / (N ε²) ZᵀZ) of each view's normalised rows: (V, N, D) -> (V,), in nats.
+def coding_rate(z: Float[Tensor, "V N D"], epsilon: float = 0.2) -> Float[Tensor, "V"]:
+    """½ log det(I + D / (N ε²) ZᵀZ) of each view's normalised rows, in nats.
 
     The rate of EMP-SSL (Tong et al. 2023, arXiv 2304.03977). Deviation: the authors' code has ε where the paper has
     ε²; here it is ε², so their setting 0.2 is √0.2 here.
@@ -100,7 +103,7 @@ def coding_rate(z: Tensor, epsilon: float = 0.2) -> Tensor:
     return torch.linalg.slogdet(identity + scale * gram).logabsdet / 2
 
 
-def spread_around_mean(z: Tensor) -> Tensor:
+def spread_around_mean(z: Float[Tensor, "V N D"]) -> Float[Tensor, ""]:
     """Mean squared distance of each view's embedding to the mean of the image's views, LeJEPA's prediction loss.
 
     The mean over views, images and units (arXiv 2511.08544, eq. of the invariance term).
@@ -109,7 +112,7 @@ def spread_around_mean(z: Tensor) -> Tensor:
     return (z - z.mean(0, keepdim=True)).square().mean()
 
 
-def cosine_to_mean(z: Tensor) -> Tensor:
+def cosine_to_mean(z: Float[Tensor, "V N D"]) -> Float[Tensor, ""]:
     """Mean cosine of each view's embedding with the mean of the image's views: EMP-SSL's invariance, in [-1, 1]."""
     z = at_least_float32(z)
     return torch.cosine_similarity(z, z.mean(0, keepdim=True), dim=2).mean()

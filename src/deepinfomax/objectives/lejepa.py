@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.information.across import from_first_process
@@ -40,7 +41,7 @@ class LeJEPA(JointEmbedding):
         super().__init__(facts, level, hidden, outputs, layers)
         self.sigreg_weight, self.slices = sigreg_weight, slices
 
-    def loss(self, z: Tensor) -> Terms:
+    def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
         directions = from_first_process(random_slices(z.shape[2], self.slices, like=z))
         prediction = spread_around_mean(z)
         gaussian = torch.stack([sigreg(view, directions) for view in z]).mean()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
@@ -148,8 +149,8 @@ class LocalInfoMax(nn.Module):
             sides = [side._replace(anchor=scale * sample_places(side.local, 1)) for side in sides]
         return sides
 
-    def _drawn(self, rows: Tensor) -> Tensor:
-        """`places` of the places (N, L, C), drawn anew."""
+    def _drawn(self, rows: Float[Tensor, "N L C"]) -> Float[Tensor, "N K C"]:
+        """K = `places` of the places, drawn anew."""
         return rows if self.places is None or self.places >= rows.shape[1] else sample_places(rows, self.places)
 
     def _others(self, level: str, sides: list["Side"]) -> list[tuple["Side", "Side"]]:
@@ -204,10 +205,10 @@ class LocalInfoMax(nn.Module):
 class Side(NamedTuple):
     """One view of N images as the critic embeds it, in U units."""
 
-    local: Tensor  #: (N, L, U)
-    y: Tensor  #: (N, M, U)
-    conv: Tensor | None  #: (N, L', U)
-    anchor: Tensor | None  #: (N, 1, U) one place of the local map of each image
+    local: Float[Tensor, "N L U"]
+    y: Float[Tensor, "N M U"]
+    conv: Float[Tensor, "N L2 U"] | None
+    anchor: Float[Tensor, "N 1 U"] | None  #: one place of the local map of each image
 
 
 def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
@@ -217,20 +218,20 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(torch.stack(values).mean(), torch.stack(maximised).mean(), square, torch.stack(caps).mean())
 
 
-def together(views: Sequence[Tensor]) -> Tensor:
-    """(N, L, C) of each view, L its own -> all rows, (R, C)."""
+def together(views: Sequence[Float[Tensor, "_ _ C"]]) -> Float[Tensor, "R C"]:
+    """(N, L, C) of each view, L its own -> all rows."""
     rows = [view.flatten(0, 1) for view in views]
     return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
-def apart(rows: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """Rows (R, U) as views of `together` again: (N, L, U) of each."""
+def apart(rows: Float[Tensor, "R U"], like: Sequence[Float[Tensor, "_ _ _"]]) -> list[Float[Tensor, "_ _ U"]]:
+    """Rows as the views that were put `together`: (N, L, U) of each."""
     parts = rows.split([view.shape[0] * view.shape[1] for view in like])
     return [part.view(*view.shape[:2], -1) for part, view in zip(parts, like, strict=True)]
 
 
-def sample_places(local: Tensor, count: int) -> Tensor:
-    """`count` places of each image, without replacement: (N, L, C) -> (N, count, C)."""
+def sample_places(local: Float[Tensor, "N L C"], count: int) -> Float[Tensor, "N {count} C"]:
+    """`count` places of each image, without replacement."""
     keys = torch.rand(local.shape[:2], device=local.device)
     index = keys.topk(count, dim=1).indices.unsqueeze(2).expand(-1, -1, local.shape[2])
     return local.gather(1, index)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -34,8 +35,8 @@ class NoiseAsTargets(nn.Module):
         UserError: the number of images is not known; in forward, a batch without positions or of another data set.
     """
 
-    targets: Tensor  #: (images, D) points on the sphere
-    assignment: Tensor  #: (images,) int64: image i has the point targets[assignment[i]]
+    targets: Float[Tensor, "images D"]  #: points on the sphere
+    assignment: Int[Tensor, "images"]  #: image i has the point targets[assignment[i]]
 
     def __init__(self, facts: Facts, *, seed: Annotated[int, Field(ge=0, le=LAST_SEED)] = 0) -> None:
         super().__init__()
@@ -62,8 +63,8 @@ class NoiseAsTargets(nn.Module):
         loss = (y - self.targets[after]).square().sum(1).mean()
         return Terms({"loss": loss}, {"moved": (before != after).float().mean()})
 
-    def reassign(self, y: Tensor, index: Tensor) -> None:
-        """Hand out the points of the images `index` (N,) among them, by their y (N, D) on the sphere."""
+    def reassign(self, y: Float[Tensor, "N D"], index: Int[Tensor, "N"]) -> None:
+        """Hand out the points of the images `index` among them, by their y on the sphere."""
         from scipy.optimize import linear_sum_assignment  # a slow import, and only needed here
 
         y, index = gather_with_gradient(y), gather_with_gradient(index)

@@ -12,6 +12,7 @@ import math
 from itertools import product
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
@@ -64,14 +65,16 @@ class Occlusion(nn.Module):
         self.register_buffer("patterns", torch.tensor(patterns), persistent=False)
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """images (N, C, *S) -> the same with a rectangle of each at `fill`; `generator` None: torch's global state."""
+    def forward(
+        self, images: Float[Tensor, "N C *S"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "N C *S"]:
+        """The same images with a rectangle of each at `fill`; `generator` None: torch's global state."""
         if images.shape[2:] != self.sides:
             raise UserError(f"occlusion was made for images of {self.sides}, not {tuple(images.shape[2:])}")
         return images.masked_fill(self.hidden(len(images), generator).unsqueeze(1), self.fill)
 
-    def hidden(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Which pixels are hidden in `count` images: (count, *S) bool."""
+    def hidden(self, count: int, generator: torch.Generator | None = None) -> Bool[Tensor, "{count} *S"]:
+        """Which pixels are hidden in `count` images."""
         device = self.weights.device
         pattern = self.patterns[torch.multinomial(self.weights, count, replacement=True, generator=generator)]
         hidden = torch.ones(count, *self.sides, dtype=torch.bool, device=device)
@@ -88,12 +91,12 @@ class Occlusion(nn.Module):
         return hidden
 
 
-def stops(side: int, block: int) -> tuple[Tensor, Tensor]:
+def stops(side: int, block: int) -> tuple[Int[Tensor, "2 starts"], Float[Tensor, "2 starts"]]:
     """The intervals [start, stop) of an axis at least `block` long, by their start.
 
     Returns:
-        (2, starts) the first stop allowed to each start, int64, and (2, starts) how many follow each other from there,
-        float32: in row 0 of the intervals that leave less than `block` on either side, in row 1 of the others.
+        The first stop allowed to each start, and how many follow each other from there (float32): in row 0 of the
+        intervals that leave less than `block` on either side, in row 1 of the others.
     """
     start = torch.arange(side - block + 1)
     apart = start >= block  # room in front, wherever the interval stops

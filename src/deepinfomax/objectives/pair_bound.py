@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.information import bounds
@@ -21,10 +22,10 @@ from deepinfomax.information.pairs import (
 class Estimate(NamedTuple):
     """A bound on mutual information, from the scores of one batch."""
 
-    value: Tensor  #: scalar, in nats
-    maximised: Tensor  #: scalar: what trains the critic, the value itself for all bounds but `smile`
-    mean_square: Tensor | None  #: scalar: of all scores before a clip; None where it was not asked for
-    cap: Tensor  #: scalar: the largest value that this bound can take with so many negatives, in nats
+    value: Float[Tensor, ""]  #: in nats
+    maximised: Float[Tensor, ""]  #: what trains the critic, the value itself for all bounds but `smile`
+    mean_square: Float[Tensor, ""] | None  #: of all scores before a clip; None where it was not asked for
+    cap: Float[Tensor, ""]  #: the largest value that this bound can take with so many negatives, in nats
 
     @property
     def measured(self) -> dict[str, Tensor]:
@@ -62,11 +63,11 @@ class PairBound:
     def __call__(
         self,
         critic: EncodeAndDot | ConcatAndConvolve,
-        local: Tensor,
-        glob: Tensor,
+        local: Float[Tensor, "N L D"],
+        glob: Float[Tensor, "N M D"],
         positives: Literal["all", "same"] = "all",
     ) -> Estimate:
-        """local (N, L, D) and glob (N, M, D) as `critic` embeds them -> the estimate of the batch.
+        """`local` and `glob` as `critic` embeds them -> the estimate of the batch.
 
         Raises:
             UserError: more negatives than there are, or a batch of one image.
@@ -82,11 +83,11 @@ class PairBound:
     def _estimate(
         self,
         critic: EncodeAndDot | ConcatAndConvolve,
-        local: Tensor,
-        glob: Tensor,
+        local: Float[Tensor, "N L D"],
+        glob: Float[Tensor, "N M D"],
         bound: bounds.Bound,
         positives: Literal["all", "same"],
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""] | None]:
         """The bound, and the mean squared score where it is wanted."""
         if isinstance(critic, EncodeAndDot):
             estimate = local_infomax_with_squares if self.squares else local_infomax

@@ -1,6 +1,7 @@
 """What objectives of two players share: reading the other player's network, and the gradient penalty."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.parametrizations import spectral_norm
@@ -16,8 +17,8 @@ def read(network: nn.Module, *inputs: Tensor) -> Tensor:
     return functional_call(network, {**parameters, **buffers}, inputs)
 
 
-def squared_slope(score: Tensor, *inputs: Tensor) -> Tensor:
-    """|∂ score / ∂ inputs|² of each sample, (N,), differentiable; the network must not mix samples (no BatchNorm)."""
+def squared_slope(score: Float[Tensor, "N *one"], *inputs: Float[Tensor, "N ..."]) -> Float[Tensor, "N"]:
+    """|∂ score / ∂ inputs|² of each sample, differentiable; the network must not mix samples (no BatchNorm)."""
     slopes = torch.autograd.grad(score.sum(), inputs, create_graph=True)
     return torch.stack([slope.flatten(1).square().sum(1) for slope in slopes]).sum(0)
 

@@ -9,6 +9,7 @@ import math
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
@@ -79,7 +80,7 @@ class PriorMatching(nn.Module):
         if spectral_norm:
             normalise_spectrally(self.critic)
 
-    def squash(self, y: Tensor) -> Tensor:
+    def squash(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "rows D"]:
         """y (N, D) or (N, D, M) -> rows (N·M, D) in the space of the prior."""
         rows = places(y).flatten(0, 1)
         return torch.sigmoid(rows) if self.prior == "uniform" else rows
@@ -99,7 +100,7 @@ class PriorMatching(nn.Module):
         taken_for_prior = (score.detach() > 0).float().mean()
         return Terms({"loss": softplus(-score).mean()}, {"taken_for_prior": taken_for_prior})
 
-    def y_shown(self, y: Tensor) -> Tensor:
+    def y_shown(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "N D *M"]:
         """What all objectives see in place of y (N, D) or (N, D, M): by "noise" normalised y plus noise, else y itself.
 
         Gaussian: each unit has mean 0 and variance 1 over the batch of all processes; sphere: rows of length √D;
@@ -132,8 +133,8 @@ class PriorMatching(nn.Module):
             return self.units * math.log1p(1 / (2 * self.noise))
         return self.units / 2 * math.log1p(1 / self.noise**2)
 
-    def draw_y(self, count: int, seed: int) -> Tensor | None:
-        """(count, D) of the prior; None for the uniform one, which only sigmoid(y) is matched to."""
+    def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D"] | None:
+        """Samples of the prior; None for the uniform one, which only sigmoid(y) is matched to."""
         if self.prior == "uniform":
             return None
         with torch.random.fork_rng(devices=[]):  # on the CPU: the same on any device
@@ -156,8 +157,8 @@ class PriorMatching(nn.Module):
         return Terms(losses)
 
 
-def sample_prior(prior: Prior, shape: torch.Size | tuple[int, int], like: Tensor) -> Tensor:
-    """(N, D) samples on the device and in the type of `like`."""
+def sample_prior(prior: Prior, shape: torch.Size | tuple[int, int], like: Tensor) -> Float[Tensor, "N D"]:
+    """Samples, `shape` is (N, D), on the device and in the type of `like`."""
     if prior == "uniform":
         return torch.rand(shape, dtype=like.dtype, device=like.device)
     normal = torch.randn(shape, dtype=like.dtype, device=like.device)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
@@ -48,8 +49,8 @@ class JointEmbedding(nn.Module):
         self.level: Level = level
         self.projector = Projector(width_of(facts, level), hidden, outputs, layers)
 
-    def loss(self, z: Tensor) -> Terms:
-        """(V, N, D) projected vectors, row n of every view of image n, N those of all processes -> the losses."""
+    def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
+        """Projected vectors, row n of every view of image n, N those of all processes -> the losses."""
         raise NotImplementedError
 
     def across(self, views: Sequence[Features], batch: Batch) -> Terms:
@@ -69,12 +70,12 @@ def width_of(facts: Facts, level: Level) -> int:
     return torch.Size(shape).numel()
 
 
-def projected(projector: nn.Module, views: Sequence[Features], level: Level) -> Tensor:
-    """A level of all views through a projector in one pass: (V, N, D)."""
+def projected(projector: nn.Module, views: Sequence[Features], level: Level) -> Float[Tensor, "V N D"]:
+    """A level of all views through a projector in one pass."""
     rows = [getattr(view, level).flatten(1) for view in views]
     return projector(torch.cat(rows)).view(len(views), len(rows[0]), -1)
 
 
-def of_all_processes(z: Tensor) -> Tensor:
-    """(V, n, D) on each process -> (V, N, D) on all, with gradients; z itself where alone."""
+def of_all_processes(z: Float[Tensor, "V n D"]) -> Float[Tensor, "V N D"]:
+    """The vectors of each process -> those of all, with gradients; z itself where alone."""
     return gather_with_gradient(z.transpose(0, 1)).transpose(0, 1)

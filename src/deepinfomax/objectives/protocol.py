@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from deepinfomax.encoders import shapes_of
@@ -35,11 +36,13 @@ class Batch:
     Views lie one behind the other: the first N rows are the first view of every image.
     """
 
-    images: Tensor  #: (V·N, C, *S) float in [-1, 1]
-    labels: Tensor | None = None  #: (N,) int64, or None: only `supervised` asks for them
-    index: Tensor | None = None  #: (N,) int64, positions in the data set, or None: only `nat` asks for them
+    images: Float[Tensor, "VN C *S"]  #: (V·N, C, *S) in [-1, 1]
+    #: (N,), or (N, K) of K attributes; None: only `supervised` asks for them
+    labels: Int[Tensor, "N *K"] | None = None
+    index: Int[Tensor, "N"] | None = None  #: positions in the data set, or None: only `nat` asks for them
     views: int = 1  #: V
-    small: Tensor | None = None  #: (W·N, C, *s) further views of a smaller size, or None: there are none
+    #: (W·N, C, *s) further views of a smaller size, or None: there are none
+    small: Float[Tensor, "WN C *s"] | None = None
 
     def of_view(self, view: int) -> "Batch":
         """What an objective of one view is given: that view of all images."""
@@ -145,7 +148,7 @@ class MeetsEncoder(Protocol):
 class ShowsY(Protocol):
     """An objective that shows all objectives another y than the encoder's: noise is added to it."""
 
-    def y_shown(self, y: Tensor) -> Tensor:
+    def y_shown(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "N D *M"]:
         """y of the batch -> what stands in its place; y itself where nothing is changed."""
         ...
 
@@ -154,8 +157,8 @@ class ShowsY(Protocol):
 class Decodes(Protocol):
     """An objective that can turn y back into an image."""
 
-    def reconstruct(self, features: Features) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] from y."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
+        """Images in [-1, 1] from y."""
         ...
 
 
@@ -163,8 +166,8 @@ class Decodes(Protocol):
 class Samples(Protocol):
     """An objective that can draw images from its prior."""
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """`count` images (count, C, H, W) in [-1, 1]."""
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C H W"]:
+        """`count` images in [-1, 1]."""
         ...
 
 
@@ -172,6 +175,6 @@ class Samples(Protocol):
 class KnowsItsPrior(Protocol):
     """An objective that makes y follow a known distribution."""
 
-    def draw_y(self, count: int, seed: int) -> Tensor | None:
-        """(count, D) samples of that distribution; None where it is not y itself that follows it."""
+    def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D"] | None:
+        """`count` samples of that distribution; None where it is not y itself that follows it."""
         ...

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.objectives.joint_embedding import nt_xent
@@ -38,7 +39,7 @@ class SimCLR(JointEmbedding):
         super().__init__(facts, level, hidden, outputs, layers)
         self.temperature = temperature
 
-    def loss(self, z: Tensor) -> Terms:
+    def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
         return Terms({"loss": nt_xent(z, self.temperature)})
 
     @staticmethod

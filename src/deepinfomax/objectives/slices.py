@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -20,15 +21,17 @@ Target = Literal["gaussian", "uniform", "sphere", "ball"]
 POINTS, LARGEST = 17, 3.0  #: where characteristic functions are compared: 17 points on [0, 3] (LeJEPA, section 4)
 
 
-def random_slices(units: int, slices: int, *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """(D, S) unit directions, uniform on the sphere, on the device of `like`, in float32 or its own wider type."""
+def random_slices(
+    units: int, slices: int, *, like: Tensor, generator: torch.Generator | None = None
+) -> Float[Tensor, "{units} {slices}"]:
+    """Unit directions, uniform on the sphere, on the device of `like`, in float32 or its own wider type."""
     kind = torch.promote_types(like.dtype, torch.float32)
     directions = torch.randn(units, slices, dtype=kind, device=like.device, generator=generator)
     return normalize(directions, dim=0)
 
 
-def standardise(vectors: Tensor, target: Target) -> Tensor:
-    """Move and scale (N, D) so that vectors of the target distribution have mean 0 and variance 1 in every slice.
+def standardise(vectors: Float[Tensor, "N D"], target: Target) -> Float[Tensor, "N D"]:
+    """Move and scale them so that vectors of the target distribution have mean 0 and variance 1 in every slice.
 
     Uniform is on [0, 1]^D, sphere and ball have radius 1.
     """
@@ -43,8 +46,10 @@ def standardise(vectors: Tensor, target: Target) -> Tensor:
     return vectors
 
 
-def characteristic_function(target: Target, t: Tensor, directions: Tensor) -> Tensor:
-    """E[exp(i t x)] of a slice x of the standardised target: t (T,), directions (D, S) -> (T, S), real by symmetry.
+def characteristic_function(
+    target: Target, t: Float[Tensor, "T"], directions: Float[Tensor, "D S"]
+) -> Float[Tensor, "T S"]:
+    """E[exp(i t x)] of each slice x of the standardised target, real by symmetry.
 
     Gaussian: exp(-t²/2). Uniform: the product over units of sin(u)/u with u = √3 t a. Sphere and ball of radius r in D
     dimensions: Bessel functions, Γ(ν + 1) (2 / rt)^ν J_ν(rt) with ν = D/2 - 1 and D/2.
@@ -63,7 +68,9 @@ def characteristic_function(target: Target, t: Tensor, directions: Tensor) -> Te
     return torch.as_tensor(np.asarray(values)).to(t).unsqueeze(1).expand(-1, directions.shape[1])
 
 
-def sigreg(vectors: Tensor, directions: Tensor, target: Target = "gaussian") -> Tensor:
+def sigreg(
+    vectors: Float[Tensor, "N D"], directions: Float[Tensor, "D S"], target: Target = "gaussian"
+) -> Float[Tensor, ""]:
     """SIGReg: the mean over slices of N ∫ |φ_N(t) - φ(t)|² exp(-t²/2) dt, a test of Epps and Pulley's kind.
 
     φ_N is the empirical characteristic function of a slice, φ that of the target. The integral over [-3, 3] is twice
@@ -71,8 +78,8 @@ def sigreg(vectors: Tensor, directions: Tensor, target: Target = "gaussian") -> 
     other targets put their own φ in its place. Gradients are bounded, and one pass costs N·S·17.
 
     Args:
-        vectors: (N, D), as the target has them: see `standardise`.
-        directions: (D, S) unit columns, drawn anew in each step.
+        vectors: as the target has them: see `standardise`.
+        directions: unit columns, drawn anew in each step.
 
     Returns:
         scalar, 0 or more; for samples of the target its expectation does not depend on N.
@@ -89,15 +96,17 @@ def sigreg(vectors: Tensor, directions: Tensor, target: Target = "gaussian") -> 
     return len(vectors) * (weight @ (real.square() + imaginary.square())).mean()
 
 
-def visreg(vectors: Tensor, directions: Tensor, target: Target = "gaussian") -> Tensor:
+def visreg(
+    vectors: Float[Tensor, "N D"], directions: Float[Tensor, "D S"], target: Target = "gaussian"
+) -> Float[Tensor, ""]:
     """VISReg's sliced form: squared mean, squared error of the standard deviation, and the shape, averaged over slices.
 
     mean² + (1 - sd)² + W₂² of the slice and the target, both standardised; the gradient does not pass the sd by which
     the slice is divided (arXiv 2606.02572). W₂² is the mean squared difference of sorted values and quantiles.
 
     Args:
-        vectors: (N, D), N at least 2, as the target has them: see `standardise`.
-        directions: (D, S) unit columns.
+        vectors: at least 2, as the target has them: see `standardise`.
+        directions: unit columns.
 
     Returns:
         scalar, 0 or more.
@@ -109,8 +118,8 @@ def visreg(vectors: Tensor, directions: Tensor, target: Target = "gaussian") -> 
     return (mean.square() + (1 - deviation).square() + shape).mean()
 
 
-def quantiles(target: Target, count: int, directions: Tensor) -> Tensor:
-    """The values that cut the standardised target into `count` equal parts, at their middles: (N, 1) or (N, S)."""
+def quantiles(target: Target, count: int, directions: Float[Tensor, "D S"]) -> Float[Tensor, "{count} 1"]:
+    """The values that cut a slice of the standardised target into `count` equal parts, at their middles."""
     from scipy import special  # a slow import, and only needed here
 
     units = directions.shape[0]

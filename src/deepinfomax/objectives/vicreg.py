@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.objectives.joint_embedding import vicreg
@@ -39,7 +40,7 @@ class VICReg(JointEmbedding):
         super().__init__(facts, level, hidden, outputs, layers)
         self.weights = (invariance, variance, covariance)
 
-    def loss(self, z: Tensor) -> Terms:
+    def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
         terms = vicreg(z)
         measured = dict(zip(("invariance", "variance", "covariance"), terms, strict=True))
         weighted = [weight * term for weight, term in zip(self.weights, terms, strict=True)]
