@@ -141,7 +141,7 @@ def test_channels_that_say_nothing(tmp_path: Path, channel: np.ndarray, message:
     images = load(saved(tmp_path, array))
     with pytest.raises(UserError, match=message):
         Channels.of(images)
-    assert re.search(message, describe(tmp_path / "x.npy")["problems"][-1])
+    assert re.search(message, describe(tmp_path / "x.npy").problems[-1])
 
 
 def test_what_is_missing_is_refused_or_filled_and_told(tmp_path: Path):

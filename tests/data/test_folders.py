@@ -165,7 +165,7 @@ def test_a_link_to_nothing_is_a_broken_image(tmp_path: Path, draw):
     with pytest.raises(UserError, match=r"1 of 2 images cannot be read, first: x\.png \(no such file\)"):
         load(tmp_path)
     assert len(load(tmp_path, skip_bad=True)) == 1
-    assert "no such file" in describe(tmp_path)["problems"][0]
+    assert "no such file" in describe(tmp_path).problems[0]
 
 
 def test_csv_of_paths(tmp_path: Path, draw):

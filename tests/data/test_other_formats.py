@@ -271,8 +271,8 @@ def test_one_bad_scan_is_left_out_on_request(tmp_path: Path):
     np.testing.assert_array_equal(images.images[4], VOLUMES[5:6])
     assert len(titles(tmp_path, images)) == 23
     description = describe(tmp_path)
-    assert description["parts"]["train"]["images"] == 23
-    assert "004.nii.gz" in description["problems"][0]
+    assert description.parts["train"].images == 23
+    assert "004.nii.gz" in description.problems[0]
 
 
 def test_a_window_longer_than_every_recording(tmp_path: Path):

@@ -83,10 +83,10 @@ def test_a_set_is_read_from_its_folder_from_above_and_by_name(
     same(name, written, root)
     for data, place in ((root, None), (name, root)):
         description = describe(data, root=place)
-        assert description["published"] == title
-        assert description["problems"] == []
-        assert description["parts"].keys() == written.parts.keys()
-        assert {n: p["images"] for n, p in description["parts"].items()} == {
+        assert description.published == title
+        assert description.problems == []
+        assert description.parts.keys() == written.parts.keys()
+        assert {n: p.images for n, p in description.parts.items()} == {
             n: len(pixels) for n, (pixels, _) in written.parts.items()
         }
         assert f"as         {title}, in its published files" in render_description(description)
@@ -104,7 +104,7 @@ def test_a_set_is_read_from_an_archive_of_its_folder(
     archive = pack(top, root / "here" / f"archive{ending}")
     shutil.rmtree(root / "work")
     same(archive, written)
-    assert describe(archive)["published"] == title
+    assert describe(archive).published == title
     archive.rename(archive.with_name(f"{name}{ending}"))
     same(name, written, archive.parent)
 
@@ -154,7 +154,7 @@ def test_an_archive_among_images_is_not_taken_for_them(root: Path):
 )
 def test_the_nearest_folders_say_which_of_the_kin_of_mnist_it_is(root: Path, folder: str, name: str):
     layouts.mnist(root / folder)
-    assert describe(root / folder)["published"] == name
+    assert describe(root / folder).published == name
 
 
 def test_a_root_of_several_sets_needs_the_name(root: Path):
@@ -170,7 +170,7 @@ def test_a_root_of_several_sets_needs_the_name(root: Path):
         load(root)
     for name, written in (("cifar10", ten), ("stl10", stl), ("fashion-mnist", fashion), ("mnist", digits)):
         same(name, written, root)
-    assert describe(root)["problems"][0].startswith(f"{root} holds several data sets")
+    assert describe(root).problems[0].startswith(f"{root} holds several data sets")
 
 
 def test_the_environment_names_the_root(root: Path, monkeypatch: pytest.MonkeyPatch):
@@ -366,14 +366,14 @@ def test_stl10_says_its_folds_and_they_reach_the_evaluation(root: Path):
     for place in (root, root / "packed"):
         assert [fold.tolist() for fold in names.read_folds("stl10", place)] == [[0, 2, 4], [1, 3, 5]]
         description = describe("stl10", root=place)
-        assert description["folds"] == [3, 3]
+        assert description.folds == [3, 3]
         text = render_description(description)
         assert "folds      2 of 3 training images each (fold_indices.txt): measure linear_folds" in text
-        assert json.loads(json.dumps(description)) == description
+        assert json.loads(json.dumps(description.as_tree())) == description.as_tree()
     (root / "stl10_binary" / "fold_indices.txt").write_text("0 1\n2\n")
     assert "2 of 1 to 2 training images each" in render_description(describe(root))
     (root / "stl10_binary" / "fold_indices.txt").write_text("a\n")
-    assert "fold_indices.txt, line 1" in describe(root)["problems"][0]
+    assert "fold_indices.txt, line 1" in describe(root).problems[0]
 
 
 def test_folds_of_an_archive_are_measured(root: Path):
@@ -412,7 +412,7 @@ def test_stl10_without_its_unlabelled_images(root: Path):
     layouts.stl10(root)
     (root / "unlabeled_X.bin").unlink()
     assert load(root).notes[0] == "there is no unlabeled_X.bin"
-    assert list(describe(root)["parts"]) == ["train", "test"]
+    assert list(describe(root).parts) == ["train", "test"]
     with pytest.raises(UserError, match="has no unlabeled part; it has: train, test"):
         load(root, "unlabeled")
 
@@ -438,7 +438,7 @@ def test_svhn_has_a_further_part(root: Path):
     np.testing.assert_array_equal(both.images, np.concatenate([written.parts["train"][0], written.parts["extra"][0]]))
     assert "extra" in render_description(describe(root))
     (root / "extra_32x32.mat").unlink()
-    assert list(describe(root)["parts"]) == ["train", "test"]
+    assert list(describe(root).parts) == ["train", "test"]
     with pytest.raises(UserError, match="split must be one of train, test, unlabeled, not 'extra'"):
         load(root, "extra")
 
@@ -549,9 +549,9 @@ def test_celeba_in_each_of_its_forms(root: Path, form: str):
     assert train.notes == (*ignored, "5 images, 162,770 were published: not comparable with figures for those")
     assert titles(root, train) == [f"img_align_celeba/{i:06}.jpg" for i in (1, 3, 5, 8, 9)]
     description = describe(root)
-    assert list(description["parts"]) == ["train", "test", "valid"]
-    assert description["attributes"] is True
-    assert description["parts"]["train"]["per_class"]["Smiling"] == written.parts["train"][1][:, 31].sum()
+    assert list(description.parts) == ["train", "test", "valid"]
+    assert description.attributes is True
+    assert description.parts["train"].per_class["Smiling"] == written.parts["train"][1][:, 31].sum()
     assert "40 attributes, " in render_description(description)
     assert "attributes 5_o_Clock_Shadow, Arched_Eyebrows" in render_description(description)
 

@@ -78,7 +78,7 @@ def test_a_packed_folder_is_the_folder(pictures: Path, ending: str):
         np.testing.assert_array_equal(images.labels, expected.labels)
         assert (images.classes, images.notes) == (("cat", "dog"), ())
         assert titles(archive, images, **settings) == titles(pictures, expected, **settings)
-    assert describe(archive)["published"] is None
+    assert describe(archive).published is None
 
 
 def test_parts_in_an_archive(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from deepinfomax.data.configured import check_recordable, with_data_settings, with_source
 from deepinfomax.data.description import describe_readable, render_description
+from deepinfomax.data.description_records import DataDescription
 from deepinfomax.data.loading import suggested_holdout
 from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
@@ -35,24 +36,22 @@ def data_command(
     try:
         check_recordable(source)
     except UserError as error:
-        description["problems"].append(str(error))
+        description.problems.append(str(error))
         command = None
     text = render_description(description)
     if command is not None:
-        description["next"] = [command]
+        description.next = command
         text += f"\n  {'next':10} {command}"
-    return description, text
+    return description.as_tree(), text
 
 
-def next_command(
-    data: str, description: Mapping[str, Any], root: Path | None, settings: Mapping[str, Any]
-) -> str | None:
+def next_command(data: str, description: DataDescription, root: Path | None, settings: Mapping[str, Any]) -> str | None:
     """The command that trains on exactly these images; None where more must be mended than a setting can."""
-    train, changes = description["parts"].get("train"), dict(settings)
-    if not train or not train["images"]:
+    train, changes = description.parts.get("train"), dict(settings)
+    if train is None or not train.images:
         return None
-    shape, problems = train.get("shape"), description["problems"]
-    if problems and description["channels"] is None and train.get("type") not in (None, "uint8"):
+    shape, problems = train.shape, description.problems
+    if problems and description.channels is None and train.type not in (None, "uint8"):
         return None  # a channel that cannot be standardised
     if problems and (shape is not None or len(problems) > 1):  # they were read by leaving out what cannot be
         changes["data.skip_bad"] = True
@@ -60,8 +59,8 @@ def next_command(
         changes.setdefault("data.size", SIDE)
     elif min(shape[1:]) < LEAST_SIDES.get(len(shape), LEAST_SIDE):
         return None  # another encoder than the default is needed
-    count = train["images"]
-    if not description["parts"].get("test", {}).get("images"):
+    count = train.images
+    if "test" not in description.parts or not description.parts["test"].images:
         names = {name: changes.get(f"data.{name}") for name in ("image", "label", "window")}
         fraction = suggested_holdout(data, root=root, **names)
         if fraction is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, title_of
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.decoding import survey
+from deepinfomax.data.description_records import DataDescription, PartDescription
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import choose, decode
@@ -38,26 +39,18 @@ def describe(
     missing: Missing = "refuse",
     standardise: bool = True,
     cache_dir: str | Path | None = None,
-) -> dict[str, Any]:
-    """What `load` makes of the same arguments, for every part; JSON-able. Problems are listed, not raised.
+) -> DataDescription:
+    """What `load` makes of the same arguments, for every part. Problems are listed, not raised.
 
-    Returns:
-        `{"data", "published": title or None, "labels": bool, "classes": names, "attributes": bool, "parts": {part:
-        {"images": count, "shape": [C, H, W], "type": "uint8", "bytes": decoded, "labelled": count, "per_class": {name:
-        count}, "notes"}}, "channels": {"mean": [...], "sd": [...]} of the training part where the numbers are
-        standardised, "folds": images in each, "problems": lines}`. `published` is the set whose own files these are.
-        Beside train, test and unlabeled, there are the parts that the source has under other names. A part whose
-        images cannot all be read is described without them, as one of 0 images where none can; one of several sizes
-        has no shape.
+    A part whose images cannot all be read is described without them, as one of 0 images where none can; one of several
+    sizes has no shape.
     """
-    description: dict[str, Any] = {"data": printable(data), "published": None, "labels": False, "classes": []}
-    description |= {"attributes": False, "parts": {}, "channels": None, "folds": [], "problems": []}
-    reading = Reading(values, kind, layout, missing)
-    problems: list[str] = description["problems"]
+    description = DataDescription(printable(data))
+    reading, problems = Reading(values, kind, layout, missing), description.problems
     try:
         parts = find(data, root, Columns(image, label, window))
         copy = published_copy(data, root)
-        description["published"] = None if copy is None else copy.layout.title
+        description.published = None if copy is None else copy.layout.title
     except UserError as error:
         problems.append(str(error))
         return description
@@ -67,88 +60,87 @@ def describe(
         except UserError as error:
             if not set(PARTS.get(name, (name,))) & parts.keys() and name != "train":
                 if name == "test":  # training needs none, so this is no problem
-                    description["parts"][name] = {"images": 0, "notes": [str(error)]}
+                    description.parts[name] = PartDescription(0, notes=[str(error)])
             else:
                 problems.append(str(error))
             continue
         if source.classes:
-            description["classes"] = list(source.classes)
-            description["attributes"] = source.labels is not None and source.labels.ndim > 1
+            description.classes = list(source.classes)
+            description.attributes = source.labels is not None and source.labels.ndim > 1
         described, images = _described(source, size, channels, skip_bad, max_pixels, cache_dir, reading, problems)
-        description["parts"][name] = described
+        description.parts[name] = described
         if name == "train" and images is not None and not images.pictures and standardise:
             try:
-                description["channels"] = Channels.of(images).as_tree()
+                description.channels = Channels.of(images)
             except UserError as error:
                 problems.append(str(error))
-    if not description["attributes"]:
-        _compare_classes(description["parts"])
-    description["labels"] = any(part.get("labelled") for part in description["parts"].values())
+    if not description.attributes:
+        _compare_classes(description.parts)
     try:
-        description["folds"] = [len(fold) for fold in read_folds(data, root)]
+        description.folds = [len(fold) for fold in read_folds(data, root)]
     except UserError as error:
         problems.append(str(error))
     return description
 
 
-def describe_readable(data: str | Path, **settings: Any) -> dict[str, Any]:
+def describe_readable(data: str | Path, **settings: Any) -> DataDescription:
     """`describe` of the same arguments, for a person who must have something to look at.
 
     Raises:
         UserError: not one image can be read; the line is the first problem.
     """
     description = describe(data, **settings)
-    if description["problems"] and not any(part["images"] for part in description["parts"].values()):
-        raise UserError(description["problems"][0])
+    if description.problems and not any(part.images for part in description.parts.values()):
+        raise UserError(description.problems[0])
     return description
 
 
-def render_description(description: dict[str, Any]) -> str:
+def render_description(description: DataDescription) -> str:
     """A description as lines of text."""
-    lines = [description["data"]]
-    if description["published"]:
-        lines.append(f"  {'as':10} {description['published']}, in its published files")
-    for name, part in description["parts"].items():
-        shape = part.get("shape")
-        facts = [f"{part['images']:,} images"]
-        if shape:
-            facts = _shape_in_words(part)
-        if part.get("labelled"):
-            facts.append(_labels_in_words(part, len(description["classes"]), description["attributes"]))
-        elif part["images"]:
+    lines = [description.data]
+    if description.published:
+        lines.append(f"  {'as':10} {description.published}, in its published files")
+    names = description.classes
+    for name, part in description.parts.items():
+        facts = [f"{part.images:,} images"] if part.shape is None else _shape_in_words(part)
+        if part.labelled:
+            facts.append(_labels_in_words(part, len(names), description.attributes))
+        elif part.images:
             facts.append("no labels")
         lines.append(f"  {name:10} {', '.join(facts)}")
-        lines += [f"  {'':10} note: {note}" for note in part["notes"]]
-    if description["classes"]:
-        names = description["classes"]
+        lines += [f"  {'':10} note: {note}" for note in part.notes]
+    if names:
         more = f", ... {len(names) - 10} more" if len(names) > 10 else ""
-        lines.append(f"  {'attributes' if description['attributes'] else 'classes':10} {', '.join(names[:10])}{more}")
-    elif description["parts"]:
+        lines.append(f"  {'attributes' if description.attributes else 'classes':10} {', '.join(names[:10])}{more}")
+    elif description.parts:
         lines.append(f"  {'labels':10} none: training needs none, probes are off")
-    if channels := description["channels"]:
+    if channels := description.channels:
         lines.append(f"  {'values':10} kept as they are; training brings each channel to mean 0, deviation 1, from")
-        pairs = list(zip(channels["mean"], channels["sd"], strict=True))
+        pairs = list(zip(channels.mean, channels.sd, strict=True))
         said = [f"{i}: {mean:.4g} ± {sd:.4g}" for i, (mean, sd) in enumerate(pairs[:CHANNELS_SAID])]
         lines.append(
             f"  {'':10} {', '.join(said)}{f', ... {len(pairs) - len(said)} more' if pairs[len(said) :] else ''}"
         )
-    if folds := description["folds"]:
+    if folds := description.folds:
         each = f"{folds[0]:,}" if len(set(folds)) == 1 else f"{min(folds):,} to {max(folds):,}"
         lines.append(f"  {'folds':10} {len(folds)} of {each} training images each ({FOLDS}): measure linear_folds")
-    lines += [f"  {'problem':10} {problem}" for problem in description["problems"]]
+    lines += [f"  {'problem':10} {problem}" for problem in description.problems]
     return "\n".join(lines)
 
 
-def _shape_in_words(part: dict[str, Any]) -> list[str]:
+def _shape_in_words(part: PartDescription) -> list[str]:
     """How many there are of which shape, type and size."""
-    channels, *sides = shape = part["shape"]
-    shaped, size = "x".join(map(str, shape)), f"{part['bytes'] / 1e6:,.1f} MB"
+    assert part.shape is not None
+    assert part.bytes is not None
+    assert part.type is not None
+    channels, *sides = part.shape
+    shaped, size = "x".join(map(str, part.shape)), f"{part.bytes / 1e6:,.1f} MB"
     if len(sides) != 2:
-        return [f"{part['images']:,} {title_of(shape)} (shape {shaped})", part["type"], size]
+        return [f"{part.images:,} {title_of(part.shape)} (shape {shaped})", part.type, size]
     kind = {1: "grey", 3: "RGB"}.get(channels, f"of {channels} channels")
     wide = "x".join(map(str, reversed(sides)))  # as a person says it: width x height
-    decoded = [f"{size} decoded"] if part["type"] == "uint8" else [part["type"], size]
-    return [f"{part['images']:,} images", f"{wide} {kind} (shape {shaped})", *decoded]
+    decoded = [f"{size} decoded"] if part.type == "uint8" else [part.type, size]
+    return [f"{part.images:,} images", f"{wide} {kind} (shape {shaped})", *decoded]
 
 
 def further_parts(parts: Parts) -> list[str]:
@@ -167,7 +159,7 @@ def _described(
     cache_dir: str | Path | None,
     reading: Reading,
     problems: list[str],
-) -> tuple[dict[str, Any], ImageSet | None]:
+) -> tuple[PartDescription, ImageSet | None]:
     images: ImageSet | None = None
     attempts = (skip_bad, True) if isinstance(source, StoredImages) and not skip_bad else (skip_bad,)
     for skipping in attempts:
@@ -180,10 +172,8 @@ def _described(
     if images is None:
         if isinstance(source, StoredImages) and not _readable(source):
             source = source.take(np.arange(0))
-        return {"images": len(source), "notes": list(source.notes), **_label_counts(source)}, None
-    described = {"images": len(images), "shape": list(images.shape), "type": images.images.dtype.name}
-    described |= {"bytes": images.images.nbytes, "notes": list(images.notes)}
-    return described | _label_counts(images), images
+        return PartDescription.of_stored(source), None
+    return PartDescription.of_images(images), images
 
 
 def _readable(source: StoredImages) -> bool:
@@ -191,31 +181,25 @@ def _readable(source: StoredImages) -> bool:
     return isinstance(source, StoredArrays) or survey(source).readable > 0
 
 
-def _label_counts(source: Source) -> dict[str, Any]:
-    labels, classes = source.labels, source.classes
-    if labels is None:
-        return {"labelled": 0}
-    if labels.ndim > 1:  # attributes: how many images have each
-        return {"labelled": len(labels), "per_class": dict(zip(classes, labels.sum(0).tolist(), strict=True))}
-    counts = np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()
-    return {"labelled": int((labels >= 0).sum()), "per_class": dict(zip(classes, counts, strict=True))}
-
-
-def _compare_classes(parts: dict[str, Any]) -> None:
+def _compare_classes(parts: dict[str, PartDescription]) -> None:
     """Tell of test images whose class no training image has: nothing can learn it from them."""
-    train, test = ({n: c for n, c in parts.get(p, {}).get("per_class", {}).items() if c} for p in ("train", "test"))
+    empty = PartDescription(0)
+    counts = [parts.get(name, empty).per_class or {} for name in ("train", "test")]
+    train, test = ({name: count for name, count in part.items() if count} for part in counts)
     unknown = [name for name in test if name not in train]
     if train and unknown:
         names = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
         count = sum(test[name] for name in unknown)
-        parts["test"]["notes"].append(f"{count:,} images are of classes that no training image has: {names}")
+        parts["test"].notes.append(f"{count:,} images are of classes that no training image has: {names}")
 
 
-def _labels_in_words(part: dict[str, Any], classes: int, attributes: bool) -> str:
-    counts = part["per_class"].values()
+def _labels_in_words(part: PartDescription, classes: int, attributes: bool) -> str:
+    assert part.labelled is not None
+    assert part.per_class is not None
+    counts = part.per_class.values()
     least, most = min(counts), max(counts)
     each = f"{most:,} images each" if least == most else f"{least:,} to {most:,} images each"
-    unlabelled = part["images"] - part["labelled"]
+    unlabelled = part.images - part.labelled
     return f"{classes} {'attributes' if attributes else 'classes'}, {each}" + (
         f", {unlabelled:,} images without label" if unlabelled else ""
     )
