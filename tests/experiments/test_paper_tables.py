@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from deepinfomax import experiments, recipes
 from deepinfomax.errors import UserError
 from deepinfomax.experiments import drawings, jsd_and_mi, paper_tables
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
+from deepinfomax.experiments.table_results import RowResult, Spread, columns, correlations
 
 
 def test_every_row_is_a_configuration() -> None:
@@ -22,7 +24,7 @@ def test_every_row_is_a_configuration() -> None:
                 assert made.seed == 3
                 assert made.data.source == table.data
             # The paper's second figure of NDM, after a sigmoid, is one of the same quantity: see `evaluation.ndm`.
-            assert set(row.published) - {"ndm.nats_sigmoid"} <= set(paper_tables.columns(table)), (name, row.name)
+            assert set(row.published) - {"ndm.nats_sigmoid"} <= set(columns(table)), (name, row.name)
             accuracies = [v for c, v in row.published.items() if c.split(".")[0] in ("mlp", "svm", "semi_supervised")]
             assert all(0 < v < 1 for v in accuracies)
 
@@ -141,24 +143,27 @@ def test_every_recipe_of_the_tables_trains_and_is_measured(
     run = paper_tables._one(
         Table("", "photos", (), levels=("conv", "fc", "y")), config, "smoke", tmp_path / "run", "cpu"
     )
-    assert all(0 < run["measures"]["mlp"][level]["accuracy"] < 1 for level in ("conv", "fc", "y"))
+    assert all(0 < run.measures["mlp"][level]["accuracy"] < 1 for level in ("conv", "fc", "y"))
 
 
 def test_drawings_show_every_row() -> None:
     for name, drawing in drawings.DRAWINGS.items():
         table = TABLES[name]
         rows = [
-            {
-                "name": row.name,
-                "changes": dict(row.changes),
-                "measured": {c: {"mean": i / 10, "sd": None, "seeds": []} for c in paper_tables.columns(table)},
-            }
+            RowResult(
+                row.name,
+                row.recipe,
+                changes=dict(row.changes),
+                measured={c: Spread(i / 10, None) for c in columns(table)},
+                published=None,
+                runs={},
+            )
             for i, row in enumerate(table.rows)
         ]
-        panels = drawing({"rows": rows, "scale": "cpu"}).axes
+        panels = drawing(SimpleNamespace(rows=rows, scale="cpu")).axes
         lines = [x for axes in panels for line in axes.get_lines() for x in line.get_xdata() if len(line.get_xdata())]
         texts = [text for axes in panels for text in axes.texts]
-        levels = len(paper_tables.columns(table)) if name == "negatives" else 1
+        levels = len(columns(table)) if name == "negatives" else 1
         assert len(texts) + len(lines) >= len(rows) * levels
         if name == "weights":
             assert len(texts) == len(rows) * 4  # mlp at y, MS-SSIM, MINE, NDM
@@ -167,9 +172,10 @@ def test_drawings_show_every_row() -> None:
 
 def test_correlations_are_pearsons_over_rows() -> None:
     figures = [(0.1, 1.0), (0.2, 2.0), (0.4, 4.0)]
-    rows = [{"measured": {"reconstruction.ms_ssim": {"mean": a}, "mine.nats": {"mean": b}}} for a, b in figures]
-    assert paper_tables.correlations(rows) == {"reconstruction.ms_ssim, mine.nats": 1.0}
-    assert paper_tables.correlations(rows[:2]) == {}
+    measured = [{"reconstruction.ms_ssim": Spread(a, None), "mine.nats": Spread(b, None)} for a, b in figures]
+    rows = [SimpleNamespace(measured=both) for both in measured]
+    assert correlations(rows) == {"reconstruction.ms_ssim, mine.nats": 1.0}
+    assert correlations(rows[:2]) == {}
 
 
 def test_mistakes(small: Table, tmp_path: Path) -> None:

@@ -1,37 +1,37 @@
 """The paper's figures, drawn from the result of a table: negatives (A.3), weights (A.5), NDM and β (A.6)."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Result = Mapping[str, Any]
+from deepinfomax.experiments.table_results import TableResult
+
 MOST_NEGATIVES = {"smoke": 15 * 8, "cpu": 127 * 16, "paper": 63 * 64}  #: (images - 1) · places, at each scale
 
 
-def of(name: str, result: Result) -> Figure | None:
+def of(name: str, result: TableResult) -> Figure | None:
     """The drawing of the table of that name; None where it has none."""
     draw = DRAWINGS.get(name)
     return None if draw is None else draw(result)
 
 
-def negatives(result: Result) -> Figure:
+def negatives(result: TableResult) -> Figure:
     """Accuracy against log2 of the number of negatives, a line a bound, a panel a level."""
-    names = list(result["rows"][0]["measured"])
-    most = MOST_NEGATIVES[result["scale"]]
+    names = list(result.rows[0].measured)
+    most = MOST_NEGATIVES[result.scale]
     figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(names), sharey=False))
     for axes, column in zip(panels, names, strict=True):
         lines: dict[str, list[tuple[float, float, float]]] = {}
-        for row in result["rows"]:
-            measured = row["measured"][column]
-            if measured["mean"] is None:  # no seed of it has a finite figure
+        for row in result.rows:
+            measured = row.measured[column]
+            if measured.mean is None:  # no seed of it has a finite figure
                 continue
-            count = row["changes"]["local.negatives"]
-            point = (np.log2(most if count == "all" else count), measured["mean"], measured["sd"] or 0.0)
-            lines.setdefault(row["name"].split(",")[0], []).append(point)
+            count = row.changes["local.negatives"]
+            point = (np.log2(most if count == "all" else count), measured.mean, measured.sd or 0.0)
+            lines.setdefault(row.name.split(",")[0], []).append(point)
         for bound, points in lines.items():
             x, y, sd = zip(*points, strict=True)
             axes.errorbar(x, y, sd, marker="o", markersize=3, capsize=2, label=bound)
@@ -41,11 +41,11 @@ def negatives(result: Result) -> Figure:
     return figure
 
 
-def weights(result: Result) -> Figure:
+def weights(result: TableResult) -> Figure:
     """Heat maps over α and β: a row of panels for each γ, a column for each measure."""
-    columns = [c for c in result["rows"][0]["measured"] if c.split(".")[1] in ("y", "ms_ssim", "nats")]
+    columns = [c for c in result.rows[0].measured if c.split(".")[1] in ("y", "ms_ssim", "nats")]
     of_weights = {
-        tuple(row["changes"][f"{name}.weight"] for name in ("prior", "global", "local")): row for row in result["rows"]
+        tuple(row.changes[f"{name}.weight"] for name in ("prior", "global", "local")): row for row in result.rows
     }
     gammas, alphas, betas = (sorted({w[i] for w in of_weights}) for i in range(3))
     figure = Figure(figsize=(2.7 * len(columns), 2.4 * len(gammas)), layout="constrained")
@@ -53,7 +53,7 @@ def weights(result: Result) -> Figure:
     for j, column in enumerate(columns):
         values = np.full((len(gammas), len(alphas), len(betas)), np.nan)
         for (gamma, alpha, beta), row in of_weights.items():
-            mean = row["measured"][column]["mean"]
+            mean = row.measured[column].mean
             values[gammas.index(gamma), alphas.index(alpha), betas.index(beta)] = np.nan if mean is None else mean
         for i, gamma in enumerate(gammas):
             _heat_map(panels[i][j], values[i], alphas, betas, *_range(values))
@@ -81,24 +81,22 @@ def _heat_map(axes: Axes, values: np.ndarray, alphas: list[float], betas: list[f
     axes.set_xlabel("β")
 
 
-def ndm_and_beta(result: Result) -> Figure:
+def ndm_and_beta(result: TableResult) -> Figure:
     """NDM of y against the β of a β-VAE, with the spread over seeds, and the Gaussian control beside it."""
     figure = Figure(figsize=(4.5, 3.2), layout="constrained")
     axes = figure.subplots()
     for column, label in (("ndm.nats", "NDM"), ("ndm.gaussian_nats", "of a Gaussian so correlated")):
-        rows = [row for row in result["rows"] if row["measured"].get(column, {"mean": None})["mean"] is not None]
-        beta = [row["changes"]["vae.beta"] for row in rows]
-        figures = [row["measured"][column] for row in rows]
-        axes.errorbar(
-            beta, [f["mean"] for f in figures], [f["sd"] or 0.0 for f in figures], marker="o", capsize=3, label=label
-        )
+        measured = [(row.changes["vae.beta"], row.measured.get(column)) for row in result.rows]
+        points = [(beta, f.mean, f.sd or 0.0) for beta, f in measured if f is not None and f.mean is not None]
+        beta, mean, sd = zip(*points, strict=True) if points else ((), (), ())
+        axes.errorbar(beta, mean, sd, marker="o", capsize=3, label=label)
     axes.set_xlabel("β")
     axes.set_ylabel("dependence of the units of y (nats)")
     axes.legend(fontsize=8, frameon=False)
     return figure
 
 
-DRAWINGS: dict[str, Callable[[Result], Figure]] = {
+DRAWINGS: dict[str, Callable[[TableResult], Figure]] = {
     "negatives": negatives,
     "weights": weights,
     "ndm-and-beta": ndm_and_beta,

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,18 @@ from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments import drawings
 from deepinfomax.experiments.provenance import command, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
+from deepinfomax.experiments.table_results import (
+    CONTROLS,
+    Controls,
+    RowResult,
+    Run,
+    RunsBySeed,
+    TableResult,
+    columns,
+    correlations,
+    render,
+    runs_of,
+)
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
 from deepinfomax.training.building import begin
@@ -45,21 +56,6 @@ SCALES: dict[Scale, dict[str, Any]] = {
     "paper": {},
 }
 SMOKE_TEST_IMAGES = 400
-CONTROLS = "controls"  #: stands among the rows for a random encoder and raw pixels; see `controlled`
-#: the figures of measures that are not taken level by level
-FIGURES = {
-    "semi_supervised": ("accuracy",),
-    "reconstruction": ("ms_ssim", "ssim", "mse"),
-    "mine": ("nats",),
-    "ndm": ("nats", "gaussian_nats"),
-}
-#: columns whose correlation over the methods says something (§4.2): what is kept of the image, by two measures, and
-#: whether keeping it helps to tell classes
-PAIRS = (
-    ("reconstruction.ms_ssim", "mine.nats"),
-    ("svm.y", "reconstruction.ms_ssim"),
-    ("mlp.y", "reconstruction.ms_ssim"),
-)
 
 
 def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | None = None) -> Config:
@@ -94,19 +90,19 @@ def run_table(
                 config = row_config(table, row, scale, seed, root)
                 with run_folder(out, row, scale, config) as folder:
                     runs[row.name][seed] = _one(table, config, scale, folder, device)
-                write(path, _result(name, table, scale, seeds, runs))
+                write(path, _result(name, table, scale, seeds, runs).as_tree())
         for control, row in controlled(table, scale).items():
             if seed not in runs[control]:
                 say(f"{table.title}: {control}, seed {seed}")
                 config = row_config(table, row, scale, seed, root)
                 runs[control][seed] = _controls(table, config, scale, out / "runs", device, pixels=control == CONTROLS)
-                write(path, _result(name, table, scale, seeds, runs))
+                write(path, _result(name, table, scale, seeds, runs).as_tree())
     result = _result(name, table, scale, seeds, runs)
-    write(path, result)
+    write(path, result.as_tree())
     drawing = drawings.of(name, result)
     if drawing is not None:
         drawing.savefig(path.with_suffix(".png"), dpi=150)
-    return result | {"text": render(result)}
+    return result.as_tree() | {"text": render(result)}
 
 
 def controlled(table: Table, scale: Scale) -> dict[str, Row]:
@@ -128,22 +124,6 @@ def digest(config: Config) -> str:
     return hashlib.sha256(configuration.dumps(dataclasses.replace(config, data=data)).encode()).hexdigest()[:12]
 
 
-def columns(table: Table) -> list[str]:
-    """ "measure.column" of every figure that a row has."""
-    return [f"{m}.{c}" for m in table.measures for c in FIGURES.get(m, table.levels)]
-
-
-def _figure(measures: Mapping[str, Any], column: str) -> float | None:
-    """The figure of a column in the measures of evaluation.json; None where it is not finite."""
-    measure, name = column.split(".")
-    figure = measures[measure][name]
-    return figure["accuracy"] if isinstance(figure, dict) else figure
-
-
-def _has(measures: Mapping[str, Any], table: Table) -> bool:
-    return all(c.split(".")[1] in measures.get(c.split(".")[0], {}) for c in columns(table))
-
-
 @contextmanager
 def run_folder(out: Path, row: Row, scale: Scale, config: Config) -> Iterator[Path]:
     """The folder of one row's run, held: another table, or an experiment on its encoders, may want the same one."""
@@ -154,7 +134,7 @@ def run_folder(out: Path, row: Row, scale: Scale, config: Config) -> Iterator[Pa
         yield folder
 
 
-def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> dict[str, Any]:
+def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> Run:
     """Train (or find trained) and measure (or find measured) one row with one seed."""
     encoder = trained(config, folder, device)
     evaluation = evaluate(
@@ -169,16 +149,18 @@ def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str |
         out=folder / "evaluation.json",
     )
     metrics = read_metrics(folder / METRICS)
-    end = metrics.end
-    measures = {m: evaluation["measures"][m] for m in table.measures}
-    return {
-        "config": digest(config),
-        "steps": end["step"],
-        "training_seconds": round(end["seconds"], 1),
-        "hardware": metrics.start["device"],
-        "data": {"trained_on": metrics.start["data"]["count"], **_counts(evaluation)},
-        "measures": {m: _without_settings(figures) for m, figures in measures.items()},
-    }
+    return Run(
+        config=digest(config),
+        steps=metrics.end["step"],
+        training_seconds=round(metrics.end["seconds"], 1),
+        hardware=metrics.start["device"],
+        data={"trained_on": metrics.start["data"]["count"], **_counts(evaluation)},
+        measures=_measures(evaluation, table),
+    )
+
+
+def _measures(evaluation: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    return {measure: _without_settings(evaluation["measures"][measure]) for measure in table.measures}
 
 
 def _counts(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,9 +169,7 @@ def _counts(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {"train": train["count"], "test": test["count"], "classes": train.get("classes")}
 
 
-def _controls(
-    table: Table, config: Config, scale: Scale, runs: Path, device: str | None, *, pixels: bool
-) -> dict[str, Any]:
+def _controls(table: Table, config: Config, scale: Scale, runs: Path, device: str | None, *, pixels: bool) -> Run:
     """The same measures of an encoder as it is initialised, and of raw pixels those that take features."""
     training, test = labelled_images(config, scale)
     name, arguments = config.encoder["name"], {k: v for k, v in config.encoder.items() if k != "name"}
@@ -217,11 +197,11 @@ def _controls(
             device=on,
             out=folder / "evaluation.json",
         )
-    return {
-        "config": digest(config),
-        "measures": {m: _without_settings(evaluation["measures"][m]) for m in table.measures},
-        "pixels": _without_settings(evaluation["controls"].get("pixels", {})),
-    }
+    return Run(
+        config=digest(config),
+        measures=_measures(evaluation, table),
+        pixels=_without_settings(evaluation["controls"].get("pixels", {})),
+    )
 
 
 def labelled_images(config: Config, scale: Scale) -> tuple[ImageSet, ImageSet]:
@@ -237,7 +217,7 @@ def trained(config: Config, folder: Path, device: str | None = None) -> nn.Modul
     return train(config, load_images(config), folder, resume=(folder / CONFIG).is_file(), device=device)
 
 
-def _without_settings(figures: dict[str, Any]) -> dict[str, Any]:
+def _without_settings(figures: Mapping[str, Any]) -> dict[str, Any]:
     """A measure without what is the same for every row; numbers to five digits."""
     kept: dict[str, Any] = {}
     for key, value in figures.items():
@@ -249,139 +229,39 @@ def _without_settings(figures: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _result(
-    name: str,
-    table: Table,
-    scale: Scale,
-    seeds: Sequence[int],
-    runs: Mapping[str, Mapping[int, dict[str, Any]]],
-) -> dict[str, Any]:
+def _result(name: str, table: Table, scale: Scale, seeds: Sequence[int], runs: Mapping[str, RunsBySeed]) -> TableResult:
     first = row_config(table, table.rows[0], scale, seeds[0])
-    others = [name for name in runs if name.startswith(f"{CONTROLS} ")]
     held = sorted({seed for of_row in runs.values() for seed in of_row} | set(seeds))
-    rows = [_summary(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
-    all_runs = [run for row in table.rows for run in runs[row.name].values()]
-    controls = {
-        "random_encoder": {c: _spread(_figures(runs[CONTROLS], c)) for c in columns(table)},
-        "pixels": {
-            m: _spread([run["pixels"][m]["accuracy"] for _, run in sorted(runs[CONTROLS].items())])
-            for m in table.measures
-            if all(m in run["pixels"] for run in runs[CONTROLS].values())
-        },
-        "runs": {str(seed): run for seed, run in sorted(runs[CONTROLS].items())},
-        "other_encoders": {
-            name.removeprefix(f"{CONTROLS} of "): {
-                "random_encoder": {c: _spread(_figures(runs[name], c)) for c in columns(table)},
-                "runs": {str(seed): run for seed, run in sorted(runs[name].items())},
-            }
-            for name in others
-        },
-    }
+    rows = [RowResult.of(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
+    of_rows = [run for row in table.rows for run in runs[row.name].values()]
+    return TableResult(
+        table=name,
+        title=table.title,
+        note=table.note,
+        scale=scale,
+        command=command(name, scale, seeds),
+        seeds=held,
+        data={"name": table.data, **next((run.data for run in of_rows if run.data is not None), {})},
+        batch_size=first.training.batch_size,
+        measures=list(table.measures),
+        hardware=sorted({run.hardware or "not recorded" for run in of_rows}),
+        software=software(),
+        training_minutes=round(sum(run.training_seconds or 0 for run in of_rows) / 60, 1),
+        not_run=[f"{row.name}, seed {s}" for row in table.rows for s in held if s not in runs[row.name]],
+        correlations=correlations(rows),
+        controls=Controls.of(table, runs) if runs[CONTROLS] else None,
+        rows=rows,
+    )
+
+
+def finished(table: Table, scale: Scale, path: Path) -> dict[str, RunsBySeed]:
+    """Row or control -> seed -> run of an earlier result: those whose configuration is still that of the table."""
+    earlier, wanted = runs_of(read(path)), columns(table)
     return {
-        "schema": 1,
-        "table": name,
-        "title": table.title,
-        "note": table.note,
-        "scale": scale,
-        "command": command(name, scale, seeds),
-        "seeds": held,
-        "data": {"name": table.data, **next((run["data"] for run in all_runs if "data" in run), {})},
-        "batch_size": first.training.batch_size,
-        "measures": list(table.measures),
-        "hardware": sorted({run.get("hardware", "not recorded") for run in all_runs}),
-        "software": software(),
-        "training_minutes": round(sum(run["training_seconds"] for run in all_runs) / 60, 1),
-        "not_run": [f"{row.name}, seed {s}" for row in table.rows for s in held if s not in runs[row.name]],
-        "correlations": correlations(rows),
-        "controls": controls if runs[CONTROLS] else None,
-        "rows": rows,
+        name: {
+            seed: run
+            for seed, run in earlier.get(name, {}).items()
+            if run.config == digest(row_config(table, row, scale, seed)) and all(map(run.has, wanted))
+        }
+        for name, row in ({row.name: row for row in table.rows} | controlled(table, scale)).items()
     }
-
-
-def _summary(table: Table, row: Row, runs: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    measured = {column: _spread(_figures(runs, column)) for column in columns(table)}
-    return {
-        "name": row.name,
-        "recipe": row.recipe,
-        "changes": dict(row.changes),
-        "measured": measured,
-        "published": dict(row.published) or None,
-        "runs": {str(seed): run for seed, run in sorted(runs.items())},
-    }
-
-
-def _figures(runs: Mapping[int, dict[str, Any]], column: str) -> list[float]:
-    """The figures of a column that are finite, seed by seed."""
-    figures = [_figure(run["measures"], column) for _, run in sorted(runs.items())]
-    return [figure for figure in figures if figure is not None]
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    return {
-        "mean": round(statistics.mean(values), 4) if values else None,
-        "sd": round(statistics.stdev(values), 4) if len(values) > 1 else None,
-        "seeds": [round(v, 4) for v in values],
-    }
-
-
-def correlations(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Pearson's over rows, of the pairs of columns the paper speaks of (§4.2): MS-SSIM with MINE, and with classes."""
-    correlations = {}
-    for a, b in PAIRS:
-        pairs = [(r["measured"][a]["mean"], r["measured"][b]["mean"]) for r in rows if {a, b} <= r["measured"].keys()]
-        pairs = [(x, y) for x, y in pairs if x is not None and y is not None]
-        if len(pairs) > 2 and all(len(set(values)) > 1 for values in zip(*pairs, strict=True)):
-            correlations[f"{a}, {b}"] = round(statistics.correlation(*zip(*pairs, strict=True)), 3)
-    return correlations
-
-
-def render(result: Mapping[str, Any]) -> str:
-    """A table for a terminal: mean ± sd, accuracies in per cent, and the published figure behind it."""
-    lines = [
-        result["title"],
-        f"scale {result['scale']}, {len(result['seeds'])} seeds; in parentheses: the paper, at its own",
-    ]
-    names = list(result["rows"][0]["measured"])
-    lines.append(f"{'':32s}" + "".join(f"{name:>24s}" for name in names))
-    for row in result["rows"]:
-        cells = [_cell(name, figure, (row["published"] or {}).get(name)) for name, figure in row["measured"].items()]
-        lines.append(f"{row['name']:32s}" + "".join(f"{cell:>24s}" for cell in cells))
-    if result["controls"] is not None:
-        cells = [_cell(name, figure, None) for name, figure in result["controls"]["random_encoder"].items()]
-        lines.append(f"{'random encoder':32s}" + "".join(f"{cell:>24s}" for cell in cells))
-        for name, other in result["controls"]["other_encoders"].items():
-            cells = [_cell(column, figure, None) for column, figure in other["random_encoder"].items()]
-            lines.append(f"{f'random, {name}':32s}" + "".join(f"{cell:>24s}" for cell in cells))
-        said = [f"{m} {_cell(f'{m}.', figure, None)}" for m, figure in result["controls"]["pixels"].items()]
-        lines += [f"{'raw pixels':32s}{', '.join(said)}"] if said else []
-    lines += [f"correlation of {pair}: {value:.2f}" for pair, value in result["correlations"].items()]
-    return "\n".join(lines)
-
-
-def _cell(column: str, figure: Mapping[str, Any], published: float | None) -> str:
-    measure, name = column.split(".")
-    is_accuracy = name == "accuracy" or measure not in FIGURES
-    factor, digits = (100, 1) if is_accuracy else (1, 3 if measure == "reconstruction" else 2)
-    if figure["mean"] is None:
-        return "-"
-    spread = "" if figure["sd"] is None else f" ± {figure['sd'] * factor:.{digits}f}"
-    there = "" if published is None else f" ({published * factor:.{digits}f})"
-    return f"{figure['mean'] * factor:.{digits}f}{spread}{there}"
-
-
-def finished(table: Table, scale: Scale, path: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """Row -> seed -> run of an earlier result: those whose configuration is still that of the table."""
-    by_name = {row.name: row for row in table.rows} | controlled(table, scale)
-    runs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in by_name}
-    earlier = read(path)
-    entries = [(entry["name"], entry.get("runs", {})) for entry in earlier.get("rows", [])]
-    controls = earlier.get("controls") or {}
-    entries.append((CONTROLS, controls.get("runs", {})))
-    for name, other in controls.get("other_encoders", {}).items():
-        entries.append((f"{CONTROLS} of {name}", other.get("runs", {})))
-    for name, of_row in entries:
-        for seed, run in of_row.items() if name in by_name else ():
-            same = run["config"] == digest(row_config(table, by_name[name], scale, int(seed)))
-            if same and _has(run["measures"], table):
-                runs[name][int(seed)] = run
-    return runs
