@@ -95,6 +95,7 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture) -> None:
         "reproduce",
         "data",
         "recipes",
+        "doctor",
     ):
         code, out, _ = run(capsys, command, "--help")
         assert code == 0

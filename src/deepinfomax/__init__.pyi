@@ -12,7 +12,7 @@ from .evaluation.encoder_evaluation import evaluate as evaluate
 from .features import Features as Features
 from .information import bounds as bounds
 from .information import pairs as pairs
-from .information.estimation import MIEstimate as MIEstimate
+from .information.estimate import MIEstimate as MIEstimate
 from .information.estimation import estimate_mi as estimate_mi
 from .information.pairs import local_infomax as local_infomax
 from .information.several import conditional_mi as conditional_mi

@@ -513,18 +513,23 @@ def report(run: RunArgument, seed: Unused = None, device: Unused = None, as_json
 @app.command(cls=Command)
 def export(
     run: RunArgument,
-    format: Annotated[str, typer.Option(help="onnx, safetensors or hub.")] = "onnx",
-    out: Annotated[Path | None, typer.Option(help="File (onnx) or folder; in the run folder by default.")] = None,
+    format: Annotated[str, typer.Option(help="onnx, pt2, safetensors or hub.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="File (onnx, pt2) or folder; in the run folder by default.")] = None,
     repo: Annotated[str | None, typer.Option(help="OWNER/NAME on the Hugging Face hub, for --format hub.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Of a new repository: only you see it.")] = False,
     seed: Unused = None,
     device: Unused = None,
     as_json: Json = False,
 ) -> None:
-    """Write the encoder for use elsewhere: ONNX, safetensors, hub."""
+    """Write the encoder for use elsewhere: ONNX, torch.export, hub.
+
+    `deepinfomax.load` reads what --format safetensors and hub write; pt2 and onnx need nothing of this package. On the
+    hub go also the settings, the figures and a model card made of them.
+    """
     with _starting():
         from deepinfomax.export import export as write
 
-    _print(write(run, format, out=out, repo=repo), as_json)
+    _print(write(run, format, out=out, repo=repo, private=private), as_json)
 
 
 @app.command(cls=Command)
@@ -576,6 +581,19 @@ def recipes(as_json: Json = False, seed: Unused = None, device: Unused = None) -
     from deepinfomax.recipes import listing, says, uses
 
     _print({"recipes": says(), "uses": uses()}, as_json, text=listing())
+
+
+@app.command(cls=Command)
+def doctor(as_json: Json = False, seed: Unused = None, device: Unused = None) -> None:
+    """Say what this installation has: torch, device, data, extras.
+
+    Versions, threads, the cache and the folder of data sets, optional packages, and what stands in the way of a run.
+    Put its output into a report of a fault.
+    """
+    with _starting():
+        from deepinfomax.doctor import doctor as examine
+
+    _print(examine(), as_json)
 
 
 def main() -> None:

@@ -1,17 +1,21 @@
-"""A trained encoder for use elsewhere: ONNX, a folder of safetensors, or the Hugging Face hub."""
+"""A trained encoder for use elsewhere: ONNX, torch.export, a folder of safetensors, or the Hugging Face hub."""
 
+import json
 import logging
 import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 import torch
 from torch import Tensor, nn
 
-from deepinfomax import files
-from deepinfomax.encoders import storage
+from deepinfomax import __version__, files
+from deepinfomax import config as configuration
+from deepinfomax.encoders import hub, storage
 from deepinfomax.errors import UserError
 
 
@@ -27,13 +31,21 @@ class _Outputs(nn.Module):
         return features.y, features.fc, features.conv
 
 
-def export(run: str | Path, format: str, *, out: Path | None = None, repo: str | None = None) -> dict[str, Any]:
-    """Write the encoder of a run as "onnx", "safetensors" or to the "hub".
+FORMATS = ("onnx", "pt2", "safetensors", "hub")
+
+
+def export(
+    run: str | Path, format: str, *, out: Path | None = None, repo: str | None = None, private: bool = False
+) -> dict[str, Any]:
+    """Write the encoder of a run for use elsewhere.
 
     Args:
         run: a run folder.
-        out: the file (onnx) or folder (safetensors); inside the run folder by default.
+        format: "onnx"; "pt2", a program of `torch.export` that needs torch and nothing of this package; "safetensors",
+            a folder for `deepinfomax.load`; "hub", the same with a model card, on the Hugging Face hub.
+        out: the file (onnx, pt2) or folder (safetensors); inside the run folder by default.
         repo: OWNER/NAME, for the hub; you need to be logged in (`hf auth login`).
+        private: of a new repository: only its owner sees it.
 
     Returns:
         where it is.
@@ -44,21 +56,34 @@ def export(run: str | Path, format: str, *, out: Path | None = None, repo: str |
     run = Path(run)
     if format == "onnx":
         return {"onnx": str(_onnx(run, out or run / "encoder.onnx"))}
+    if format == "pt2":
+        return {"pt2": str(_program(run, out or run / "encoder.pt2"))}
     if format == "safetensors":
         folder = out or run / "export"
         if folder.resolve() == run.resolve():
             raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
-        storage.load(run)  # copies of a damaged encoder help nobody
+        storage.check(run)  # copies of a damaged encoder help nobody
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):
             with files.replacing(folder / name) as partial:
                 shutil.copyfile(run / name, partial)
         return {"folder": str(folder), "load": f"deepinfomax.load({str(folder)!r})"}
     if format == "hub":
-        if repo is None or "/" not in repo:
+        if repo is None or not hub.REPOSITORY.fullmatch(repo):
             raise UserError("--format hub needs --repo OWNER/NAME")
-        return {"hub": _hub(run, repo)}
-    raise UserError(f"unknown format {format!r}; choose onnx, safetensors or hub")
+        return {"hub": _push(run, repo, private), "load": f"deepinfomax.load({repo!r})"}
+    raise UserError(f"unknown format {format!r}; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+
+
+def _program(run: Path, file: Path) -> Path:
+    """A program of torch.export; the settings of its input go along in it, as `deepinfomax.json`."""
+    encoder, description = storage.load(run), storage.describe(run)
+    batch = torch.export.Dim("batch", min=1)
+    images = torch.zeros(2, *description["image_shape"])
+    program = torch.export.export(_Outputs(encoder).eval(), (images,), dynamic_shapes={"images": {0: batch}})
+    with files.replacing(file) as partial:
+        torch.export.save(program, partial, extra_files={"deepinfomax.json": json.dumps(_metadata(description))})
+    return file
 
 
 def _onnx(run: Path, file: Path) -> Path:
@@ -107,17 +132,43 @@ def _metadata(description: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _hub(run: Path, repo: str) -> str:
+def _push(run: Path, repo: str, private: bool) -> str:
+    """Put the encoder, its settings, its figures and its card on the hub, in one commit; returns its address."""
     from huggingface_hub import HfApi
 
-    storage.load(run)
-    api = HfApi()
-    try:
-        api.create_repo(repo, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo, folder_path=run, allow_patterns=[files.WEIGHTS, files.DESCRIPTION, "config.toml"]
-        )
-    except Exception as error:  # no token, no network, no such owner: each of its own kind, some of the HTTP library's
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the hub did not take {repo}: {reason}") from None
+    storage.check(run)
+    with tempfile.TemporaryDirectory() as folder:
+        write_repository(run, repo, Path(folder))
+        api = HfApi(library_name="deepinfomax", library_version=__version__)
+        try:
+            api.create_repo(repo, exist_ok=True, private=private or None)
+            commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message="An encoder by deepinfomax")
+        except Exception as error:  # no token, no network, no such owner: of many kinds, some of the HTTP library's
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"the hub did not take {repo}: {reason}") from None
     return str(commit)
+
+
+def write_repository(run: Path, repo: str, folder: Path) -> None:
+    """The files of a model on the hub. Paths of this machine stay here: of each only its last part goes along."""
+    from deepinfomax.report.model_card import model_card
+
+    for name, on_hub in hub.NAMES.items():
+        shutil.copyfile(run / name, folder / on_hub)
+    if (run / files.CONFIG).is_file():
+        tree = _without_paths(configuration.read_tree(run / files.CONFIG))
+        (folder / files.CONFIG).write_text(tomli_w.dumps(tree), encoding="utf-8")
+    if (run / files.EVALUATION).is_file():
+        figures = json.loads((run / files.EVALUATION).read_text(encoding="utf-8"))
+        (folder / files.EVALUATION).write_text(json.dumps(_without_paths(figures), indent=1), encoding="utf-8")
+    card = model_card(run, repo, storage.describe(run))
+    (folder / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace")
+
+
+def _without_paths(tree: Any) -> Any:
+    """The same with the last part of each whole path in its place."""
+    if isinstance(tree, dict):
+        return {key: _without_paths(value) for key, value in tree.items() if key != "root"}
+    if isinstance(tree, list):
+        return [_without_paths(value) for value in tree]
+    return Path(tree).name if isinstance(tree, str) and Path(tree).is_absolute() else tree

@@ -14,7 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from deepinfomax import files
-from deepinfomax.encoders import ARCHITECTURES, build
+from deepinfomax.encoders import ARCHITECTURES, build, hub
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.encoders.standardised import Standardised, unwrapped
 from deepinfomax.encoders.wrapping import Wrapped
@@ -88,7 +88,7 @@ def described_as(encoder: nn.Module, section: Mapping[str, Any]) -> tuple[str, d
 
 def describe(folder: str | Path) -> dict[str, Any]:
     """The contents of encoder.json. Raises UserError where there is none."""
-    path = Path(folder) / DESCRIPTION
+    path = hub.inside(Path(folder), DESCRIPTION)
     if not path.is_file():
         raise UserError(
             f"no {DESCRIPTION} in {folder}: not a run folder, or its training has not written an encoder yet"
@@ -109,27 +109,29 @@ def describe(folder: str | Path) -> dict[str, Any]:
     return fields
 
 
-def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
-    """The encoder of a run, as a plain `nn.Module` in eval mode on the CPU: images in [-1, 1] -> `Features`.
+def load(folder: str | Path, module: nn.Module | None = None, *, revision: str | None = None) -> nn.Module:
+    """The encoder of a run, or of the Hugging Face hub: images in [-1, 1] -> `Features`.
+
+    It is a plain `nn.Module` in eval mode on the CPU.
 
     Of a run on other data than pictures of bytes it takes the numbers of the data themselves, and standardises each
     channel as training did.
 
     Args:
-        folder: a run folder.
+        folder: a run folder, a folder made by `deepinfomax export`, or OWNER/NAME on the Hugging Face hub.
         module: for a network of your own, or one made by `wrap`: that network, to be filled. Others are rebuilt from
             encoder.json. No code is ever run because a file names it.
+        revision: on the hub: a branch, a tag or a commit; None: the newest.
 
     Raises:
-        UserError: files missing or damaged, weights that do not fit the architecture exactly, or an encoder that does
-            not give the embedding recorded at saving.
+        UserError: no such folder or repository, files missing or damaged, weights that do not fit the architecture
+            exactly, or an encoder that does not give the embedding recorded at saving.
     """
+    if hub.is_repository(folder):
+        folder = hub.fetch(str(folder), revision)
     description = describe(folder)
-    weights = Path(folder) / WEIGHTS
-    try:
-        tensors = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read {weights}: {error}") from None
+    weights = hub.inside(Path(folder), WEIGHTS)
+    tensors = _tensors(weights)
     image_shape = tuple(description["image_shape"])
     if module is not None:
         encoder = module
@@ -157,6 +159,21 @@ def load(folder: str | Path, module: nn.Module | None = None) -> nn.Module:
     return encoder.eval()
 
 
+def check(folder: str | Path) -> None:
+    """Whether an encoder is whole: all of `load`, or for a network that only its own code can rebuild, its weights.
+
+    Raises:
+        UserError: as `load`.
+    """
+    description = describe(folder)
+    if description["architecture"] in ARCHITECTURES:
+        load(folder)
+    elif description["fingerprint"]["sha256"] != _hash(_tensors(hub.inside(Path(folder), WEIGHTS))):
+        raise UserError(
+            f"{folder}: {WEIGHTS} is not the file that {DESCRIPTION} describes; copy both from the same run"
+        )
+
+
 def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> bool:
     """Whether `load` would give this encoder again, were it saved under that name with these arguments."""
     with torch.random.fork_rng(devices=[]):  # the twin's own first weights are no draws of the caller's
@@ -182,6 +199,13 @@ def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         detail = " ".join(str(error).split())[:160]
         raise UserError(f"{path} is damaged (its 'arguments' build no encoder: {detail})") from None
+
+
+def _tensors(weights: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {weights}: {error}") from None
 
 
 def _hash(tensors: dict[str, torch.Tensor]) -> str:

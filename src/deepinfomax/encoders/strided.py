@@ -98,7 +98,8 @@ class StridedCrops(nn.Module):
     def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
         """Images are in [-1, 1]."""
         embedded = self.convolutions(crops(images, self.crop, self.stride))
-        local = embedded.view(len(images), -1, embedded.shape[1]).transpose(1, 2).unflatten(2, self.grid)
+        count = images.shape[0]  # not len(images), which would make an exported program one of a single batch size
+        local = embedded.view(count, -1, embedded.shape[1]).transpose(1, 2).unflatten(2, self.grid)
         conv = self.summary(local)
         fc = self.fc(conv)
         y = self.y(fc)

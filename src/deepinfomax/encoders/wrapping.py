@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepinfomax.encoders.libraries import named_network
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 
@@ -57,7 +58,15 @@ def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Mod
     return hook
 
 
-def wrap(module: nn.Module, *, local: str, y: str, conv: str | None = None, fc: str | None = None) -> Wrapped:
+def wrap(
+    module: nn.Module | str,
+    *,
+    local: str | None = None,
+    y: str | None = None,
+    conv: str | None = None,
+    fc: str | None = None,
+    pretrained: bool = False,
+) -> Wrapped:
     """Make an encoder of any network, by the names of its layers (as `module.named_modules()` has them).
 
     >>> from torch import nn
@@ -66,15 +75,30 @@ def wrap(module: nn.Module, *, local: str, y: str, conv: str | None = None, fc: 
     >>> encoder = wrap(net, local="1", conv="2", fc="4", y="5")
 
     Args:
-        module: the network; it is used as it is, not copied.
+        module: the network; it is used as it is, not copied. Or "timm:MODEL" or "torchvision:MODEL", where that library
+            is installed; of its common networks the layers are known.
         local: layer whose output (N, C, *S) is the map of local features.
         y: layer of the representation; flattened to (N, D).
         conv: layer of the last convolutional map; None: the network has none worth measuring.
         fc: layer of the last hidden vector, flattened to (N, H); None: likewise.
+        pretrained: of a named network: with its library's weights. It takes images in [-1, 1] all the same.
 
     Raises:
-        UserError: a name that is no layer; at the first batch, a layer that did not run, runs twice, or returns no
-            tensor.
+        UserError: a name that is no layer, a network that cannot be had; at the first batch, a layer that did not run,
+            runs twice, or returns no tensor.
     """
     layers = {"local": local, "conv": conv, "fc": fc, "y": y}
-    return Wrapped(module, {level: name for level, name in layers.items() if name is not None})
+    given = {level: name for level, name in layers.items() if name is not None}
+    if isinstance(module, str):
+        what = module
+        module, known = named_network(module, pretrained=pretrained)
+        given = known | given
+    elif pretrained:
+        raise UserError("pretrained is for networks by name, such as timm:resnet18: an nn.Module has its weights")
+    else:
+        what = type(module).__name__
+    for level in ("local", "y"):
+        if level not in given:
+            names = ", ".join(list(dict(module.named_children()))[:12])
+            raise UserError(f"the layers of {what} are not known: name {level} in wrap(...); it has {names}")
+    return Wrapped(module, given)

@@ -7,7 +7,7 @@ from . import readouts as readouts
 from . import vector_critics as vector_critics
 from .convergence import mi_convergence as mi_convergence
 from .estimate import Interval as Interval
-from .estimation import MIEstimate as MIEstimate
+from .estimate import MIEstimate as MIEstimate
 from .estimation import estimate_mi as estimate_mi
 from .pairs import local_infomax as local_infomax
 from .several import conditional_mi as conditional_mi

@@ -1,0 +1,92 @@
+"""Networks of timm and torchvision as encoders, by name: `wrap("timm:resnet18")`."""
+
+import importlib
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepinfomax.errors import UserError
+
+#: library -> its layers for (local, conv, y) in networks whose names match
+LAYERS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "timm": {
+        r"convnext(v2)?_.*": ("stages.2", "stages.3", "head.global_pool"),
+        r"regnet.*": ("s3", "s4", "head.global_pool"),
+        r"(resnet|resnext|wide_resnet|seresnet|legacy_seresnet|ecaresnet|skresnet).*": (
+            "layer3",
+            "layer4",
+            "global_pool",
+        ),
+    },
+    "torchvision": {
+        r"(resnet|resnext|wide_resnet).*": ("layer3", "layer4", "avgpool"),
+        r"convnext_.*": ("features.5", "features.7", "avgpool"),
+        r"regnet_.*": ("trunk_output.block3", "trunk_output.block4", "avgpool"),
+    },
+}
+#: what most pretrained networks take
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Rescaled(nn.Module):
+    """Images in [-1, 1], as encoders take them, brought to the mean and deviation that a pretrained network takes."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        shape = (1, len(mean), 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).reshape(shape), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).reshape(shape), persistent=False)
+
+    def forward(self, images: Tensor) -> Any:
+        return self.network(((images + 1) / 2 - self.mean) / self.deviation)
+
+
+def named_network(name: str, *, pretrained: bool = False) -> tuple[nn.Module, dict[str, str]]:
+    """The network "LIBRARY:MODEL", and which of its layers are local, conv and y; {} where that is not known.
+
+    Args:
+        pretrained: with the library's weights, which it fetches. The network then takes images in [-1, 1] all the same.
+
+    Raises:
+        UserError: an unknown library or model, or a library that is not installed.
+    """
+    library, _, model = name.partition(":")
+    if library not in LAYERS or not model:
+        raise UserError(f"{name!r} names no network: give an nn.Module, or timm:MODEL or torchvision:MODEL")
+    try:
+        module = importlib.import_module(library)
+        if library == "torchvision":
+            module = importlib.import_module("torchvision.models")
+    except Exception as error:  # torchvision of another torch stops with RuntimeError while it is imported
+        if isinstance(error, ImportError) and getattr(error, "name", None) == library:
+            raise UserError(f"{name} needs one more package: pip install {library}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name} cannot be had: {library} does not work beside this torch ({reason})") from None
+    network = _timm(module, model, pretrained) if library == "timm" else _torchvision(module, model, pretrained)
+    known = next((layers for names, layers in LAYERS[library].items() if re.fullmatch(names, model)), None)
+    layers = {} if known is None else dict(zip(("local", "conv", "y"), known, strict=True))
+    if not pretrained:
+        return network, layers
+    settings = getattr(network, "pretrained_cfg", {}) or {}
+    rescaled = Rescaled(network, tuple(settings.get("mean", MEAN)), tuple(settings.get("std", DEVIATION)))
+    return rescaled, {level: f"network.{layer}" for level, layer in layers.items()}
+
+
+def _timm(timm: Any, model: str, pretrained: bool) -> nn.Module:
+    try:
+        return timm.create_model(model, pretrained=pretrained, num_classes=0)
+    except RuntimeError as error:  # of a name that timm does not know, too
+        raise UserError(f"timm has no network {model!r} to give: {str(error).splitlines()[0]}") from None
+
+
+def _torchvision(models: Any, model: str, pretrained: bool) -> nn.Module:
+    try:
+        return models.get_model(model, weights="DEFAULT" if pretrained else None)
+    except ValueError:
+        raise UserError(f"torchvision has no network {model!r}; torchvision.models.list_models() lists them") from None

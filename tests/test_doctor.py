@@ -1,0 +1,36 @@
+"""`deepinfomax doctor` says what is here and what stands in the way, and changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from deepinfomax import doctor
+
+
+def test_it_says_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cifar10").mkdir()
+    monkeypatch.setenv("DEEPINFOMAX_DATA", str(tmp_path))
+    monkeypatch.setenv("DEEPINFOMAX_CACHE", str(tmp_path / "not" / "there" / "yet"))
+    found = doctor.doctor()
+    assert found["data"] == {"root": str(tmp_path), "there": True, "found": ["cifar10"]}
+    assert found["cache"]["writable"]
+    assert not (tmp_path / "not").exists()
+    assert found["extras"]["test"]["pytest"] == doctor.version("pytest")
+    assert all(str(found[name]) in found["text"] for name in ("torch", "python", "threads", "device"))
+
+
+def test_it_says_what_stands_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPINFOMAX_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(doctor, "free", lambda: 5e8)
+    monkeypatch.setattr(doctor, "cache", lambda: {"folder": "/x", "writable": False, "used_gb": 0, "free_gb": 9})
+    monkeypatch.setattr(
+        doctor.metadata, "requires", lambda name: ["numpy>=1", "nothing-of-that-name>=2; extra == 'onnx'"]
+    )
+    found = doctor.doctor()
+    told = "\n".join(found["problems"])
+    for words in ("which is no folder", "0.5 GB of memory", "set DEEPINFOMAX_CACHE"):
+        assert words in told
+    assert "without nothing-of-that-name: pip install 'deepinfomax[onnx]'" in found["text"]
+    monkeypatch.undo()
+    monkeypatch.setenv("DEEPINFOMAX_CACHE", "~nobody-of-that-name/x")
+    assert doctor.cache()["problem"].startswith("decoded images cannot be kept")

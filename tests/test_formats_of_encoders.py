@@ -1,0 +1,60 @@
+"""Encoders in other formats give what torch gives, to a hundred-thousandth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepinfomax import encoders, load
+from deepinfomax.encoders import storage
+from deepinfomax.export import export
+
+ARCHITECTURES = {
+    "dcgan": {"width": 8, "fc": 32, "y": 16},
+    "resnet18": {"width": 8, "y": 16},
+    "strided": {"width": 8, "fc": 32, "y": 16},
+}
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    name, arguments = request.param, ARCHITECTURES[request.param]
+    torch.manual_seed(0)
+    encoder = encoders.build(name, (3, 32, 32), **arguments)
+    encoder.train()(torch.randn(8, 3, 32, 32))  # running averages that are not those of the beginning
+    folder = tmp_path_factory.mktemp(name)
+    storage.save(encoder, folder, name=name, image_shape=(3, 32, 32), **arguments)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def of_torch(run: Path, images: torch.Tensor) -> list[torch.Tensor]:
+    with torch.no_grad():
+        features = load(run)(images)
+    return [features.y, features.fc, features.conv]
+
+
+def test_a_program_of_torch_export(run: Path, images: torch.Tensor) -> None:
+    file = Path(export(run, "pt2")["pt2"])
+    about = {"deepinfomax.json": ""}
+    program = torch.export.load(file, extra_files=about).module()
+    assert "bytes * scale + shift" in about["deepinfomax.json"]
+    for made, wanted in zip(program(images), of_torch(run, images), strict=True):
+        torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+    assert len(program(images[:1])[0]) == 1
+
+
+def test_onnx_in_its_own_runtime(run: Path, images: torch.Tensor) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    file = export(run, "onnx")["onnx"]
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for batch in (images, images[:1]):
+        made = session.run(["y", "fc", "conv"], {"images": batch.numpy()})
+        for one, wanted in zip(made, of_torch(run, batch), strict=True):
+            np.testing.assert_allclose(one, wanted.numpy(), atol=1e-5, rtol=1e-5)
