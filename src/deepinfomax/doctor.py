@@ -64,7 +64,7 @@ def cache() -> dict[str, Any]:
 def data() -> dict[str, Any]:
     """The folder of local data sets, and which of those with a name lie there."""
     root = os.environ.get("DEEPINFOMAX_DATA")
-    found = [] if not root else [name for name in PUBLISHED if (Path(root) / name).exists()]
+    found = [name for name in PUBLISHED if (Path(root) / name).exists()] if root else []
     return {"root": root, "there": bool(root) and Path(root).is_dir(), "found": found}
 
 
