@@ -64,8 +64,10 @@ def cache() -> dict[str, Any]:
 def data() -> dict[str, Any]:
     """The folder of local data sets, and which of those with a name lie there."""
     root = os.environ.get("DEEPINFOMAX_DATA")
-    found = [name for name in PUBLISHED if (Path(root) / name).exists()] if root else []
-    return {"root": root, "there": bool(root) and Path(root).is_dir(), "found": found}
+    if not root:
+        return {"root": None, "there": False, "found": []}
+    found = [name for name in PUBLISHED if (Path(root) / name).exists()]
+    return {"root": root, "there": Path(root).is_dir(), "found": found}
 
 
 def extras() -> dict[str, dict[str, str | None]]:
