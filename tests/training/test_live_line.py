@@ -5,8 +5,8 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,24 +15,31 @@ from deepinfomax import config as configuration
 from deepinfomax.recipes import recipe
 from deepinfomax.training.live_line import LiveLine, duration
 from deepinfomax.training.loop import train
+from deepinfomax.training.step_metrics import StepMetrics
 
-VALUES: dict[str, Any] = {
-    "step": 400,
-    "epoch": 3.1,
-    "images_per_second": 612.4,
-    "local": -3.21,
-    "local/bound": 3.21,
-    "local/cap": 8.3,
-    "prior": 0.69,
-    "terms": ["local", "prior"],
-    "rank": 41.04,
-    "units": 64,
-    "peak_memory_mb": 913.5,
-}
+LOGGED = StepMetrics(
+    step=400,
+    epoch=3.1,
+    seconds=40.0,
+    losses={"local": -3.21, "prior": 0.69},
+    measured={"local/bound": 3.21, "local/cap": 8.3},
+    rank=41.04,
+    units=64,
+    images_per_second=612.4,
+    peak_memory_mb=913.5,
+    learning_rate=1e-4,
+)
+
+
+def test_a_line_of_metrics_keeps_names_and_order_and_has_null_for_what_is_not_finite() -> None:
+    names = "step epoch seconds local prior local/bound local/cap rank units images_per_second peak_memory_mb"
+    assert list(LOGGED.as_line()) == [*names.split(), "learning_rate"]
+    assert replace(LOGGED, rank=None, learning_rate=float("inf")).as_line()["learning_rate"] is None
+    assert replace(LOGGED, epoch=1 / 3).as_line()["epoch"] == 0.333333
 
 
 def test_everything_where_there_is_room() -> None:
-    said = LiveLine(2000).line(VALUES)
+    said = LiveLine(2000).line(400, LOGGED)
     assert re.fullmatch(
         r"step 400/2000 \(3\.1 epochs\) · 612 images/s · \S+ s left · local 3\.21 of 8\.30 nats · prior 0\.690 · "
         r"rank of y 41\.0 of 64 · 914 MB",
@@ -42,7 +49,7 @@ def test_everything_where_there_is_room() -> None:
 
 @pytest.mark.parametrize("width", [200, 100, 80, 60, 40, 30])
 def test_the_line_fits_and_keeps_what_matters_most(width: int) -> None:
-    said = LiveLine(2000).line(VALUES, width)
+    said = LiveLine(2000).line(400, LOGGED, width)
     assert len(said) <= width
     assert said.startswith("step 400/2000")
     kept = [word in said for word in ("left", "nats", "prior", "rank", "images/s", "MB")]
@@ -58,9 +65,9 @@ def test_without_a_terminal_a_step_that_is_not_logged_is_told_now_and_then(
         for step in range(1, 8):
             now[0] = 4.0 * step
             line.at(step)
-        line.show(VALUES | {"step": 8})  # too soon after the last line
+        line.show(replace(LOGGED, step=8))  # too soon after the last line
         now[0] = 60.0
-        line.show(VALUES | {"step": 15})
+        line.show(replace(LOGGED, step=15))
     said = capsys.readouterr().err.splitlines()
     assert said[:2] == ["step 3/100 · 6 min left", "step 6/100 · 6 min left"]
     assert len(said) == 3

@@ -10,6 +10,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from deepinfomax import files
+from deepinfomax.training.step_metrics import StepMetrics
 
 SEPARATOR = " · "
 #: parts of the line, the last ones left out first where the terminal is narrow
@@ -17,9 +18,9 @@ RANKED = ("step", "left", "bounds", "terms", "rank", "speed", "memory")
 
 
 class LiveLine:
-    """Renders the same dictionaries that go to metrics.jsonl, and the number of the step in between.
+    """Renders what is logged, and the number of the step in between.
 
-    with LiveLine(steps, resumed_at) as line: line.at(step); line.show(values)
+    with LiveLine(steps, resumed_at) as line: line.at(step); line.show(logged)
     """
 
     def __init__(self, steps: int, first_step: int = 0, *, quiet: bool = False, every: float = 10.0) -> None:
@@ -30,7 +31,7 @@ class LiveLine:
         self._live = Live(self._spinner, console=self.console, transient=True) if self.console.is_terminal else None
         self._began = time.perf_counter()
         self._last_line = -math.inf
-        self._last_values: dict[str, Any] = {}
+        self._logged: StepMetrics | None = None  #: the last one
 
     def __enter__(self) -> "LiveLine":
         if self._live is not None:
@@ -46,20 +47,20 @@ class LiveLine:
         now = time.perf_counter()
         if self._live is not None:
             # The spinner takes two columns.
-            line = self.line({**self._last_values, "step": step}, self.console.width - 2)
+            line = self.line(step, self._logged, self.console.width - 2)
             self._spinner.update(text=Text(line, no_wrap=True, overflow="ellipsis"))
         elif now - max(self._last_line, self._began) >= self.every:
-            self.console.print(self.line({"step": step}), markup=False)
+            self.console.print(self.line(step), markup=False)
             self._last_line = now
 
-    def show(self, values: dict[str, Any]) -> None:
-        self._last_values = {name: value for name, value in values.items() if name != "epoch"}
+    def show(self, logged: StepMetrics) -> None:
+        self._logged = logged
         now = time.perf_counter()
         if self._live is not None:
-            line = self.line(values, self.console.width - 2)
+            line = self.line(logged.step, logged, self.console.width - 2)
             self._spinner.update(text=Text(line, no_wrap=True, overflow="ellipsis"))
-        elif now - self._last_line >= self.every or values["step"] >= self.steps:
-            self.console.print(self.line(values), markup=False)
+        elif now - self._last_line >= self.every or logged.step >= self.steps:
+            self.console.print(self.line(logged.step, logged), markup=False)
             self._last_line = now
 
     def say(self, text: str) -> None:
@@ -69,39 +70,37 @@ class LiveLine:
         done = max(1, step - self.first_step)
         return (time.perf_counter() - self._began) / done * (self.steps - step)
 
-    def line(self, values: dict[str, Any], width: int | None = None) -> str:
+    def line(self, step: int, logged: StepMetrics | None = None, width: int | None = None) -> str:
         """step 400/2000 (3.1 epochs) · 612 images/s · 5 min left · local 3.21 of 8.30 nats · prior 0.69 · rank 41
 
-        What does not fit into `width` columns is left out by `RANKED`.
+        `logged` are the last numbers, of this step or of one before. What does not fit into `width` columns is left out
+        by `RANKED`.
         """
-        parts = self._parts(values)
+        parts = self._parts(step, logged)
         kept = list(RANKED)
         while width is not None and len(kept) > 1 and len(_joined(parts, kept)) > width:
             kept.pop()
         return _joined(parts, kept)
 
-    def _parts(self, values: dict[str, Any]) -> dict[str, list[str]]:
-        step = values["step"]
-        epochs = f" ({values['epoch']:.1f} epochs)" if "epoch" in values else ""
-        parts: dict[str, list[str]] = {
-            "step": [f"step {step}/{self.steps}{epochs}"],
-            "left": [f"{duration(self.seconds_left(step))} left"],
-            "bounds": [],
-            "terms": [],
-        }
-        if values.get("images_per_second") is not None:
-            parts["speed"] = [f"{values['images_per_second']:.0f} images/s"]
-        for name, value in values.items():
-            if name.endswith("/bound") and value is not None:
-                cap = values.get(name.replace("/bound", "/cap"))
-                said = f"{name[:-6]} {value:.2f}" + (f" of {cap:.2f}" if cap is not None else "") + " nats"
-                parts["bounds"].append(said)
-        bounded = {name[:-6] for name in values if name.endswith("/bound")}
-        parts["terms"] = [f"{name} {values[name]:.3f}" for name in values.get("terms", ()) if name not in bounded]
-        if values.get("rank") is not None:
-            parts["rank"] = [f"rank of y {values['rank']:.1f} of {values['units']}"]
-        if values.get("peak_memory_mb") is not None:
-            parts["memory"] = [f"{values['peak_memory_mb']:.0f} MB"]
+    def _parts(self, step: int, logged: StepMetrics | None) -> dict[str, list[str]]:
+        epochs = f" ({logged.epoch:.1f} epochs)" if logged is not None and logged.step == step else ""
+        parts = {"step": [f"step {step}/{self.steps}{epochs}"], "left": [f"{duration(self.seconds_left(step))} left"]}
+        if logged is None:
+            return parts
+        if logged.images_per_second is not None:
+            parts["speed"] = [f"{logged.images_per_second:.0f} images/s"]
+        bounds = {name.removesuffix("/bound"): v for name, v in logged.measured.items() if name.endswith("/bound")}
+        parts["bounds"] = []
+        for name, value in bounds.items():
+            cap = logged.measured.get(f"{name}/cap")
+            if value is not None:
+                parts["bounds"].append(f"{name} {value:.2f}{'' if cap is None else f' of {cap:.2f}'} nats")
+        terms = {name: loss for name, loss in logged.losses.items() if name not in bounds}
+        parts["terms"] = [f"{name} {loss:.3f}" for name, loss in terms.items() if loss is not None]
+        if logged.rank is not None:
+            parts["rank"] = [f"rank of y {logged.rank:.1f} of {logged.units}"]
+        if logged.peak_memory_mb is not None:
+            parts["memory"] = [f"{logged.peak_memory_mb:.0f} MB"]
         return parts
 
 

@@ -23,6 +23,7 @@ from deepinfomax.training.guards import COLLAPSED
 from deepinfomax.training.live_line import LiveLine, duration
 from deepinfomax.training.run_folder import Metrics, jsonable
 from deepinfomax.training.state import RunState
+from deepinfomax.training.step_metrics import StepMetrics
 
 PACE_AFTER = 20.0  #: seconds after which the pace can be told
 LONG = 2 * 3600.0  #: seconds that a person should know of beforehand
@@ -111,30 +112,30 @@ class Watcher:
             run_folder.check_there(self._out)
         y = turn.features.y.flatten(1)
         losses = {metric_name(name): loss for name, loss in turn.losses.items()}
-        values = jsonable(
-            {
-                "step": self.state.step,
-                "epoch": self.state.step / self.steps_per_epoch,
-                "seconds": self.state.seconds,
-                **losses,
-                **turn.measured,
-                "rank": effective_rank(y),
-                "units": y.shape[1],
-                "images_per_second": self._images_per_second(),
-                "peak_memory_mb": peak_memory(y.device),
-                "learning_rate": learning_rate,
-            }
+        numbers = jsonable({**losses, **turn.measured, "rank": effective_rank(y)})  # the device is waited for once
+        logged = StepMetrics(
+            step=self.state.step,
+            epoch=self.state.step / self.steps_per_epoch,
+            seconds=self.state.seconds,
+            losses={name: numbers[name] for name in losses},
+            measured={name: numbers[name] for name in turn.measured},
+            rank=numbers["rank"],
+            units=y.shape[1],
+            images_per_second=self._images_per_second(),
+            peak_memory_mb=peak_memory(y.device),
+            learning_rate=learning_rate,
         )
+        line = logged.as_line()
         if self._metrics is not None:
-            self._metrics.write("step", values)
-            self._line.show({**values, "terms": list(losses)})
-            if values["rank"] is not None and values["rank"] < COLLAPSED <= y.shape[1] / 4:
+            self._metrics.write("step", line)
+            self._line.show(logged)
+            if logged.rank is not None and logged.rank < COLLAPSED <= logged.units / 4:
                 self.say(
-                    f"warning: y uses {values['rank']:.1f} of its {y.shape[1]} directions: it is collapsing; "
+                    f"warning: y uses {logged.rank:.1f} of its {y.shape[1]} directions: it is collapsing; "
                     "lower training.lr or an objective's weight"
                 )
         try:
-            self.accelerator.log({k: v for k, v in values.items() if v is not None}, step=self.state.step)
+            self.accelerator.log({k: v for k, v in line.items() if v is not None}, step=self.state.step)
         except OSError:
             run_folder.check_there(self._out)
             raise
