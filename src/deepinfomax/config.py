@@ -26,6 +26,7 @@ from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.objectives.occlusion import Occlusion
+from deepinfomax.scales import Section
 from deepinfomax.seeds import check_seed
 from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, one_line, validate
 
@@ -42,7 +43,6 @@ def _known_trackers(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Seed = Annotated[int, BeforeValidator(check_seed)]  # as it is given: what checks types takes true for 1
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Section = dict[str, Any]
 _strict = pydantic.ConfigDict(extra="forbid")
 
 

@@ -5,7 +5,6 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def _program(run: Path, file: Path) -> Path:
     """A program of torch.export; the settings of its input go along in it, as `deepinfomax.json`."""
     encoder, description = storage.load(run), storage.describe(run)
     batch = torch.export.Dim("batch", min=1)
-    images = torch.zeros(2, *description["image_shape"])
+    images = torch.zeros(2, *description.image_shape)
     program = torch.export.export(_Outputs(encoder).eval(), (images,), dynamic_shapes={"images": {0: batch}})
     with files.replacing(file) as partial:
         torch.export.save(program, partial, extra_files={"deepinfomax.json": json.dumps(_metadata(description))})
@@ -89,7 +88,7 @@ def _program(run: Path, file: Path) -> Path:
 def _onnx(run: Path, file: Path) -> Path:
     encoder = storage.load(run)
     description = storage.describe(run)
-    shape = tuple(description["image_shape"])
+    shape = description.image_shape
     try:
         import onnxscript  # noqa: F401 - torch.onnx needs it and says so less plainly
     except ImportError:
@@ -114,13 +113,13 @@ def _onnx(run: Path, file: Path) -> Path:
     return file
 
 
-def _metadata(description: Mapping[str, Any]) -> dict[str, str]:
+def _metadata(description: storage.EncoderDescription) -> dict[str, str]:
     """What an ONNX file says of its input: how bytes become what the network takes, in words and in numbers."""
-    preprocess, shape = description["preprocess"], description["image_shape"]
+    preprocess, shape = description.preprocess, description.image_shape
     scale, shift = preprocess["scale"], preprocess["shift"]
     sides = "x".join(map(str, shape))
     becomes = "bytes become bytes * scale + shift"
-    if "standardised" in description:
+    if description.standardised:
         becomes = f"in the units of the data, which are standardised inside; {becomes} first"
     return {
         "deepinfomax.input": f"float32 (batch, {', '.join(map(str, shape))}); {becomes}",
@@ -128,7 +127,7 @@ def _metadata(description: Mapping[str, Any]) -> dict[str, str]:
         "deepinfomax.input_shift": repr(shift),
         "deepinfomax.input_shape": sides,
         "deepinfomax.outputs": "y: the representation; fc, conv: the layers before it",
-        "deepinfomax.encoder": str(description["architecture"]),
+        "deepinfomax.encoder": description.architecture,
     }
 
 

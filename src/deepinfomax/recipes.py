@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepinfomax.errors import UserError
-from deepinfomax.scales import SCALES, Scale
+from deepinfomax.scales import SCALES, Scale, Section
 
 if TYPE_CHECKING:
     from deepinfomax.config import Config
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # `config`, the encoders and the objectives are imported by the functions that build a configuration: they need torch,
 # and a list of the recipes does not wait for it.
 
-Sections = dict[str, dict[str, Any]]
+Sections = dict[str, Section]
 Use = Literal["classes", "whole images", "reconstruction", "comparison"]
 
 #: what a group of recipes is for, in the order of the list
@@ -37,12 +37,12 @@ class Recipe:
     use: Use
     says: str
     objective: Sections
-    encoder: dict[str, Any] = field(default_factory=lambda: {"name": "dcgan"})
-    occlusion: dict[str, Any] | None = None
-    augmentation: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)  #: what differs from the paper of Deep InfoMax
-    small_training: dict[str, Any] = field(default_factory=dict)  #: what differs from the other recipes in minutes
-    small_encoder: dict[str, Any] | None = None  #: in minutes; None: the same
+    encoder: Section = field(default_factory=lambda: {"name": "dcgan"})
+    occlusion: Section | None = None
+    augmentation: Section = field(default_factory=dict)
+    training: Section = field(default_factory=dict)  #: what differs from the paper of Deep InfoMax
+    small_training: Section = field(default_factory=dict)  #: what differs from the other recipes in minutes
+    small_encoder: Section | None = None  #: in minutes; None: the same
 
 
 def _dim_local(bound: str, **more: Any) -> Sections:
@@ -62,7 +62,7 @@ AREAS = {
 TWO = {"views": 2, "schedule": "cosine"}
 
 
-def _joint(says: str, name: str, objective: dict[str, Any], training: dict[str, Any], **more: Any) -> Recipe:
+def _joint(says: str, name: str, objective: Section, training: Section, **more: Any) -> Recipe:
     """A method on ResNet-18 with its paper's optimizer; in minutes on the network of the other recipes, with Adam."""
     recipe = Recipe(
         "comparison",
@@ -77,7 +77,7 @@ def _joint(says: str, name: str, objective: dict[str, Any], training: dict[str, 
     return dataclasses.replace(recipe, **more)
 
 
-def _lars(batch_size: int, lr: float, weight_decay: float, **more: Any) -> dict[str, Any]:
+def _lars(batch_size: int, lr: float, weight_decay: float, **more: Any) -> Section:
     """With a warm-up of ten epochs of CIFAR-10's 50,000 images, as these papers have ten epochs."""
     warmup = 10 * (50_000 // batch_size)
     own = {"optimizer": "lars", "batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "warmup": warmup}
@@ -85,7 +85,7 @@ def _lars(batch_size: int, lr: float, weight_decay: float, **more: Any) -> dict[
 
 
 WIDE = {"hidden": 8192, "outputs": 8192}  #: projectors of VICReg and Barlow Twins
-COORDINATES: dict[str, Any] = {"coordinates": {"weight": 1.0}}
+COORDINATES: Sections = {"coordinates": {"weight": 1.0}}
 #: Table 3 drops the prior term; ResNet-50 on CIFAR-10
 STRIDED = {"name": "strided", "stack": "resnet50"}
 
@@ -296,13 +296,14 @@ def recipe(name: str = DEFAULT, scale: Scale | None = None) -> "Config":
     chosen = RECIPES["dim-local" if name == DEFAULT else name]
     scale = scale or ("cpu" if name == DEFAULT else "paper")
     small = scale != "paper"
+    training: Section = {"epochs": 1000} | (chosen.small_training if small else chosen.training)
     config = Config(
         recipe=name,
         encoder=(small and chosen.small_encoder) or chosen.encoder,
         objective=chosen.objective,
         occlusion=chosen.occlusion,
         augmentation=chosen.augmentation,
-        training=Training(**{"epochs": 1000} | (chosen.small_training if small else chosen.training)),
+        training=Training(**training),
     )
     return resolve(at_scale(config, scale))
 
@@ -335,6 +336,6 @@ def at_scale(config: "Config", scale: Scale) -> "Config":
     return dataclasses.replace(config, objective=objective, training=training, encoder=encoder)
 
 
-def shrunk(target: type, scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+def shrunk(target: type, scale: Scale, section: Section) -> Section:
     """The settings of a class at that scale; the same where the class does not say."""
     return target.at_scale(scale, section) if hasattr(target, "at_scale") else dict(section)

@@ -4,7 +4,10 @@ A class with settings may have a static method `at_scale(scale, section) -> sect
 smaller scale; `recipes` asks it. Without that method its settings are the same at every scale.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 Scale = Literal["smoke", "cpu", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "cpu", "paper")
+
+#: the settings of one section of a configuration, by name
+Section = dict[str, Any]

@@ -10,7 +10,7 @@ from deepinfomax.experiments import quickstart
 def test_from_photographs_to_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of it, with too few steps to learn much."""
     changes = {"training.steps": 6, "encoder.width": 8, "data.limit": 1000, "training.trackers": []}
-    monkeypatch.setitem(quickstart.STAGES, "photos", (changes, 3))
+    monkeypatch.setitem(quickstart.STAGES, "photos", quickstart.Stage(changes, 3))
     result = quickstart.run("photos", tmp_path / "quick", device="cpu")
     evaluation = json.loads((tmp_path / "quick/evaluation.json").read_text())
     assert result["evaluation"]["measures"] == evaluation["measures"]
@@ -41,4 +41,4 @@ def test_a_second_time_says_what_to_do(tmp_path: Path) -> None:
 
 def test_other_data_have_another_command() -> None:
     with pytest.raises(UserError, match="deepinfomax train DATA"):
-        quickstart.stage("imagenet")
+        quickstart.configured("imagenet")

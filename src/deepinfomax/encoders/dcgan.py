@@ -1,7 +1,6 @@
 """The DCGAN-like encoder of the paper's CIFAR tables, for any image size and number of channels (A.2)."""
 
 import math
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from deepinfomax.encoders.layers import small_head
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count
 
 
@@ -65,7 +64,7 @@ class DCGAN(nn.Module):
         self.local_index = depth - 2 if depth > 2 else depth - 1
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         return small_head(scale, section) | ({"width": 8} if scale == "smoke" else {})
 
     def forward(self, images: Float[Tensor, "N C H W"]) -> Features:

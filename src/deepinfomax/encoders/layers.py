@@ -1,12 +1,11 @@
 """The layers that the encoders share: a convolution or a linear layer, then BatchNorm and ReLU, without a bias."""
 
 import math
-from typing import Any
 
 from torch import nn
 
 from deepinfomax.errors import UserError
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 
 _CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -57,6 +56,6 @@ def halvings(side: int) -> int:
     return int(math.log2(side / 4))
 
 
-def small_head(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+def small_head(scale: Scale, section: Section) -> Section:
     """The settings of an encoder at that scale: for a smoke test, a hidden layer of 32 units and a y of 16."""
     return section | {"fc": 32, "y": 16} if scale == "smoke" else section

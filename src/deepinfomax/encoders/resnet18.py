@@ -1,6 +1,6 @@
 """ResNet-18 as today's methods use it on small images: the network of the field, for comparisons with them."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepinfomax.encoders.layers import channels_and_sides, convolution
 from deepinfomax.features import Features
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count
 
 
@@ -71,7 +71,7 @@ class ResNet18(nn.Module):
         return Features(local=local, conv=conv, fc=fc, y=self.y(fc))
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A quarter of the channels; an eighth of that to see whether it runs."""
         return section | {"width": 2 if scale == "smoke" else 16}
 

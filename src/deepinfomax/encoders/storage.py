@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deepinfomax.encoders.standardised import Standardised, unwrapped
 from deepinfomax.encoders.wrapping import Wrapped
 from deepinfomax.errors import UserError
 from deepinfomax.files import DESCRIPTION, WEIGHTS
+from deepinfomax.scales import Section
 
 
 def _numbers(value: Any, *kinds: type) -> bool:
@@ -86,8 +88,21 @@ def described_as(encoder: nn.Module, section: Mapping[str, Any]) -> tuple[str, d
     return f"{type(encoder).__module__}:{type(encoder).__qualname__}", {}
 
 
-def describe(folder: str | Path) -> dict[str, Any]:
-    """The contents of encoder.json. Raises UserError where there is none."""
+@dataclass(frozen=True)
+class EncoderDescription:
+    """What encoder.json says of an encoder. `KINDS` has been asked of the file."""
+
+    architecture: str  #: a name in `ARCHITECTURES`, "wrapped", or "package.module:Class"
+    arguments: Section  #: of the architecture
+    image_shape: tuple[int, ...]  #: (C, *S)
+    preprocess: Mapping[str, Any]  #: what a picture of bytes passes through before; empty in a file written by hand
+    standardised: bool  #: whether the encoder takes numbers of any scale, and standardises them itself
+    sha256: str  #: of all weights
+    y: tuple[float, ...]  #: its first units, for one fixed image
+
+
+def describe(folder: str | Path) -> EncoderDescription:
+    """What lies in a run folder. Raises UserError where there is no encoder.json, or it is damaged."""
     path = hub.inside(Path(folder), DESCRIPTION)
     if not path.is_file():
         raise UserError(
@@ -106,7 +121,15 @@ def describe(folder: str | Path) -> dict[str, Any]:
     wrong = [key for key, is_sound in KINDS.items() if not is_sound(fields[key])]
     if wrong:
         raise UserError(f"{path} is damaged ({wrong[0]!r} has a value of the wrong type); train again or restore it")
-    return fields
+    return EncoderDescription(
+        fields["architecture"],
+        fields["arguments"],
+        tuple(fields["image_shape"]),
+        fields.get("preprocess", {}),
+        "standardised" in fields,
+        fields["fingerprint"]["sha256"],
+        tuple(fields["fingerprint"]["y"]),
+    )
 
 
 def load(folder: str | Path, module: nn.Module | None = None, *, revision: str | None = None) -> nn.Module:
@@ -132,28 +155,26 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
     description = describe(folder)
     weights = hub.inside(Path(folder), WEIGHTS)
     tensors = _tensors(weights)
-    image_shape = tuple(description["image_shape"])
     if module is not None:
         encoder = module
-    elif description["architecture"] == "wrapped":
+    elif description.architecture == "wrapped":
         raise UserError(f"{folder} holds a wrapped module: pass load(..., module=wrap(your_network, ...))")
-    elif ":" in description["architecture"]:
-        package, network = description["architecture"].split(":", 1)
+    elif ":" in description.architecture:
+        package, network = description.architecture.split(":", 1)
         raise UserError(f"{folder} holds a network of your own: pass load(..., module={network}(...)), from {package}")
     else:
         encoder = _rebuilt(description, Path(folder) / DESCRIPTION)
-    if "standardised" in description:
-        encoder = Standardised(encoder, image_shape[0])
+    if description.standardised:
+        encoder = Standardised(encoder, description.image_shape[0])
     try:
         encoder.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         detail = " ".join(str(error).split())
-        raise UserError(f"{weights} does not fit {description['architecture']}: {detail[:200]}") from None
-    recorded = description["fingerprint"]
-    if recorded["sha256"] != _hash(tensors):
+        raise UserError(f"{weights} does not fit {description.architecture}: {detail[:200]}") from None
+    if description.sha256 != _hash(tensors):
         raise UserError(f"{weights} is not the file that {DESCRIPTION} describes; copy both from the same run")
-    probe = _probe(encoder, image_shape)
-    y, y_then = torch.tensor(probe), torch.tensor(recorded["y"], dtype=torch.float32)
+    probe = _probe(encoder, description.image_shape)
+    y, y_then = torch.tensor(probe), torch.tensor(description.y, dtype=torch.float32)
     if y.shape != y_then.shape or not torch.allclose(y, y_then, rtol=1e-2, atol=1e-3):
         raise UserError(f"the encoder of {folder} embeds a test image otherwise than when it was saved: {probe[:3]}...")
     return encoder.eval()
@@ -166,9 +187,9 @@ def check(folder: str | Path) -> None:
         UserError: as `load`.
     """
     description = describe(folder)
-    if description["architecture"] in ARCHITECTURES:
+    if description.architecture in ARCHITECTURES:
         load(folder)
-    elif description["fingerprint"]["sha256"] != _hash(_tensors(hub.inside(Path(folder), WEIGHTS))):
+    elif description.sha256 != _hash(_tensors(hub.inside(Path(folder), WEIGHTS))):
         raise UserError(
             f"{folder}: {WEIGHTS} is not the file that {DESCRIPTION} describes; copy both from the same run"
         )
@@ -193,9 +214,9 @@ def weights_digest(encoder: nn.Module) -> str:
     return _hash({name: value.detach().cpu() for name, value in encoder.state_dict().items()})
 
 
-def _rebuilt(description: dict[str, Any], path: Path) -> nn.Module:
+def _rebuilt(description: EncoderDescription, path: Path) -> nn.Module:
     try:
-        return build(description["architecture"], tuple(description["image_shape"]), **description["arguments"])
+        return build(description.architecture, description.image_shape, **description.arguments)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         detail = " ".join(str(error).split())[:160]
         raise UserError(f"{path} is damaged (its 'arguments' build no encoder: {detail})") from None

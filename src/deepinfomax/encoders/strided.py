@@ -7,7 +7,7 @@ results, laid out again as a 7×7 map, are the local features. No local feature 
 
 import math
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, 
 from deepinfomax.encoders.resnet import resnet_stages, stage_outputs
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count
 
 Stack = Literal["dcgan", "alexnet", "resnet19", "resnet34", "resnet50"]
@@ -91,7 +91,7 @@ class StridedCrops(nn.Module):
             self.y = nn.Linear(fc, y)
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """Plain convolutions on each crop: a ResNet-50 on 49 crops an image is no work for two cores."""
         return small_head(scale, section | {"stack": "dcgan", "width": 4 if scale == "smoke" else 32})
 

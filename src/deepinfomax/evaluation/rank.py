@@ -2,8 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -48,43 +47,40 @@ def _direction(x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     return normalize(x.double(), eps=1e-300)
 
 
-def describe(vectors: Float[Tensor, "N D"]) -> dict[str, Any]:
-    """Figures of vectors, at least 3.
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """How vectors (N, D) lie."""
 
-    Returns:
-        effective_rank: RankMe (Garrido et al. 2023), of at most min(N - 1, D).
-        uniformity: see there.
-        mean_cosine: over pairs; 1 where all vectors point the same way.
-        dead_units: that are the same for every image.
-        units: D.
-        collapsed: whether the effective rank is below 2, where it could be above, or the mean cosine above 0.999.
-    """
+    effective_rank: float  #: RankMe (Garrido et al. 2023), of at most min(N - 1, D)
+    uniformity: float  #: see there
+    mean_cosine: float  #: over pairs; 1 where all vectors point the same way
+    dead_units: int  #: that are the same for every image
+    units: int  #: D
+    collapsed: bool  #: the effective rank is below 2, where it could be above, or the mean cosine above 0.999
+
+
+def describe(vectors: Float[Tensor, "N D"]) -> Description:
+    """How these vectors lie. Raises UserError for fewer than 3."""
     MEASURE.check_counts(0, len(vectors))
     unit = _direction(vectors)
     count = len(unit)
     # Σ over pairs of u·v is what the squared length of the sum holds beyond the N squares.
     cosine = float((unit.sum(0).square().sum() - unit.square().sum()) / (count * (count - 1)))
     rank = float(effective_rank(vectors))
-    return {
-        "effective_rank": rank,
-        "uniformity": float(uniformity(vectors)),
-        "mean_cosine": cosine,
-        "dead_units": Standardiser.of(vectors).constant_units,
-        "units": vectors.shape[1],
-        "collapsed": (rank < LEAST_RANK < min(count - 1, vectors.shape[1])) or cosine > MOST_COSINE,
-    }
+    return Description(
+        effective_rank=rank,
+        uniformity=float(uniformity(vectors)),
+        mean_cosine=cosine,
+        dead_units=Standardiser.of(vectors).constant_units,
+        units=vectors.shape[1],
+        collapsed=(rank < LEAST_RANK < min(count - 1, vectors.shape[1])) or cosine > MOST_COSINE,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(Description):
     """The figures of `describe`, and how they were measured."""
 
-    effective_rank: float
-    uniformity: float
-    mean_cosine: float
-    dead_units: int
-    units: int
-    collapsed: bool
     alignment: float | None = None  #: None: not measured
     n_test: int
     protocol: str
@@ -97,7 +93,7 @@ def of_vectors(vectors: Float[Tensor, "N D"], *, scale: Scale = "cpu", seed: int
     drawn = stream(seed, "rank").permutation(len(vectors))[: IMAGES[check_scale(scale)]]
     part = vectors[np.sort(drawn)]
     return Result(
-        **describe(part),
+        **asdict(describe(part)),
         n_test=len(part),
         protocol=f"{len(part)} of the test embeddings",
         seconds=time.perf_counter() - began,
@@ -137,7 +133,7 @@ def measure(
             a, b = (embed(encoder, v, levels=("y",), device=device)["y"] for v in pair)
             of_views = float(alignment(a, b))
     return Result(
-        **described,
+        **asdict(described),
         alignment=of_views,
         n_test=len(part),
         protocol=f"y of {len(part)} test images; alignment under flip and crop",

@@ -208,13 +208,12 @@ def maker(run: Path, config: Config, train: ImageSet, trained: nn.Module) -> Cal
     It draws from torch's random state, and standardises its input as the trained one does.
     """
     description = storage.describe(run)
-    if description["architecture"] == "wrapped":
+    if description.architecture == "wrapped":
         return None
-    shape, arguments = tuple(description["image_shape"]), description["arguments"]
     channels = trained.channels if isinstance(trained, Standardised) else None
 
     def make() -> nn.Module:
-        encoder = encoders.build(description["architecture"], shape, **arguments)
+        encoder = encoders.build(description.architecture, description.image_shape, **description.arguments)
         begin(encoder, config, train, channels)
         return with_channels_of(encoder, trained)
 
@@ -324,7 +323,7 @@ def neighbours_command(
 
 def _alike(run: Path, beside: Path) -> nn.Module:
     """The encoder of the other run, which must take the same images."""
-    shapes = ["x".join(map(str, storage.describe(folder)["image_shape"])) for folder in (run, beside)]
+    shapes = ["x".join(map(str, storage.describe(folder).image_shape)) for folder in (run, beside)]
     if shapes[0] != shapes[1]:
         raise UserError(f"{run} takes images of {shapes[0]} and {beside} of {shapes[1]}: compare runs of one size")
     return storage.load(beside)
@@ -421,7 +420,7 @@ def _data_of(
 
 def _loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
     """One part as the encoder takes it; images of another size or colour are brought to what it was trained on."""
-    expected = tuple(storage.describe(run)["image_shape"])
+    expected = storage.describe(run).image_shape
     channels = encoder.channels if isinstance(encoder, Standardised) else None
     if channels is not None and config.data.values == "auto":  # as they were in training, whatever these few look like
         config = replace(config, data=replace(config.data, values="kept"))

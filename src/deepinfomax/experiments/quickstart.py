@@ -7,7 +7,7 @@ from the left of each picture and test patches from the right, so that a match i
 
 import shlex
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +25,38 @@ from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.report import write as write_report
+from deepinfomax.scales import Section
 from deepinfomax.training.loop import train
 
-#: data -> settings beyond those of the recipe `cpu`, and steps of the supervised control
-STAGES: dict[str, tuple[dict[str, Any], int]] = {
-    "photos": ({"training.steps": 170, "encoder.width": 32, "augmentation.flip": True}, 170),
-    "cifar10": ({"training.steps": 600, "data.limit": 20_000, "augmentation.flip": True}, 250),
+
+@dataclass(frozen=True)
+class Stage:
+    """What the quickstart does on one of its data sets."""
+
+    changes: Section  #: settings beyond those of the recipe `cpu`
+    supervised_steps: int  #: of the supervised control
+    #: images of its batches, with all labels and with few: smaller ones take less time for as many steps, and on the
+    #: photographs its accuracy is no lower for it
+    supervised_batches: tuple[int, int] = (128, 128)
+
+
+STAGES = {
+    "photos": Stage({"training.steps": 170, "encoder.width": 32, "augmentation.flip": True}, 170, (64, 32)),
+    "cifar10": Stage({"training.steps": 600, "data.limit": 20_000, "augmentation.flip": True}, 250),
 }
-#: images of a batch of the supervised control, with all labels and with few: smaller ones take less time for as many
-#: steps, and on these data the control's accuracy is no lower for it
-SUPERVISED_BATCHES = {"photos": (64, 32)}
 #: quick ones; `deepinfomax evaluate` has the rest, at every level
 MEASURES = ("knn", "linear_10_per_class")
 
 
-def stage(data: str, *, root: Path | None = None, seed: int = 0) -> tuple[Config, int]:
-    """The configuration of the quickstart on that data, and the steps of its supervised control."""
+def configured(data: str, *, root: Path | None = None, seed: int = 0) -> Config:
+    """The configuration of the quickstart on that data."""
     if data not in STAGES:
         raise UserError(
             f"quickstart has {' and '.join(STAGES)}, not {data!r}; for your own data: deepinfomax train DATA"
         )
-    changes, supervised_steps = STAGES[data]
-    config = with_source(configuration.override(recipe("cpu"), changes | {"seed": seed}), data, root)
-    return replace(config, recipe=f"quickstart on {data}"), supervised_steps
+    changes = STAGES[data].changes | {"seed": seed}
+    config = with_source(configuration.override(recipe("cpu"), changes), data, root)
+    return replace(config, recipe=f"quickstart on {data}")
 
 
 def run(
@@ -55,7 +64,7 @@ def run(
 ) -> dict[str, Any]:
     """Train, measure, report; returns the figures and the verdict. Raises UserError as `train` does."""
     began, out = time.perf_counter(), Path(out)
-    config, supervised_steps = stage(data, root=root, seed=seed)
+    config = configured(data, root=root, seed=seed)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists: remove it, or choose another place with --out")
     say = Console(stderr=True, highlight=False).print
@@ -83,8 +92,8 @@ def run(
         device=choose_device(device),
         out=out / "evaluation.json",
         make_encoder=lambda: encoders.build(config.encoder["name"], training.shape, **arguments),
-        supervised_steps=supervised_steps,
-        supervised_batches=SUPERVISED_BATCHES.get(data, (128, 128)),
+        supervised_steps=STAGES[data].supervised_steps,
+        supervised_batches=STAGES[data].supervised_batches,
     )
     with shown("writing the report"):
         write_gallery(encoder, shown_images, out, seed=seed, device=choose_device(device))

@@ -106,7 +106,7 @@ def _of_images(
     else:
         folder, encoder = run, storage.load(run)
     seen = as_trained(config, images)
-    expected = tuple(storage.describe(folder)["image_shape"])
+    expected = storage.describe(folder).image_shape
     if seen.shape != expected:
         shapes = ["x".join(map(str, s)) for s in (seen.shape, expected)]
         raise UserError(f"images of {shapes[0]}, but {folder} was trained on {shapes[1]}: set data.size or channels")
@@ -146,7 +146,7 @@ def _configured(data: str, run: Path | None, settings: Mapping[str, Any], root: 
     config = with_source(run_folder.read_data_config(run), data, root)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, limit=None, holdout=None, skip_bad=True))
     config = _whole(with_data_settings(config, settings), settings)
-    shape, own_data = tuple(storage.describe(run)["image_shape"]), config.data
+    shape, own_data = storage.describe(run).image_shape, config.data
     own_data = dataclasses.replace(own_data, channels=own_data.channels or shape[0])
     if own_data.size is None and shape[-1] == shape[-2] and not config.augmentation.get("crop"):
         own_data = dataclasses.replace(own_data, size=shape[-1])
@@ -192,13 +192,11 @@ def _control(
 def _random(run: Path, seed: int) -> nn.Module:
     """The same network before training."""
     description = storage.describe(run)
-    if description["architecture"] not in encoders.ARCHITECTURES:
+    if description.architecture not in encoders.ARCHITECTURES:
         raise UserError("a network of your own has no random encoder to compare with: choose --control pixels")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = encoders.build(
-            description["architecture"], tuple(description["image_shape"]), **description["arguments"]
-        )
+        network = encoders.build(description.architecture, description.image_shape, **description.arguments)
     return network.eval()
 
 

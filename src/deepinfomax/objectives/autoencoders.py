@@ -7,7 +7,6 @@ ours with half the β (variance ½); its AAE divides an averaged error by the ba
 """
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,7 +17,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.information.pairs import at_least_float32
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, NotNegative, checked
 
 
@@ -45,7 +44,7 @@ class Autoencoder(nn.Module):
         return decode(self.decoder, features.y.flatten(1))
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
         return section | {"width": 8 if scale == "smoke" else 32}
 
@@ -95,7 +94,7 @@ class VariationalAutoencoder(nn.Module):
         return decode(self.decoder, z.to(weight))
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
         return section | {"width": 8 if scale == "smoke" else 32}
 

@@ -1,14 +1,12 @@
 """Barlow Twins: the correlation of two views made the identity (Zbontar et al. 2021)."""
 
-from typing import Any
-
 from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.objectives.joint_embedding import barlow_twins
 from deepinfomax.objectives.projector import JointEmbedding, Level
 from deepinfomax.objectives.protocol import Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, NotNegative, checked
 
 
@@ -40,7 +38,7 @@ class BarlowTwins(JointEmbedding):
         return Terms({"loss": barlow_twins(z, self.off_diagonal)})
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A narrower projector, behind y: so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 512)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

@@ -1,7 +1,6 @@
 """BiGAN: an encoder and a generator against one critic of pairs (x, z) (Donahue et al. 2016; a baseline of §4.1)."""
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.features import Features
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, NotNegative, checked
 
 
@@ -77,7 +76,7 @@ class BiGAN(nn.Module):
         return decode(self.generator, features.y.flatten(1))
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
         return section | {"width": 8 if scale == "smoke" else 32}
 

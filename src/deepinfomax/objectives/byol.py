@@ -1,7 +1,6 @@
 """BYOL: one view predicts what a slowly following copy of the network makes of another (Grill et al. 2020)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +11,7 @@ from deepinfomax.objectives.joint_embedding import cosine_to_target
 from deepinfomax.objectives.projector import Level, Projector, projected, width_of
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.objectives.target import Target
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Fraction, checked
 
 
@@ -71,7 +70,7 @@ class BYOL(nn.Module):
         raise UserError("this objective compares views of an image: give it to a Game, or call across(views, batch)")
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """Narrower networks behind y, and a copy that follows in hundreds of steps."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 128)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y", "momentum": 0.99}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, checked
 
 Kind = Literal["absolute", "relative", "both"]
@@ -107,7 +107,7 @@ class Coordinates(nn.Module):
         return loss, measured
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """Some places only."""
         return section | ({"units": 64, "places": 4} if scale == "smoke" else {"places": 16})
 

@@ -5,7 +5,7 @@ come, by whatever bound. An encoder of strided crops, whose local features see n
 prediction; with an ordinary encoder receptive fields overlap and much of the answer is given away.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from deepinfomax.information.pairs import NegativesFrom, Pairing
 from deepinfomax.objectives.local import LocalInfoMax, sample_places
 from deepinfomax.objectives.pair_bound import PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Positive, checked
 
 
@@ -110,7 +110,7 @@ class ContrastivePredictiveCoding(nn.Module):
         return Terms(losses, measured)
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """As `LocalInfoMax` does."""
         return LocalInfoMax.at_scale(scale, section)
 

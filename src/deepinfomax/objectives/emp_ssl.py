@@ -1,7 +1,5 @@
 """EMP-SSL: many small patches of an image, drawn to their mean while each fills its space (Tong et al. 2023)."""
 
-from typing import Any
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -9,7 +7,7 @@ from torch.nn.functional import normalize
 from deepinfomax.objectives.joint_embedding import coding_rate, cosine_to_mean
 from deepinfomax.objectives.projector import JointEmbedding, Level
 from deepinfomax.objectives.protocol import Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, NotNegative, Positive, checked
 
 
@@ -47,7 +45,7 @@ class EMPSSL(JointEmbedding):
         return Terms({"loss": -rate - self.invariance * cosine}, {"rate": rate, "cosine": cosine})
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A narrower projector, behind y: so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 256)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

@@ -4,7 +4,7 @@ The input enters as the features that the encoder shares with the critic: the la
 T = D(g(C, E))).
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from deepinfomax.information.critics import GlobalCritic
 from deepinfomax.information.pairs import NegativesFrom, Pairing
 from deepinfomax.objectives.pair_bound import PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Positive, checked
 
 
@@ -60,6 +60,6 @@ class GlobalInfoMax(nn.Module):
         return Terms({"loss": -estimate.maximised}, estimate.measured)
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A narrower critic."""
         return section | {"units": 32 if scale == "smoke" else 256}

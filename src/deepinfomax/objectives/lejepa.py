@@ -1,7 +1,5 @@
 """LeJEPA: views of an image drawn together, and vectors kept Gaussian by SIGReg (Balestriero and LeCun 2025)."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +9,7 @@ from deepinfomax.objectives.joint_embedding import spread_around_mean
 from deepinfomax.objectives.projector import JointEmbedding, Level
 from deepinfomax.objectives.protocol import Facts, Terms
 from deepinfomax.objectives.slices import random_slices, sigreg
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Fraction, checked
 
 
@@ -49,7 +47,7 @@ class LeJEPA(JointEmbedding):
         return Terms({"loss": loss}, {"prediction": prediction, "sigreg": gaussian})
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A narrower projector, behind y: so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 16)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

@@ -1,14 +1,12 @@
 """SimCLR: contrast of two views of an image against all other images of the batch (Chen et al. 2020)."""
 
-from typing import Any
-
 from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.objectives.joint_embedding import nt_xent
 from deepinfomax.objectives.projector import JointEmbedding, Level
 from deepinfomax.objectives.protocol import Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Positive, checked
 
 
@@ -43,7 +41,7 @@ class SimCLR(JointEmbedding):
         return Terms({"loss": nt_xent(z, self.temperature)})
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A narrower projector, behind y: so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 128)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

@@ -1,14 +1,12 @@
 """VICReg: variance, invariance and covariance of two views (Bardes et al. 2022)."""
 
-from typing import Any
-
 from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.objectives.joint_embedding import vicreg
 from deepinfomax.objectives.projector import JointEmbedding, Level
 from deepinfomax.objectives.protocol import Facts, Terms
-from deepinfomax.scales import Scale
+from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, NotNegative, checked
 
 
@@ -47,7 +45,7 @@ class VICReg(JointEmbedding):
         return Terms({"loss": weighted[0] + weighted[1] + weighted[2]}, measured)
 
     @staticmethod
-    def at_scale(scale: Scale, section: dict[str, Any]) -> dict[str, Any]:
+    def at_scale(scale: Scale, section: Section) -> Section:
         """A narrower projector, behind y: so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 512)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

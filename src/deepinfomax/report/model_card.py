@@ -1,7 +1,7 @@
 """The card of an encoder that others load: what it is, how to use it, and every measured figure beside its controls."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from huggingface_hub import ModelCardData
@@ -13,17 +13,20 @@ from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import at, read
 from deepinfomax.report.verdict import headline, verdict
 
+if TYPE_CHECKING:
+    from deepinfomax.encoders.storage import EncoderDescription
+
 #: facts that say where a run was made, which is nobody's business
 _PRIVATE = ("data",)
 
 
-def model_card(run: Path, repo: str, description: dict[str, Any]) -> str:
+def model_card(run: Path, repo: str, description: "EncoderDescription") -> str:
     """README.md of a model on the hub: its head in YAML, then Markdown.
 
     Args:
         run: the run folder; figures come from its evaluation.json.
         repo: OWNER/NAME, for the line that loads it.
-        description: contents of encoder.json.
+        description: what its encoder.json says.
     """
     contents = read(run)
     compared = comparisons(contents)
@@ -44,9 +47,9 @@ def model_card(run: Path, repo: str, description: dict[str, Any]) -> str:
         verdict=verdict(compared, contents, None if guess is None else guess.fraction),
         caveats=caveats(notes(contents)),
         repo=repo,
-        shape=", ".join(map(str, description["image_shape"])),
+        shape=", ".join(map(str, description.image_shape)),
         takes=takes(description),
-        own_module=description["architecture"] == "wrapped" or ":" in description["architecture"],
+        own_module=description.architecture == "wrapped" or ":" in description.architecture,
         tables=[table(comparison) for comparison in compared],
         measured_on=measured_on(contents),
         quantities=quantities(contents),
@@ -65,12 +68,11 @@ def head() -> ModelCardData:
     )
 
 
-def takes(description: dict[str, Any]) -> str:
+def takes(description: "EncoderDescription") -> str:
     """What numbers the encoder takes, in words."""
-    preprocess = description.get("preprocess")
-    if isinstance(preprocess, dict) and preprocess.get("scale") == 2 / 255:
-        return "in [-1, 1]: a byte v becomes v · 2 / 255 − 1"
-    return "the numbers of the data themselves; the encoder standardises them"
+    if description.standardised:
+        return "the numbers of the data themselves; the encoder standardises them"
+    return "in [-1, 1]: a byte v becomes v · 2 / 255 − 1"
 
 
 def table(comparison: Comparison) -> dict[str, Any]:
