@@ -506,6 +506,28 @@ def test_what_was_converted_or_left_out_is_said_by_every_command(capsys: pytest.
     assert any("transparent" in note for note in json.loads((out / "evaluation.json").read_text())["notes"])
 
 
+def test_parts_that_are_not_embedded_are_told_and_nothing_of_other_data_is_held_out(
+    capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    data, other, out = flat_folder(tmp_path / "data"), flat_folder(tmp_path / "other"), tmp_path / "run"
+    run(capsys, "train", str(data), "--out", str(out), *SMOKE, "data.holdout", "0.4", "training.batch_size", "8")
+
+    def embedded(*words: str) -> tuple[int, str]:
+        code, said, err = run(capsys, "embed", str(out), *words, "--out", str(tmp_path / "e.npy"), "--json")
+        assert code == 0, err
+        return json.loads(said)["images"], err
+
+    own, err = embedded(str(data))
+    assert own < 24
+    assert "note: only the part train is read; with test: --split train+test" in err
+    for words in ([str(data), "--split", "train+test"], [str(other)], [str(data), "data.holdout", "none"]):
+        count, err = embedded(*words)
+        assert count == 24
+        assert "only the part" not in err
+    _, err = embedded(str(other), "data.holdout", "0.4")
+    assert "only the part train" in err
+
+
 def test_the_command_that_is_suggested_works_for_exactly_these_data(
     capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
 ) -> None:
@@ -581,6 +603,28 @@ def test_ctrl_c_where_there_is_nothing_to_say(
 ) -> None:
     monkeypatch.setattr("deepinfomax.report.page.read", interrupted)
     assert run(capsys, "report", str(trained)) == (130, "", "deepinfomax: interrupted\n")
+
+
+def test_ctrl_c_in_the_end_of_an_object_is_heard() -> None:
+    program = """
+import signal, sys, time
+from deepinfomax import cli
+
+class Object:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def app(**_):
+    Object()
+    for _ in range(200):
+        time.sleep(0.1)
+    print("not interrupted")
+
+cli.app = app
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "deepinfomax: interrupted\n")
 
 
 def test_nothing_is_cut_off_in_the_list_of_commands(capsys: pytest.CaptureFixture) -> None:

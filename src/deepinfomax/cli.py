@@ -1,9 +1,11 @@
 """The commands. Every one parses its words, calls one function, prints what it returns; the logic lives there."""
 
+import _thread
 import io
 import json
 import os
 import sys
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -278,7 +280,7 @@ def embed(
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="A .parquet, .npy or .npz file.")],
     level: Annotated[str, typer.Option(help="y, fc or conv.")] = "y",
-    split: Annotated[str, typer.Option(help="train or test.")] = "train",
+    split: Annotated[str, typer.Option(help="train, test, or train+test.")] = "train",
     data_root: Root = None,
     seed: Seed = 0,
     device: Device = None,
@@ -615,6 +617,8 @@ def _run() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal of another encoding shows \\u03b1 for α, and does not stop
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if sys.unraisablehook is sys.__unraisablehook__:  # not one of a program around this one
+        sys.unraisablehook = _heard
     try:
         # typer returns the exit code of Ctrl-C, 130, instead of raising it
         code = app(prog_name="deepinfomax", standalone_mode=False)
@@ -640,6 +644,14 @@ def _run() -> None:
         if not memory.is_shortage(error):
             raise
         _fail(memory.shortage(error))
+
+
+def _heard(lost: Any) -> None:
+    """Ctrl-C that came where Python drops an error, as in the end of an object: it comes again a moment later."""
+    if lost.exc_type is KeyboardInterrupt:
+        threading.Timer(0.05, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _fail(message: str) -> None:

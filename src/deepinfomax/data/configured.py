@@ -19,9 +19,11 @@ from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import fits
 from deepinfomax.data.cache import cache_folder
 from deepinfomax.data.channels import Channels
+from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import CHUNK, ImageSet, as_tensor
 from deepinfomax.data.loading import load, titles
-from deepinfomax.data.names import NAMES
+from deepinfomax.data.names import NAMES, find
+from deepinfomax.data.parts import PARTS
 from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
 
@@ -54,6 +56,20 @@ def tell_notes(*sets: ImageSet) -> None:
     """Print on stderr what was converted or left out of the data on the way, each thing once."""
     for note in dict.fromkeys(note for images in sets for note in images.notes):
         print(f"note: {files.plain(note)}", file=sys.stderr)
+
+
+def tell_other_parts(config: Config, split: str) -> None:
+    """Print on stderr which parts of the data are not read with `split`, and how all are."""
+    data = config.data
+    names = find(data.source, data.root, Columns(data.image, data.label)).keys()
+    there = [part for part, aliases in PARTS.items() if any(alias in names for alias in aliases)]
+    if data.holdout is not None and there == ["train"]:
+        there.append("test")
+    others = [part for part in there if part not in split.split("+")]
+    if others:
+        all_parts = "+".join((split, *others))
+        note = f"note: only the part {split} is read; with {' and '.join(others)}: --split {all_parts}"
+        print(note, file=sys.stderr)
 
 
 def check_recordable(source: str) -> None:

@@ -121,6 +121,7 @@ def _numbered(
 
 def _whole_numbers(labels: np.ndarray, where: str) -> np.ndarray:
     if labels.dtype.kind == "f":
+        labels = labels.astype(np.float64)  # half precision does not reach LARGEST
         known = labels[~np.isnan(labels)]
         if not (np.isfinite(known) & (known == np.rint(known)) & (np.abs(known) < LARGEST)).all():
             raise UserError(f"{where}: labels must be whole numbers or words")

@@ -17,7 +17,7 @@ WITHOUT_LABELS = {
     "rank": "how many directions does y use: has it collapsed?",
     "mine": "how much information, in nats, do y and the image share?",
     "ndm": "how far from independent are the units of y, in nats?",
-    "distribution": "how far is y from each prior: can a network tell them apart?",
+    "distribution": "can a network tell y from samples of each prior?",
 }
 PURPOSES = {**WITH_LABELS, **WITHOUT_LABELS}
 

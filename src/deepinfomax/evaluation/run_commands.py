@@ -16,7 +16,16 @@ from deepinfomax import config as configuration
 from deepinfomax import encoders, files, memory
 from deepinfomax.config import Config
 from deepinfomax.data.arrays import word_of
-from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, titles_of, with_data_settings
+from deepinfomax.data.configured import (
+    as_trained,
+    load_images,
+    names_of,
+    tell_notes,
+    tell_other_parts,
+    titles_of,
+    with_data_settings,
+    with_source,
+)
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
@@ -239,11 +248,12 @@ def embed_command(
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
+    config = _whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
         images = _loaded(run, encoder, config, split)
     tell_notes(images)
+    tell_other_parts(config, split)
     with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
@@ -286,12 +296,13 @@ def neighbours_command(
         if not _is_index(query) and not Path(query).is_file():
             raise UserError(f"--query {query} is neither an index nor an image that can be read")
     encoder = storage.load(run)
-    config = _data_of(run_folder.read_data_config(run), data, data_root, None, settings)
+    config = _whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
         images = _loaded(run, encoder, config, split)
         names = names_of(config, images, split)
     tell_notes(images)
+    tell_other_parts(config, split or config.data.split)
     # A mistake in what is asked for should leave the gallery as it is.
     asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
     other = None if beside is None else (beside, _alike(run, beside))
@@ -416,6 +427,14 @@ def _data_of(
     if limit is not None:
         changes["limit"] = limit
     return with_data_settings(replace(config, data=replace(config.data, **changes)), settings)
+
+
+def _whole_of_other(config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]) -> Config:
+    """As `_data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
+    changed = _data_of(config, data, root, None, settings)
+    if data is None or "data.holdout" in settings or with_source(config, data, root).data.source == config.data.source:
+        return changed
+    return replace(changed, data=replace(changed.data, holdout=None))
 
 
 def _loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
