@@ -1,12 +1,10 @@
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import jaxtyping
 import pytest
 import torch
 
-import real_data
 import shape_checks
 
 # Before any module of the library is imported: a call with shapes other than its annotations say fails the test.
@@ -32,16 +30,3 @@ def any_shape() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture(scope="session")
-def real_root() -> Callable[[str], Path]:
-    """Where a real data set lies, by the name of its folder; a test is skipped where there is none."""
-
-    def root_of(name: str) -> Path:
-        root = real_data.find(name)
-        if root is None:
-            pytest.skip(f"needs the folder {name} in $DEEPINFOMAX_DATA, or in shared/data beside the checkout")
-        return root
-
-    return root_of

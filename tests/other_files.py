@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
+
+import needs
 
 RNG = np.random.default_rng(7)
 COUNT = 24
@@ -45,7 +46,7 @@ def parquet(folder: Path) -> Made:
 
 
 def hdf5(folder: Path, **storage: object) -> Made:
-    h5py = pytest.importorskip("h5py")
+    h5py = needs.package("h5py")
     with h5py.File(folder / "x.h5", "w") as file:
         file.create_dataset("train/images", data=BANDS, **storage)
         file["train/labels"] = LABELS
@@ -59,7 +60,7 @@ def packed_hdf5(folder: Path) -> Made:
 
 
 def zarr(folder: Path) -> Made:
-    package = pytest.importorskip("zarr")
+    package = needs.package("zarr")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         store = package.open_group(folder / "x.zarr", mode="w")
@@ -69,13 +70,13 @@ def zarr(folder: Path) -> Made:
 
 
 def tiff_stack(folder: Path) -> Made:
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = needs.package("tifffile")
     tifffile.imwrite(folder / "x.tif", VOLUMES[:, 0], photometric="minisblack", metadata={"axes": "TYX"})
     return folder / "x.tif", VOLUMES[:, :1]
 
 
 def tiff_bands(folder: Path) -> Made:
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = needs.package("tifffile")
     for name, bands, label in zip(range(COUNT), BANDS, LABELS, strict=True):
         (folder / f"class{label}").mkdir(exist_ok=True)
         pixels = bands.transpose(1, 2, 0)
@@ -86,14 +87,14 @@ def tiff_bands(folder: Path) -> Made:
 
 
 def tiff_volumes(folder: Path) -> Made:
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = needs.package("tifffile")
     for name, volume in enumerate(VOLUMES):
         tifffile.imwrite(folder / f"{name:03}.tif", volume, photometric="minisblack")
     return folder, VOLUMES[:, None]
 
 
 def nifti(folder: Path) -> Made:
-    nibabel = pytest.importorskip("nibabel")
+    nibabel = needs.package("nibabel")
     for name, volume in enumerate(VOLUMES):
         # an image that lies on its side is brought upright: its first axis runs from right to left here
         values = volume.transpose(2, 1, 0)[::-1]
@@ -104,7 +105,7 @@ def nifti(folder: Path) -> Made:
 
 
 def dicom(folder: Path) -> Made:
-    pytest.importorskip("pydicom")
+    needs.package("pydicom")
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -130,7 +131,7 @@ def dicom(folder: Path) -> Made:
 
 
 def audio(folder: Path) -> Made:
-    soundfile = pytest.importorskip("soundfile")
+    soundfile = needs.package("soundfile")
     whole = RNG.integers(-9000, 9000, (6, 2, 4 * 32 + 9)).astype(np.int16)  # four windows of 0.08 s, and a rest
     for name, samples in enumerate(whole):
         (folder / "ab"[name % 2]).mkdir(exist_ok=True)
@@ -141,7 +142,7 @@ def audio(folder: Path) -> Made:
 
 
 def ts(folder: Path) -> Made:
-    pytest.importorskip("sktime")
+    needs.package("sktime")
     lines = ["@problemName x", "@timeStamps false", "@univariate false", "@dimensions 2", "@equalLength true"]
     lines += ["@seriesLength 32", "@classLabel true 0 1", "@data"]
     for series, label in zip(SERIES.astype(np.float64), LABELS, strict=True):
@@ -152,7 +153,7 @@ def ts(folder: Path) -> Made:
 
 
 def arff(folder: Path) -> Made:
-    pytest.importorskip("sktime")
+    needs.package("sktime")
     lines = ["@relation x", *(f"@attribute att{i} numeric" for i in range(32)), "@attribute target {0,1}", "@data"]
     for series, label in zip(SERIES.astype(np.float64), LABELS, strict=True):
         lines.append(",".join(map(repr, map(float, series[0]))) + f",{label}")

@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import load_file
 
 import deepinfomax
+import needs
 import other_files
 from deepinfomax import cli
 from deepinfomax.config import Config, Training
@@ -147,11 +148,10 @@ def test_evaluate_neighbours_and_report(trained: tuple[str, Path, Path], capsys:
     assert "two.npy holds 2" in told
 
 
+@pytest.mark.parametrize("trained", ["series", "bands"], indirect=True)
 def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    name, file, out = trained
-    if name == "volumes":
-        pytest.skip("one rank beside images is enough")
-    onnx = pytest.importorskip("onnx")
+    _, file, out = trained
+    onnx = needs.package("onnx")
     code, _, err = run(capsys, "export", str(out), "--format", "onnx", "--out", str(tmp_path / "e.onnx"))
     assert code == 0, err
     facts = {entry.key: entry.value for entry in onnx.load(tmp_path / "e.onnx").metadata_props}
@@ -162,12 +162,11 @@ def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.
     torch.testing.assert_close(deepinfomax.load(tmp_path / "copy")(values).y, deepinfomax.load(out)(values).y)
 
 
+@pytest.mark.parametrize("trained", ["series"], indirect=True)
 def test_the_other_data_of_a_run(
     files: dict[str, Path], trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    name, file, out = trained
-    if name != "series":
-        pytest.skip("once is enough")
+    _, file, out = trained
     embed = ["embed", str(out)]
     to = ["--out", str(tmp_path / "y.npz")]
     np.save(tmp_path / "wrong.npy", RNG.normal(size=(5, 40, 2)))
@@ -190,12 +189,7 @@ def test_the_other_data_of_a_run(
     np.testing.assert_allclose(np.load(tmp_path / "y.npz")["embedding"][0], by_hand[0], atol=1e-5)
 
 
-def test_pictures_and_numbers_are_not_mixed_up(
-    trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    name, _, _ = trained
-    if name != "series":
-        pytest.skip("once is enough")
+def test_pictures_and_numbers_are_not_mixed_up(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     np.save(tmp_path / "bytes.npy", RNG.integers(0, 256, (20, 16, 16), dtype=np.uint8))
     np.save(tmp_path / "floats.npy", RNG.normal(size=(20, 16, 16)))
     for kind, other in (("bytes", "floats"), ("floats", "bytes")):

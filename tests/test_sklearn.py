@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import needs
 from deepinfomax.errors import UserError
 from deepinfomax.sklearn import DeepInfoMax
 
@@ -180,7 +181,7 @@ def test_mistakes() -> None:
 
 
 def test_pandas_output_set_before_fit() -> None:
-    pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    needs.package("pandas")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     model = DeepInfoMax(scale="smoke", steps=2, device="cpu").set_output(transform="pandas")
     frame = model.fit_transform(pixels)
@@ -198,7 +199,7 @@ def test_a_grid_search_over_its_settings(tmp_path: Path) -> None:
 
 
 def test_a_grid_search_with_frames_and_rows() -> None:
-    pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    pandas = needs.package("pandas")
     images, labels = data()
     rows = pandas.DataFrame(images.reshape(60, -1)).rename(columns=str)
     folded = model(image_shape=(16, 16, 3), steps=2)

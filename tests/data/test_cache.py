@@ -2,12 +2,12 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import needs
 from deepinfomax import progress
 from deepinfomax.data import cache, decoding, load
 from deepinfomax.errors import UserError
@@ -200,9 +200,9 @@ def test_what_killed_processes_left_is_removed_a_day_later(folder: Path, tmp_pat
     assert [name for name in entries(tmp_path / "cache") if name.startswith(".")] == [".writing-new"]
 
 
-def test_real_cifar10_twice(real_root: Callable[[str], Path], decodes: list[str]):
+def test_real_cifar10_twice(decodes: list[str]):
     for _ in range(2):
-        images = load("cifar10", "test", root=real_root("cifar10"), limit=500)
+        images = load("cifar10", "test", root=needs.data("cifar10"), limit=500)
     assert len(decodes) <= 1
     assert images.images.shape == (500, 3, 32, 32)
     assert images.classes[:2] == ("airplane", "automobile")

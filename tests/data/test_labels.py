@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import needs
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.errors import UserError
 
@@ -85,7 +86,7 @@ def test_one_meaning_of_no_label(known: list[object], missing: object):
 
 
 def test_missing_labels_of_pandas():
-    pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    pandas = needs.package("pandas")
     for series in (
         pandas.Series([1, 0, None], dtype="Int64"),
         pandas.Series([1.0, 0.0, None]),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import needs
 from deepinfomax.data import describe, load, titles
 from deepinfomax.errors import UserError
 from other_files import BANDS, FORMATS, LABELLED, LABELS, RATE, SERIES, SETTINGS, VOLUMES, dicom, hdf5, nifti, ts
@@ -73,7 +74,7 @@ def test_windows_of_one_recording_stay_on_one_side(tmp_path: Path):
 
 
 def test_a_stack_in_time_and_a_single_scan(tmp_path: Path):
-    nibabel = pytest.importorskip("nibabel")
+    nibabel = needs.package("nibabel")
     values = VOLUMES[:6].transpose(3, 2, 1, 0)
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "film.nii")
     np.testing.assert_array_equal(load(tmp_path / "film.nii").images, VOLUMES[:6, None])
@@ -84,7 +85,7 @@ def test_a_stack_in_time_and_a_single_scan(tmp_path: Path):
 
 
 def test_a_zarr_store_of_one_array_and_of_version_2(tmp_path: Path):
-    zarr = pytest.importorskip("zarr")
+    zarr = needs.package("zarr")
     array = zarr.create_array(tmp_path / "one", shape=SERIES.shape, chunks=(5, 2, 32), dtype="f4", zarr_format=2)
     array[:] = SERIES
     np.testing.assert_array_equal(load(tmp_path / "one").images, SERIES)
@@ -93,7 +94,7 @@ def test_a_zarr_store_of_one_array_and_of_version_2(tmp_path: Path):
 
 
 def test_pictures_in_tiff_stay_pictures(tmp_path: Path):
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = needs.package("tifffile")
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
     for i, picture in enumerate(pixels):
         tifffile.imwrite(tmp_path / f"{i}.tif", picture, photometric="rgb")
@@ -258,14 +259,14 @@ def wrong_dicom(folder: Path) -> Path:
 )
 def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Path):
     for package in ("nibabel", "h5py", "pydicom", "soundfile", "sktime", "zarr", "tifffile"):
-        pytest.importorskip(package)
+        needs.package(package)
     with pytest.raises(UserError, match=message) as error:
         load(make(tmp_path))
     assert "\n" not in str(error.value)
 
 
 def test_one_bad_scan_is_left_out_on_request(tmp_path: Path):
-    pytest.importorskip("nibabel")
+    needs.package("nibabel")
     images = load(wrong_nifti(tmp_path), skip_bad=True)
     assert len(images) == 23
     np.testing.assert_array_equal(images.images[4], VOLUMES[5:6])

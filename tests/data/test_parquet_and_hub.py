@@ -2,7 +2,6 @@ import io
 import json
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import needs
 from deepinfomax.data import load
 from deepinfomax.data.formats import hub as hub_format
 from deepinfomax.data.formats.celeba import ATTRIBUTES
@@ -387,8 +387,8 @@ def test_the_hub_s_own_words_where_it_refuses(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(("name", "count", "classes"), [("cifar10", 10_000, 10), ("cifar100", 10_000, 100)])
-def test_real_cifar(real_root: Callable[[str], Path], name: str, count: int, classes: int):
-    images = load(name, "test", root=real_root(name))
+def test_real_cifar(name: str, count: int, classes: int):
+    images = load(name, "test", root=needs.data(name))
     assert images.images.shape == (count, 3, 32, 32)
     assert len(images.classes) == classes
     assert (np.bincount(images.labels) == count // classes).all()
@@ -398,8 +398,8 @@ def test_real_cifar(real_root: Callable[[str], Path], name: str, count: int, cla
     np.testing.assert_allclose(images.images.mean((0, 2, 3)) / 255, reference, atol=0.003)
 
 
-def test_real_tiny_imagenet_subset(real_root: Callable[[str], Path]):
-    images = load("tiny-imagenet", "test", root=real_root("tiny-imagenet-subset"))
+def test_real_tiny_imagenet_subset():
+    images = load("tiny-imagenet", "test", root=needs.data("tiny-imagenet-subset"))
     assert images.shape == (3, 64, 64)
     assert images.notes == (
         "30 of 200 classes: not comparable with figures for all of them",

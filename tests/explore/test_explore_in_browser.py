@@ -1,7 +1,6 @@
 """The page of `explore` in a real browser: the map, its keys, its pointer, and the lists that lead to it."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,14 +8,13 @@ import numpy as np
 import pytest
 from small_pictures import groups, pictures
 
+import needs
 from deepinfomax.explore.analysis import explore
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.page import write_page
 from deepinfomax.explore.representation import of_vectors
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH; `apt-get install chromium` runs these")
+pytestmark = needs.chromium
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +32,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def in_browser(page: Path, profile: Path, *options: str, fragment: str = "") -> str:
     """The document as it stands after its script has run."""
-    assert CHROMIUM is not None
+    assert needs.CHROMIUM is not None
     quiet = ["--disable-gpu", "--disable-quic", "--disable-sync", "--disable-background-networking", "--no-first-run"]
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-component-update", *quiet]
+    command = [needs.CHROMIUM, "--headless", "--no-sandbox", "--disable-component-update", *quiet]
     command += [f"--user-data-dir={profile}", "--virtual-time-budget=8000", *options]
     command += ["--dump-dom", f"{page.as_uri()}{fragment}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

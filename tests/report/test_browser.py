@@ -1,20 +1,16 @@
 """The page in a real browser, driven by nothing but its address: #q=3 opens the third sample."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import fake_run
 import pytest
 
+import needs
 from deepinfomax.report import write
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs chromium or google-chrome on PATH: apt-get install chromium"
-)
+pytestmark = needs.chromium
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +20,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def in_browser(page: Path, profile: Path, *options: str, fragment: str = "") -> str:
     """The document as it stands after its script has run."""
-    assert CHROMIUM is not None
+    assert needs.CHROMIUM is not None
     quiet = ["--disable-gpu", "--disable-quic", "--disable-sync", "--disable-background-networking", "--no-first-run"]
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-component-update", *quiet]
+    command = [needs.CHROMIUM, "--headless", "--no-sandbox", "--disable-component-update", *quiet]
     command += [f"--user-data-dir={profile}", *options, "--dump-dom", f"{page.as_uri()}{fragment}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
