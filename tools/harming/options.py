@@ -53,6 +53,8 @@ BASES: dict[str, tuple[str, ...]] = {
     "export": ("export", "run", "--format", "safetensors"),
     "data": ("data", "a.npz"),
     "recipes": ("recipes",),
+    "explore": ("explore", "pictures", "--run", "run"),
+    "doctor": ("doctor",),
     "reproduce": ("reproduce", "list", "--scale", "smoke", "--seeds", "1"),
     "quickstart": ("quickstart", "--out", "a.npz"),  # refused whatever else is said: a whole one takes a minute
 }
