@@ -701,6 +701,27 @@ def test_neighbours_have_names_and_classes_and_are_drawn(
     assert int(Path(json.loads(said)["queries"][0]["name"]).name.removesuffix(".jpg")) < 12
 
 
+def test_neighbours_in_other_data_are_called_by_their_own_names(
+    capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    copy, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(trained, copy)
+    for old, new in (("dark", "zebra"), ("light", "eel")):  # in another order than the classes of the run
+        shutil.copytree(folder / "train" / old, other / new)
+    sample = (copy / "embeddings_sample.npz").read_bytes()
+    code, _, err = run(capsys, "neighbours", str(copy), str(other), "--query", "0", "--report", "--device", "cpu")
+    assert code == 0, err
+    page = (copy / "report.html").read_text()
+    assert f"among 48 of {other}, which are not those of the run" in page
+    sheet = page[page.index('id="neighbours"') : page.index('id="curves"')]
+    assert "zebra" in sheet
+    assert "eel" in sheet
+    assert "dark" not in sheet
+    assert (copy / "embeddings_sample.npz").read_bytes() == sample
+    code, _, _ = run(capsys, "neighbours", str(copy), f"{folder}/../{folder.name}", "--device", "cpu")
+    assert "which are not those of the run" not in (copy / "report.html").read_text()
+
+
 def test_a_run_of_an_objective_that_is_not_installed_is_measured_all_the_same(
     capsys: pytest.CaptureFixture, trained: Path, folder: Path, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def write_gallery(
     metric: str = "l1",
     view: Callable[[ImageSet], ImageSet] | None = None,
     names: Sequence[str] | None = None,
+    data: str = "",
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> None:
@@ -44,6 +45,8 @@ def write_gallery(
         metric: "l1" or "cosine", see `neighbours`. L1 is the paper's (A.4), where y is matched to a uniform prior.
         view: makes of the bank's images what the encoder takes, where that is not the images themselves.
         names: of all images, shown under the pictures.
+        data: what the images are called where they are not the run's own; the sample of y, of which the page says how
+            near it is to the prior, then stays that of the run's own.
         seed: draws the bank and the queries.
         device: where the encoder runs; None: the CPU.
 
@@ -63,7 +66,9 @@ def write_gallery(
             f"neighbours_{level}": other_neighbours(vectors, torch.from_numpy(query), count, metric)[0].numpy()
             for level, vectors in embedded.items()
         }
-        labels = {} if part.labels is None or part.labels.ndim > 1 else {"labels": part.labels}
+        labels = {}
+        if part.labels is not None and part.labels.ndim == 1:
+            labels = {"labels": part.labels, "classes": np.array(part.classes, dtype=np.str_)}
         named = {} if names is None else {"names": np.array([names[i] for i in chosen])}
         small = pictures_of(part.images)
         save_arrays(
@@ -71,11 +76,13 @@ def write_gallery(
             images=small,
             query=query,
             metric=np.array(METRIC_NAMES[metric]),
+            data=np.array(data),
             **labels,
             **named,
             **nearest,
         )
-    save_arrays(run / files.SAMPLE, y=embedded["y"].numpy().astype(np.float32))
+    if not data:
+        save_arrays(run / files.SAMPLE, y=embedded["y"].numpy().astype(np.float32))
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:

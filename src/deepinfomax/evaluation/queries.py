@@ -135,6 +135,7 @@ def as_pictures(found: Found) -> dict[str, np.ndarray] | None:
     if bank.labels is not None and bank.labels.ndim == 1:
         of_asked = [-1 if own is None else bank.labels[own] for own in asked.index]
         arrays["labels"] = np.array([*of_asked, *bank.labels[np.array(used)]], dtype=np.int64)
+        arrays["classes"] = np.array(bank.classes, dtype=np.str_)
     return arrays
 
 

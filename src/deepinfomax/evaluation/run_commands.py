@@ -307,8 +307,17 @@ def neighbours_command(
     asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
     other = None if beside is None else (beside, _alike(run, beside))
     with shown("neighbours"):
+        own = _are_own(run_folder.read_data_config(run), config)
         write_gallery(
-            encoder, images, run, count=count, metric=metric, names=names, seed=seed, device=choose_device(device)
+            encoder,
+            images,
+            run,
+            count=count,
+            metric=metric,
+            names=names,
+            data="" if own else printable(images.name),
+            seed=seed,
+            device=choose_device(device),
         )
         result: dict[str, Any] = {"metric": metric, "gallery": str(run / files.GALLERY)}
         if other is not None:
@@ -429,10 +438,15 @@ def _data_of(
     return with_data_settings(replace(config, data=replace(config.data, **changes)), settings)
 
 
+def _are_own(config: Config, changed: Config) -> bool:
+    """Whether the data of a changed configuration are those of the run's own, by whatever spelling of their path."""
+    return with_source(config, changed.data.source, None).data.source == config.data.source
+
+
 def _whole_of_other(config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]) -> Config:
     """As `_data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
     changed = _data_of(config, data, root, None, settings)
-    if data is None or "data.holdout" in settings or with_source(config, data, root).data.source == config.data.source:
+    if "data.holdout" in settings or _are_own(config, changed):
         return changed
     return replace(changed, data=replace(changed.data, holdout=None))
 

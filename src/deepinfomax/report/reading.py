@@ -99,6 +99,8 @@ class Gallery:
     labels: np.ndarray | None = None  #: (K,) whole numbers
     metric: str = ""  #: of the distance, where the file names it
     names: tuple[str, ...] = ()  #: of the images, where the file has them
+    classes: tuple[str, ...] = ()  #: names of the labels; of the training images where the file has none
+    data: str = ""  #: what the images are called where they are not the run's own
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,8 @@ def _gallery(path: Path) -> Gallery:
         labels = file.get("labels")
         metric = str(file["metric"]) if "metric" in file else ""
         names = file.get("names")
+        classes = tuple(str(name) for name in file["classes"]) if "classes" in file else ()
+        data = str(file["data"]) if "data" in file else ""
     for level, rows in neighbours.items():
         if len(rows) != len(query):
             raise ValueError(f"neighbours_{level} has {len(rows)} rows for {len(query)} queries")
@@ -321,7 +325,8 @@ def _gallery(path: Path) -> Gallery:
         raise ValueError(f"labels are not one whole number for each of {len(images)} images")
     if names is not None and (names.shape != (len(images),) or names.dtype.kind != "U"):
         raise ValueError(f"names are not one text for each of {len(images)} images")
-    return Gallery(images, query, neighbours, labels, metric, () if names is None else tuple(names.tolist()))
+    named = () if names is None else tuple(names.tolist())
+    return Gallery(images, query, neighbours, labels, metric, named, classes, data)
 
 
 def _sample(path: Path) -> np.ndarray:

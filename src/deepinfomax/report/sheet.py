@@ -50,6 +50,7 @@ class Sheet:
     size: tuple[int, int]  #: height and width in pixels, for the aspect
     metric: str
     first: int  #: number of the query that is open at first
+    data: str = ""  #: what the bank is called where it is not of the run's own images
 
     @property
     def exact(self) -> bool:
@@ -62,12 +63,13 @@ def sheet(run: Run) -> Sheet | None:
     galleries = [g for g in (run.queries, run.gallery) if g is not None and len(g.query)]
     if not galleries:
         return None
-    classes = at(run.metrics.start, "data", "classes")
+    of_run = at(run.metrics.start, "data", "classes")
     queries: list[Query] = []
     images: dict[int, np.ndarray] = {}
     left_out = 0
     for gallery in galleries:
         asked = gallery is run.queries
+        classes = list(gallery.classes) or (None if gallery.data else of_run)
         offset = len(run.gallery.images) if asked and run.gallery is not None else 0
         for i, position in enumerate(gallery.query.tolist()):
             nearest = {level: rows[i, :COLUMNS].tolist() for level, rows in gallery.neighbours.items()}
@@ -94,6 +96,7 @@ def sheet(run: Run) -> Sheet | None:
         size=(height, width),
         metric=galleries[-1].metric,
         first=queries[0].number if queries[0].asked or not shared else _typical(samples, levels[-1]),
+        data=galleries[-1].data,
     )
 
 
