@@ -133,11 +133,23 @@ def changed(image: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarra
 
 
 KINDS = ("jpeg", "shift", "brightness")
+#: CIFAR-10's test part has near-copies of its own. Of the 34 pairs that are listed before anything is planted, all were
+#: looked at: 32 show one photograph twice, these two do not.
+JUDGED_DIFFERENT = {(4869, 9169), (5201, 7225)}
+
+
+def natural(own: np.ndarray, work: Path) -> set[tuple[int, int]]:
+    """Pairs of images that are near-copies before anything is planted: those listed, less those judged."""
+    made = representations(duplicates.levelled(ImageSet(own)), work)
+    proposed = [duplicates.candidates(nearest(r.unit, 8)) for r in made.values()]
+    listed = duplicates.duplicates(own, np.unique(np.concatenate(proposed), axis=0)).pairs.tolist()
+    return {(a, b) for a, b in listed} - JUDGED_DIFFERENT
 
 
 def copies(work: Path) -> dict[str, Any]:
     own = np.asarray(data.load("cifar10", "test").images)
     found: dict[str, list[dict[str, Any]]] = {}
+    before = natural(own, work)
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         source = rng.permutation(len(own))[:600]
@@ -149,16 +161,21 @@ def copies(work: Path) -> dict[str, Any]:
         pairs = {"encoder and pixels": np.unique(np.concatenate([pairs["encoder"], pairs["pixels"]]), axis=0)} | pairs
         for name, proposed in pairs.items():
             listed = {tuple(pair) for pair in duplicates.duplicates(images.images, proposed).pairs.tolist()}
+            of = [*range(len(own)), *source.tolist()]
+            sources = [tuple(sorted((of[a], of[b]))) for a, b in listed]
+            right = sum(a == b or (a, b) in before for a, b in sources)
             row = {
                 "recall": round(len(listed & true) / len(true), 4),
-                "precision": round(len(listed & true) / len(listed), 4),
-                "pairs_that_were_not_planted": len(listed - true),
+                "precision": round(right / len(listed), 4),
+                "precision_if_only_planted_pairs_are_right": round(len(listed & true) / len(listed), 4),
+                "listed": len(listed),
             }
             for kind in range(3):
                 of_kind = {(int(i), len(own) + n) for n, i in enumerate(source) if n % 3 == kind}
                 row[f"recall_{KINDS[kind]}"] = round(len(listed & of_kind) / len(of_kind), 4)
             found.setdefault(name, []).append(row)
-    return {"images": len(own), "planted": 600, "seeds": list(SEEDS), "proposed_by": found}
+    about = {"images": len(own), "planted": 600, "seeds": list(SEEDS), "near_copies_before_planting": len(before)}
+    return about | {"judged_different": sorted(map(list, JUDGED_DIFFERENT)), "proposed_by": found}
 
 
 def outliers(work: Path) -> dict[str, Any]:

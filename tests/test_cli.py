@@ -95,6 +95,7 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture) -> None:
         "reproduce",
         "data",
         "recipes",
+        "compare",
         "doctor",
     ):
         code, out, _ = run(capsys, command, "--help")
@@ -638,7 +639,7 @@ def test_nothing_is_cut_off_in_the_list_of_commands(capsys: pytest.CaptureFixtur
 def test_usage_says_what_may_follow(capsys: pytest.CaptureFixture, command: str) -> None:
     usage = run(capsys, command, "--help")[1].splitlines()[0]
     takes = dict.fromkeys(("train", "explore"), "[section.field VALUE]...") | dict.fromkeys(
-        ("evaluate", "embed", "neighbours", "data"), "[data.field VALUE]..."
+        ("evaluate", "embed", "neighbours", "data", "compare"), "[data.field VALUE]..."
     )
     assert usage.endswith(takes.get(command, usage))
     assert ("VALUE" in usage) == (command in takes)

@@ -97,11 +97,11 @@ def evaluate_command(
     encoder = storage.load(run)
     own = run_folder.read_data_config(run)
     run_folder.tell_changed(run)
-    config = _data_of(own, data, data_root, limit, settings)
+    config = data_of(own, data, data_root, limit, settings)
     options = _options(data, limit, data_root, settings)
     with shown(f"reading {printable(config.data.source)}"):
         _check_test_part(run, config, options)
-        train, test = (_loaded(run, encoder, config, split) for split in ("train", "test"))
+        train, test = (loaded(run, encoder, config, split) for split in ("train", "test"))
     folds = read_folds(config.data.source, config.data.root)
     if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures or ()):
         raise UserError("folds are positions among all training images: set data.limit none")
@@ -251,7 +251,7 @@ def embed_command(
     config = _whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
-        images = _loaded(run, encoder, config, split)
+        images = loaded(run, encoder, config, split)
     tell_notes(images)
     tell_other_parts(config, split)
     with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
@@ -299,7 +299,7 @@ def neighbours_command(
     config = _whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
     with shown(f"reading {printable(config.data.source)}"):
-        images = _loaded(run, encoder, config, split)
+        images = loaded(run, encoder, config, split)
         names = names_of(config, images, split)
     tell_notes(images)
     tell_other_parts(config, split or config.data.split)
@@ -421,10 +421,10 @@ def _queries(queries: Sequence[str], images: ImageSet, read: Callable[[str], Ima
 def _asked_file(run: Path, encoder: nn.Module, config: Config, query: str) -> ImageSet:
     """What a file holds that somebody asks for, read as the data of the run are."""
     alone = replace(config.data, source=query, split="train", holdout=None, limit=None)
-    return _loaded(run, encoder, replace(config, data=alone), "train")
+    return loaded(run, encoder, replace(config, data=alone), "train")
 
 
-def _data_of(
+def data_of(
     config: Config, data: str | None, root: Path | None, limit: int | None, settings: Mapping[str, Any]
 ) -> Config:
     """The configuration with other data in place of its own."""
@@ -444,14 +444,14 @@ def _are_own(config: Config, changed: Config) -> bool:
 
 
 def _whole_of_other(config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]) -> Config:
-    """As `_data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
-    changed = _data_of(config, data, root, None, settings)
+    """As `data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
+    changed = data_of(config, data, root, None, settings)
     if "data.holdout" in settings or _are_own(config, changed):
         return changed
     return replace(changed, data=replace(changed.data, holdout=None))
 
 
-def _loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
+def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
     """One part as the encoder takes it; images of another size or colour are brought to what it was trained on."""
     expected = storage.describe(run).image_shape
     channels = encoder.channels if isinstance(encoder, Standardised) else None

@@ -1,0 +1,210 @@
+"""`deepinfomax compare`: runs side by side, by what their folders say and by figures that need no labels."""
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepinfomax import memory
+from deepinfomax.config import Data
+from deepinfomax.data.configured import tell_notes
+from deepinfomax.data.loading import has_test_part
+from deepinfomax.data.stored import printable
+from deepinfomax.devices import choose_device
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.run_commands import data_of, loaded
+from deepinfomax.evaluation.without_labels import Scores, measure
+from deepinfomax.features import LEVELS
+from deepinfomax.progress import shown
+from deepinfomax.report.compare_page import write_comparison
+from deepinfomax.report.reading import Run, at, number, read, table
+from deepinfomax.training import run_folder
+
+ACCURACIES = ("linear", "knn", "mlp")  #: measures whose accuracy is shown where a run has them
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The last reading of a bound, and the most it can be."""
+
+    name: str  #: "local"
+    nats: float
+    cap: float | None  #: None: it has none
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run."""
+
+    folder: Path
+    recipe: str
+    steps: int | None
+    seconds: float | None
+    parameters: int | None
+    bounds: tuple[Bound, ...]
+    accuracies: dict[str, float]  #: measure -> of evaluation.json, at the level that is compared
+    scores: Scores | None  #: None: not measured
+    why_not: str = ""  #: what stood in the way of measuring
+
+    @property
+    def name(self) -> str:
+        return self.folder.name or str(self.folder)
+
+
+@memory.enough_for("comparing", lower="data.limit")
+def compare_command(
+    runs: Sequence[Path],
+    *,
+    data: str | None,
+    level: str,
+    out: Path,
+    settings: Mapping[str, Any],
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> dict[str, Any]:
+    """Measure the encoders of several runs on the same images, and write a page of them side by side.
+
+    The images are those of `data`, or of the first run: its test part where it has one.
+
+    Raises:
+        UserError: fewer than two runs, one that is there twice, an unknown level, images that cannot be read.
+    """
+    if len(runs) < 2:
+        raise UserError("compare puts runs side by side: give two run folders or more")
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError("compare was given one run twice")
+    if level not in LEVELS:
+        raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
+    if out.suffix not in (".html", ".htm"):
+        raise UserError(f"--out {out} is a page: give it a name that ends in .html")
+    first = data_of(run_folder.read_data_config(runs[0]), data, data_root, None, settings)
+    source = first.data
+    split = "test" if _has_test_part(source) else source.split
+    compared = []
+    for number_of, run in enumerate(runs, 1):
+        with shown(f"run {number_of} of {len(runs)}"):
+            own = run_folder.read_data_config(run)
+            # The images of the first run, as this one takes them.
+            config = dataclasses.replace(own, data=dataclasses.replace(source, size=own.data.size or source.size))
+            compared.append(_compared(run, config, split, level=level, seed=seed, device=device))
+    if all(one.scores is None for one in compared):
+        raise UserError(f"no run could be measured on {printable(source.source)}: {compared[0].why_not}")
+    measured_on = f"{'test' if split == 'test' else split} images of {printable(source.source)}"
+    page = write_comparison(compared, out, level=level, measured_on=measured_on)
+    for one in compared:
+        if one.why_not:
+            print(f"note: {one.name} was not measured: {one.why_not}", file=sys.stderr)
+    return {
+        "page": str(page),
+        "level": level,
+        "measured_on": measured_on,
+        "runs": [as_record(one) for one in compared],
+        "text": as_text(compared, level) + f"\n\n  {'page':11s}{page}",
+    }
+
+
+def _has_test_part(data: Data) -> bool:
+    return has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label)
+
+
+def _compared(run: Path, config: Any, split: str, *, level: str, seed: int, device: str | None) -> Compared:
+    contents = read(run)
+    scores, why_not = None, ""
+    try:
+        encoder = storage.load(run)
+        images = loaded(run, encoder, config, split)
+        tell_notes(images)
+        scores = measure(encoder, images, level=level, seed=seed, device=choose_device(device))
+    except UserError as error:  # a network of its own, a damaged encoder, images that it does not take
+        why_not = str(error)
+    start, end = contents.metrics.start, contents.metrics.end
+    steps, seconds, parameters = map(number, (end.get("step"), end.get("seconds"), start.get("parameters")))
+    return Compared(
+        folder=run,
+        recipe=str(at(start, "recipe") or at(contents.config, "recipe") or ""),
+        steps=None if steps is None else int(steps),
+        seconds=seconds,
+        parameters=None if parameters is None else int(parameters),
+        bounds=tuple(bounds_of(contents)),
+        accuracies=accuracies_of(contents, level),
+        scores=scores,
+        why_not=why_not,
+    )
+
+
+def bounds_of(run: Run) -> list[Bound]:
+    """The bounds of a run at its end: the mean of the last tenth of the lines, beside the cap."""
+    columns, found = run.metrics.columns, []
+    for key, values in columns.items():
+        objective, _, figure = key.partition("/")
+        if figure != "bound" or not np.isfinite(values).any():
+            continue
+        known = values[np.isfinite(values)]
+        cap = columns.get(f"{objective}/cap")
+        last = known[-max(1, len(known) // 10) :]
+        most = None if cap is None or not np.isfinite(cap).any() else float(cap[np.isfinite(cap)][-1])
+        found.append(Bound(objective, float(last.mean()), most))
+    return found
+
+
+def accuracies_of(run: Run, level: str) -> dict[str, float]:
+    """What evaluation.json has at the level, for those who have labels after all."""
+    measures = table(run.evaluation, "measures")
+    found = {name: number(at(measures, name, level, "accuracy")) for name in ACCURACIES}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def as_record(one: Compared) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "run": str(one.folder),
+        "recipe": one.recipe,
+        "steps": one.steps,
+        "seconds": one.seconds,
+        "parameters": one.parameters,
+        "bounds": {bound.name: {"nats": bound.nats, "cap": bound.cap} for bound in one.bounds},
+        "accuracies": one.accuracies,
+        "scores": None if one.scores is None else dataclasses.asdict(one.scores),
+        "why_not": one.why_not or None,
+    }
+
+
+#: figure of `Scores` -> heading
+HEADINGS = {
+    "effective_rank": "rank",
+    "uniformity": "uniform.",
+    "alignment": "align.",
+    "lidar": "LiDAR",
+    "alpha": "alpha",
+    "normality_gap": "normal gap",
+}
+
+
+def as_text(compared: Sequence[Compared], level: str) -> str:
+    """For a terminal: a row a run."""
+    accuracies = [name for name in ACCURACIES if any(name in one.accuracies for one in compared)]
+    rows = [["run", "bound / cap", *HEADINGS.values(), *accuracies]]
+    for one in compared:
+        bounds = ", ".join(f"{b.nats:.2f} / {'-' if b.cap is None else f'{b.cap:.2f}'}" for b in one.bounds) or "-"
+        scores = ["-"] * len(HEADINGS) if one.scores is None else [_cell(one.scores, name) for name in HEADINGS]
+        known = [f"{one.accuracies[name]:.3f}" if name in one.accuracies else "-" for name in accuracies]
+        rows.append([one.name, bounds, *scores, *known])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        name, *cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join([name.strip().ljust(widths[0]), *cells]))
+    return "\n".join([*lines, "", f"At {level}. None of these figures chooses among sound encoders by itself."])
+
+
+def _cell(scores: Scores, name: str) -> str:
+    value = getattr(scores, name)
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if name in ("effective_rank", "lidar") else f"{value:.2f}"

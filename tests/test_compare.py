@@ -1,0 +1,116 @@
+"""`deepinfomax compare`: runs side by side, on the same images, without labels."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepinfomax import config as configuration
+from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import without_labels
+from deepinfomax.evaluation.compare_command import compare_command
+from deepinfomax.recipes import recipe
+from deepinfomax.training.loop import train
+
+SMALL = {"encoder.width": 4, "encoder.fc": 16, "encoder.y": 8, "training.steps": 2, "training.trackers": []}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("compare")
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (80, 16, 16, 3), dtype=np.uint8)
+    np.savez(root / "images.npz", train_images=pixels[:50], test_images=pixels[50:])
+    np.savez(root / "data.npz", images=pixels)
+    made = []
+    for name, kind in (("dim <b>", "dim-local"), ("auto", "ae")):
+        given = SMALL | {"data.source": str(root / "data.npz")}
+        config = configuration.override(recipe(kind, "smoke"), given)
+        train(config, ImageSet(pixels.transpose(0, 3, 1, 2)), root / name, device="cpu", quiet=True)
+        made.append(root / name)
+    evaluation = {"measures": {"linear": {"y": {"accuracy": 0.625}}}, "controls": {}}
+    (made[1] / "evaluation.json").write_text(json.dumps(evaluation))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(without_labels, "LIDAR_IMAGES", 20)
+
+
+def asked(runs: list[Path], out: Path, **options: object) -> dict:
+    given = {"data": None, "level": "y", "settings": {}, "data_root": None, "seed": 0, "device": "cpu"}
+    return compare_command(runs, out=out, **(given | options))  # type: ignore[arg-type]
+
+
+def test_a_table_and_a_page_of_runs(runs: list[Path], tmp_path: Path) -> None:
+    result = asked(runs, tmp_path / "page.html")
+    assert json.loads(json.dumps(result))["level"] == "y"
+    first, second = result["runs"]
+    assert first["scores"]["units"] == 8
+    assert first["scores"].keys() == second["scores"].keys()
+    assert first["bounds"]["local"]["cap"] is not None
+    assert first["bounds"]["local"]["nats"] <= first["bounds"]["local"]["cap"]
+    assert second["bounds"] == {}
+    assert second["accuracies"] == {"linear": 0.625}
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "dim &lt;b&gt;" in text
+    assert "dim <b>" not in text
+    assert "0.625" in text
+    assert not re.search("https?://", text)
+    assert "LiDAR" in result["text"]
+
+
+def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(runs[0], copy)
+    result = asked([runs[0], copy], tmp_path / "page.html", settings={"data.limit": "40"})
+    assert result["runs"][0]["scores"] == result["runs"][1]["scores"]
+    other = asked([copy, runs[0]], tmp_path / "page.html", level="fc")
+    assert other["runs"][0]["scores"]["units"] == 16
+
+
+def test_a_run_that_cannot_be_measured_is_told_and_stays_in_the_table(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    copy = tmp_path / "broken"
+    shutil.copytree(runs[0], copy)
+    (copy / "encoder.safetensors").write_bytes(b"")
+    result = asked([runs[0], copy], tmp_path / "page.html")
+    assert result["runs"][1]["scores"] is None
+    assert "broken was not measured" in capsys.readouterr().err
+    assert "was not measured" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "z"}, "unknown level 'z'"),
+        ({"data": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_mistakes(runs: list[Path], tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        asked(runs, tmp_path / "page.html", **options)
+    with pytest.raises(UserError, match="two run folders or more"):
+        asked(runs[:1], tmp_path / "page.html")
+    with pytest.raises(UserError, match="one run twice"):
+        asked([runs[0], runs[0]], tmp_path / "page.html")
+    with pytest.raises(UserError, match=r"ends in \.html"):
+        asked(runs, tmp_path / "page.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_may_follow_the_runs(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from deepinfomax import cli
+
+    words = ["deepinfomax", "compare", *map(str, runs), "--out", str(tmp_path / "p.html"), "data.limit", "40", "--json"]
+    monkeypatch.setattr("sys.argv", words)
+    cli.main()
+    assert len(json.loads(capsys.readouterr().out)["runs"]) == 2
