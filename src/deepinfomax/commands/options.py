@@ -1,0 +1,30 @@
+"""Arguments and options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepinfomax.commands import arguments
+
+LAST_SEED = 2**32 - 1  #: numpy's and scikit-learn's limit
+Seed = Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Seed of everything random.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is by default.")]
+#: Every command takes --seed and --device, so that scripts need not know which of them draw or compute.
+Unused = Annotated[str | None, typer.Option(help="Accepted as everywhere; this command neither draws nor computes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of local data sets by name; or set DEEPINFOMAX_DATA.")]
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A name (cifar10, photos), a folder of images or scans, an archive, .parquet, .npy, .h5, .csv, a hub id.",
+        callback=arguments.data,
+    ),
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", callback=arguments.run)]
+
+
+def numbers(name: str, says: str) -> Any:
+    """An argument that is a file of numbers."""
+    return typer.Argument(metavar=name, help=says, callback=arguments.numbers)

@@ -1,0 +1,62 @@
+"""`deepinfomax train`: a run folder from images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepinfomax.commands import arguments, options, terminal, words
+
+
+def train(
+    context: typer.Context,
+    data: options.DataArgument,
+    recipe: Annotated[
+        str | None, typer.Option(help="What to train: cpu (default), dim-local, ...", callback=arguments.recipe)
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A config.toml instead of a recipe.")] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="smoke, cpu or paper; each recipe has its own default.", callback=arguments.scale),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/DATA-RECIPE by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    data_root: options.Root = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=options.LAST_SEED, help="Seed of everything random.")] = None,
+    device: options.Device = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train an encoder on DATA; labels are not needed.
+
+    \b
+    A recipe says what is trained:
+      cpu              for classes, search and few labels, in minutes (default)
+      dim-local, ...   the same at the paper's size, and its variants
+      dim-global, ...  for the whole image at once
+      ae, vae, aae     for reconstruction: y suffices to draw the image again
+      simclr, cpc, ... other methods, to compare with
+    `deepinfomax recipes` lists all, each with a sentence.
+
+    Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`. Where DATA has no test part, `data.holdout 0.1`
+    keeps a tenth of the images from training, to measure on later.
+    """
+    arguments.of_training(recipe, config, scale, resume, out)
+    with terminal.starting():
+        from deepinfomax.training.train_run import train_command
+
+    overrides = words.overrides(context)
+    result = train_command(
+        data,
+        recipe=recipe,
+        config_file=config,
+        scale=scale,
+        epochs=epochs,
+        out=out,
+        resume=resume,
+        data_root=data_root,
+        seed=seed,
+        device=device,
+        overrides=overrides,
+    )
+    terminal.show(result, as_json)

@@ -1,0 +1,29 @@
+"""The words behind a command, taken apart."""
+
+import typer
+
+from deepinfomax.errors import UserError
+
+
+def names(text: str) -> list[str]:
+    """ "mlp, knn" -> both names; "none" is no name."""
+    return [name.strip() for name in text.split(",") if name.strip() and name.strip() != "none"]
+
+
+def overrides(context: typer.Context) -> dict[str, str]:
+    """`section.field VALUE`, `--section.field VALUE` or `section.field=VALUE`, in any number."""
+    words, settings = list(context.args), {}
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if "." not in name and name != "seed":
+            kind = "option" if word.startswith("-") else "argument"
+            known = [o.lstrip("-") for p in context.command.params for o in p.opts if o.startswith("--")]
+            options = ", --".join(known)
+            raise UserError(f"unknown {kind} {word!r}; options are --{options}; settings are section.field VALUE")
+        if not equals:
+            if not words:
+                raise UserError(f"{name} needs a value")
+            value = words.pop(0)
+        settings[name] = value
+    return settings
