@@ -203,13 +203,17 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
     assert code == 0
     steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert steps[-1] == 6
+    code, _, err = run(capsys, "train", "training.steps", "7", "--resume", "--out", str(trained), "--device", "cpu")
+    assert code == 0, err
+    assert json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 7
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["foo"], "No such command 'foo'"),
-        (["train"], "Missing argument"),
+        (["train"], "DATA is missing: give the images to train on first"),
+        (["train", "training.steps", "5"], "DATA is missing: training.steps stands in its place"),
         (["train", "DATA", "--recipe", "dim"], "unknown recipe 'dim'"),
         (["train", "DATA", "--recipee", "cpu"], "unknown option '--recipee'"),
         (["train", "DATA", "--scale", "huge"], "unknown scale 'huge'"),

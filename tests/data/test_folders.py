@@ -224,6 +224,12 @@ def test_csv_that_is_not_text(tmp_path: Path):
         load(tmp_path / "list.csv")
 
 
+def test_csv_with_two_columns_of_one_name(tmp_path: Path):
+    (tmp_path / "list.csv").write_text("path,label,Label\na.png,x,y\n")
+    with pytest.raises(UserError, match="two columns called 'label': give each a name of its own"):
+        load(tmp_path / "list.csv")
+
+
 @pytest.fixture
 def tiny_imagenet(tmp_path: Path, draw) -> Path:
     """Two classes as the authors of Tiny ImageNet pack theirs."""

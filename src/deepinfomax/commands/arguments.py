@@ -13,9 +13,18 @@ def data(name: str | None) -> str | None:
     """DATA: a name, a path that exists, or what may be an id on the hub; a setting in its place is left alone."""
     from deepinfomax.data.names import check_there
 
-    if name is not None and not (name.startswith("data.") and not Path(name).exists()):
+    if name is not None and not is_setting(name):
         check_there(name)
     return name
+
+
+#: beginnings of settings, as people type them; `config` knows all, and takes longer to import
+SECTIONS = ("data.", "training.", "encoder.", "augmentation.", "objective.", "local.", "global.", "prior.")
+
+
+def is_setting(word: str) -> bool:
+    """Whether a word in place of DATA is the first setting, because DATA was left out."""
+    return word.startswith(SECTIONS) and not Path(word).exists()
 
 
 def run(folder: Path | None) -> Path | None:
@@ -34,12 +43,17 @@ def numbers(file: Path | None) -> Path | None:
     return file
 
 
-def of_training(recipe: str | None, config: Path | None, scale: str | None, resume: bool, out: Path | None) -> None:
-    """What says how to train, taken together.
+def of_training(
+    data: str | None, recipe: str | None, config: Path | None, scale: str | None, resume: bool, out: Path | None
+) -> None:
+    """What says how to train, taken together. DATA may be left out where a run that knows its own is continued.
 
     Raises:
         UserError: two options that exclude each other, one that needs another, or no such file.
     """
+    if (data is None or is_setting(data)) and not resume:
+        given = f"{data} stands in its place: " if data is not None else ""
+        raise UserError(f"DATA is missing: {given}give the images to train on first, as in `deepinfomax train IMAGES`")
     if resume and out is None:
         raise UserError("--resume needs --out RUN, the run folder to continue")
     if recipe is not None and config is not None:

@@ -42,9 +42,7 @@ def neighbours(
     with terminal.starting():
         from deepinfomax.evaluation.run_commands import neighbours_command
 
-    if data is not None and data.startswith("data.") and not Path(data).exists():
-        context.args.insert(0, data)  # DATA was left out, and the first setting taken for it
-        data = None
+    data = words.data_or_setting(data, context)
     result = neighbours_command(
         run,
         data,

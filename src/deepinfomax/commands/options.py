@@ -14,14 +14,8 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there
 Unused = Annotated[str | None, typer.Option(help="Accepted as everywhere; this command neither draws nor computes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of local data sets by name; or set DEEPINFOMAX_DATA.")]
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A name (cifar10, photos), a folder of images or scans, an archive, .parquet, .npy, .h5, .csv, a hub id.",
-        callback=arguments.data,
-    ),
-]
+DATA_HELP = "A name (cifar10, photos), a folder of images or scans, an archive, .parquet, .npy, .h5, .csv, a hub id."
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, callback=arguments.data)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", callback=arguments.run)]
 
 

@@ -10,7 +10,15 @@ from deepinfomax.commands import arguments, options, terminal, words
 
 def train(
     context: typer.Context,
-    data: options.DataArgument,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help=options.DATA_HELP,
+            show_default="with --resume those of the run",
+            callback=arguments.data,
+        ),
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="What to train: cpu (default), dim-local, ...", callback=arguments.recipe)
     ] = None,
@@ -41,10 +49,11 @@ def train(
     Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`. Where DATA has no test part, `data.holdout 0.1`
     keeps a tenth of the images from training, to measure on later.
     """
-    arguments.of_training(recipe, config, scale, resume, out)
+    arguments.of_training(data, recipe, config, scale, resume, out)
     with terminal.starting():
         from deepinfomax.training.train_run import train_command
 
+    data = words.data_or_setting(data, context)
     overrides = words.overrides(context)
     result = train_command(
         data,

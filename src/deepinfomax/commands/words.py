@@ -2,12 +2,21 @@
 
 import typer
 
+from deepinfomax.commands import arguments
 from deepinfomax.errors import UserError
 
 
 def names(text: str) -> list[str]:
     """ "mlp, knn" -> both names; "none" is no name."""
     return [name.strip() for name in text.split(",") if name.strip() and name.strip() != "none"]
+
+
+def data_or_setting(data: str | None, context: typer.Context) -> str | None:
+    """DATA; None where it was left out, and the first setting taken for it."""
+    if data is None or not arguments.is_setting(data):
+        return data
+    context.args.insert(0, data)
+    return None
 
 
 def overrides(context: typer.Context) -> dict[str, str]:

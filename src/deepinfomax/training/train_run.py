@@ -29,7 +29,7 @@ from deepinfomax.training.processes import end_group
 
 
 def train_command(
-    data: str,
+    data: str | None,
     *,
     recipe: str | None,
     config_file: Path | None,
@@ -42,7 +42,10 @@ def train_command(
     device: str | None,
     overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Train one run and write its report; returns where it is and how it went."""
+    """Train one run and write its report; returns where it is and how it went.
+
+    `data` of None are those that the configuration names, of a run that is continued.
+    """
     plain = recipe is None and config_file is None and scale is None
     if resume and out is not None and plain:
         config = run_folder.read_config(out)
@@ -56,7 +59,8 @@ def train_command(
         changes["seed"] = seed
     if epochs is not None:
         changes |= {"training.epochs": epochs, "training.steps": None}
-    config = with_source(configuration.override(config, changes), data, data_root)
+    source = config.data.source if data is None else data
+    config = with_source(configuration.override(config, changes), source, data_root)
     out = out or _free_folder(Path("runs"), config)
     try:
         str(out).encode()

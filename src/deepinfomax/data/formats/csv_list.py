@@ -77,7 +77,7 @@ def read_table(file: Path) -> Table:
     """The rows of a CSV file; names of columns in lower case, cells without spaces around them, empty rows left out.
 
     Raises:
-        UserError: the file is no text, or no CSV.
+        UserError: the file is no text, no CSV, or has two columns of one name.
     """
     content = file.read_bytes()
     try:
@@ -90,6 +90,9 @@ def read_table(file: Path) -> Table:
     if not cells:
         return Table([], [])
     names = [name.lower() for name in cells[0]]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{file} has two columns called {twice!r}: give each a name of its own")
     return Table(names, [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]])
 
 
