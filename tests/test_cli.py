@@ -595,7 +595,7 @@ def test_ctrl_c_while_the_report_is_written_says_what_is_saved(
     assert (out / "report.html").is_file()
     words = ("evaluate", str(out), "--measures", "knn", "--controls", "none", "--scale", "smoke", "--device", "cpu")
     with monkeypatch.context() as patch:
-        patch.setattr("deepinfomax.evaluation.run_commands.write_report", interrupted)
+        patch.setattr("deepinfomax.evaluation.evaluate_command.write_report", interrupted)
         code, said, err = run(capsys, *words)
     assert (code, said) == (130, "")
     assert f"what was measured so far is saved in {out / 'evaluation.json'}; the same command" in err

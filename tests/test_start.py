@@ -94,6 +94,6 @@ def test_describing_data_needs_no_scipy_and_no_pandas(folder: Path) -> None:
 
 
 def test_measuring_imports_what_a_measure_needs_when_it_is_taken() -> None:
-    code = "import sys, deepinfomax.evaluation.run_commands, deepinfomax.training.train_run; print(*sys.modules)"
+    code = "import sys, deepinfomax.evaluation.evaluate_command, deepinfomax.training.train_run; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"scipy", "sklearn", "pandas", "datasets", "kornia", "torchmetrics"} & set(done.stdout.split())

@@ -88,7 +88,7 @@ def warm() -> None:
     import torchmetrics.image  # noqa: F401
 
     from deepinfomax import cli, export, sklearn  # noqa: F401
-    from deepinfomax.evaluation import run_commands  # noqa: F401
+    from deepinfomax.evaluation import embed_command, evaluate_command, neighbours_command  # noqa: F401
     from deepinfomax.experiments import quickstart  # noqa: F401
     from deepinfomax.report import page  # noqa: F401
     from deepinfomax.training import train_run  # noqa: F401

@@ -23,7 +23,7 @@ from deepinfomax.data.formats import cifar, published
 from deepinfomax.data.formats.celeba import ATTRIBUTES
 from deepinfomax.data.loading import titles
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.run_commands import evaluate_command
+from deepinfomax.evaluation.evaluate_command import evaluate_command
 from deepinfomax.training.loop import train
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

@@ -13,7 +13,7 @@ from deepinfomax.devices import has_bfloat16
 from deepinfomax.encoders import build
 from deepinfomax.encoders.whitening import first_convolution, patches, whiten_first_layer
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.run_commands import maker
+from deepinfomax.evaluation.evaluate_command import maker
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import read_config, read_data_config
 

@@ -19,13 +19,13 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls, encoder_evaluation, evaluate, evaluate_embeddings, mine, rank, running
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
 from deepinfomax.evaluation.embeddings_evaluation import _split
+from deepinfomax.evaluation.evaluate_command import render
 from deepinfomax.evaluation.few_labels import LabelBudget, mean_over_draws
 from deepinfomax.evaluation.frozen import EncoderChanged, fingerprint
 from deepinfomax.evaluation.knn import knn
 from deepinfomax.evaluation.linear import linear
 from deepinfomax.evaluation.measure import Figure, Measure, Remark
 from deepinfomax.evaluation.measures import MEASURES
-from deepinfomax.evaluation.run_commands import render
 from deepinfomax.features import Features
 
 TRAIN, TEST = images(90), images(60, seed=1)

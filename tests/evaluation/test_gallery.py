@@ -13,7 +13,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.gallery import one_of_each, write_gallery
 from deepinfomax.evaluation.neighbours import neighbours
-from deepinfomax.evaluation.run_commands import _queries
+from deepinfomax.evaluation.neighbours_command import _queries
 from deepinfomax.report.reading import _gallery, _sample
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import fake_run
 import pytest
 
+from deepinfomax.evaluation.evaluate_command import SEEN
 from deepinfomax.evaluation.measure import Figure, Measure
 from deepinfomax.evaluation.measures import MEASURES
-from deepinfomax.evaluation.run_commands import SEEN
 from deepinfomax.report.comparisons import WHOLE, Cell, against, comparisons, method
 from deepinfomax.report.missing import not_run, possible_measures
 from deepinfomax.report.quantities import quantities

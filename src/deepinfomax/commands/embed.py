@@ -28,7 +28,7 @@ def embed(
     Settings of the data can follow, e.g. `data.skip_bad true`.
     """
     with terminal.starting():
-        from deepinfomax.evaluation.run_commands import embed_command
+        from deepinfomax.evaluation.embed_command import embed_command
 
     result = embed_command(
         run,

@@ -63,7 +63,7 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     with terminal.starting():
-        from deepinfomax.evaluation.run_commands import evaluate_command
+        from deepinfomax.evaluation.evaluate_command import evaluate_command
 
     result, table = evaluate_command(
         run,

@@ -40,7 +40,7 @@ def neighbours(
     Settings of the data can follow, e.g. `data.limit 5000`.
     """
     with terminal.starting():
-        from deepinfomax.evaluation.run_commands import neighbours_command
+        from deepinfomax.evaluation.neighbours_command import neighbours_command
 
     data = words.data_or_setting(data, context)
     result = neighbours_command(

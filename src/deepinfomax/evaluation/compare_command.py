@@ -17,7 +17,7 @@ from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.run_commands import data_of, loaded
+from deepinfomax.evaluation.run_data import data_of, loaded
 from deepinfomax.evaluation.without_labels import Scores, measure
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown

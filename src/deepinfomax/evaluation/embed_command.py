@@ -1,0 +1,57 @@
+"""`deepinfomax embed`: a run folder and images -> a file of embeddings."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deepinfomax import memory
+from deepinfomax.data.arrays import word_of
+from deepinfomax.data.configured import tell_notes, tell_other_parts, titles_of
+from deepinfomax.data.stored import printable
+from deepinfomax.devices import choose_device
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import embed, write_embeddings
+from deepinfomax.evaluation.run_data import loaded, whole_of_other
+from deepinfomax.features import LEVELS
+from deepinfomax.progress import shown
+from deepinfomax.training import run_folder
+
+LEAST_EMBEDDINGS = 20  #: rows of a file that can be split into a training and a test part of some use
+
+
+@memory.enough_for("the embeddings", lower="data.limit")
+def embed_command(
+    run: Path,
+    data: str,
+    out: Path,
+    *,
+    settings: Mapping[str, Any],
+    level: str,
+    split: str,
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> dict[str, Any]:
+    """Write one level's embeddings of DATA to a .parquet, .npy or .npz file."""
+    if level not in LEVELS:
+        raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
+    if out.suffix not in (".parquet", ".npy", ".npz"):
+        raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
+    encoder = storage.load(run)
+    config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
+    run_folder.tell_changed(run)
+    with shown(f"reading {printable(config.data.source)}"):
+        images = loaded(run, encoder, config, split)
+    tell_notes(images)
+    tell_other_parts(config, split)
+    with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
+        vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
+    write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
+    result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
+    said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
+    if len(images) >= LEAST_EMBEDDINGS:
+        result["next"] = [f"deepinfomax evaluate {shlex.quote(str(out))}"]
+        said += f"\n\n  {'measure':11s}{result['next'][0]}"
+    return result | {"text": said}

@@ -1,0 +1,197 @@
+"""`deepinfomax evaluate`: a run folder, or a file of embeddings, and words -> figures and the report."""
+
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from deepinfomax import config as configuration
+from deepinfomax import encoders, files, memory
+from deepinfomax.config import Config
+from deepinfomax.data.configured import names_of, tell_notes
+from deepinfomax.data.formats import Columns
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.loading import has_test_part, suggested_holdout
+from deepinfomax.data.names import find, read_folds
+from deepinfomax.data.stored import printable
+from deepinfomax.devices import choose_device
+from deepinfomax.encoders import storage
+from deepinfomax.encoders.standardised import Standardised, with_channels_of
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation import evaluate, evaluate_embeddings
+from deepinfomax.evaluation.gallery import write_gallery
+from deepinfomax.evaluation.reading import cell
+from deepinfomax.evaluation.run_data import data_of, loaded
+from deepinfomax.features import LEVELS
+from deepinfomax.progress import shown
+from deepinfomax.report import write as write_report
+from deepinfomax.training import run_folder
+from deepinfomax.training.building import begin
+
+CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
+#: what the figures of a run that held no image out carry, and the report puts beside its verdict; by whether the
+#: encoder was trained on labels
+SEEN = {
+    False: "the encoder was trained on the test images too, without their labels",
+    True: "the encoder was trained on the test images too, and on their labels",
+}
+
+
+@memory.enough_for("measuring", lower="--limit, or name fewer --measures, --levels and --controls")
+def evaluate_command(
+    run: Path,
+    *,
+    settings: Mapping[str, Any],
+    measures: Sequence[str] | None,
+    data: str | None,
+    levels: Sequence[str] | None,
+    controls: Sequence[str] | None,
+    scale: Any,
+    limit: int | None,
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> tuple[dict[str, Any], str]:
+    """Measure a run and bring its report up to date; returns evaluation.json and a table.
+
+    Or measure a file of embeddings: its figures go beside it, to FILE.evaluation.json, and are continued there (they
+    are only returned where that folder is read-only).
+    `levels` and `controls` of None are all levels, and those controls that cost little.
+    """
+    if run.is_file():
+        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data} | dict(settings)
+        if odd := [name for name, value in given.items() if value not in (None, [])]:
+            raise UserError(
+                f"{run} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
+                "evaluate a run folder"
+            )
+        out = run.with_name(f"{run.name}.evaluation.json") if os.access(run.parent, os.W_OK) else None
+        contents = evaluate_embeddings(
+            run, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
+        )
+        return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
+    encoder = storage.load(run)
+    own = run_folder.read_data_config(run)
+    run_folder.tell_changed(run)
+    config = data_of(own, data, data_root, limit, settings)
+    options = _options(data, limit, data_root, settings)
+    with shown(f"reading {printable(config.data.source)}"):
+        _check_test_part(run, config, options)
+        train, test = (loaded(run, encoder, config, split) for split in ("train", "test"))
+    folds = read_folds(config.data.source, config.data.root)
+    if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures or ()):
+        raise UserError("folds are positions among all training images: set data.limit none")
+    tell_notes(train, test)
+    make_encoder = maker(run, own, train, encoder)
+    left_out = []
+    if controls is None:
+        controls = CONTROLS if make_encoder is not None else CONTROLS[:-1]  # without random_encoder
+        if make_encoder is None:
+            left_out = ["a network of your own has no random encoder to compare with: pass make_encoder in Python"]
+    notes = [*train.notes, *test.notes, *left_out]
+    if data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout:
+        notes.insert(0, SEEN[_trained_on_labels(run)])
+    try:
+        result = evaluate(
+            encoder,
+            train,
+            test,
+            measures=measures,
+            levels=LEVELS if levels is None else levels,
+            controls=controls,
+            scale=scale,
+            seed=seed,
+            device=choose_device(device),
+            out=run / files.EVALUATION,
+            make_encoder=make_encoder,
+            folds=folds,
+            notes=list(dict.fromkeys(notes)),
+            options=options,
+        )
+        with shown("writing the report"):
+            if data is None:
+                names = names_of(config, test, "test")
+                write_gallery(encoder, test, run, names=names, seed=seed, device=choose_device(device))
+            report = write_report(run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"what was measured so far is saved in {run / files.EVALUATION}; the same command measures the rest and "
+            "writes the report"
+        ) from None
+    return result, f"{render(result)}\n\nreport: {report}"
+
+
+def _trained_on_labels(run: Path) -> bool:
+    """Whether one of a run's objectives is the supervised one."""
+    objectives = configuration.read_tree(run / files.CONFIG).get("objective", {})
+    kinds = (configuration.objective_type(name, section) for name, section in objectives.items())
+    return "supervised" in kinds
+
+
+def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
+    """Raises UserError for data without test images, with the command that measures all the same."""
+    data = config.data
+    columns: dict[str, Any] = {"root": data.root, "image": data.image, "label": data.label, "window": data.window}
+    find(
+        data.source, data.root, Columns(data.image, data.label, data.window)
+    )  # what cannot be found at all says so itself
+    if has_test_part(data.source, holdout=data.holdout, **columns):
+        return
+    said = f"{printable(data.source)} has no test part: set data.holdout 0.1 in training to keep a tenth of the images"
+    fraction = suggested_holdout(data.source, **columns)
+    if fraction is None:
+        raise UserError(f"{said}, or put train and test inside it; too few images are here to hold some out now")
+    command = shlex.join(["deepinfomax", "evaluate", str(run), *options, "data.holdout", str(fraction)])
+    raise UserError(f"{said}; to measure this run on images that it was trained on: {command}")
+
+
+def _options(data: str | None, limit: int | None, root: Path | None, settings: Mapping[str, Any]) -> list[str]:
+    """The words of the command line that say which images are read."""
+    named = {"--data": data, "--limit": limit, "--data-root": root}
+    options = [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    return options + [word for name, value in settings.items() for word in (name, str(value))]
+
+
+def render(evaluation: dict[str, Any]) -> str:
+    """evaluation.json for a terminal: the figure of each measure and level, beside those of its controls."""
+    subjects = {"trained": evaluation["measures"], **evaluation["controls"]}
+    lines = []
+    for measure in dict.fromkeys(m for tree in subjects.values() for m in tree):
+        levels = [v for v in LEVELS if v in evaluation["measures"].get(measure, {})] or [""]
+        rows = []
+        for name, tree in subjects.items():
+            if measure not in tree or not isinstance(tree[measure], dict):
+                continue
+            results = [tree[measure].get(level, tree[measure]) if level else tree[measure] for level in levels]
+            if all(result is tree[measure] for result in results):  # pixels have no levels: one figure for all
+                results = results[:1]
+            rows.append((name, [cell(measure, result) for result in results]))
+        if not rows:  # not a measure but a fact of the supervised control
+            continue
+        width = max([10, *(2 + len(text) for _, cells in rows for text in cells)])
+        lines.append((f"{measure:26s}" + "".join(f"{level:>{width}s}" for level in levels)).rstrip())
+        lines += [f"  {name:24s}" + "".join(f"{text:>{width}s}" for text in cells) for name, cells in rows]
+    if "accuracy" in evaluation["controls"].get("supervised", {}):
+        lines.append(f"{'supervised network':26s}{evaluation['controls']['supervised']['accuracy']:>10.3f}")
+    return "\n".join([*lines, *evaluation.get("notes", [])])
+
+
+def maker(run: Path, config: Config, train: ImageSet, trained: nn.Module) -> Callable[[], nn.Module] | None:
+    """What builds a fresh encoder of the same architecture, which begins as the run's own did; None for a wrapped one.
+
+    It draws from torch's random state, and standardises its input as the trained one does.
+    """
+    description = storage.describe(run)
+    if description.architecture == "wrapped":
+        return None
+    channels = trained.channels if isinstance(trained, Standardised) else None
+
+    def make() -> nn.Module:
+        encoder = encoders.build(description.architecture, description.image_shape, **description.arguments)
+        begin(encoder, config, train, channels)
+        return with_channels_of(encoder, trained)
+
+    return make

@@ -1,0 +1,196 @@
+"""`deepinfomax neighbours`: a run folder and images -> those most alike, as names and pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from deepinfomax import files, memory
+from deepinfomax.config import Config
+from deepinfomax.data.arrays import word_of
+from deepinfomax.data.configured import names_of, tell_notes, tell_other_parts
+from deepinfomax.data.decoding import to_array
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.opening import opened
+from deepinfomax.data.stored import printable
+from deepinfomax.devices import choose_device
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.evaluation.gallery import write_gallery
+from deepinfomax.evaluation.neighbours import METRICS
+from deepinfomax.evaluation.pictures import drawable, pictures_of
+from deepinfomax.evaluation.queries import Asked, as_pictures, as_records, as_table, search, write_queries, write_sheet
+from deepinfomax.evaluation.run_data import are_own, loaded, whole_of_other
+from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
+from deepinfomax.features import LEVELS
+from deepinfomax.progress import shown
+from deepinfomax.report import write as write_report
+from deepinfomax.report.neighbour_sheet import draw
+from deepinfomax.training import run_folder
+
+BANK = 1000  #: images in which two runs are compared, as many as a gallery has
+
+
+@memory.enough_for("the embeddings", lower="data.limit")
+def neighbours_command(
+    run: Path,
+    data: str | None,
+    queries: Sequence[str],
+    *,
+    settings: Mapping[str, Any],
+    beside: Path | None,
+    count: int,
+    metric: str,
+    split: str | None,
+    on_page: bool,
+    data_root: Path | None,
+    seed: int,
+    device: str | None,
+) -> dict[str, Any]:
+    """Neighbours of each query at every level, with names, classes and distances; without queries, a gallery.
+
+    A query by index is not its own neighbour. With `beside`, another run, both are compared on the same images. With
+    `on_page` the report shows the queries.
+    """
+    if metric not in METRICS:
+        raise UserError(f"unknown --metric {metric!r}; choose {' or '.join(METRICS)}")
+    if count < 1:
+        raise UserError(f"--count {count}: ask for one neighbour or more")
+    if on_page and not queries:
+        raise UserError("--report adds queries to the page: give one with --query")
+    for query in queries:
+        if not _is_index(query) and not Path(query).is_file():
+            raise UserError(f"--query {query} is neither an index nor an image that can be read")
+    encoder = storage.load(run)
+    config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
+    run_folder.tell_changed(run)
+    with shown(f"reading {printable(config.data.source)}"):
+        images = loaded(run, encoder, config, split)
+        names = names_of(config, images, split)
+    tell_notes(images)
+    tell_other_parts(config, split or config.data.split)
+    # A mistake in what is asked for should leave the gallery as it is.
+    asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
+    other = None if beside is None else (beside, _alike(run, beside))
+    with shown("neighbours"):
+        own = are_own(run_folder.read_data_config(run), config)
+        write_gallery(
+            encoder,
+            images,
+            run,
+            count=count,
+            metric=metric,
+            names=names,
+            data="" if own else printable(images.name),
+            seed=seed,
+            device=choose_device(device),
+        )
+        result: dict[str, Any] = {"metric": metric, "gallery": str(run / files.GALLERY)}
+        if other is not None:
+            models = {run: encoder, other[0]: other[1]}
+            result["beside"] = _beside(models, images, run, count, metric, seed, choose_device(device))
+        if asked_for is not None:
+            bank, of_asked = (
+                embed(encoder, these, device=choose_device(device)) for these in (images, asked_for.pictures)
+            )
+            found = search(asked_for, images, bank, of_asked, names, count, metric)
+            result["queries"] = as_records(found)
+            result["text"] = as_table(found)
+            if (arrays := as_pictures(found)) is not None:
+                result["sheet"] = str(write_sheet(found, arrays, run))
+                if on_page:
+                    write_queries(arrays, run)
+        result["report"] = str(write_report(run))
+    if asked_for is not None:
+        drawn = f"\n\n{'pictures':11s}{result['sheet']}" if "sheet" in result else ""
+        result["text"] += f"{drawn}\n{'report':11s}{result['report']}"
+    return result
+
+
+def _alike(run: Path, beside: Path) -> nn.Module:
+    """The encoder of the other run, which must take the same images."""
+    shapes = ["x".join(map(str, storage.describe(folder).image_shape)) for folder in (run, beside)]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{run} takes images of {shapes[0]} and {beside} of {shapes[1]}: compare runs of one size")
+    return storage.load(beside)
+
+
+def _beside(
+    models: Mapping[Path, nn.Module],
+    images: ImageSet,
+    run: Path,
+    count: int,
+    metric: str,
+    seed: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """A sheet of neighbours in y by each of the runs, and at every level the share of them that have the same class."""
+    bank = draw_bank(images, BANK, seed)
+    embedded = {str(folder): embed(model, bank, device=device) for folder, model in models.items()}
+    compared = {
+        level: side_by_side(
+            bank,
+            {name: of_levels[level] for name, of_levels in embedded.items()},
+            count=min(count, len(bank) - 1),
+            metric=metric,
+            seed=seed,
+        )
+        for level in LEVELS
+        if all(level in of_levels for of_levels in embedded.values())
+    }
+    result: dict[str, Any] = {"chance": compared["y"].chance}
+    if compared["y"].shared is not None:
+        result["shared"] = {level: of_level.shared for level, of_level in compared.items()}
+    if drawable(bank.shape):
+        names = "-".join(folder.name for folder in models)
+        sheet = run / f"neighbours-{names}.png"
+        labels = bank.labels if bank.labels is not None and bank.labels.ndim == 1 else None
+        draw(pictures_of(bank.images), compared["y"].query, compared["y"].nearest, labels, bank.classes).savefig(
+            sheet, dpi=150
+        )
+        result["sheet"] = str(sheet)
+    return result
+
+
+def _is_index(query: str) -> bool:
+    return query.isascii() and query.isdigit()
+
+
+def _queries(queries: Sequence[str], images: ImageSet, read: Callable[[str], ImageSet] | None = None) -> Asked:
+    """Indices into the data set, or files: images brought to its shape, other data as `read` reads them."""
+    pictures = []
+    for query in queries:
+        if _is_index(query):
+            if int(query) >= len(images):
+                raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
+            pictures.append(np.asarray(images.images[int(query)]))
+            continue
+        if not images.pictures and read is not None:
+            found = read(query)
+            if len(found) != 1:
+                raise UserError(f"--query {query} holds {len(found):,} {word_of(found.shape)}: give a file of one")
+            pictures.append(np.asarray(found.images[0]))
+            continue
+        if images.images.dtype != np.uint8 or len(images.shape) != 3:
+            shape = "x".join(map(str, images.shape))
+            raise UserError(f"--query {query} is no index, and data of {shape} are no images: give an index")
+        channels, height, width = images.shape
+        try:
+            with opened(Path(query)) as picture:  # decoded as the data set was, so that its own files are themselves
+                pictures.append(to_array(picture, channels, (width, height)))
+        except Exception:  # damaged files make Pillow's decoders raise errors of every kind
+            raise UserError(f"--query {query} is neither an index nor an image that can be read") from None
+    asked = replace(images, images=np.stack(pictures), labels=None)
+    return Asked(asked, tuple(queries), tuple(int(query) if _is_index(query) else None for query in queries))
+
+
+def _asked_file(run: Path, encoder: nn.Module, config: Config, query: str) -> ImageSet:
+    """What a file holds that somebody asks for, read as the data of the run are."""
+    alone = replace(config.data, source=query, split="train", holdout=None, limit=None)
+    return loaded(run, encoder, replace(config, data=alone), "train")

@@ -1,0 +1,73 @@
+"""The data of a run as its encoder takes them, or other data in their place."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from deepinfomax.config import Config
+from deepinfomax.data.arrays import word_of
+from deepinfomax.data.configured import as_trained, load_images, with_data_settings, with_source
+from deepinfomax.data.images import ImageSet
+from deepinfomax.data.stored import printable
+from deepinfomax.encoders import storage
+from deepinfomax.encoders.standardised import Standardised
+from deepinfomax.errors import UserError
+
+
+def data_of(
+    config: Config, data: str | None, root: Path | None, limit: int | None, settings: Mapping[str, Any]
+) -> Config:
+    """The configuration with other data in place of its own."""
+    changes: dict[str, Any] = {}
+    if data is not None:
+        changes |= {"source": data, "limit": None}
+    if root is not None:
+        changes["root"] = str(root)
+    if limit is not None:
+        changes["limit"] = limit
+    return with_data_settings(replace(config, data=replace(config.data, **changes)), settings)
+
+
+def are_own(config: Config, changed: Config) -> bool:
+    """Whether the data of a changed configuration are those of the run's own, by whatever spelling of their path."""
+    return with_source(config, changed.data.source, None).data.source == config.data.source
+
+
+def whole_of_other(config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]) -> Config:
+    """As `data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
+    changed = data_of(config, data, root, None, settings)
+    if "data.holdout" in settings or are_own(config, changed):
+        return changed
+    return replace(changed, data=replace(changed.data, holdout=None))
+
+
+def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
+    """One part as the encoder takes it; images of another size or colour are brought to what it was trained on."""
+    expected = storage.describe(run).image_shape
+    channels = encoder.channels if isinstance(encoder, Standardised) else None
+    if channels is not None and config.data.values == "auto":  # as they were in training, whatever these few look like
+        config = replace(config, data=replace(config.data, values="kept"))
+    read = load_images(config, split, channels)
+    images = as_trained(config, read)
+    square = len(expected) == 3 and expected[1] == expected[2]
+    if images.shape != expected and read.pictures and square and expected[0] in (1, 3):
+        own = replace(config.data, size=expected[2], channels=expected[0])
+        images = load_images(replace(config, data=own), split, channels)
+    if images.shape != expected:
+        shapes = ["x".join(map(str, s)) for s in (images.shape, expected)]
+        axes = " (channels, height, width)" if read.pictures else ""
+        mend = "bring them to that"
+        if images.shape == (*expected[1:], expected[0]) or images.shape == (expected[-1], *expected[:-1]):
+            mend = "their channels are on the other side: set data.layout channels-first or channels-last"
+        raise UserError(f"{word_of(images.shape)} of {shapes[0]}{axes}, but {run} was trained on {shapes[1]}: {mend}")
+    name = printable(config.data.source)
+    if channels is not None and images.pictures:
+        raise UserError(f"{name} holds pictures of bytes, but {run} was trained on numbers of another scale")
+    if channels is None and config.data.standardise and not images.pictures:
+        raise UserError(
+            f"{name} holds {images.images.dtype}, but {run} was trained on pictures of bytes: set data.values bytes"
+        )
+    return images
