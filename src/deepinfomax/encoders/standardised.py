@@ -1,6 +1,7 @@
 """An encoder that takes numbers as the data have them: it brings each channel to the scale it was trained on first."""
 
 import torch
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from deepinfomax.data.channels import Channels
@@ -34,8 +35,8 @@ class Standardised(nn.Module):
         """What it standardises by."""
         return Channels(tuple(self.mean.tolist()), tuple(self.sd.tolist()))
 
-    def forward(self, images: Tensor) -> Features:
-        """images (N, C, *S) of any type, in the units of the data; bytes are brought to [-1, 1] first."""
+    def forward(self, images: Num[Tensor, "N C *S"]) -> Features:
+        """Images of any type, in the units of the data; bytes are brought to [-1, 1] first."""
         shape = (1, -1, *[1] * (images.ndim - 2))
         return self.encoder((normalise(images) - self.mean.view(shape)) / self.sd.view(shape))
 

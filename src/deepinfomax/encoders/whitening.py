@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -23,7 +24,7 @@ FLOOR = 1e-2  #: added to variances, as a share of their mean: directions of no 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def whiten_first_layer(encoder: nn.Module, images: Tensor, *, seed: int = 0) -> None:
+def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, seed: int = 0) -> None:
     """Set the weights of the encoder's first convolution from patches of images, in place.
 
     With K filters on patches of P numbers, min(P, K/2) directions of the largest variance are taken, each with both
@@ -31,7 +32,7 @@ def whiten_first_layer(encoder: nn.Module, images: Tensor, *, seed: int = 0) -> 
 
     Args:
         encoder: its first convolution, in the order of its modules, is the one that sees the images.
-        images: (N, C, *S) floats as the encoder sees them.
+        images: as the encoder sees them.
         seed: of the images and places that patches are taken from.
 
     Raises:
@@ -72,8 +73,10 @@ def first_convolution(encoder: nn.Module) -> _ConvNd:
     raise UserError('training.first_layer whitening: the encoder has no convolution: set it to "default"')
 
 
-def patches(images: Tensor, layer: _ConvNd, rng: np.random.Generator) -> Tensor:
-    """(rows, C·k·...) float64: what the layer's filters see at random places of random images, without padding."""
+def patches(
+    images: Float[Tensor, "N C *S"], layer: _ConvNd, rng: np.random.Generator
+) -> Float64[Tensor, "rows numbers"]:
+    """(rows, C·k·...): what the layer's filters see at random places of random images, without padding."""
     dilated = [d * (k - 1) + 1 for d, k in zip(cast(tuple[int, ...], layer.dilation), layer.kernel_size, strict=True)]
     sides = images.shape[2:]
     if any(side < size for side, size in zip(sides, dilated, strict=True)):

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet
@@ -158,13 +159,13 @@ def encoder_distribution(
     return EncoderDistribution(EmbeddingsOfY(network, device)(as_images(data)))
 
 
-def wasserstein(first: Tensor, second: Tensor) -> float:
-    """Wasserstein-2 distance of sorted columns (N, S) and (N, S): root of the mean over rows and columns."""
+def wasserstein(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"]) -> float:
+    """Wasserstein-2 distance of sorted columns: root of the mean over rows and columns."""
     return float((first - second).double().square().mean().sqrt())
 
 
-def rejected(first: Tensor, second: Tensor, level: float = LEVEL) -> float:
-    """Share of sorted columns (N, S), (N, S) in which a two-sample Kolmogorov-Smirnov test rejects at `level`.
+def rejected(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"], level: float = LEVEL) -> float:
+    """Share of sorted columns in which a two-sample Kolmogorov-Smirnov test rejects at `level`.
 
     By the limit of Kolmogorov's distribution, which is a little too careful for small N.
     """
@@ -178,10 +179,10 @@ def rejected(first: Tensor, second: Tensor, level: float = LEVEL) -> float:
     return float((gap > kstwobign.isf(level) * math.sqrt(2 / count)).double().mean())
 
 
-def told_apart(vectors: Tensor, prior: Tensor, *, steps: int) -> tuple[float, float]:
+def told_apart(vectors: Float[Tensor, "N D"], prior: Float[Tensor, "M D"], *, steps: int) -> tuple[float, float]:
     """The classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv 1610.06545).
 
-    A network is trained on half of the vectors (N, D) and of the prior's (N, D) to tell them apart; its share of right
+    A network is trained on half of the vectors and of the prior's to tell them apart; its share of right
     answers on the other half, and the p-value of that share: under one distribution it is 1/2 ± 1/sqrt(4 · answers).
     A tenth of the training half chooses the step.
     """
@@ -213,7 +214,9 @@ def told_apart(vectors: Tensor, prior: Tensor, *, steps: int) -> tuple[float, fl
     return share, 0.5 * math.erfc((share - 0.5) * math.sqrt(4 * len(test)) / math.sqrt(2))
 
 
-def kernel_distance(vectors: Tensor, prior: Tensor, *, seed: int = 0, shuffles: int = SHUFFLES) -> tuple[float, float]:
+def kernel_distance(
+    vectors: Float[Tensor, "N D"], prior: Float[Tensor, "M D"], *, seed: int = 0, shuffles: int = SHUFFLES
+) -> tuple[float, float]:
     """Squared maximum mean discrepancy of a Gaussian kernel, and its p-value (Gretton et al. 2012).
 
     The kernel is as wide as the median distance of all rows; 1,000 rows of each side at most. The p-value compares with
@@ -255,8 +258,8 @@ class Result:
     seconds: float
 
 
-def of_vectors(vectors: Tensor, *, scale: Scale = "cpu", seed: int = 0) -> Result:
-    """Embeddings (N, D) beside each prior, on as many of them as the scale says."""
+def of_vectors(vectors: Float[Tensor, "N D"], *, scale: Scale = "cpu", seed: int = 0) -> Result:
+    """Embeddings beside each prior, on as many of them as the scale says."""
     began = time.perf_counter()
     settings = at_scale(SETTINGS, scale)
     drawn = stream(seed, "distribution").permutation(len(vectors))[: settings.vectors]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.data.augmentation import Augmentation
@@ -89,8 +90,8 @@ def views_of(
     return torch.stack(made, 1)
 
 
-def lidar(views: Tensor, ridge: float = RIDGE) -> float:
-    """LiDAR of (N images, V views, units): exp of the entropy of the eigenvalues of linear discriminant analysis.
+def lidar(views: Float[Tensor, "N V units"], ridge: float = RIDGE) -> float:
+    """LiDAR of V views of N images: exp of the entropy of the eigenvalues of linear discriminant analysis.
 
     Each image is a class, and its views are the members. The eigenvalues are those of the covariance of the classes'
     means, in units of the covariance within them; at most min(units, N - 1) of them are above 0.
@@ -108,7 +109,7 @@ def lidar(views: Tensor, ridge: float = RIDGE) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def alpha(vectors: Tensor) -> float | None:
+def alpha(vectors: Float[Tensor, "N D"]) -> float | None:
     """The exponent a of eigenvalue(i) ~ i^(-a) of the covariance, by least squares of the logarithms.
 
     From the 5th to the 50th eigenvalue, or as many as there are above 0; None where those are fewer than 5.
@@ -121,7 +122,7 @@ def alpha(vectors: Tensor) -> float | None:
     return -float(np.polyfit(x, values.log().numpy(), 1)[0])
 
 
-def normality_gap(vectors: Tensor, *, seed: int = 0) -> float:
+def normality_gap(vectors: Float[Tensor, "N D"], *, seed: int = 0) -> float:
     """The mean, over random directions, of the largest gap between their distribution and the normal one.
 
     Each direction is standardised, so location and scale play no part. Independent units of any kind look normal in

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -115,10 +116,12 @@ def compare(pictures: np.ndarray, pairs: np.ndarray) -> Compared:
     return Compared(correlation, identical)
 
 
-def best_correlation(a: Tensor, b: Tensor, reach: int = REACH) -> Tensor:
-    """(P,) the highest correlation of the middle of a with any part of b as large, at most `reach` pixels away.
+def best_correlation(
+    a: Float[Tensor, "P C H W"], b: Float[Tensor, "P C H W"], reach: int = REACH
+) -> Float[Tensor, "P"]:
+    """The highest correlation of the middle of a with any part of b as large, at most `reach` pixels away.
 
-    Correlation is blind to brightness and contrast. 0 where either part is flat. a, b: (P, C, H, W) floats.
+    Correlation is blind to brightness and contrast. 0 where either part is flat.
     """
     reach = min(reach, (min(a.shape[2:]) - 1) // 4)
     height, width = (side - 2 * reach for side in a.shape[2:])

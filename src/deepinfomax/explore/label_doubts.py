@@ -10,6 +10,7 @@ given label, the least likely first.
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
@@ -62,12 +63,12 @@ def label_doubts(vectors: np.ndarray, labels: np.ndarray, *, seed: int) -> Label
     )
 
 
-def in_doubt_for(probability: np.ndarray, given: np.ndarray) -> np.ndarray:
+def in_doubt_for(probability: Float[np.ndarray, "N K"], given: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
     """The rule: of each image the class it is counted to, its given one where there is no doubt.
 
     Args:
-        probability: (N, K) out of sample.
-        given: (N,) labels 0 to K-1, each there at least once.
+        probability: of each class, out of sample.
+        given: labels 0 to K-1, each there at least once.
     """
     classes = probability.shape[1]
     threshold = np.array([probability[given == k, k].mean() for k in range(classes)])
@@ -76,8 +77,10 @@ def in_doubt_for(probability: np.ndarray, given: np.ndarray) -> np.ndarray:
     return np.where(reached, most, given)
 
 
-def out_of_sample(vectors: np.ndarray, labels: np.ndarray, *, seed: int) -> np.ndarray:
-    """(N, K) probabilities of each image by a logistic regression that was fitted without its fold."""
+def out_of_sample(
+    vectors: Float[np.ndarray, "N D"], labels: Int[np.ndarray, "N"], *, seed: int
+) -> Float[np.ndarray, "N K"]:
+    """Probabilities of each image by a logistic regression that was fitted without its fold."""
     probability = np.empty((len(labels), int(labels.max()) + 1))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(vectors, labels)
     for _, (fit, left_out) in zip(counted(FOLDS, "fold of the labels"), folds, strict=True):

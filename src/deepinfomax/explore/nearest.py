@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 from sklearn.neighbors import NearestNeighbors
 
 
@@ -10,15 +11,14 @@ from sklearn.neighbors import NearestNeighbors
 class Nearest:
     """Of each of N images the k nearest others, nearest first."""
 
-    index: np.ndarray  #: (N, k) int64
-    distance: np.ndarray  #: (N, k) float32, Euclidean
+    index: Int[np.ndarray, "N k"]
+    distance: Float[np.ndarray, "N k"]  #: Euclidean
 
 
-def nearest(vectors: np.ndarray, k: int) -> Nearest:
+def nearest(vectors: Float[np.ndarray, "N D"], k: int) -> Nearest:
     """Exact, by scikit-learn. An image is not its own neighbour; its twins are.
 
     Args:
-        vectors: (N, D).
         k: at most N - 1.
     """
     search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(vectors)

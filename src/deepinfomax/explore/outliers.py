@@ -1,6 +1,7 @@
 """Which images are unlike all others: those in a thinner neighbourhood than their neighbours have."""
 
 import numpy as np
+from jaxtyping import Float
 from sklearn.neighbors import LocalOutlierFactor
 
 from deepinfomax.progress import say
@@ -8,10 +9,10 @@ from deepinfomax.progress import say
 NEIGHBOURS = 20  #: scikit-learn's default, and the middle of what Breunig et al. 2000 recommend
 
 
-def outlier_scores(vectors: np.ndarray) -> np.ndarray:
-    """(N,) the local outlier factor (Breunig et al. 2000): about 1 for an image like its neighbours, more for others.
+def outlier_scores(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
+    """The local outlier factor (Breunig et al. 2000): about 1 for an image like its neighbours, more for others.
 
-    Lengths count, so vectors (N, D) are taken as they are: an image of noise or of one colour gives a far longer or
+    Lengths count, so vectors are taken as they are: an image of noise or of one colour gives a far longer or
     shorter vector than a photograph does. More than 20 strange images of one kind are not found: they are like each
     other.
     """

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -42,8 +43,8 @@ class Representation:
         return nearest(self.unit, min(NEIGHBOURS, len(self.vectors) - 1))
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """(N, D) scaled to length 1; a vector of zeros stays one."""
+def unit(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
+    """Scaled to length 1; a vector of zeros stays one."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
 

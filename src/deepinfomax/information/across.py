@@ -63,7 +63,7 @@ def from_first_process(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     return x
 
 
-def gathered(x: Tensor) -> Tensor:
+def gathered(x: Shaped[Tensor, "n *rest"]) -> Shaped[Tensor, "all *rest"]:
     """(n, ...) on each process -> (processes·n, ...) on all, in rank order, without a gradient."""
     whole = x.new_empty(processes() * len(x), *x.shape[1:])
     assert _all_gather is not None
@@ -71,7 +71,7 @@ def gathered(x: Tensor) -> Tensor:
     return whole
 
 
-def own_part_of_sum(x: Tensor) -> Tensor:
+def own_part_of_sum(x: Shaped[Tensor, "all *rest"]) -> Shaped[Tensor, "n *rest"]:
     """(processes·n, ...) on each process -> (n, ...): this process's slice of the sum over processes."""
     own = x.new_empty(len(x) // processes(), *x.shape[1:])
     assert _reduce_scatter is not None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from deepinfomax.information import bounds
@@ -10,17 +11,21 @@ from deepinfomax.information import bounds
 SCORES_KEPT = 2**24  #: scores kept for the backward pass (64 MiB in float32); beyond, chunks and recomputation
 
 
-def chunk_scores(anchors: Tensor, candidates: Tensor, rows: slice) -> Tensor:
-    """(n, A, D), (N, B, D) -> (chunk·A, N·B)"""
+def chunk_scores(
+    anchors: Float[Tensor, "n A D"], candidates: Float[Tensor, "N B D"], rows: slice
+) -> Float[Tensor, "_ N*B"]:
+    """The scores of the anchors of some images, (chunk·A, N·B)."""
     return anchors[rows].flatten(0, 1) @ candidates.flatten(0, 1).T
 
 
-def clipped(scores: Tensor, clip: float | None) -> Tensor:
+def clipped(scores: Float[Tensor, "*shape"], clip: float | None) -> Float[Tensor, "*shape"]:
     """clip · tanh(scores / clip), in place."""
     return scores if clip is None else scores.div_(clip).tanh_().mul_(clip)
 
 
-def own_pairs(scores: Tensor, first: int, anchors_each: int, candidates_each: int) -> Tensor:
+def own_pairs(
+    scores: Float[Tensor, "rows columns"], first: int, anchors_each: int, candidates_each: int
+) -> Float[Tensor, "{anchors_each} {candidates_each} _"]:
     """A view (A, B, chunk) of the scores between an image's anchors and its own candidates, `first` the first image."""
     blocks = scores.view(-1, anchors_each, scores.shape[1] // candidates_each, candidates_each)
     return blocks[:, :, first : first + len(blocks)].diagonal(dim1=0, dim2=2)
