@@ -109,7 +109,7 @@ def _run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if sys.unraisablehook is sys.__unraisablehook__:  # not one of a program around this one
-        sys.unraisablehook = _heard
+        sys.unraisablehook = _interrupt_again
     try:
         # typer returns the exit code of Ctrl-C, 130, instead of raising it
         code = app(prog_name="deepinfomax", standalone_mode=False)
@@ -137,7 +137,7 @@ def _run() -> None:
         _fail(memory.shortage(error))
 
 
-def _heard(lost: Any) -> None:
+def _interrupt_again(lost: Any) -> None:
     """Ctrl-C that came where Python drops an error, as in the end of an object: it comes again a moment later."""
     if lost.exc_type is KeyboardInterrupt:
         threading.Timer(0.05, _thread.interrupt_main).start()

@@ -77,7 +77,7 @@ def neighbours_command(
     tell_other_parts(config, split or config.data.split)
     # A mistake in what is asked for should leave the gallery as it is.
     asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
-    other = None if beside is None else (beside, _alike(run, beside))
+    other = None if beside is None else (beside, _encoder_beside(run, beside))
     with shown("neighbours"):
         own = are_own(run_folder.read_data_config(run), config)
         write_gallery(
@@ -113,7 +113,7 @@ def neighbours_command(
     return result
 
 
-def _alike(run: Path, beside: Path) -> nn.Module:
+def _encoder_beside(run: Path, beside: Path) -> nn.Module:
     """The encoder of the other run, which must take the same images."""
     shapes = ["x".join(map(str, storage.describe(folder).image_shape)) for folder in (run, beside)]
     if shapes[0] != shapes[1]:

@@ -45,7 +45,7 @@ class SharedCritic(nn.Module):
         return x @ self.between[self.pair[pair]] @ y.T
 
 
-class _Of(nn.Module):
+class _OnePair(nn.Module):
     """One pair of a `SharedCritic` as a critic of its own."""
 
     def __init__(self, critic: SharedCritic, pair: Pair) -> None:
@@ -114,7 +114,7 @@ def shared_estimates(
     estimates = {}
     for a, b in pairs:
         reading = read_critic(
-            _Of(critic, (a, b)),
+            _OnePair(critic, (a, b)),
             ESTIMATORS["infonce"],
             *([part[a], part[b]] for part in (held_out, stop, train)),
             shuffles=shuffles,

@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from deepinfomax import __version__, encoders, files, memory
-from deepinfomax.config import Config, resolve
+from deepinfomax.config import Config, Training, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.channels import Channels
@@ -131,11 +131,8 @@ def train(
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))
             rate = learning_rate(training, number, steps)
             set_learning_rate(state.optimizers.values(), rate)
-            views = augment(pixels, training.views)
-            small = augment.small_views(pixels, training.small_views) if training.small_views else None
-            if channels_last:
-                views = views.contiguous(memory_format=torch.channels_last)
-            turn = step(Batch(views, labels, index, training.views, small))
+            batch = _augmented(augment, training, pixels, labels, index, channels_last)
+            turn = step(batch)
             state.step, state.seconds = number, seconds_before + time.perf_counter() - began
 
             logged = number % training.log_every == 0 or number == steps
@@ -146,7 +143,7 @@ def train(
             else:
                 watcher.at(number)
             if due or stop:
-                check_finite(accelerator, game, views, never_finite, number)
+                check_finite(accelerator, game, batch.images, never_finite, number)
                 if accelerator.is_main_process:
                     run_folder.check_there(out)
                     state.save(out / run_folder.CHECKPOINT)
@@ -165,6 +162,17 @@ def train(
     # In the layout in which `load` makes it: another one changes the last bit of what it computes.
     trained = whole_encoder(game, channels)
     return trained.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+
+
+def _augmented(
+    augment: Augmentation, training: Training, pixels: Tensor, labels: Tensor | None, index: Tensor, channels_last: bool
+) -> Batch:
+    """The views of these images, as the game takes them."""
+    views = augment(pixels, training.views)
+    small = augment.small_views(pixels, training.small_views) if training.small_views else None
+    if channels_last:
+        views = views.contiguous(memory_format=torch.channels_last)
+    return Batch(views, labels, index, training.views, small)
 
 
 def channels_of(config: Config, images: ImageSet) -> Channels | None:
