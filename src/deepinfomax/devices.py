@@ -1,15 +1,20 @@
 """Where to compute, and what that machine is."""
 
+import functools
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from deepinfomax.errors import UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -63,6 +68,24 @@ def full_float32(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def whole_precision(device: torch.device) -> Iterator[None]:
+    """Within the block nothing computes in less than float32: neither by autocast nor by TF32."""
+    with torch.autocast(device.type, enabled=False), full_float32(device):
+        yield
+
+
+def in_whole_precision(function: Callable[Concatenate[Tensor, P], T]) -> Callable[Concatenate[Tensor, P], T]:
+    """A function of a tensor and more, whose products autocast and TF32 leave alone: scores and covariances."""
+
+    @functools.wraps(function)
+    def computed(x: Tensor, *args: P.args, **kwargs: P.kwargs) -> T:
+        with whole_precision(x.device):
+            return function(x, *args, **kwargs)
+
+    return computed
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Every loss against the slow loop that its paper describes."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -96,3 +97,20 @@ def test_distances_to_the_mean_of_the_views() -> None:
 )
 def test_gradients(loss: object) -> None:
     assert torch.autograd.gradcheck(loss, (embeddings().requires_grad_(),))
+
+
+@pytest.mark.parametrize("loss", [je.nt_xent, lambda z: sum(je.vicreg(z)), je.barlow_twins, je.coding_rate])
+def test_products_are_float32_under_autocast(loss: Callable[[Tensor], Tensor]) -> None:
+    z = embeddings(images=20, units=8).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = loss(z)
+    assert torch.equal(mixed, loss(z))
+
+
+def test_barlow_twins_with_a_unit_that_is_the_same_for_all_images() -> None:
+    z = embeddings()
+    z[0, :, 1] = 3.0
+    z.requires_grad_()
+    je.barlow_twins(z).backward()
+    assert z.grad is not None
+    assert z.grad.isfinite().all()

@@ -151,3 +151,13 @@ def test_what_it_cannot_know():
         terms(NoiseAsTargets(Facts(SHAPES, images=5)), torch.randn(2, 3), None)
     with pytest.raises(UserError, match="targets for 5 images but met image 7"):
         step(NoiseAsTargets(Facts(SHAPES, images=5)), torch.randn(2, 3), torch.tensor([1, 7]))
+
+
+def test_points_are_handed_out_in_float32_under_autocast():
+    torch.manual_seed(0)
+    objective, plain = (NoiseAsTargets(Facts(SHAPES, images=40)) for _ in range(2))
+    y, index = torch.randn(40, 3), torch.arange(40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        step(objective, y, index)
+    step(plain, y, index)
+    assert torch.equal(objective.assignment, plain.assignment)

@@ -120,3 +120,12 @@ def test_gradients(distance: object) -> None:
     (ours,) = torch.autograd.grad(visreg(x, a), x)
     (expected,) = torch.autograd.grad(by_hand(x), x)
     torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("measure", [sigreg, visreg])
+def test_products_are_float32_under_autocast(measure) -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors, directions = torch.randn(50, 6, generator=generator), random_slices(6, 8, like=torch.zeros(1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = measure(vectors, directions)
+    assert torch.equal(mixed, measure(vectors, directions))

@@ -103,14 +103,15 @@ class WholeBatchDraws(TorchFunctionMode):
             return drawn
         self.draws += 1
         generator = torch.Generator().manual_seed(self.draws)
-        whole = drawn.new_empty(self.world * len(drawn), *drawn.shape[1:])
+        kind = torch.double if drawn.is_floating_point() else drawn.dtype
+        whole = torch.empty(self.world * len(drawn), *drawn.shape[1:], dtype=kind)
         if func is torch.randint:
             whole.random_(*args[:2], generator=generator)
         elif func is torch.rand:
             whole.uniform_(generator=generator)
         else:
             whole.normal_(generator=generator)
-        return whole[self.rank * len(drawn) : (self.rank + 1) * len(drawn)]
+        return whole[self.rank * len(drawn) : (self.rank + 1) * len(drawn)].to(drawn)
 
 
 def build(case: Case) -> tuple[nn.Module, nn.Module]:
@@ -121,13 +122,23 @@ def build(case: Case) -> tuple[nn.Module, nn.Module]:
     return encoder.double(), objective.double().train(case.training)
 
 
-def gradients(case: Case, images: torch.Tensor, labels: torch.Tensor, rank: int, world: int) -> torch.Tensor:
-    """Of the loss of this process's part of the batch, by all parameters."""
-    encoder, objective = build(case)
+def gradients(
+    case: Case,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    rank: int,
+    world: int,
+    *,
+    autocast: torch.dtype | None = None,
+) -> torch.Tensor:
+    """Of the loss of this process's part of the batch, by all parameters: where the images are, in their precision."""
+    encoder, objective = (part.to(images) for part in build(case))
     own = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
     shifted = torch.cat([images[own].roll(view, 3) for view in range(case.views)])
-    batch = Batch(shifted, labels[own], torch.arange(IMAGES)[own], views=case.views)
-    with WholeBatchDraws(rank, world):
+    index = torch.arange(IMAGES, device=images.device)[own]
+    batch = Batch(shifted, labels[own], index, views=case.views)
+    mixed = torch.autocast(images.device.type, autocast, enabled=autocast is not None)
+    with WholeBatchDraws(rank, world), mixed:
         if case.second_player:
             features: Features = encoder(batch.images)
             losses = objective.adversary(features.detach(), batch)
@@ -135,12 +146,20 @@ def gradients(case: Case, images: torch.Tensor, labels: torch.Tensor, rank: int,
             played = {"it": (1.0, objective)}
             if case.noise is not None:
                 facts = Facts(encoders.shapes_of(encoder.float(), IMAGE))
-                encoder.double()
+                encoder.to(images)
                 played["noise"] = (1.0, OBJECTIVES["prior"](facts, by="noise", prior=case.noise))
             losses = Game(encoder, played)(batch).losses
     sum(losses.values()).backward()
     parameters = [*encoder.parameters(), *objective.parameters()]
     return torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters])
+
+
+def batch_of_all() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(IMAGES, *IMAGE, dtype=torch.double, generator=generator).clamp(-1, 1)
+    labels = torch.randint(3, (IMAGES,), generator=generator)
+    labels[:3] = -1  # no label: one process has more labelled images than the other
+    return images, labels
 
 
 def check_bounds(rank: int, world: int) -> None:
@@ -188,10 +207,7 @@ def check_bounds(rank: int, world: int) -> None:
 def main() -> None:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(IMAGES, *IMAGE, dtype=torch.double, generator=generator).clamp(-1, 1)
-    labels = torch.randint(3, (IMAGES,), generator=generator)
-    labels[:3] = -1  # no label: one process has more labelled images than the other
+    images, labels = batch_of_all()
     alone = {name: gradients(case, images, labels, 0, 1) for name, case in CASES.items()}
 
     dist.init_process_group("gloo")

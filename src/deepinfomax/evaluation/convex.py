@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
+from deepinfomax.devices import in_float64
 from deepinfomax.progress import say, within
 
 #: scores (N, K), target -> the mean loss over N, and its derivative (N, K) by the scores
@@ -68,8 +69,8 @@ def balance(targets: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
 
 
 def _double(values: Tensor) -> Tensor:
-    """In fp64, for sums; on the CPU where the device has no fp64 (Apple's GPU)."""
-    return (values.cpu() if values.device.type == "mps" else values).double()
+    """In fp64, for sums; on the CPU, but for an NVIDIA GPU: of a million images and classes that would be gigabytes."""
+    return values.double() if values.device.type == "cuda" else in_float64(values)
 
 
 def fit(

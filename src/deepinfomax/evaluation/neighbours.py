@@ -6,6 +6,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from deepinfomax.devices import in_float64
 from deepinfomax.errors import UserError
 
 METRICS = ("l1", "cosine")
@@ -38,17 +39,17 @@ def neighbours(
         raise UserError(
             f"queries have {query.shape[1]} units and the bank {bank.shape[1]}; embed both at the same level"
         )
-    kind = query.dtype
+    kind, on = query.dtype, query.device
     if metric == "cosine":
         # In fp64: of vectors far from the origin all cosines are nearly 1.
-        query, bank = (normalize(side.double(), eps=1e-300) for side in (query, bank))
+        query, bank = (normalize(in_float64(side), eps=1e-300) for side in (query, bank))
     index, distance = [], []
     for part in query.split(max(1, BLOCK_BYTES // (bank.element_size() * len(bank)))):
         far = torch.cdist(part, bank, p=1.0) if metric == "l1" else (1 - part @ bank.T).clamp_min_(0)
         nearest = far.topk(k, largest=False)
         index.append(nearest.indices)
         distance.append(nearest.values)
-    return torch.cat(index), torch.cat(distance).to(kind)
+    return torch.cat(index).to(on), torch.cat(distance).to(on, kind)
 
 
 def other_neighbours(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepinfomax.devices import in_float64
 from deepinfomax.information import readouts
 from deepinfomax.information.estimators import ESTIMATORS, Estimator
 from deepinfomax.information.groups import one_of_each
@@ -175,4 +176,4 @@ def mean_and_error(values: list[tuple[float, float]]) -> tuple[float, float]:
 
 def _scores(critic: nn.Module, pairs: list[Tensor]) -> Scores:
     x, y = pairs
-    return Scores(score_all_pairs(critic, x, y).double())  # e^u of a score far out, and sums of millions of them
+    return Scores(in_float64(score_all_pairs(critic, x, y)))  # e^u of a score far out, and sums of millions of them

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from deepinfomax.devices import full_float32
+from deepinfomax.devices import full_float32, whole_precision
 from deepinfomax.errors import UserError
 from deepinfomax.information import bounds
 from deepinfomax.information.across import gather_with_gradient, processes, scores_across
@@ -120,7 +120,7 @@ def _bound_and_squares(
         raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
     chosen = bounds.get(bound)
     gather = negatives_from == "all" and processes() > 1
-    with torch.autocast(local.device.type, enabled=False), full_float32(local.device):
+    with whole_precision(local.device):
         # Scores of D = 2048 products reach the hundreds: half precision would round them to whole nats.
         local, glob = at_least_float32(local), at_least_float32(glob)
         anchors, candidates = (glob, local) if pairing == "global" else (local, glob)

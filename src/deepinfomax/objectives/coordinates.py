@@ -84,7 +84,11 @@ class Coordinates(nn.Module):
 
     def coordinates(self, position: Int[Tensor, "N K"]) -> tuple[Int[Tensor, "N*K"], ...]:
         """Places by number -> their coordinate along each axis of the map."""
-        return torch.unravel_index(position.flatten(), self.sizes)
+        rest, found = position.flatten(), []
+        for size in reversed(self.sizes):  # torch.unravel_index copies the sizes to the device in every step
+            found.append(rest % size)
+            rest = rest // size
+        return tuple(reversed(found))
 
     def predict(
         self,
@@ -101,7 +105,7 @@ class Coordinates(nn.Module):
         measured = {
             "accuracy": right.all(0).float().mean(),
             **{f"accuracy_{axis}": r.float().mean() for axis, r in enumerate(right)},
-            "bound": cap.to(loss.device) - loss.detach(),
+            "bound": cap - loss.detach(),
             "cap": cap,
         }
         return loss, measured

@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from deepinfomax.devices import in_whole_precision
 from deepinfomax.information.pairs import at_least_float32
 
 
+@in_whole_precision
 def nt_xent(z: Float[Tensor, "V N D"], temperature: float = 0.5) -> Float[Tensor, ""]:
     """SimCLR's loss (Chen et al. 2020, eq. 1): each view of an image against all other views and images of the batch.
 
@@ -33,6 +35,7 @@ def nt_xent(z: Float[Tensor, "V N D"], temperature: float = 0.5) -> Float[Tensor
     return -same_image.masked_fill(same_view, 0).sum() / (views * (views - 1) * images)
 
 
+@in_whole_precision
 def vicreg(
     z: Float[Tensor, "V N D"], epsilon: float = 1e-4
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
@@ -55,6 +58,7 @@ def vicreg(
     return invariance, variance, (off_diagonal / units).mean()
 
 
+@in_whole_precision
 def barlow_twins(z: Float[Tensor, "V N D"], off_diagonal_weight: float = 5e-3) -> Float[Tensor, ""]:
     """Barlow Twins (Zbontar et al. 2021, eq. 1): cross-correlation of two views made the identity.
 
@@ -64,7 +68,8 @@ def barlow_twins(z: Float[Tensor, "V N D"], off_diagonal_weight: float = 5e-3) -
     z = at_least_float32(z)
     views, images, _ = z.shape
     centred = z - z.mean(1, keepdim=True)
-    unit_variance = centred / centred.square().mean(1, keepdim=True).sqrt().clamp_min(1e-5)
+    # Clamped before the root, whose gradient at 0 is infinite: a unit may be the same for all images.
+    unit_variance = centred / centred.square().mean(1, keepdim=True).clamp_min(1e-10).sqrt()
     total = []
     for i, j in combinations(range(views), 2):
         correlation = unit_variance[i].T @ unit_variance[j] / images
@@ -88,6 +93,7 @@ def cosine_to_target(prediction: Float[Tensor, "V N D"], target: Float[Tensor, "
     return torch.stack([2 - 2 * (p[i] * t[j]).sum(1).mean() for i, j in pairs]).mean()
 
 
+@in_whole_precision
 def coding_rate(z: Float[Tensor, "V N D"], epsilon: float = 0.2) -> Float[Tensor, "V"]:
     """½ log det(I + D / (N ε²) ZᵀZ) of each view's normalised rows, in nats.
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from deepinfomax.devices import whole_precision
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.information.across import from_first_process, gather_with_gradient
@@ -73,7 +74,8 @@ class NoiseAsTargets(nn.Module):
         images = torch.from_numpy(image).to(index.device)
         points = self.assignment[images]
         # |y - t|² = 2 - 2 y·t on the sphere. The assignment is solved on the CPU, which waits for the device each step.
-        likeness = (y[torch.from_numpy(first).to(y.device)] @ self.targets[points].T).cpu().numpy()
+        with whole_precision(y.device):
+            likeness = (y[torch.from_numpy(first).to(y.device)] @ self.targets[points].T).cpu().numpy()
         if not np.isfinite(likeness).all():
             return  # the loss is no number either, and the engine says so
         _, chosen = linear_sum_assignment(likeness, maximize=True)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from deepinfomax.devices import in_whole_precision
 from deepinfomax.information.pairs import at_least_float32
 
 Target = Literal["gaussian", "uniform", "sphere", "ball"]
@@ -68,6 +69,7 @@ def characteristic_function(
     return torch.as_tensor(np.asarray(values)).to(t).unsqueeze(1).expand(-1, directions.shape[1])
 
 
+@in_whole_precision
 def sigreg(
     vectors: Float[Tensor, "N D"], directions: Float[Tensor, "D S"], target: Target = "gaussian"
 ) -> Float[Tensor, ""]:
@@ -96,6 +98,7 @@ def sigreg(
     return len(vectors) * (weight @ (real.square() + imaginary.square())).mean()
 
 
+@in_whole_precision
 def visreg(
     vectors: Float[Tensor, "N D"], directions: Float[Tensor, "D S"], target: Target = "gaussian"
 ) -> Float[Tensor, ""]:

@@ -101,6 +101,8 @@ class Step:
         if diverged:
             losses = torch.stack([loss.float() for loss in turn.losses.values()])
             losses = losses if alone else accelerator.reduce(losses, "mean")
+            if bool(losses.isfinite().all()):  # an earlier step's was not
+                raise Diverged.because("a loss was not finite in one of the last steps")
             raise Diverged.of_losses(dict(zip(turn.losses, losses.cpu(), strict=True)))
         return due, stop
 
