@@ -32,7 +32,8 @@ def test_two_processes_have_the_gradients_of_one() -> None:
 INTERRUPTED = """
 import os, signal, sys
 sys.path[:0] = [{tests!r}]
-import torch, two_processes
+import torch
+from two_processes import say, threads_of_the_group
 from test_loop import config, images
 from deepinfomax.objectives import LocalInfoMax
 from deepinfomax.training.loop import train
@@ -54,10 +55,10 @@ LocalInfoMax.forward = forward
 try:
     train(config(**{{"training.steps": 50}}), images(), {run!r}, device="cpu", quiet=True)
 except KeyboardInterrupt as stop:
-    print(f"process {{rank}} {{stop}}")
+    say(f"process {{rank}} {{stop}}")
 finally:
     end_group()  # train leaves it to its caller
-print(f"process {{rank}} keeps {{two_processes.threads_of_the_group()}}")
+say(f"process {{rank}} keeps {{threads_of_the_group()}}")
 """
 
 
@@ -79,7 +80,8 @@ def test_an_interrupt_of_one_process_stops_all_after_the_same_step(tmp_path: Pat
 RUINED = """
 import dataclasses, os, sys
 sys.path[:0] = [{tests!r}]
-import torch, two_processes
+import torch
+from two_processes import say, threads_of_the_group
 from test_loop import config, images
 from deepinfomax.objectives import LocalInfoMax
 from deepinfomax.objectives.protocol import Terms
@@ -98,7 +100,7 @@ def train(name, steps=4, **parts):
     try:
         loop.train(settings, images(), f"{runs}/{{name}}", device="cpu", quiet=True)
     except Diverged as error:
-        print(f"{{name}} {{rank}}: {{error}}")
+        say(f"{{name}} {{rank}}: {{error}}")
 
 
 def weights_ruined(step, batch):
@@ -118,7 +120,8 @@ def loss_ruined(self, features, batch):
 
 def kept(step, batch):
     turn = original_step(step, batch)
-    print("unused parameters", step.game.find_unused_parameters, "buffers sent", step.game.will_sync_module_buffers())
+    sent = step.game.will_sync_module_buffers()
+    say(f"unused parameters {{step.game.find_unused_parameters}} buffers sent {{sent}}")
     return turn
 
 
@@ -131,7 +134,7 @@ Step.__call__, LocalInfoMax.forward = kept, original_loss
 train("all-used", steps=1)
 train("y-unused", steps=2, objective={{"supervised": {{"level": "fc"}}}})
 end_group()  # train leaves it to its caller
-print(f"process {{rank}} keeps {{two_processes.threads_of_the_group()}}")
+say(f"process {{rank}} keeps {{threads_of_the_group()}}")
 """
 
 

@@ -88,6 +88,12 @@ def threads_of_the_group() -> list[str]:
     return sorted(name for name in names if "gloo" in name)
 
 
+def say(line: str) -> None:
+    """Print a line whole: two processes that print its end apart from it mix their lines."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 class WholeBatchDraws(TorchFunctionMode):
     """Noise and places are drawn for the whole batch, image by image along the first axis, and each process keeps its
     own images' part: what one process alone would have drawn.
