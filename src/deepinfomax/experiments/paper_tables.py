@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.controls import random_encoder
-from deepinfomax.experiments import drawings
+from deepinfomax.experiments import drawings, league
 from deepinfomax.experiments.provenance import command, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.experiments.table_results import (
@@ -49,6 +50,8 @@ from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 
+ALL = ChainMap(TABLES, league.TABLES)
+
 #: what a scale changes for every row
 SCALES: dict[Scale, dict[str, Any]] = {
     "smoke": {"data.limit": 400},
@@ -64,7 +67,8 @@ def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | Non
     changes |= SCALES[scale] | dict(table.at.get(scale, {}))
     if scale == "cpu":
         # A step takes in proportion to the pixels.
-        changes["training.steps"] = round(STEPS[row.recipe] * (32 / table.side) ** 2 * table.minutes / 2)
+        steps = STEPS[row.recipe] if row.steps is None else row.steps
+        changes["training.steps"] = round(steps * (32 / table.side) ** 2 * table.minutes / 2)
     return with_source(configuration.override(recipe(row.recipe, scale), changes | dict(row.changes)), table.data, root)
 
 
@@ -80,7 +84,7 @@ def run_table(
         what is also written to out/NAME-SCALE.json after every row: rows with mean and sd over seeds of each column,
         published figures beside, seconds, hardware, the command; a drawing, where there is one, is out/NAME-SCALE.png.
     """
-    table, path = TABLES[name], out / f"{name}-{scale}.json"
+    table, path = ALL[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
     runs = finished(table, scale, path)
     for seed in seeds:

@@ -45,6 +45,7 @@ class Row:
     recipe: str
     published: Mapping[str, float] = field(default_factory=dict)  #: "measure.column" -> the paper's figure
     changes: Mapping[str, Any] = field(default_factory=dict)  #: settings that are not the recipe's
+    steps: int | None = None  #: in two minutes, where its settings make them others than `STEPS` has
 
 
 @dataclass(frozen=True)
