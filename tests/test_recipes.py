@@ -39,6 +39,7 @@ LOCAL = {"weight": 1.0}
 
 #: recipe -> objectives (over DEFAULTS), encoder, occlusion
 TABLE = {
+    "dim-fast": ({"local": {**LOCAL, "bound": "infonce"}}, DCGAN, None),
     "dim-local": ({"local": {**LOCAL, "bound": "infonce"}, "prior": PRIOR}, DCGAN, None),
     "dim-local-jsd": ({"local": {**LOCAL, "bound": "jsd"}, "prior": PRIOR}, DCGAN, None),
     "dim-local-dv": ({"local": {**LOCAL, "bound": "dv"}, "prior": PRIOR}, DCGAN, None),
@@ -145,7 +146,7 @@ def test_every_recipe_has_a_row() -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_what_the_paper_trains(name: str) -> None:
     objective, encoder, occlusion = TABLE[name]
-    made = recipes.recipe(name)
+    made = recipes.recipe(name, "paper")
     assert set(made.objective) == set(objective)
     for section, given in objective.items():
         expected = DEFAULTS[section] | given
@@ -175,15 +176,26 @@ def test_what_two_cores_train(name: str) -> None:
     assert made.occlusion == occlusion
     training = {"steps": 2000, "batch_size": 128, "lr": 1e-3, "betas": (0.5, 0.999), "optimizer": "adam"}
     training |= {"views": 1, "small_views": 0, "schedule": "constant", "weight_decay": 0.0}
+    if name == "dim-fast":
+        training |= {"schedule": "cosine", "first_layer": "whitening", "precision": "auto"}
     if name in TRAINING:
         training |= {"views": 4 if name == "emp-ssl" else 2, "schedule": "cosine"}
     assert picked(vars(made.training), training) == training
 
 
-def test_the_default_is_dim_local_on_two_cores() -> None:
-    default, named = recipes.recipe(), recipes.recipe("dim-local", "cpu")
-    assert (default.recipe, default.objective, default.encoder) == ("cpu", named.objective, named.encoder)
-    assert (default.occlusion, default.training) == (named.occlusion, named.training)
+def test_cpu_is_dim_local_on_two_cores() -> None:
+    plain, named = recipes.recipe("cpu"), recipes.recipe("dim-local", "cpu")
+    assert (plain.recipe, plain.objective, plain.encoder) == ("cpu", named.objective, named.encoder)
+    assert (plain.occlusion, plain.training) == (named.occlusion, named.training)
+
+
+def test_the_default_is_in_minutes_and_differs_from_cpu_by_what_it_says() -> None:
+    default, plain = recipes.recipe(), recipes.recipe("cpu")
+    assert default.recipe == recipes.DEFAULT == "dim-fast"
+    assert default.objective == {"local": plain.objective["local"]}
+    changed = {"schedule": "cosine", "first_layer": "whitening", "precision": "auto"}
+    assert vars(default.training) == vars(plain.training) | changed
+    assert (default.encoder, default.augmentation, default.occlusion) == (plain.encoder, plain.augmentation, None)
 
 
 def test_classes_begin_as_the_paper_has_them() -> None:

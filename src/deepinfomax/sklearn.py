@@ -58,7 +58,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def __init__(
         self,
         *,
-        recipe: str = "cpu",
+        recipe: str = "dim-fast",
         scale: str | None = None,
         steps: int | None = None,
         batch_size: int | None = None,

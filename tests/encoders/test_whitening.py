@@ -79,13 +79,19 @@ def test_the_same_seed_takes_the_same_patches():
         (nn.Linear(3, 3), smooth(20, 8, 8), "no convolution"),
         (nn.Conv2d(1, 4, 3), smooth(20, 8, 8), "takes 1 channels in 1 groups"),
         (nn.Conv1d(3, 4, 3), smooth(20, 8, 8), "over 1 axes"),
-        (nn.Conv2d(3, 4, 9), smooth(20, 8, 8), "smaller than a filter of 9x9"),
-        (nn.Conv2d(3, 4, 3), torch.zeros(20, 3, 8, 8), "all patches are alike"),
     ],
 )
 def test_what_cannot_be_whitened_is_refused(encoder, images, words):
     with pytest.raises(UserError, match=words):
         whiten_first_layer(encoder, images)
+
+
+@pytest.mark.parametrize(("kernel", "images"), [(9, smooth(20, 8, 8)), (3, torch.zeros(20, 3, 8, 8))])
+def test_where_there_is_nothing_to_take_the_layer_keeps_its_weights(kernel, images):
+    layer = nn.Conv2d(3, 4, kernel)
+    before = layer.weight.detach().clone()
+    assert whiten_first_layer(layer, images) is False
+    assert torch.equal(layer.weight, before)
 
 
 PICTURES = ImageSet(np.random.default_rng(0).integers(0, 256, (64, 3, 16, 16), dtype=np.uint8))

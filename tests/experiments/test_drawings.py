@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace as Record
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from deepinfomax.experiments import drawings, paper_tables
 from deepinfomax.experiments.published import BETAS, NEGATIVES, TABLES
 
 
-def row(name: str, changes: dict[str, object], **means: float | None) -> dict[str, object]:
-    measured = {column: {"mean": mean, "sd": 0.01, "seeds": []} for column, mean in means.items()}
-    return {"name": name, "changes": changes, "measured": {c.replace("_at_", "."): m for c, m in measured.items()}}
+def row(name: str, changes: dict[str, object], **means: float | None) -> Record:
+    measured = {c.replace("_at_", "."): Record(mean=mean, sd=0.01, seeds=[]) for c, mean in means.items()}
+    return Record(name=name, changes=changes, measured=measured)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_negatives_stand_at_the_log_of_their_number(scale: str, most: int) -> No
         for bound, base in (("infoNCE", 0.5), ("JSD", 0.3))
         for i, count in enumerate(counts)
     ]
-    (axes,) = drawings.negatives({"rows": rows, "scale": scale}).axes
+    (axes,) = drawings.negatives(Record(rows=rows, scale=scale)).axes
     drawn = {c.get_label(): c.lines[0] for c in axes.containers}
     assert set(drawn) == {"infoNCE", "JSD"}
     for bound, base in (("infoNCE", 0.5), ("JSD", 0.3)):
@@ -74,7 +75,7 @@ def test_a_cell_of_the_heat_map_is_its_own_weights() -> None:
         for (a, b, g), v in reversed(value.items())  # the order of the rows is not that of the axes
         if (a, b, g) != (1.0, 0.1, 1.0)  # not run
     ]
-    figure = drawings.weights({"rows": rows, "scale": "cpu"})
+    figure = drawings.weights(Record(rows=rows, scale="cpu"))
     panels = np.reshape(np.array(figure.axes, dtype=object), (len(gammas), 2))
     for k, g in enumerate(gammas):
         for column, more in enumerate((0, 5)):
@@ -99,7 +100,7 @@ def test_a_cell_of_the_heat_map_is_its_own_weights() -> None:
 
 def test_a_measure_that_has_no_figure_leaves_its_panel_white() -> None:
     weights = ({"prior.weight": 1.0, "global.weight": a, "local.weight": 0.1} for a in (0.0, 1.0))
-    figure = drawings.weights({"rows": [row("", w, mlp_at_y=None) for w in weights], "scale": "cpu"})
+    figure = drawings.weights(Record(rows=[row("", w, mlp_at_y=None) for w in weights], scale="cpu"))
     (axes,) = figure.axes
     assert not [text.get_text() for text in axes.texts]
 
@@ -109,7 +110,7 @@ def test_ndm_against_beta() -> None:
     rows = [
         row("", {"vae.beta": b}, ndm_at_nats=n, ndm_at_gaussian_nats=n + 1) for b, n in zip(betas, nats, strict=True)
     ]
-    (axes,) = drawings.ndm_and_beta({"rows": rows, "scale": "cpu"}).axes
+    (axes,) = drawings.ndm_and_beta(Record(rows=rows, scale="cpu")).axes
     for container, more in zip(axes.containers, (0.0, 1.0), strict=True):
         line = container.lines[0]
         assert (list(line.get_xdata()), list(line.get_ydata())) == (betas, [n + more for n in nats])
@@ -130,5 +131,5 @@ def test_a_row_without_a_finite_figure_is_left_out_of_the_drawing() -> None:
         {"changes": {"vae.beta": beta}, "measured": {"ndm.nats": found}}
         for beta, found in ((0.5, nothing), (2.0, something))
     ]
-    (axes,) = drawings.ndm_and_beta({"rows": rows}).axes
+    (axes,) = drawings.ndm_and_beta(Record(rows=rows)).axes
     assert list(axes.lines[0].get_xdata()) == [2.0]

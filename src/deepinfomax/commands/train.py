@@ -20,7 +20,7 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="What to train: cpu (default), dim-local, ...", callback=arguments.recipe)
+        str | None, typer.Option(help="What to train: dim-fast (default), dim-local, ...", callback=arguments.recipe)
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A config.toml instead of a recipe.")] = None,
     scale: Annotated[
@@ -39,8 +39,8 @@ def train(
 
     \b
     A recipe says what is trained:
-      cpu              for classes, search and few labels, in minutes (default)
-      dim-local, ...   the same at the paper's size, and its variants
+      dim-fast         for classes, search and few labels, in minutes (default)
+      cpu, dim-local   the paper's method, in minutes and at the paper's size
       dim-global, ...  for the whole image at once
       ae, vae, aae     for reconstruction: y suffices to draw the image again
       simclr, cpc, ... other methods, to compare with

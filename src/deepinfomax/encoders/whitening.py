@@ -24,7 +24,7 @@ FLOOR = 1e-2  #: added to variances, as a share of their mean: directions of no 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, seed: int = 0) -> None:
+def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, seed: int = 0) -> bool:
     """Set the weights of the encoder's first convolution from patches of images, in place.
 
     With K filters on patches of P numbers, min(P, K/2) directions of the largest variance are taken, each with both
@@ -35,8 +35,11 @@ def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, s
         images: as the encoder sees them.
         seed: of the images and places that patches are taken from.
 
+    Returns:
+        whether it did. Where images are smaller than a filter, or all patches are alike, there is nothing to take.
+
     Raises:
-        UserError: no convolution, one that sees something else than the images, or images of a single colour.
+        UserError: no convolution, or one that sees something else than the images.
     """
     layer = first_convolution(encoder)
     channels, axes = images.shape[1], images.ndim - 2
@@ -47,10 +50,12 @@ def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, s
             'axes: set training.first_layer to "default"'
         )
     rows = patches(images, layer, np.random.default_rng([seed, 0x77686974]))
+    if not len(rows):
+        return False
     rows, mean = rows - rows.mean(0), rows.mean(0)
     variances, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
     if not variances[-1] > 1e-12:
-        raise UserError('training.first_layer whitening: all patches are alike: set training.first_layer to "default"')
+        return False
     scale = (variances + FLOOR * variances.mean()).rsqrt()
     filters = (directions * scale).flip(1).T  # the largest variance first
     count = min(len(filters), layer.out_channels // 2)
@@ -59,6 +64,7 @@ def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, s
         layer.weight[: 2 * count] = both.view(-1, *layer.weight.shape[1:])
         if layer.bias is not None:
             layer.bias[: 2 * count] = -both @ mean.to(both)
+    return True
 
 
 def first_convolution(encoder: nn.Module) -> _ConvNd:
@@ -76,14 +82,13 @@ def first_convolution(encoder: nn.Module) -> _ConvNd:
 def patches(
     images: Float[Tensor, "N C *S"], layer: _ConvNd, rng: np.random.Generator
 ) -> Float64[Tensor, "rows numbers"]:
-    """(rows, C·k·...): what the layer's filters see at random places of random images, without padding."""
+    """(rows, C·k·...): what the layer's filters see at random places of random images, without padding; no rows
+    where the images are smaller than a filter.
+    """
     dilated = [d * (k - 1) + 1 for d, k in zip(cast(tuple[int, ...], layer.dilation), layer.kernel_size, strict=True)]
     sides = images.shape[2:]
     if any(side < size for side, size in zip(sides, dilated, strict=True)):
-        raise UserError(
-            f"training.first_layer whitening: images of {'x'.join(map(str, sides))} are smaller than a filter of "
-            f'{"x".join(map(str, dilated))}: set training.first_layer to "default"'
-        )
+        return torch.empty(0, 0, dtype=torch.float64)
     chosen = np.sort(rng.permutation(len(images))[:IMAGES])
     size = images.shape[1] * int(np.prod(layer.kernel_size))
     times = max(1, -(-LEAST_PATCHES * size // len(chosen)))

@@ -67,7 +67,16 @@ ENTRANTS = (
 )
 SUPERVISED = Entrant("fully supervised", "supervised", 2900)
 #: name of an entrant -> of `AUGMENTATIONS`, by the search; "none": flips only, as in the paper's tables here
-CHOSEN: dict[str, str] = {}
+CHOSEN: dict[str, str] = {
+    "DIM(L)": "areas",
+    "SimCLR": "areas and colour",
+    "VICReg": "shift",
+    "DIM(L) across views": "shift",
+    "LeJEPA": "areas and colour",
+    "Barlow Twins": "shift",
+    "BYOL": "shift",
+    "EMP-SSL": "areas and colour",
+}
 
 HELD_OUT = 5000  #: of the training images that a trial is allowed, for its figure
 TRIAL_MINUTES: dict[Scale, float] = {"smoke": 0.0, "cpu": 0.5, "paper": 5.0}

@@ -50,7 +50,7 @@ from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 
-ALL = ChainMap(TABLES, league.TABLES)
+ALL = ChainMap(league.TABLES, TABLES)  # the last is listed first
 
 #: what a scale changes for every row
 SCALES: dict[Scale, dict[str, Any]] = {

@@ -21,6 +21,7 @@ from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
+from deepinfomax.recipes import DEFAULT
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
 from deepinfomax.training.live_line import duration
@@ -53,7 +54,7 @@ def train_command(
     elif config_file is not None:
         config = configuration.load(config_file)
     else:
-        config = named_recipe(recipe or "cpu", scale)
+        config = named_recipe(recipe or DEFAULT, scale)
     changes: dict[str, Any] = dict(overrides)
     if seed is not None:
         changes["seed"] = seed
