@@ -92,7 +92,7 @@ def test_a_cell_of_the_heat_map_is_its_own_weights() -> None:
             assert axes.get_xlabel() == "β"
             assert axes.get_ylabel().endswith("α")
             # One scale of colours for all γ of a measure: panels below each other compare.
-            shown = [r["measured"][list(r["measured"])[column]]["mean"] for r in rows]
+            shown = [r.measured[list(r.measured)[column]].mean for r in rows]
             assert axes.images[0].get_clim() == (min(shown), max(shown))
         assert f"γ {g:g}" in panels[k, 0].get_ylabel()
     assert [axes.get_title() for axes in panels[0]] == ["mlp, y", "ndm, nats"]
@@ -119,16 +119,16 @@ def test_ndm_against_beta() -> None:
 
 
 def test_a_row_without_a_finite_figure_is_left_out_of_the_drawing() -> None:
-    nothing = {"mean": None, "sd": None, "seeds": []}
-    something = {"mean": 0.5, "sd": None, "seeds": [0.5]}
+    nothing = Record(mean=None, sd=None, seeds=[])
+    something = Record(mean=0.5, sd=None, seeds=[0.5])
     rows = [
-        {"name": f"DV, {count}", "changes": {"local.negatives": count}, "measured": {"mlp.y": found}}
+        Record(name=f"DV, {count}", changes={"local.negatives": count}, measured={"mlp.y": found})
         for count, found in ((1, nothing), (8, something))
     ]
-    (axes,) = drawings.negatives({"scale": "cpu", "rows": rows}).axes
+    (axes,) = drawings.negatives(Record(scale="cpu", rows=rows)).axes
     assert axes.lines[0].get_xdata().tolist() == [3.0]
     rows = [
-        {"changes": {"vae.beta": beta}, "measured": {"ndm.nats": found}}
+        Record(changes={"vae.beta": beta}, measured={"ndm.nats": found})
         for beta, found in ((0.5, nothing), (2.0, something))
     ]
     (axes,) = drawings.ndm_and_beta(Record(rows=rows)).axes
