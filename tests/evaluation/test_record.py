@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deepinfomax import files
 from deepinfomax.evaluation.record import Record
 
 HEAD = {"data": {"train": {"shape": (3, 8, 8)}}, "encoder": {"fingerprint": "a"}, "scale": "cpu", "seed": 0}
@@ -74,6 +75,18 @@ def test_a_file_that_is_no_record_is_set_aside(tmp_path: Path, broken: str) -> N
     Record(HEAD, out).put(("measures", "a"), {"accuracy": 0.5})
     assert json.loads(out.read_text())["measures"] == {"a": {"accuracy": 0.5}}
     assert (tmp_path / "evaluation.1.json").read_text() == broken
+
+
+def test_figures_that_were_written_and_are_gone_are_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    files.begin_journal(tmp_path)
+    record = Record(HEAD, tmp_path / "evaluation.json", said.append)
+    record.put(("measures", "knn"), {"accuracy": 0.5})
+    Record(HEAD, tmp_path / "evaluation.json", said.append)
+    assert said == []
+    (tmp_path / "evaluation.json").unlink()
+    Record(HEAD, tmp_path / "evaluation.json", said.append)
+    assert "evaluation.json was written there and is gone" in said[0]
 
 
 def test_a_figure_that_is_none_is_not_there() -> None:

@@ -41,6 +41,8 @@ class Record:
         self.contents: dict[str, Any] = json.loads(
             json.dumps({"schema": SCHEMA, **head, "measures": {}, "controls": {}, "notes": []})
         )
+        if out is not None and say is not None and files.is_gone(out):
+            say(f"{out} was written there and is gone, with all its figures: what is asked for is measured anew")
         self._take_over()
 
     def has(self, path: tuple[str, ...], **same: Any) -> bool:
