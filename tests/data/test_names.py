@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,12 @@ def test_home_is_understood(tmp_path: Path, draw, monkeypatch: pytest.MonkeyPatc
     draw(tmp_path / "pictures" / "a.png")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(load("~/pictures")) == 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".npz", ".parquet", ""])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, ending: str):
+    pipe = tmp_path / f"pipe{ending}"
+    os.mkfifo(pipe)
+    for read in (load, lambda path: names.check_there(str(path))):
+        with pytest.raises(UserError, match="but a pipe or a device: save what it gives as a file"):
+            read(pipe)

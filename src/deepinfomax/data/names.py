@@ -90,6 +90,7 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
         parts = read_copy(copy, columns) if isinstance(copy, Copy) else read_path(copy, columns)
         return {part: partial(_counted, read, published) for part, read in parts.items()}
     if path.exists():
+        _check_kind(path)
         return read_path(path, columns)
     if _is_hub_id(name):
         return hub_parts(name, columns)
@@ -100,11 +101,13 @@ def check_there(data: str) -> None:
     """Whether `find` could find it, told before anything is read or slow to import.
 
     Raises:
-        UserError: it is no name, no path that exists, and no hub id.
+        UserError: it is no name, no path that exists, and no hub id; or a path to a pipe or a device.
     """
     path = _expanded(data)
     if data and data not in NAMES and not path.exists() and not _is_hub_id(data):
         raise _unknown(data, path)
+    if data not in NAMES:
+        _check_kind(path)
 
 
 def published_copy(data: str | Path, root: str | Path | None = None) -> Copy | None:
@@ -167,6 +170,12 @@ def _counted(read: Callable[[], Source], published: Published) -> Source:
         return source
     note = f"{len(source.classes)} of {published.classes} classes: not comparable with figures for all of them"
     return replace(source, notes=(note, *source.notes))
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse pipes and devices: to open one may wait for ever."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path} is neither a file nor a folder, but a pipe or a device: save what it gives as a file")
 
 
 def _expanded(path: str | Path) -> Path:
