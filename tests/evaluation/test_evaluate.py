@@ -13,7 +13,7 @@ from planted import gaussians, images, make_encoder
 from pyarrow import parquet
 from torch import nn
 
-from deepinfomax import progress
+from deepinfomax import memory, progress
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import controls, encoder_evaluation, evaluate, evaluate_embeddings, mine, rank, running
@@ -805,3 +805,41 @@ def test_a_level_that_the_encoder_has_not_is_left_out_and_said() -> None:
     result = run(WithoutFc(), measures=("knn",), controls=("pixels",))
     assert result["measures"]["knn"].keys() == {"conv", "y"}
     assert result["notes"] == ["the encoder has no fc, so nothing is measured there"]
+
+
+def without_seconds(tree: Any) -> Any:
+    return {k: without_seconds(v) for k, v in tree.items() if k != "seconds"} if isinstance(tree, dict) else tree
+
+
+def test_what_cannot_be_held_at_once_is_a_sample_of_pixels_and_one_level_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The figures of the encoder stay what they are; those of pixels say of how many images they are."""
+    measures, folds = ("knn", "linear_folds"), [np.arange(40), np.arange(40, 90)]
+    whole = run(measures=measures, folds=folds)
+    embedded: list[tuple[str, ...]] = []
+    plain = running.embed
+
+    def noted(*args: Any, levels: Any, **settings: Any) -> dict[str, torch.Tensor]:
+        embedded.append(tuple(levels))
+        return plain(*args, levels=levels, **settings)
+
+    monkeypatch.setattr(running, "embed", noted)
+    monkeypatch.setattr(running, "VALUES_AT_ONCE", 100)
+    monkeypatch.setattr(encoder_evaluation, "VALUES_AT_ONCE", 100 * TRAIN.images[0].size)
+    result = run(measures=measures, folds=folds)
+    assert without_seconds(result["measures"]) == without_seconds(whole["measures"])
+    each = [(level,) for level in ("conv", "fc", "y") for _ in range(2)]  # of both sets; before it, one image
+    assert embedded == 2 * [("conv", "fc", "y"), *each]
+    assert result["controls"]["pixels"]["knn"]["n_train"] == 60
+    assert result["controls"]["pixels"]["knn"]["n_test"] == 40
+    assert set(result["controls"]["pixels"]) == {"knn"}
+    (said,) = (note for note in result["notes"] if note.startswith("pixels are measured on"))
+    assert "60 of 90 training images and 40 of 60 test images, drawn by the seed" in said
+    assert "without measures of folds" in said
+
+
+def test_embeddings_larger_than_memory_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free", lambda: 1000)
+    with pytest.raises(UserError, match="conv of 90 images takes .* GB, and .* GB of memory are free"):
+        embed(fixed(), TRAIN)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 from pyarrow import compute, parquet
 from torch import Tensor, nn
 
-from deepinfomax import files
+from deepinfomax import files, memory
 from deepinfomax.data.images import ImageSet, as_tensor, normalise
 from deepinfomax.data.text_tables import read_csv
 from deepinfomax.errors import UserError
@@ -48,7 +48,8 @@ def embed(
         level -> vectors on the CPU.
 
     Raises:
-        UserError: an unknown level, one that the encoder has not, no images, or features that are not finite.
+        UserError: an unknown level, one that the encoder has not, no images, features that are not finite, or more
+            of them than there is memory for.
     """
     for level in levels or ():
         if level not in (*LEVELS, "local"):
@@ -70,6 +71,7 @@ def embed(
                 for level in levels:
                     flat = getattr(features, level).flatten(1).float()
                     if level not in embedded:
+                        _check_room(level, len(pixels), flat.shape[1])
                         # Made outside inference mode: probes train on copies of these tensors.
                         with torch.inference_mode(False):
                             embedded[level] = torch.empty(len(pixels), flat.shape[1])
@@ -77,6 +79,16 @@ def embed(
     for level, vectors in embedded.items():
         check_finite(vectors, f"level {level} of the encoder")
     return embedded
+
+
+def _check_room(level: str, images: int, units: int) -> None:
+    """Raises NotEnoughMemory before hours of embedding, rather than have the system end the process on the way."""
+    size, free = 4 * images * units, memory.free()
+    if size > free:
+        raise memory.NotEnoughMemory(
+            f"{level} of {images:,} images takes {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free: "
+            "leave it out of the levels, or use fewer images"
+        )
 
 
 def levels_of(encoder: nn.Module, images: ImageSet, device: torch.device | str | None = None) -> tuple[str, ...]:

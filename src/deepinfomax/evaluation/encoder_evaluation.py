@@ -1,5 +1,6 @@
 """`evaluate`: every measure asked for, at every level, beside its controls -> evaluation.json."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import checks, split
 from deepinfomax.evaluation import controls as controlling
-from deepinfomax.evaluation.draws import seeded
+from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.few_labels import LabelBudget
 from deepinfomax.evaluation.frozen import fingerprint
 from deepinfomax.evaluation.measures import measure_called
 from deepinfomax.evaluation.record import describe
-from deepinfomax.evaluation.running import Evaluation
+from deepinfomax.evaluation.running import VALUES_AT_ONCE, Evaluation
 from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.evaluation.usual import usual_measures
 from deepinfomax.features import LEVELS
@@ -52,8 +53,9 @@ def evaluate(
     The file at `out` is written after every figure and continued where it has the same data, encoder, scale and seed,
     so that a killed evaluation keeps what it finished; figures of other folds and a supervised control of other steps
     are measured anew. Images labelled -1 have no label and are left out. Memory: the embeddings of one encoder at the
-    levels asked for (4 bytes a unit and image, see `embed`), and one standardised copy of one level; then y alone,
-    which measures of the whole encoder share (see `EmbeddingsOfY`).
+    levels asked for (4 bytes a unit and image, see `embed`), one level after the other where all are more than
+    `VALUES_AT_ONCE`, and one standardised copy of one level; then y alone, which measures of the whole encoder share
+    (see `EmbeddingsOfY`). Of pixels that are more than `VALUES_AT_ONCE` numbers a sample is measured, said in a note.
 
     Args:
         measures: names in `measures.MEASURES`; some also with few labels: linear_10_per_class,
@@ -148,6 +150,9 @@ def _measure_pixels(
     missing = {kind for kind in kinds for name in names if not evaluation.has(("controls", kind, name))}
     if not missing:
         return
+    train, test, names = _few_enough(evaluation, train, test, names)
+    if not names:
+        return
     labels = (train.labels, test.labels)
     with evaluation.doing("pixels"):
         channels = Channels.to_compare(train)  # one in large units would be all that a distance sees
@@ -160,6 +165,28 @@ def _measure_pixels(
             reduced = controlling.pixels_pca(*raw, units, evaluation.seed)
         sets = (reduced[0], labels[0], reduced[1], labels[1])
         evaluation.measure_features(names, ("controls", "pixels_pca"), *sets, components=reduced[0].shape[1])
+
+
+def _few_enough(
+    evaluation: Evaluation, train: ImageSet, test: ImageSet, names: Sequence[str]
+) -> tuple[ImageSet, ImageSet, Sequence[str]]:
+    """The same sets, or a sample of both where their pixels are more than `VALUES_AT_ONCE`, said in a note.
+
+    The folds of a data set name images by their places, so measures of folds are left out with a sample.
+    """
+    values = (len(train) + len(test)) * math.prod(train.shape)
+    if values <= VALUES_AT_ONCE:
+        return train, test, names
+    share, rng = VALUES_AT_ONCE / values, stream(evaluation.seed, "pixels")
+    few, few_in_test = (sample(images, max(2, int(share * len(images))), rng) for images in (train, test))
+    without = [name for name in names if not name.endswith("_folds")]
+    left_out = "" if len(without) == len(names) else "; without measures of folds"
+    whole = f"all of them take {4 * values / 1e9:,.1f} GB as numbers{left_out}"
+    evaluation.record.note(
+        f"pixels are measured on {len(few):,} of {len(train):,} training images and {len(few_in_test):,} of "
+        f"{len(test):,} test images, drawn by the seed: {whole}"
+    )
+    return few, few_in_test, without
 
 
 def _train_supervised(

@@ -24,6 +24,8 @@ from deepinfomax.evaluation.record import Record
 from deepinfomax.evaluation.scales import Scale
 from deepinfomax.progress import shown
 
+VALUES_AT_ONCE = 2**30  #: float32 numbers of features, or of pixels, that are held at once (4.3 GB)
+
 
 class Evaluation:
     """What every measure of one evaluation needs: where figures go, what a person sees, how long to train.
@@ -136,13 +138,13 @@ class Evaluation:
         y_of = EmbeddingsOfY(encoder, self.device, train, test)
         missing = [v for v in levels if any(not self.has((*path, name, v)) for name in of_features)]
         missing = self._without_absent(missing, encoder, train)
-        if missing:
+        for together in self._passes(missing, encoder, train, test):
             with self.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
-                x, x_test = (embed(encoder, images, levels=missing, device=self.device) for images in (train, test))
-            if "y" in missing:
+                x, x_test = (embed(encoder, images, levels=together, device=self.device) for images in (train, test))
+            if "y" in together:
                 y_of.keep(train, x["y"])
                 y_of.keep(test, x_test["y"])
-            for level in missing:
+            for level in together:
                 sets = (x.pop(level), train.labels, x_test.pop(level), test.labels)
                 self.measure_features(of_features, path, *sets, level=level)
         for name in (name for name in names if name not in of_features):
@@ -158,6 +160,14 @@ class Evaluation:
                     return function(encoder, train, test, **settings)
 
             self.measure(name, (*path, name), compute)
+
+    def _passes(self, levels: list[str], encoder: nn.Module, train: ImageSet, test: ImageSet) -> list[list[str]]:
+        """The levels that are embedded together: all, or each by itself where all are more than `VALUES_AT_ONCE`."""
+        if len(levels) < 2:
+            return [levels] if levels else []
+        one = embed(encoder, train.take(slice(0, 1)), levels=levels, device=self.device)
+        values = (len(train) + len(test)) * sum(vectors.shape[1] for vectors in one.values())
+        return [levels] if values <= VALUES_AT_ONCE else [[level] for level in levels]
 
     def _without_absent(self, levels: list[str], encoder: nn.Module, images: ImageSet) -> list[str]:
         if not levels:
