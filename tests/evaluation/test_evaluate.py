@@ -841,5 +841,5 @@ def test_what_cannot_be_held_at_once_is_a_sample_of_pixels_and_one_level_after_t
 
 def test_embeddings_larger_than_memory_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free", lambda: 1000)
-    with pytest.raises(UserError, match="conv of 90 images takes .* GB, and .* GB of memory are free"):
+    with pytest.raises(UserError, match=r"conv of 90 images takes .* GB, and .* GB of memory are free"):
         embed(fixed(), TRAIN)
