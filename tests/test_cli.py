@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import deepinfomax
+import other_files
 from deepinfomax import cli, recipes
 from deepinfomax.evaluation import purposes
 from deepinfomax.evaluation.measures import MEASURES
@@ -458,6 +459,13 @@ def test_a_name_that_no_run_can_record_has_no_next_command(capsys: pytest.Captur
     assert "problem    " in out
     assert "is no name in UTF-8, so a run cannot record it: rename it" in out
     assert "next" not in out
+
+
+def test_a_setting_that_is_a_number_reaches_the_suggestion(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    other_files.FORMATS["audio"](tmp_path)
+    code, out, err = run(capsys, "data", str(tmp_path), "data.window", "0.08")
+    assert code == 0, err
+    assert "data.window 0.08 data.holdout 0.2" in out
 
 
 def test_a_long_mistake_is_a_short_line(capsys: pytest.CaptureFixture, folder: Path) -> None:

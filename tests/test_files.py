@@ -4,6 +4,10 @@ from pathlib import Path
 import pytest
 
 from deepinfomax import files
+from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
+from deepinfomax.report import reading
+from deepinfomax.training import run_folder
 
 
 def test_what_was_written_takes_the_place_of_the_file_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -88,3 +92,16 @@ def test_unfinished_files_of_long_ago_are_removed_and_young_ones_stay(tmp_path: 
     os.utime(old, (0, 0))
     files.remove_abandoned(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [young.name, ".lock"]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "encoder.json", "checkpoint/state.safetensors"])
+def test_a_pipe_in_a_run_folder_is_refused_and_not_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "gone").symlink_to("nowhere")
+    files.check_plain(tmp_path)
+    files.check_plain(tmp_path / "config.toml")
+    os.mkfifo(tmp_path / name)
+    for read in (files.check_plain, storage.load, reading.read, run_folder.hold):
+        with pytest.raises(UserError, match=f"{name} is a pipe or a device, and no file: move it away"):
+            read(tmp_path)

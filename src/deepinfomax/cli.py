@@ -2,9 +2,11 @@
 
 import _thread
 import io
+import logging
 import os
 import sys
 import threading
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -110,6 +112,7 @@ def _run() -> None:
             stream.reconfigure(errors="backslashreplace")
     if sys.unraisablehook is sys.__unraisablehook__:  # not one of a program around this one
         sys.unraisablehook = _interrupt_again
+    _quieten_readers()
     try:
         # typer returns the exit code of Ctrl-C, 130, instead of raising it
         code = app(prog_name="deepinfomax", standalone_mode=False)
@@ -135,6 +138,12 @@ def _run() -> None:
         if not memory.is_shortage(error):
             raise
         _fail(memory.shortage(error))
+
+
+def _quieten_readers() -> None:
+    """What readers of pictures say of a damaged file to programmers; what it comes to is told in a line of ours."""
+    warnings.filterwarnings("ignore", module=r"PIL\b")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 
 def _interrupt_again(lost: Any) -> None:

@@ -8,10 +8,13 @@ written: see `as_written`. A file that the journal does not know, as in folders 
 import hashlib
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from deepinfomax.errors import UserError
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
@@ -93,6 +96,20 @@ def remove_abandoned(folder: Path) -> None:
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > ABANDONED:
                 file.unlink()
+
+
+def check_plain(folder: Path) -> None:
+    """Refuse a run folder in which something is a pipe or a device: to open one may wait for ever.
+
+    Raises:
+        UserError: the line names the first of them.
+    """
+    for place in (folder, folder / CHECKPOINT):
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            with suppress(OSError):
+                kind = path.stat().st_mode
+                if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+                    raise UserError(f"{path} is a pipe or a device, and no file: move it away")
 
 
 def is_leftover(path: Path) -> bool:

@@ -56,6 +56,7 @@ def test_several_columns_of_0_and_1_are_attributes():
         (np.array(3), "must be one number or word per image, not a single one"),
         (np.array([0.5, 1.0]), "must be whole numbers or words"),
         (np.array([6e4, np.inf], np.float16), "must be whole numbers or words"),  # which LARGEST overflows
+        (np.ones((4, 3, 2), int), r"one number or word per image, or several of 0 and 1 \(attributes\)"),
         (np.full((4, 3), 2), r"one number or word per image, or several of 0 and 1 \(attributes\)"),
     ],
 )

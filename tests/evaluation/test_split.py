@@ -62,6 +62,7 @@ def test_what_is_said_of_classes() -> None:
     ]
     assert remarks(np.array(["x", "y"]), np.array(["y", "x"])) == []
     assert "(0, 1, 2, 3, 4 and 2 more)" in remarks(np.arange(9), np.array([7, 8]))[0]
+    assert "(-7)" in remarks(np.array([0, 1]), np.array([0, -7]), ("a",))[0]
     assert remarks(None, np.array([1])) == []
 
 

@@ -5,6 +5,7 @@ Each function takes one argument as typed and returns it as it is, or raises a U
 
 from pathlib import Path
 
+from deepinfomax import files
 from deepinfomax.errors import UserError
 from deepinfomax.scales import SCALES
 
@@ -33,6 +34,8 @@ def run(folder: Path | None) -> Path | None:
         raise UserError(
             f"{folder} does not exist; give a run folder, as `deepinfomax train DATA --out {folder}` makes one"
         )
+    if folder is not None:
+        files.check_plain(folder)
     return folder
 
 

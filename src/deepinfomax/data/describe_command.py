@@ -61,8 +61,9 @@ def next_command(data: str, description: DataDescription, root: Path | None, set
         return None  # another encoder than the default is needed
     count = train.images
     if "test" not in description.parts or not description.parts["test"].images:
-        names = {name: changes.get(f"data.{name}") for name in ("image", "label", "window")}
-        fraction = suggested_holdout(data, root=root, **names)
+        config = with_data_settings(with_source(recipe(), data, root), settings).data
+        columns: dict[str, Any] = {"image": config.image, "label": config.label, "window": config.window}
+        fraction = suggested_holdout(data, root=root, **columns)
         if fraction is not None:
             changes["data.holdout"] = fraction
             count = int(count * (1 - fraction) * 0.9)  # the share held out varies around the fraction

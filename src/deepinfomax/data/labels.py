@@ -39,7 +39,9 @@ def number_labels(
     if not present:
         return [None] * len(parts), ()
     if (width := present[0].shape[1:]) or any(values.ndim > 1 for values in present):
-        if any(values.shape[1:] != width or not np.isin(values, (0, 1)).all() for values in present):
+        if any(
+            values.ndim != 2 or values.shape[1:] != width or not np.isin(values, (0, 1)).all() for values in present
+        ):
             raise UserError(f"{where}: labels must be one number or word per image, or several of 0 and 1 (attributes)")
         return parts, names or tuple(str(k) for k in range(width[0]))
     if all(values.dtype.kind == "i" for values in present):

@@ -102,7 +102,8 @@ class EncoderDescription:
 
 
 def describe(folder: str | Path) -> EncoderDescription:
-    """What lies in a run folder. Raises UserError where there is no encoder.json, or it is damaged."""
+    """What lies in a run folder. Raises UserError where there is no encoder.json, or it is damaged, or a pipe."""
+    files.check_plain(Path(folder))
     path = hub.inside(Path(folder), DESCRIPTION)
     if not path.is_file():
         raise UserError(

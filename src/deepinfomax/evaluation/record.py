@@ -1,6 +1,7 @@
 """evaluation.json: figures are written as soon as they are known, and never computed twice."""
 
 import getpass
+import hashlib
 import itertools
 import json
 import math
@@ -18,6 +19,7 @@ from deepinfomax.data.fingerprint import fingerprint
 from deepinfomax.data.images import ImageSet
 
 SCHEMA = 1
+SUM = "sum"  #: in a file that lies where there is no journal, beside embeddings: a digest of all else in it
 #: What must agree before figures may stand in one file.
 KEY = ("schema", "data", "encoder", "scale", "seed")
 
@@ -120,7 +122,9 @@ class Record:
 
     def _replace(self) -> None:
         assert self.out is not None
-        files.write_text(self.out, json.dumps(self.contents, indent=1, allow_nan=False))
+        known = (self.out.parent / files.JOURNAL).is_file()  # which has a digest of the whole file
+        contents = self.contents if known else self.contents | {SUM: _sum(self.contents)}
+        files.write_text(self.out, json.dumps(contents, indent=1, allow_nan=False))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -142,9 +146,16 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         return {}
     if not files.as_written(path, name):
         return {}
+    if isinstance(tree, dict) and SUM in tree and tree.pop(SUM) != _sum(tree):
+        return {}
     kinds = {"measures": dict, "controls": dict, "notes": list}
     sound = isinstance(tree, dict) and all(isinstance(tree.get(key), kind) for key, kind in kinds.items())
     return tree if sound else {}
+
+
+def _sum(contents: dict[str, Any]) -> str:
+    """A digest of the contents, in an order of their keys that no reader can change."""
+    return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _same_evaluation(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -74,7 +74,7 @@ def _digest(row: np.ndarray) -> bytes:
 
 
 def _named(numbers: np.ndarray, names: Sequence[str]) -> str:
-    return _few([names[n] if isinstance(n, int) and n < len(names) else n for n in numbers.tolist()])
+    return _few([names[n] if isinstance(n, int) and 0 <= n < len(names) else n for n in numbers.tolist()])
 
 
 def _few(names: Iterable[Any]) -> str:

@@ -144,6 +144,7 @@ def read(folder: Path) -> Run:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {what}; give a run folder, as `deepinfomax train DATA --out {folder}` makes one")
+    files.check_plain(folder)
     if not any((folder / name).is_file() for name in FILES):
         raise UserError(f"{folder} is no run folder: it has no {CONFIG}; `deepinfomax train DATA --out RUN` makes one")
     unreadable: dict[str, str] = {}

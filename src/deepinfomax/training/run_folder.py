@@ -97,8 +97,9 @@ def hold(folder: Path) -> FileLock:
     """A lock on the run folder, taken: no other process trains there until it is released, or this process is gone.
 
     Raises:
-        UserError: another process trains there now.
+        UserError: another process trains there now, or there is a pipe where a file should be.
     """
+    files.check_plain(folder)
     lock = FileLock(folder / files.LOCK)
     try:
         lock.acquire(timeout=0)
