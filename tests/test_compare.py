@@ -103,6 +103,12 @@ def test_mistakes(runs: list[Path], tmp_path: Path, options: dict, message: str)
     with pytest.raises(UserError, match=r"ends in \.html"):
         asked(runs, tmp_path / "page.txt")
     assert not list(tmp_path.iterdir())
+    nameless = tmp_path / "nameless"
+    shutil.copytree(runs[0], nameless)
+    text = (nameless / "config.toml").read_text()
+    (nameless / "config.toml").write_text(re.sub("(?m)^source = .*$", 'source = ""', text))
+    with pytest.raises(UserError, match="give images with --data"):
+        asked([nameless, runs[1]], tmp_path / "page.html")
 
 
 def test_settings_may_follow_the_runs(

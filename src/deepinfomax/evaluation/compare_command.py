@@ -85,6 +85,8 @@ def compare_command(
         raise UserError(f"--out {out} is a page: give it a name that ends in .html")
     first = data_of(run_folder.read_data_config(runs[0]), data, data_root, None, settings)
     source = first.data
+    if not source.source:
+        raise UserError(f"{runs[0]} does not say what it was trained on, as one from Python: give images with --data")
     split = "test" if _has_test_part(source) else source.split
     compared = []
     for number_of, run in enumerate(runs, 1):
