@@ -1,6 +1,7 @@
 """The Python of these pages runs, and prints what the page says it prints."""
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import json
@@ -11,7 +12,11 @@ import pytest
 import torch
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "```python" in page.read_text("utf-8"))
+PAGES = sorted(
+    str(page.relative_to(DOCS))
+    for page in DOCS.rglob("*.md")
+    if "```python" in page.read_text("utf-8") and page.parent.name != "tutorials"  # test_tutorials does those
+)
 
 #: a block of Python, and the block of text right below it, if there is one
 SNIPPET = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
@@ -51,6 +56,27 @@ def test_formulas_are_typeset_and_code_is_left_alone() -> None:
     assert formulas > 25
     block = "```text\n$`x`$\n```"
     assert typeset.on_page_markdown(f"{block}\n\n```math\nx^2\n```\n").startswith(f"{block}\n\n<div class=")
+
+
+def test_every_name_of_the_reference_is_there_and_says_what_it_is() -> None:
+    names = [
+        line.removeprefix("::: ")
+        for page in (DOCS / "api").glob("*.md")
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("::: ")
+    ]
+    assert len(names) == len(set(names)) > 30
+    for name in names:
+        package, _, own = name.rpartition(".")
+        module = importlib.import_module(package)
+        thing = getattr(module, own) if hasattr(module, own) else importlib.import_module(name)
+        assert thing.__doc__, name
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")]
+    assert [page for page in pages if f": {page}" not in menu] == []
 
 
 def test_the_site_fetches_nothing() -> None:
