@@ -31,6 +31,13 @@ from deepinfomax.features import Features
 TRAIN, TEST = images(90), images(60, seed=1)
 
 
+def figures_in(path: Path) -> dict[str, Any]:
+    """What a file of figures holds, without the digest of itself that it has where no journal lies beside it."""
+    contents = json.loads(path.read_text())
+    contents.pop("sum", None)
+    return contents
+
+
 def run(encoder: nn.Module | None = None, train=TRAIN, test=TEST, **changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {"measures": ("linear", "knn"), "scale": "smoke", "make_encoder": make_encoder()}
     return evaluate(fixed() if encoder is None else encoder, train, test, **(settings | {"quiet": True} | changes))
@@ -57,7 +64,7 @@ def test_the_file_has_every_measure_beside_its_controls(tmp_path: Path) -> None:
     result = run(encoder, measures=measures, controls=controls, out=out)
     assert fingerprint(encoder) == before
     assert encoder.training
-    assert json.loads(out.read_text()) == result
+    assert figures_in(out) == result
     assert result["schema"] == 1
     assert result["measures"].keys() == set(measures)
     of_features = measures[:3]
@@ -224,7 +231,7 @@ def test_figures_set_aside_come_back_when_their_turn_comes(tmp_path: Path, capsy
         patch.setattr(running, "embed", None)  # nothing is missing, so nothing may be embedded
         assert run(out=out, quiet=False, **settings) == first
     assert "evaluation.1.json was of this one: brought back" in capsys.readouterr().err
-    assert json.loads(out.read_text()) == first
+    assert figures_in(out) == first
     aside = {json.loads(path.read_text())["seed"] for path in tmp_path.glob("evaluation.[0-9].json")}
     assert aside == {1, 2}
 
@@ -463,7 +470,7 @@ def test_any_file_of_embeddings(tmp_path: Path, suffix: str) -> None:
         out=out,
         quiet=True,
     )
-    assert json.loads(out.read_text()) == result
+    assert figures_in(out) == result
     assert result["measures"]["linear"]["accuracy"] > 0.95
     assert result["measures"]["knn"]["n_train"] + result["measures"]["knn"]["n_test"] == 200
     assert result["data"]["test"]["count"] == pytest.approx(40, abs=2)
