@@ -27,13 +27,16 @@ from measuring import hardware
 COUNTED = 20
 
 
-def seconds_of_a_step(recipe: str) -> float:
+def random_images() -> ImageSet:
     random = np.random.default_rng(0)
-    images = ImageSet(random.integers(0, 256, (5000, 3, 32, 32), dtype=np.uint8), random.integers(0, 10, 5000))
+    return ImageSet(random.integers(0, 256, (5000, 3, 32, 32), dtype=np.uint8), random.integers(0, 10, 5000))
+
+
+def seconds_of_a_step(recipe: str) -> float:
     changes = {"training.steps": 2 * COUNTED, "training.log_every": COUNTED, "training.trackers": []}
     settings = config.override(recipes.recipe(recipe, "cpu"), changes)
     with tempfile.TemporaryDirectory() as folder:
-        train(settings, images, Path(folder) / "run", quiet=True)
+        train(settings, random_images(), Path(folder) / "run", quiet=True)
         lines = [json.loads(line) for line in (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()]
     middle, end = (line["seconds"] for line in lines if line["event"] == "step")
     return (end - middle) / COUNTED
@@ -42,8 +45,8 @@ def seconds_of_a_step(recipe: str) -> float:
 def processor_seconds_of_a_step(settings: Config) -> float:
     """By one thread: the difference between a longer and a shorter training, the least of two."""
     torch.set_num_threads(1)
-    random = np.random.default_rng(0)
-    images = ImageSet(random.integers(0, 256, (5000, 3, 32, 32), dtype=np.uint8), random.integers(0, 10, 5000))
+
+    images = random_images()
 
     def seconds(steps: int) -> float:
         fewer = config.override(settings, {"training.steps": steps, "training.trackers": []})
@@ -54,6 +57,15 @@ def processor_seconds_of_a_step(settings: Config) -> float:
 
     seconds(2)
     return (min(seconds(5 + COUNTED) for _ in range(2)) - min(seconds(5) for _ in range(2))) / COUNTED
+
+
+def of_recipes(names: list[str]) -> dict[str, dict[str, float]]:
+    counted = {}
+    for name in names:
+        seconds = seconds_of_a_step(name)
+        counted[name] = {"seconds_of_a_step": round(seconds, 4), "steps_in_two_minutes": round(120 / seconds)}
+        print(name, counted[name], flush=True)
+    return counted
 
 
 def of_the_league() -> dict[str, dict[str, float]]:
@@ -75,21 +87,12 @@ def main() -> None:
     parser.add_argument("--json")
     arguments = parser.parse_args()
     if arguments.recipes == ["league"]:
-        counted = of_the_league()
-        if arguments.json:
-            with open(arguments.json, "w", encoding="utf-8") as file:
-                json.dump(
-                    {"benchmark": "recipes of the league", "hardware": hardware(), "entrants": counted}, file, indent=1
-                )
-        return
-    found = {}
-    for name in arguments.recipes:
-        seconds = seconds_of_a_step(name)
-        found[name] = {"seconds_of_a_step": round(seconds, 4), "steps_in_two_minutes": round(120 / seconds)}
-        print(name, found[name], flush=True)
+        result = {"benchmark": "recipes of the league", "hardware": hardware(), "entrants": of_the_league()}
+    else:
+        result = {"benchmark": "recipes", "hardware": hardware(), "recipes": of_recipes(arguments.recipes)}
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"benchmark": "recipes", "hardware": hardware(), "recipes": found}, file, indent=1)
+            json.dump(result, file, indent=1)
 
 
 if __name__ == "__main__":

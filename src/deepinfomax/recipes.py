@@ -60,6 +60,7 @@ AREAS = {
     "grayscale": 0.2,
 }
 TWO = {"views": 2, "schedule": "cosine"}
+FAST = {"schedule": "cosine", "first_layer": "whitening", "precision": "auto"}
 
 
 def _joint(says: str, name: str, objective: Section, training: Section, **more: Any) -> Recipe:
@@ -96,8 +97,8 @@ RECIPES: dict[str, Recipe] = {
         "classes",
         "DIM(L), infoNCE, for minutes on two cores; needs no augmentation",
         {"local": {"weight": 1.0, "bound": "infonce"}},
-        training={"schedule": "cosine", "first_layer": "whitening", "precision": "auto"},
-        small_training={"schedule": "cosine", "first_layer": "whitening", "precision": "auto"},
+        training=FAST,
+        small_training=FAST,
     ),
     "dim-local": Recipe(
         "classes",

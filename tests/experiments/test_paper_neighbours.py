@@ -7,12 +7,12 @@ import pytest
 
 from deepinfomax import experiments
 from deepinfomax.experiments import nearest_in_y, paper_tables
-from deepinfomax.experiments.published import METHODS, TABLES, Row, Table
+from deepinfomax.experiments.published import METHODS, Row, Table
 
 
 def test_both_methods_stand_beside_their_controls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = tuple(Row(name, METHODS[name]) for name in nearest_in_y.METHODS)
-    monkeypatch.setitem(TABLES, "table2", Table("photographs", "photos", rows, levels=("y",)))
+    monkeypatch.setitem(paper_tables.ALL_TABLES, "table2", Table("photographs", "photos", rows, levels=("y",)))
     monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
     experiments.reproduce("table2", scale="smoke", out=tmp_path, seeds=1)
     trained = sorted(path.name for path in (tmp_path / "runs").iterdir())

@@ -65,7 +65,7 @@ def test_a_configuration_is_the_same_wherever_its_data_lie_and_no_other() -> Non
 def small(monkeypatch: pytest.MonkeyPatch) -> Table:
     rows = (Row("DIM", "dim-local", {"mlp.y": 0.5}), Row("NAT", "nat"))
     table = Table("a small table", "photos", rows, levels=("y",), measures=("mlp", "ndm"))
-    monkeypatch.setitem(TABLES, "small", table)
+    monkeypatch.setitem(paper_tables.ALL_TABLES, "small", table)
     monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
     return table
 
@@ -218,7 +218,7 @@ def test_every_architecture_of_a_table_has_its_random_encoder(tmp_path: Path, mo
         "controls of strided crops, multiple globals",
     ]
     rows = (Row("NAT", "nat"), Row("crops", "dim-strided"))
-    monkeypatch.setitem(TABLES, "mixed", Table("a mixed table", "photos", rows, levels=("y",)))
+    monkeypatch.setitem(paper_tables.ALL_TABLES, "mixed", Table("a mixed table", "photos", rows, levels=("y",)))
     monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
     result = experiments.reproduce("mixed", scale="smoke", out=tmp_path, seeds=1)
     other = result["controls"]["other_encoders"]["crops"]

@@ -17,7 +17,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from deepinfomax.errors import UserError
 
-IMAGES = 4000  #: of which patches are taken at most
+IMAGES = 4000  #: of a training set, of which patches are taken
 LEAST_PATCHES = 20  #: for each number of a patch, so that the directions of small variance are known too
 FLOOR = 1e-2  #: added to variances, as a share of their mean: directions of no variance are not blown up
 
@@ -32,8 +32,8 @@ def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, s
 
     Args:
         encoder: its first convolution, in the order of its modules, is the one that sees the images.
-        images: as the encoder sees them.
-        seed: of the images and places that patches are taken from.
+        images: as the encoder sees them; `IMAGES` of them are enough.
+        seed: of the places that patches are taken from.
 
     Returns:
         whether it did. Where images are smaller than a filter, or all patches are alike, there is nothing to take.
@@ -82,19 +82,18 @@ def first_convolution(encoder: nn.Module) -> _ConvNd:
 def patches(
     images: Float[Tensor, "N C *S"], layer: _ConvNd, rng: np.random.Generator
 ) -> Float64[Tensor, "rows numbers"]:
-    """(rows, C·k·...): what the layer's filters see at random places of random images, without padding; no rows
+    """(rows, C·k·...): what the layer's filters see at random places of the images, without padding; no rows
     where the images are smaller than a filter.
     """
     dilated = [d * (k - 1) + 1 for d, k in zip(cast(tuple[int, ...], layer.dilation), layer.kernel_size, strict=True)]
     sides = images.shape[2:]
     if any(side < size for side, size in zip(sides, dilated, strict=True)):
         return torch.empty(0, 0, dtype=torch.float64)
-    chosen = np.sort(rng.permutation(len(images))[:IMAGES])
     size = images.shape[1] * int(np.prod(layer.kernel_size))
-    times = max(1, -(-LEAST_PATCHES * size // len(chosen)))
+    times = max(1, -(-LEAST_PATCHES * size // len(images)))
     rows = []
-    for number in np.repeat(chosen, times):
-        window: Tensor = images[number]
+    for number in range(times * len(images)):
+        window: Tensor = images[number // times]
         for axis, (side, length) in enumerate(zip(sides, dilated, strict=True), start=1):
             start = int(rng.integers(side - length + 1))
             window = window.narrow(axis, start, length)

@@ -12,12 +12,13 @@ import time
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.in_memory import as_images
@@ -26,13 +27,13 @@ from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY, check_finite
 from deepinfomax.evaluation.measure import Figure, Measure
 from deepinfomax.evaluation.scales import Scale, at_scale
-from deepinfomax.fitting import Best, ScheduledAdam, mini_batches
+from deepinfomax.fitting import Best, ScheduledAdam, accuracy, mini_batches
 from deepinfomax.information.critics import Mlp
 from deepinfomax.objectives.prior import Prior, sample_prior
 from deepinfomax.objectives.slices import random_slices, standardise
 from deepinfomax.progress import counted, within
 
-PRIORS: tuple[Prior, ...] = ("uniform", "gaussian", "ball", "sphere")
+PRIORS: tuple[Prior, ...] = get_args(Prior)
 LEAST = 50  #: vectors
 
 KERNEL_ROWS = 1000  #: of each side, for the kernel's distance, whose cost grows with their square
@@ -58,9 +59,10 @@ SETTINGS: dict[Scale, Settings] = {
 
 @dataclass(frozen=True)
 class PriorDistance:
-    """How far vectors are from a prior, in four ways. Of vectors of the prior itself: 1/2, 0 to a little, 0.05, and 0.
+    """How far vectors are from a prior, in four ways.
 
-    The p-values are those of vectors of the prior: below 0.05 in one of twenty samples of it.
+    Vectors that are a sample of the prior itself have about: classifier 1/2, sliced as sliced_of_prior,
+    slices_rejected 0.05, kernel 0; and a p-value below 0.05 in one of twenty such samples.
     """
 
     classifier: float  #: share of held-out vectors and prior samples that a network tells apart; fraction
@@ -179,7 +181,7 @@ def rejected(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"], level: f
     return float((gap > kstwobign.isf(level) * math.sqrt(2 / count)).double().mean())
 
 
-def told_apart(vectors: Float[Tensor, "N D"], prior: Float[Tensor, "M D"], *, steps: int) -> tuple[float, float]:
+def told_apart(vectors: Float[Tensor, "N D"], prior: Float[Tensor, "N D"], *, steps: int) -> tuple[float, float]:
     """The classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv 1610.06545).
 
     A network is trained on half of the vectors and of the prior's to tell them apart; its share of right
@@ -187,26 +189,21 @@ def told_apart(vectors: Float[Tensor, "N D"], prior: Float[Tensor, "M D"], *, st
     A tenth of the training half chooses the step.
     """
     half = len(vectors) // 2
-    mean, deviation = prior.mean(0), prior.std(0).clamp_min(1e-6)
-    rows = torch.cat([vectors, prior])
-    labels = torch.cat([torch.zeros(len(vectors)), torch.ones(len(prior))]).to(rows)
-    rows = (rows - mean) / deviation
-    order = torch.cat([torch.randperm(len(vectors)), torch.randperm(len(prior)) + len(vectors)])
-    train = torch.cat([order[:half], order[len(vectors) : len(vectors) + half]])
-    train = train[torch.randperm(len(train))]
-    test = torch.cat([order[half : 2 * half], order[len(vectors) + half : len(vectors) + 2 * half]])
-    stop, train = train.tensor_split([max(1, len(train) // 10)])
-    network = Mlp(rows.shape[1], (200, 200))
+    order = torch.stack([torch.randperm(len(vectors)), torch.randperm(len(prior)) + len(vectors)])
+    rows = (torch.cat([vectors, prior]) - prior.mean(0)) / prior.std(0).clamp_min(1e-6)
+    labels = (torch.arange(len(rows)) >= len(vectors)).long()
+    train, test = order[:, :half].flatten(), order[:, half : 2 * half].flatten()
+    stop, train = train[torch.randperm(len(train))].tensor_split([max(1, len(train) // 10)])
+    network = Mlp(rows.shape[1], (200, 200), outputs=2)
     adam, best = ScheduledAdam(network, lr=1e-3), Best(network)
     batches, every = mini_batches(len(train), 250), max(1, steps // 20)
 
     def right(part: Tensor) -> float:
-        with torch.inference_mode():
-            return float(((network(rows[part]).squeeze(1) > 0) == (labels[part] > 0.5)).double().mean())
+        return accuracy(lambda few: network(rows[part[few]]), labels[part])
 
     for step in counted(steps, "step"):
         batch = train[next(batches)]
-        adam.step(nn.functional.binary_cross_entropy_with_logits(network(rows[batch]).squeeze(1), labels[batch]))
+        adam.step(cross_entropy(network(rows[batch]), labels[batch]))
         if step % every == 0 or step == steps:
             best.keep_if_higher(right(stop), step)
     best.restore()

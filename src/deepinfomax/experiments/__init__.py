@@ -31,8 +31,8 @@ def reproduce(
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
-    from deepinfomax.experiments import generator, jsd_and_mi, league, nearest_in_y, sequences
-    from deepinfomax.experiments.paper_tables import ALL, run_table
+    from deepinfomax.experiments import generator, jsd_and_mi, league_trials, nearest_in_y, sequences
+    from deepinfomax.experiments.paper_tables import ALL_TABLES, run_table
     from deepinfomax.experiments.provenance import command, read, software, write
 
     if scale not in SCALES:
@@ -43,14 +43,14 @@ def reproduce(
         "jsd-and-mi": lambda number, folder: jsd_and_mi.run(scale, number, folder),
         "generator": lambda number, folder: generator.run(scale, number, folder, root=data_root, device=device),
         "sequences": lambda number, folder: sequences.run(scale, number, folder),
-        "league-trials": lambda number, folder: league.run_trials(scale, number, folder, root=data_root, device=device),
+        "league-trials": lambda number, folder: league_trials.run(scale, number, folder, root=data_root, device=device),
         "neighbours": lambda number, folder: nearest_in_y.run(scale, number, folder, root=data_root, device=device),
     }
-    known = [*ALL, *single]
+    known = [*ALL_TABLES, *single]
     out, numbers = out or Path("reproduced"), range(seed, seed + seeds)
     if what == "list":
         return {"known": known, "text": "\n".join(known)}
-    if what in ALL:
+    if what in ALL_TABLES:
         return run_table(what, scale=scale, out=out, seeds=numbers, root=data_root, device=device)
     if what not in single:
         raise UserError(f"nothing to reproduce under {what!r}; choose one of {', '.join(known)}")

@@ -14,8 +14,7 @@ from deepinfomax.devices import choose_device
 from deepinfomax.evaluation import controls
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
-from deepinfomax.experiments.paper_tables import labelled_images, row_config, run_folder, trained
-from deepinfomax.experiments.published import TABLES
+from deepinfomax.experiments.paper_tables import ALL_TABLES, labelled_images, row_config, run_folder, trained
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
 from deepinfomax.report.neighbour_sheet import draw
@@ -46,8 +45,8 @@ def run(
         UserError: data that are not at hand.
     """
     out, on = Path(out), choose_device(device)
-    rows = {row.name: row for row in TABLES[table].rows if row.name in METHODS}
-    configs = {name: row_config(TABLES[table], row, scale, seed, root) for name, row in rows.items()}
+    rows = {row.name: row for row in ALL_TABLES[table].rows if row.name in METHODS}
+    configs = {name: row_config(ALL_TABLES[table], row, scale, seed, root) for name, row in rows.items()}
     some = configs[METHODS[0]]
     training, test = labelled_images(some, scale)
     bank = draw_bank(test, BANK[scale], seed)

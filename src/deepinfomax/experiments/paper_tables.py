@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +49,7 @@ from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG, METRICS
 
-ALL = ChainMap(league.TABLES, TABLES)  # the last is listed first
+ALL_TABLES = TABLES | league.TABLES
 
 #: what a scale changes for every row
 SCALES: dict[Scale, dict[str, Any]] = {
@@ -84,7 +83,7 @@ def run_table(
         what is also written to out/NAME-SCALE.json after every row: rows with mean and sd over seeds of each column,
         published figures beside, seconds, hardware, the command; a drawing, where there is one, is out/NAME-SCALE.png.
     """
-    table, path = ALL[name], out / f"{name}-{scale}.json"
+    table, path = ALL_TABLES[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
     runs = finished(table, scale, path)
     for seed in seeds:
@@ -214,11 +213,16 @@ def labelled_images(config: Config, scale: Scale) -> tuple[ImageSet, ImageSet]:
     return training, test.take(slice(0, SMOKE_TEST_IMAGES)) if scale == "smoke" else test
 
 
-def trained(config: Config, folder: Path, device: str | None = None) -> nn.Module:
-    """The encoder of this configuration: as it lies finished in `folder`, or trained there now."""
+def trained(config: Config, folder: Path, device: str | None = None, *, images: ImageSet | None = None) -> nn.Module:
+    """The encoder of this configuration: as it lies finished in `folder`, or trained there now.
+
+    Args:
+        images: to train on; None: those of the configuration.
+    """
     if (folder / METRICS).is_file() and read_metrics(folder / METRICS).end:
         return storage.load(folder)
-    return train(config, load_images(config), folder, resume=(folder / CONFIG).is_file(), device=device)
+    images = load_images(config) if images is None else images
+    return train(config, images, folder, resume=(folder / CONFIG).is_file(), device=device)
 
 
 def _without_settings(figures: Mapping[str, Any]) -> dict[str, Any]:

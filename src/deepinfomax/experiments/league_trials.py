@@ -1,0 +1,80 @@
+"""The search of augmentation for each entrant of the league, on training images that are held out."""
+
+from pathlib import Path
+from typing import Any
+
+from deepinfomax import config as configuration
+from deepinfomax.config import Config
+from deepinfomax.data.configured import load_images, with_source
+from deepinfomax.devices import choose_device
+from deepinfomax.evaluation import evaluate
+from deepinfomax.experiments.league import AUGMENTATIONS, ENTRANTS, Entrant, changes
+from deepinfomax.experiments.paper_tables import SCALES, trained
+from deepinfomax.recipes import Scale, recipe
+from deepinfomax.report.reading import read_metrics
+from deepinfomax.training.run_folder import METRICS
+
+HELD_OUT = 4  #: one of so many training images is held out, to judge by
+MINUTES: dict[Scale, float] = {"cpu": 0.5, "paper": 5.0}  #: of two cores, for a trial; `smoke` has its few steps
+
+
+def trial_config(entrant: Entrant, augmentation: str, scale: Scale, seed: int, root: Path | None) -> Config:
+    """What one trial trains."""
+    settings = {"seed": seed, "training.trackers": []} | SCALES[scale] | changes(entrant, augmentation)
+    if scale in MINUTES:
+        settings["training.steps"] = round(entrant.steps * MINUTES[scale] / 2)
+    return with_source(configuration.override(recipe(entrant.recipe, scale), settings), "cifar10", root)
+
+
+def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device: str | None = None) -> dict[str, Any]:
+    """Train each entrant with each augmentation and measure it on training images that it has not seen.
+
+    A trial that lies finished in a folder of `out` is not run again.
+
+    Returns:
+        "data"; "training_minutes" of all trials, however many calls they took; "trials": {entrant: {augmentation:
+        {"accuracy" by the MLP probe at the best level, "level": which that is, "steps", "training_seconds"}}}; and
+        "chosen": {entrant: augmentation}.
+
+    Raises:
+        UserError: data that are not at hand.
+    """
+    trials: dict[str, dict[str, dict[str, Any]]] = {}
+    for entrant in ENTRANTS:
+        trials[entrant.name] = {}
+        for augmentation in AUGMENTATIONS:
+            config = trial_config(entrant, augmentation, scale, seed, root)
+            images = load_images(config)
+            held_out = len(images) // HELD_OUT
+            training, test = images.take(slice(0, -held_out)), images.take(slice(-held_out, None))
+            folder = out / f"{entrant.recipe}-{augmentation.replace(' ', '-')}"
+            measured = evaluate(
+                trained(config, folder, device, images=training),
+                training,
+                test,
+                measures=("mlp",),
+                controls=(),
+                scale=scale,
+                seed=seed,
+                device=choose_device(device),
+                out=folder / "evaluation.json",
+                quiet=True,
+            )["measures"]["mlp"]
+            accuracies = {level: figures["accuracy"] for level, figures in measured.items()}
+            best = max(accuracies, key=lambda level: accuracies[level])
+            end = read_metrics(folder / METRICS).end
+            assert end is not None
+            trials[entrant.name][augmentation] = {
+                "accuracy": round(accuracies[best], 4),
+                "level": best,
+                "steps": end["step"],
+                "training_seconds": round(end["seconds"], 1),
+            }
+    chosen = {name: max(tried, key=lambda each: tried[each]["accuracy"]) for name, tried in trials.items()}
+    seconds = sum(trial["training_seconds"] for tried in trials.values() for trial in tried.values())
+    return {
+        "data": {"name": config.data.source, "trained_on": len(training), "judged_on": len(test)},
+        "training_minutes": round(seconds / 60, 1),
+        "trials": trials,
+        "chosen": chosen,
+    }

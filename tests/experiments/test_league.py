@@ -1,0 +1,89 @@
+"""The league: rows that differ in nothing but the method and its augmentation, and the search of it."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.experiments import league, league_trials, paper_tables
+from deepinfomax.experiments.league import AUGMENTATIONS, CHOSEN, ENTRANTS, TABLES
+from deepinfomax.recipes import recipe
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_rows_share_all_but_method_and_augmentation() -> None:
+    for minutes in league.MINUTES:
+        table = TABLES[f"league-{minutes}"]
+        configs = [paper_tables.row_config(table, row, "cpu", 0) for row in table.rows]
+        assert len({str(config.encoder) for config in configs}) == 1
+        fields = ("batch_size", "lr", "optimizer", "schedule", "first_layer", "precision", "small_views")
+        assert len({tuple(getattr(config.training, name) for name in fields) for config in configs}) == 1
+        steps = {row.name: config.training.steps for row, config in zip(table.rows, configs, strict=True)}
+        assert steps == {row.name: round(row.steps * minutes / 2) for row in table.rows}
+
+
+@pytest.mark.parametrize("entrant", ENTRANTS, ids=lambda entrant: entrant.name)
+def test_an_augmentation_takes_the_place_of_the_recipes_own(entrant: league.Entrant) -> None:
+    for name, own in AUGMENTATIONS.items():
+        settings = league_trials.trial_config(entrant, name, "cpu", 0, None).augmentation
+        augment = Augmentation(**settings)
+        assert augment.flip
+        assert (augment.padding, augment.random_resized_crop) == (own.get("padding", 0), own.get("random_resized_crop"))
+        assert (augment.jitter, augment.grayscale) == (own.get("jitter", 0), own.get("grayscale", 0))
+
+
+def test_what_was_chosen_is_what_the_search_chose() -> None:
+    published = json.loads((RESULTS / "league-trials-cpu.json").read_text(encoding="utf-8"))
+    assert published["runs"]["0"]["chosen"] == CHOSEN
+    speeds = json.loads((RESULTS / "league-speeds.json").read_text(encoding="utf-8"))["entrants"]
+    steps = {entrant.name: entrant.steps for entrant in (*ENTRANTS, league.SUPERVISED)}
+    assert {name: counted["steps_in_two_minutes"] for name, counted in speeds.items()} == steps
+
+
+def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(entrant for entrant in ENTRANTS if entrant.recipe in ("dim-local", "simclr"))
+    monkeypatch.setattr(league_trials, "ENTRANTS", few)
+    monkeypatch.setattr(league_trials, "AUGMENTATIONS", {"shift": AUGMENTATIONS["shift"], "areas": {}})
+    monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
+    seen, trained = [], league_trials.trained
+
+    def noted(config, folder, device, *, images):
+        seen.append(images.images)
+        return trained(config, folder, device, images=images)
+
+    def judged(encoder, training, test, **settings):
+        assert training.images is seen[-1]
+        assert (len(training), len(test)) == (150, 50)
+        assert not {image.tobytes() for image in training.images} & {image.tobytes() for image in test.images}
+        return evaluate(encoder, training, test, **settings)
+
+    evaluate = league_trials.evaluate
+    monkeypatch.setattr(league_trials, "trained", noted)
+    monkeypatch.setattr(league_trials, "evaluate", judged)
+    monkeypatch.setattr(league_trials, "with_source", lambda config, name, root: _on_photos(config))
+    result = league_trials.run("smoke", 0, tmp_path)
+    assert result["trials"].keys() == {"DIM(L)", "SimCLR"}
+    assert result["data"] == {"name": "photos", "trained_on": 150, "judged_on": 50}
+    for tried in result["trials"].values():
+        assert all(0 <= trial["accuracy"] <= 1 and trial["steps"] == 4 for trial in tried.values())
+    for name, tried in result["trials"].items():
+        assert tried[result["chosen"][name]]["accuracy"] == max(trial["accuracy"] for trial in tried.values())
+    lines = {path: path.read_text() for path in tmp_path.glob("*/metrics.jsonl")}
+    assert len(lines) == 4
+    assert league_trials.run("smoke", 0, tmp_path) == result
+    assert {path: path.read_text() for path in lines} == lines  # nothing was trained again
+
+
+def _on_photos(config):
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source="photos"))
+
+
+def test_the_default_recipe_is_what_the_league_calls_dim_without_augmentation() -> None:
+    of_league = league_trials.trial_config(ENTRANTS[0], "none", "cpu", 0, None)
+    default = recipe("dim-fast")
+    assert of_league.objective["local"] == default.objective["local"]
+    assert of_league.objective["prior"]["weight"] == 0
+    assert of_league.training.first_layer == default.training.first_layer
