@@ -8,6 +8,7 @@ from torch import nn
 
 from deepinfomax.encoders.alexnet import AlexNet
 from deepinfomax.encoders.dcgan import DCGAN
+from deepinfomax.encoders.layers import OF_RANK
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.encoders.resnet import ResNet
 from deepinfomax.encoders.resnet18 import ResNet18
@@ -50,13 +51,6 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = registry(
 )
 
 
-#: the architecture for data of so many axes, where nobody names one
-OF_RANK = {1: "sequence", 2: "dcgan", 3: "volume"}
-#: architectures for data of another number of axes than these cannot be built
-AXES_OF_RANK = {1: "T", 2: "HW", 3: "DHW"}
-RANKS = {"dcgan": 2, "alexnet": 2, "resnet": 2, "resnet18": 2, "strided": 2, "sequence": 1, "volume": 3}
-
-
 def of_rank(section: Mapping[str, Any], image_shape: tuple[int, ...]) -> dict[str, Any]:
     """The settings of an encoder, for data of this shape: dcgan, the default, gives way to that of the data's rank.
 
@@ -79,11 +73,6 @@ def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Modul
     if name not in ARCHITECTURES:
         raise UserError(f"unknown encoder {name!r}; choose one of {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[name]
-    rank = len(image_shape) - 1
-    if RANKS.get(name, rank) != rank:
-        other = f"encoder.name {OF_RANK[rank]} takes those" if rank in OF_RANK else "no encoder here takes those"
-        axes = ", ".join(("C", *AXES_OF_RANK[RANKS[name]]))
-        raise UserError(f"encoder {name} takes inputs of shape ({axes}), not {tuple(image_shape)}: {other}")
     return architecture(tuple(image_shape), **validate(architecture, arguments, f"encoder {name}:"))
 
 

@@ -5,8 +5,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import small_head
-from deepinfomax.errors import UserError
+from deepinfomax.encoders.layers import channels_and_sides, out_size, small_head
 from deepinfomax.features import Features
 from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count
@@ -37,9 +36,7 @@ class DCGAN(nn.Module):
         self, image_shape: tuple[int, int, int], *, width: Count = 64, fc: Count = 1024, y: Count = 64
     ) -> None:
         super().__init__()
-        channels, *sides = image_shape
-        if min(sides) < 8:
-            raise UserError(f"images of {sides[0]}x{sides[1]} are too small for dcgan: resize to 8 or more")
+        channels, sides = channels_and_sides("dcgan", image_shape, "HW", 8)
         depth = max(2, int(math.log2(min(sides) / 4)))
         # 28×28 has a kernel of 5 in the authors' code; elsewhere DCGAN's 4.
         kernel, padding = (5, 2) if min(sides) == 28 else (4, 1)
@@ -53,7 +50,7 @@ class DCGAN(nn.Module):
                 )
             )
             channels = width * 2**i
-            sides = [(s + 2 * padding - kernel) // 2 + 1 for s in sides]
+            sides = tuple(out_size(side, kernel, 2, padding) for side in sides)
         self.fc = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * math.prod(sides), fc, bias=False),

@@ -7,6 +7,9 @@ from torch import nn
 from deepinfomax.errors import UserError
 from deepinfomax.scales import Scale, Section
 
+#: the architecture for data of so many axes beside the channels, where nobody names one
+OF_RANK = {1: "sequence", 2: "dcgan", 3: "volume"}
+
 _CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -40,9 +43,9 @@ def channels_and_sides(name: str, shape: tuple[int, ...], axes: str, smallest: i
     """
     if len(shape) != 1 + len(axes):
         expected = ", ".join(("C", *axes))
-        raise UserError(
-            f"encoder {name} takes inputs of shape ({expected}), not {tuple(shape)}; choose another encoder"
-        )
+        rank = len(shape) - 1
+        other = f"encoder.name {OF_RANK[rank]} takes those" if rank in OF_RANK else "no encoder here takes those"
+        raise UserError(f"encoder {name} takes inputs of shape ({expected}), not {tuple(shape)}: {other}")
     channels, *sides = shape
     if min(sides) < smallest:
         raise UserError(
