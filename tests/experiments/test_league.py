@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deepinfomax.config import difference
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.experiments import league, league_trials, paper_tables
 from deepinfomax.experiments.league import AUGMENTATIONS, CHOSEN, ENTRANTS, TABLES
@@ -33,6 +34,13 @@ def test_an_augmentation_takes_the_place_of_the_recipes_own(entrant: league.Entr
         assert augment.flip
         assert (augment.padding, augment.random_resized_crop) == (own.get("padding", 0), own.get("random_resized_crop"))
         assert (augment.jitter, augment.grayscale) == (own.get("jitter", 0), own.get("grayscale", 0))
+
+
+def test_the_first_layer_is_all_that_differs_where_it_is_measured() -> None:
+    table = TABLES["first-layer"]
+    plain, whitened = (paper_tables.row_config(table, row, "cpu", 0) for row in table.rows)
+    assert difference(plain, whitened) == ["training.first_layer"]
+    assert list(paper_tables.controlled(table, "cpu")) == ["controls", "controls of whitening first layer"]
 
 
 def test_what_was_chosen_is_what_the_search_chose() -> None:

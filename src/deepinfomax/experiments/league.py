@@ -99,4 +99,20 @@ def league(minutes: int) -> Table:
     )
 
 
-TABLES = {f"league-{minutes}": league(minutes) for minutes in MINUTES}
+#: what the first layer that all share is worth by itself, to DIM(L) and to a random encoder
+FIRST_LAYER = Table(
+    "DIM(L), flips only, with and without a whitening first layer, CIFAR-10",
+    "cifar10",
+    tuple(
+        Row(
+            f"{first_layer} first layer",
+            "dim-local",
+            changes=changes(ENTRANTS[0], "none") | {"training.first_layer": first_layer},
+            steps=ENTRANTS[0].steps,
+        )
+        for first_layer in ("default", "whitening")
+    ),
+    note="no prior, cosine schedule, bfloat16; each row's random encoder begins as the row does",
+)
+
+TABLES = {f"league-{minutes}": league(minutes) for minutes in MINUTES} | {"first-layer": FIRST_LAYER}
