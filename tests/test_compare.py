@@ -74,6 +74,19 @@ def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) 
     assert other["runs"][0]["scores"]["units"] == 16
 
 
+def test_of_other_images_nothing_is_held_out(runs: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / "held out"
+    shutil.copytree(runs[0], copy)
+    config = (copy / "config.toml").read_text()
+    assert "[data]" in config
+    (copy / "config.toml").write_text(config.replace("[data]", "[data]\nholdout = 0.25"))
+    other = tmp_path / "other.npz"
+    np.savez(other, images=np.random.default_rng(1).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8))
+    pair = [copy, runs[1]]
+    assert asked(pair, tmp_path / "page.html")["measured_on"].startswith("test images of ")
+    assert asked(pair, tmp_path / "page.html", data=str(other))["measured_on"] == f"train images of {other}"
+
+
 def test_a_run_that_cannot_be_measured_is_told_and_stays_in_the_table(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

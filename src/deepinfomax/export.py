@@ -114,7 +114,7 @@ def _onnx(run: Path, file: Path) -> Path:
 
 
 def _metadata(description: storage.EncoderDescription) -> dict[str, str]:
-    """What an ONNX file says of its input: how bytes become what the network takes, in words and in numbers."""
+    """What a file says of its input: how bytes become what the network takes, in words and in numbers."""
     preprocess, shape = description.preprocess, description.image_shape
     scale, shift = preprocess["scale"], preprocess["shift"]
     sides = "x".join(map(str, shape))

@@ -10,9 +10,7 @@ def pictures(count: int, seed: int = 0, side: int = 16) -> np.ndarray:
     return np.kron(coarse, np.ones((1, 1, side // 4, side // 4))).astype(np.uint8)
 
 
-def groups(
-    counts: tuple[int, ...], units: int = 12, apart: float = 6.0, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def groups(counts: tuple[int, ...], units: int = 12, apart: float = 6.0) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (N, units) around one centre for each count, and which centre each is from."""
     rng = np.random.default_rng(0)
     of = np.repeat(np.arange(len(counts)), counts)

@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 from small_pictures import pictures
 
+from deepinfomax import config as configuration
+from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import write_embeddings
 from deepinfomax.explore import reading
 from deepinfomax.explore.command import explore_command
+from deepinfomax.recipes import recipe
+from deepinfomax.training.loop import train
 
 SMALL = {"encoder.width": "4", "encoder.fc": "16", "encoder.y": "8", "training.steps": "3", "training.batch_size": "16"}
 
@@ -115,9 +119,7 @@ def test_embeddings_of_anyone_with_their_images_and_without(folder: Path, tmp_pa
 
 
 def test_rows_find_their_images_by_name(folder: Path, tmp_path: Path) -> None:
-    from deepinfomax import config as configuration
     from deepinfomax.data.configured import load_images, names_of, with_source
-    from deepinfomax.recipes import recipe
 
     config = with_source(configuration.override(recipe("cpu"), {"data.skip_bad": True}), str(folder), None)
     config = reading.all_parts(config)
@@ -169,3 +171,32 @@ def test_files_of_images_are_not_taken_for_embeddings(tmp_path: Path) -> None:
     found = {path.name for path in tmp_path.iterdir() if reading.holds_embeddings(path)}
     assert found == {"vectors.npy", "vectors.npz"}
     assert not reading.holds_embeddings(tmp_path)
+
+
+def test_arrays_are_read_as_training_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = pictures(40).transpose(0, 2, 3, 1)
+    np.save(tmp_path / "rows.npy", images)
+    np.save(tmp_path / "fractions.npy", images / np.float32(255))
+    np.save(tmp_path / "large.npy", images.repeat(8, 1).repeat(8, 2))
+    for name, side in (("rows", 16), ("fractions", 16), ("large", 64)):
+        result = asked(f"{name}.npy", out=tmp_path / f"{name}.html", settings=SMALL)
+        assert result["images"] == 40
+        assert f"3,\n  {side},\n  {side}" in (Path(result["run"]) / "encoder.json").read_text()
+    for name, shape in (("series", (40, 2, 50)), ("bands", (40, 16, 16, 6))):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(50, 9, shape).astype(np.float32))
+        with pytest.raises(UserError, match="make embeddings"):
+            asked(f"{name}.npy", out=tmp_path / "none.html", settings=SMALL)
+    np.save(tmp_path / "tiny.npy", images[:, :4, :4])
+    with pytest.raises(UserError, match=r"set data\.size 16"):
+        asked("tiny.npy", out=tmp_path / "none.html", settings=SMALL)
+
+
+def test_an_encoder_of_other_numbers_is_not_taken_for_pictures(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(50, 9, (40, 3, 16, 16)).astype(np.float32)
+    settings = {name: int(value) for name, value in SMALL.items()} | {"training.trackers": []}
+    config = configuration.override(recipe("cpu"), settings)
+    train(config, ImageSet(numbers), tmp_path / "run", device="cpu", quiet=True)
+    np.save(tmp_path / "pictures.npy", pictures(40))
+    with pytest.raises(UserError, match="trained on numbers of another scale"):
+        asked(str(tmp_path / "pictures.npy"), run=tmp_path / "run")

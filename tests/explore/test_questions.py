@@ -119,8 +119,10 @@ def test_copies_of_copies_are_one_group() -> None:
     pairs = np.array([[1, 5], [5, 9], [2, 3]])
     found = duplicates.Duplicates(pairs, np.ones(3), np.zeros(3, bool), True)
     assert [group.tolist() for group in found.groups()] == [[1, 5, 9], [2, 3]]
+    assert [rows.tolist() for _, rows in found.groups_with_pairs()] == [[0, 1], [2]]
     none = duplicates.Duplicates(pairs[:0], np.ones(0), np.zeros(0, bool), True)
     assert none.groups() == []
+    assert not list(none.groups_with_pairs())
 
 
 def test_vectors_alone_find_pairs_much_closer_than_other_neighbours() -> None:

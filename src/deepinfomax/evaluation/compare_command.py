@@ -17,7 +17,7 @@ from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation.run_data import data_of, loaded
+from deepinfomax.evaluation.run_data import loaded, whole_of_other
 from deepinfomax.evaluation.without_labels import Scores, measure
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
@@ -83,7 +83,7 @@ def compare_command(
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"--out {out} is a page: give it a name that ends in .html")
-    first = data_of(run_folder.read_data_config(runs[0]), data, data_root, None, settings)
+    first = whole_of_other(run_folder.read_data_config(runs[0]), data, data_root, settings)
     source = first.data
     if not source.source:
         raise UserError(f"{runs[0]} does not say what it was trained on, as one from Python: give images with --data")
@@ -97,7 +97,7 @@ def compare_command(
             compared.append(_compared(run, config, split, level=level, seed=seed, device=device))
     if all(one.scores is None for one in compared):
         raise UserError(f"no run could be measured on {printable(source.source)}: {compared[0].why_not}")
-    measured_on = f"{'test' if split == 'test' else split} images of {printable(source.source)}"
+    measured_on = f"{split} images of {printable(source.source)}"
     page = write_comparison(compared, out, level=level, measured_on=measured_on)
     for one in compared:
         if one.why_not:

@@ -63,11 +63,16 @@ def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> 
         if images.shape == (*expected[1:], expected[0]) or images.shape == (expected[-1], *expected[:-1]):
             mend = "their channels are on the other side: set data.layout channels-first or channels-last"
         raise UserError(f"{word_of(images.shape)} of {shapes[0]}{axes}, but {run} was trained on {shapes[1]}: {mend}")
-    name = printable(config.data.source)
-    if channels is not None and images.pictures:
+    check_scale(run, encoder, config, images)
+    return images
+
+
+def check_scale(run: Path, encoder: nn.Module, config: Config, images: ImageSet) -> None:
+    """Raises UserError for pictures where the run was trained on other numbers, and for numbers where on pictures."""
+    name, numbers = printable(config.data.source), isinstance(encoder, Standardised)
+    if numbers and images.pictures:
         raise UserError(f"{name} holds pictures of bytes, but {run} was trained on numbers of another scale")
-    if channels is None and config.data.standardise and not images.pictures:
+    if not numbers and config.data.standardise and not images.pictures:
         raise UserError(
             f"{name} holds {images.images.dtype}, but {run} was trained on pictures of bytes: set data.values bytes"
         )
-    return images

@@ -24,10 +24,7 @@ from deepinfomax.progress import counted, say
 IMAGES = 2000  #: that effective rank, uniformity, alpha and normality rest on
 LIDAR_IMAGES, LIDAR_VIEWS = 400, 8  #: views of an image tell what changes without meaning
 RIDGE = 1e-4  #: added to the covariance within images, as in the paper of LiDAR
-FIRST, LAST = (
-    5,
-    50,
-)  #: eigenvalues that the exponent is fitted to: the first ones, and the noise of the last, are left out
+FIRST, LAST = 5, 50  #: eigenvalues that the exponent is fitted to, without the first ones and the noise of the last
 SLICES = 200  #: random directions looked at for normality
 
 

@@ -4,7 +4,8 @@ import dataclasses
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.run_data import check_scale
 from deepinfomax.explore import reading
 from deepinfomax.explore.analysis import UNUSUAL, Exploration, explore
 from deepinfomax.explore.duplicates import levelled
@@ -110,26 +112,23 @@ def _of_images(
     if seen.shape != expected:
         shapes = ["x".join(map(str, s)) for s in (seen.shape, expected)]
         raise UserError(f"images of {shapes[0]}, but {folder} was trained on {shapes[1]}: set data.size or channels")
+    check_scale(folder, encoder, config, seen)
     on = choose_device(device)
     with shown("exploring"):
-        main = of_encoder(encoder, seen, name="encoder", device=on, seed=seed)
-        proposers = [_proposers(of_encoder(encoder, levelled(seen), name="encoder", device=on, seed=seed))]
-        beside = _control(control, folder, images, seen, on, seed)
-        if beside is not None:
-            by_pixels = control == "pixels"
-            model = None if by_pixels else _random(folder, seed)
-            flat = levelled(images if by_pixels else seen)
-            again = of_pixels(flat, seed=seed) if model is None else of_encoder(
-                model, flat, name=beside.name, device=on, seed=seed
-            )  # fmt: skip
-            proposers.append(_proposers(again))
-        found = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
+        by_network = partial(of_encoder, device=on, seed=seed)
+        views = [_with_proposers(partial(by_network, encoder, name="encoder"), seen)]
+        if control == "pixels":
+            views.append(_with_proposers(partial(of_pixels, seed=seed), images))
+        elif control == "random_encoder":
+            views.append(_with_proposers(partial(by_network, _random(folder, seed), name="random encoder"), seen))
+        (main, *beside), proposers = zip(*views, strict=True)
+        found = explore(collection, main, *beside, proposers=proposers, seed=seed)
     about = [
         ("data", printable(config.data.source)),
         ("parts", config.data.split.replace("+", ", ")),
         ("encoder", f"{'trained on these images, ' if run is None else ''}{printable(folder)}"),
         ("vectors", main.says),
-        *([] if beside is None else [("control", beside.says)]),
+        *(("control", one.says) for one in beside),
         ("seed", str(seed)),
         ("hardware", hardware(on)),
     ]
@@ -175,18 +174,12 @@ def _free(parent: Path, name: str) -> Path:
     return folder
 
 
-def _proposers(representation: Representation) -> Nearest:
-    return nearest(representation.unit, min(PROPOSED, len(representation.vectors) - 1))
-
-
-def _control(
-    name: str, run: Path, images: ImageSet, seen: ImageSet, device: torch.device, seed: int
-) -> Representation | None:
-    if name == "none":
-        return None
-    if name == "pixels":
-        return of_pixels(images, seed=seed)
-    return of_encoder(_random(run, seed), seen, name="random encoder", device=device, seed=seed)
+def _with_proposers(
+    represent: Callable[[ImageSet], Representation], images: ImageSet
+) -> tuple[Representation, Nearest]:
+    """The images as vectors, and the neighbours by levelled images, which propose near-copies."""
+    level = represent(levelled(images))
+    return represent(images), nearest(level.unit, min(PROPOSED, len(images) - 1))
 
 
 def _random(run: Path, seed: int) -> nn.Module:
@@ -222,8 +215,8 @@ def _of_embeddings(
         beside, proposers = None, []
         if collection.pictures is not None and control == "pixels":
             shown_images = ImageSet(collection.pictures)
-            beside = of_pixels(shown_images, seed=seed)
-            proposers = [main.nearest, _proposers(of_pixels(levelled(shown_images), seed=seed))]
+            beside, proposed = _with_proposers(partial(of_pixels, seed=seed), shown_images)
+            proposers = [main.nearest, proposed]
         found = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
     about = [("embeddings", printable(path)), ("vectors", main.says)]
     if images is not None:

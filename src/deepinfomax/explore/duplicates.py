@@ -5,6 +5,7 @@ middle of one image is found in the other at almost full correlation, at some sh
 skies may lie closer than a photograph and its compressed copy.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,6 +53,15 @@ class Duplicates:
         groups = np.split(order, np.flatnonzero(np.diff(of[order])) + 1)
         return sorted(groups, key=lambda group: (-len(group), int(group[0])))
 
+    def groups_with_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each of `groups`, and the rows of `pairs` that connect it."""
+        groups = self.groups()
+        number = {int(i): n for n, members in enumerate(groups) for i in members}
+        rows: list[list[int]] = [[] for _ in groups]
+        for row, first in enumerate(self.pairs[:, 0].tolist()):
+            rows[number[first]].append(row)
+        yield from zip(groups, map(np.array, rows), strict=True)
+
     def across(self, parts: np.ndarray | None) -> np.ndarray:
         """(P,) bool: whether the two are of different parts, as a training image among the test images is."""
         if parts is None:
@@ -67,8 +77,6 @@ class Compared(NamedTuple):
 def levelled(images: ImageSet) -> ImageSet:
     """The same images with one mean and one spread of brightness, so that a darkened copy gives the same vector."""
     pixels = np.asarray(images.images)
-    if pixels.dtype != np.uint8:
-        return images
     axes = tuple(range(1, pixels.ndim))
     mean = pixels.mean(axes, keepdims=True, dtype=np.float32)
     spread = pixels.std(axes, keepdims=True, dtype=np.float32)

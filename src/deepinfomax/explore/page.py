@@ -1,22 +1,22 @@
 """The page: what was found, as one file of HTML that needs nothing beside it, and no network."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
-from deepinfomax import __version__, files
+from deepinfomax import __version__
 from deepinfomax.explore.analysis import UNUSUAL, VOTERS, Exploration, View
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.sheets import COLUMNS, Sheets, sheets
 from deepinfomax.explore.tables import searches
+from deepinfomax.report import rendering
 from deepinfomax.report.data_uris import EXACT_UP_TO, data_uri
+from deepinfomax.report.rendering import script, templates
 
 CENTRAL, OUTLIERS, DOUBTS = 8, 48, 60  #: pictures shown at most; the tables have all
 GROUPS, COPIES = 60, 6  #: groups of near-copies shown at most, and pictures of each
@@ -55,13 +55,7 @@ def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], 
         tables: CSV files beside it.
         seed: draws the images that have a picture on the map, where there are too many for all.
     """
-    loader = jinja2.ChoiceLoader(
-        [jinja2.PackageLoader("deepinfomax.explore"), jinja2.PackageLoader("deepinfomax.report")]
-    )
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = loader.get_source(environment, "explore.js")[0]
+    environment = templates("deepinfomax.explore")
     lists = Lists(found)
     sheet = None
     if found.collection.pictures is not None:
@@ -85,11 +79,9 @@ def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], 
         tables=[table.name for table in tables],
         version=__version__,
         unusual=UNUSUAL,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        **script(environment, "explore.js"),
     )
-    files.write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    return path
+    return rendering.write_page(path, text)
 
 
 class Lists:
@@ -123,8 +115,7 @@ class Lists:
         """Groups of near-copies: those across parts first, then the most alike."""
         collection, copies = found.collection, found.main.duplicates
         groups: list[dict[str, Any]] = []
-        for members in copies.groups():
-            rows = np.flatnonzero(np.isin(copies.pairs[:, 0], members))
+        for members, rows in copies.groups_with_pairs():
             by = int(np.bitwise_or.reduce(found.found_by[rows]))
             groups.append(
                 {

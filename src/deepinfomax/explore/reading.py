@@ -9,11 +9,11 @@ from pyarrow import parquet
 
 from deepinfomax import files
 from deepinfomax.config import Config
-from deepinfomax.data.configured import names_of
+from deepinfomax.data.configured import load_images, names_of
 from deepinfomax.data.decoding import survey
 from deepinfomax.data.description import further_parts
 from deepinfomax.data.formats import Columns
-from deepinfomax.data.images import ImageSet, denormalise
+from deepinfomax.data.images import ImageSet
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.loading import choose
 from deepinfomax.data.names import find
@@ -23,10 +23,8 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import Embeddings, read_embeddings
 from deepinfomax.explore.collection import Collection
 
-LARGE, SIDE = (
-    96,
-    64,
-)  #: pixels: where a side is longer, images are resized to `SIDE`, on which an encoder trains in minutes
+LARGE = 96  #: pixels: where a side is longer, images are resized to `SIDE`
+SIDE = 64  #: pixels, on which an encoder trains in minutes
 LEAST_SIDE = 8  #: pixels; the encoder halves an image three times
 
 
@@ -39,22 +37,19 @@ def all_parts(config: Config) -> Config:
 
 
 def of_one_size(config: Config) -> Config:
-    """The same data at a size that an encoder can be trained on in minutes; only headers are read.
+    """The same data at a size that an encoder can be trained on in minutes; of files only headers are read.
 
     Raises:
-        UserError: images too small, or data that are no images.
+        UserError: images too small, or data that are no pictures.
     """
     if config.data.size is not None:
         return config
-    sizes: set[tuple[int, int]] = set()
-    for source in _sources(config):
-        if isinstance(source, StoredImages):
-            sizes |= set(survey(source).sizes)
-        elif len(source.shape) == 3:
-            sizes.add((source.shape[2], source.shape[1]))
-        else:
-            shape = "x".join(map(str, source.shape))
-            raise UserError(f"{printable(config.data.source)} holds data of {shape}: explore is for images")
+    sources = _sources(config)
+    if all(isinstance(source, StoredImages) for source in sources):
+        sizes = {size for source in sources for size in survey(source).sizes}
+    else:  # of arrays it is known which axis is which once they are read
+        _, height, width = _pictures(load_images(config)).shape
+        sizes = {(width, height)}
     sides = [side for size in sizes for side in size]
     if sides and min(sides) < LEAST_SIDE:
         raise UserError(
@@ -63,6 +58,17 @@ def of_one_size(config: Config) -> Config:
     if len(sizes) <= 1 and max(sides, default=0) <= LARGE:
         return config
     return dataclasses.replace(config, data=dataclasses.replace(config.data, size=SIDE))
+
+
+def _pictures(images: ImageSet) -> ImageSet:
+    """The same images, once it is sure that a page can show them."""
+    if not images.pictures:
+        what = f"{images.images.dtype} of {'x'.join(map(str, images.shape))}"
+        raise UserError(
+            f"{images.name} holds {what}: explore is for pictures of 8 bits, grey or RGB; of other data, make "
+            "embeddings (deepinfomax embed) and explore those"
+        )
+    return images
 
 
 def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:
@@ -84,8 +90,6 @@ def _sources(config: Config) -> list[Any]:
 
 def collection_of(config: Config, images: ImageSet) -> Collection:
     """The images that a configuration names, as they are shown."""
-    if len(images.shape) != 3:
-        raise UserError(f"{images.name} holds data of {'x'.join(map(str, images.shape))}: explore is for images")
     labels, classes, notes = images.labels, images.classes, images.notes
     if labels is not None and labels.ndim > 1:
         labels, classes = None, ()
@@ -93,7 +97,7 @@ def collection_of(config: Config, images: ImageSet) -> Collection:
     return Collection(
         title=shortened(config.data.source),
         names=names_of(config, images),
-        pictures=denormalise(np.asarray(images.images)),
+        pictures=np.asarray(_pictures(images).images),
         parts=part_of_each(config, images),
         labels=labels,
         classes=classes,
@@ -142,7 +146,7 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
         config, loaded = images
         of_images = names_of(config, loaded)
         place = _places(path, names, of_images, count)
-        pictures, notes = denormalise(np.asarray(loaded.images)[place]), (*notes, *loaded.notes)
+        pictures, notes = np.asarray(_pictures(loaded).images)[place], (*notes, *loaded.notes)
         names = [of_images[i] for i in place]
         if parts is None and (of := part_of_each(config, loaded)) is not None:
             parts = of[place]

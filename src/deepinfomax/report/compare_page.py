@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
-from deepinfomax import __version__, files
+from deepinfomax import __version__
 from deepinfomax.report.figures import ACCENT, CONTROL, MUTED, RULE, axes, drawing, svg
 from deepinfomax.report.page import duration
+from deepinfomax.report.rendering import templates, write_page
 
 if TYPE_CHECKING:
     from deepinfomax.evaluation.compare_command import Compared
@@ -29,26 +29,22 @@ FIGURES: dict[str, tuple[str, str, str, int]] = {
 
 def write_comparison(compared: Sequence["Compared"], path: Path, *, level: str, measured_on: str) -> Path:
     """Write the page about runs whose figures were taken at one level of the same images."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("deepinfomax.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    text = (
+        templates()
+        .get_template("compare.html")
+        .render(
+            runs=compared,
+            rows=rows(compared),
+            accuracies=accuracies(compared),
+            panels=list(panels(compared)),
+            sentence=sentence(compared),
+            level=level,
+            measured_on=measured_on,
+            duration=duration,
+            version=__version__,
+        )
     )
-    text = environment.get_template("compare.html").render(
-        runs=compared,
-        rows=rows(compared),
-        accuracies=accuracies(compared),
-        panels=list(panels(compared)),
-        sentence=sentence(compared),
-        level=level,
-        measured_on=measured_on,
-        duration=duration,
-        version=__version__,
-    )
-    files.write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    return path
+    return write_page(path, text)
 
 
 def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from deepinfomax import __version__, files
+from deepinfomax import __version__
 from deepinfomax.report.figures import ACCENT, CONTROL, FAINT, INK, MUTED, RULE, SECOND, axes, drawing, svg
+from deepinfomax.report.rendering import templates, write_page
 
 if TYPE_CHECKING:
     from deepinfomax.information.convergence import Convergence
@@ -143,17 +143,7 @@ def facts(estimate: "MIEstimate") -> Iterator[tuple[str, str]]:
 
 
 def _write(path: Path, **values: Any) -> Path:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("deepinfomax.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("mi.html").render(**values)
-    path = Path(path)
-    files.write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    return path
+    return write_page(Path(path), templates().get_template("mi.html").render(**values))
 
 
 def _interval(estimate: "MIEstimate") -> Markup:

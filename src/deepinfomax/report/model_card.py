@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from huggingface_hub import ModelCardData
 
 from deepinfomax import __version__
@@ -11,6 +10,7 @@ from deepinfomax.report.comparisons import WHOLE, Cell, Comparison, Row, compari
 from deepinfomax.report.page import caveats, data_name, facts, guessing, lead, measured_on, notes, shortened
 from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import at, read
+from deepinfomax.report.rendering import templates
 from deepinfomax.report.verdict import headline, verdict
 
 if TYPE_CHECKING:
@@ -32,13 +32,7 @@ def model_card(run: Path, repo: str, description: "EncoderDescription") -> str:
     compared = comparisons(contents)
     choice = headline(compared)
     guess = None if choice is None else guessing(contents, choice[0])
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("deepinfomax.report"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(autoescape=False)
     environment.filters["plain"] = plain
     return environment.get_template("model_card.md").render(
         head=head().to_yaml(),

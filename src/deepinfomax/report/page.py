@@ -1,7 +1,5 @@
 """The page: what was read and worked out, put into the template, written as one file."""
 
-import base64
-import hashlib
 import shlex
 import sys
 from collections.abc import Iterator
@@ -9,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from deepinfomax import files
@@ -20,6 +17,7 @@ from deepinfomax.report.distribution import distribution
 from deepinfomax.report.missing import can_be_measured, evaluate_command, not_run
 from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import Run, at, number, read, table
+from deepinfomax.report.rendering import script, templates, write_page
 from deepinfomax.report.sheet import pairs, samples, sheet
 from deepinfomax.report.verdict import caveats, headline, verdict
 
@@ -39,24 +37,14 @@ def write(run: Path) -> Path:
     contents = read(run)
     for name, why in contents.unreadable.items():
         print(f"note: {files.printable(run / name)}: {why}", file=sys.stderr)
-    text = render(contents)
-    files.write_text(run / files.REPORT, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    return run / files.REPORT
+    return write_page(run / files.REPORT, render(contents))
 
 
 def render(run: Run) -> str:
     """The page as text. Everything that comes from the run is escaped."""
-    loader = jinja2.PackageLoader("deepinfomax.report")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters["figure"] = value
     environment.filters["fraction"] = "{:.2f}".format
-    script = loader.get_source(environment, "page.js")[0]
     compared = comparisons(run)
     panels = curves.panels(run)
     choice = headline(compared)
@@ -88,9 +76,7 @@ def render(run: Run) -> str:
         config=list(sections(run.config)),
         missing=not_run(run, compared),
         whole=WHOLE,
-        script=script,
-        # The one script that may run is ours, whatever a class name or a setting holds.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        **script(environment, "page.js"),
     )
 
 
