@@ -1,13 +1,13 @@
 """The page of `explore` in a real browser: the map, its keys, its pointer, and the lists that lead to it."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_pictures import groups, pictures
 
+import browser
 import needs
 from deepinfomax.explore.analysis import explore
 from deepinfomax.explore.collection import Collection
@@ -30,30 +30,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(found, tmp_path_factory.mktemp("page") / "page.html", about=[], tables=[], seed=0)
 
 
-def in_browser(page: Path, profile: Path, *options: str, fragment: str = "") -> str:
-    """The document as it stands after its script has run."""
-    assert needs.CHROMIUM is not None
-    quiet = ["--disable-gpu", "--disable-quic", "--disable-sync", "--disable-background-networking", "--no-first-run"]
-    command = [needs.CHROMIUM, "--headless", "--no-sandbox", "--disable-component-update", *quiet]
-    command += [f"--user-data-dir={profile}", "--virtual-time-budget=8000", *options]
-    command += ["--dump-dom", f"{page.as_uri()}{fragment}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def driven(page: Path, folder: Path, script: str) -> str:
-    """What a script of the test writes into the title, on a copy of the page whose policy lets it run."""
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
-    # Frames come when the browser likes; here every drawing is done at once.
-    text = text.replace("<body>", "<body><script>requestAnimationFrame = function (paint) { paint(); };</script>")
-    copy = folder / "driven.html"
-    copy.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    title = re.search(r"<title>(.*?)</title>", in_browser(copy, folder / "profile"))
-    assert title is not None
-    return title[1]
+#: for the browser: its clock runs on until the map is drawn
+PATIENT = "--virtual-time-budget=8000"
+#: frames come when the browser likes; here every drawing is done at once
+AT_ONCE = "requestAnimationFrame = function (paint) { paint(); };"
 
 
 def test_the_map_is_drawn_and_the_address_chooses_an_image(page: Path, tmp_path: Path) -> None:
-    document = in_browser(page, tmp_path, fragment="#i=17")
+    document = browser.document(page, tmp_path, PATIENT, fragment="#i=17")
     assert re.search(r'<html[^>]*class="js"', document)
     canvas = re.search(r"<canvas[^>]*>", document)
     assert canvas is not None
@@ -90,7 +74,7 @@ def test_keys_and_buttons_move_the_map(page: Path, tmp_path: Path) -> None:
         function () { key("Escape"); }, function () { now("none"); }
       ]);
     """
-    said = dict(part.split(":") for part in driven(page, tmp_path, script).split())
+    said = dict(part.split(":") for part in browser.driven(page, tmp_path, script, PATIENT, before=AT_ONCE).split())
     assert said["all"] == "90embeddings"
     near = re.match(r"(\d+)", said["near"])
     assert near is not None
@@ -122,31 +106,19 @@ def test_a_tap_chooses_the_image_under_it_and_the_legend_keeps_one_class(page: P
         }, 300);
       });
     """
-    count, pressed, address, chosen = driven(page, tmp_path, script).split()
+    count, pressed, address, chosen = browser.driven(page, tmp_path, script, PATIENT, before=AT_ONCE).split()
     assert int(count) > 10
     assert pressed == "1"
     assert (address, chosen) == ("#i=1", "1")
 
 
 def test_foreign_scripts_do_not_run(page: Path, tmp_path: Path) -> None:
-    text = page.read_text(encoding="utf-8").replace("</main>", "</main><script>document.title = 'taken'</script>")
-    slipped = tmp_path / "slipped.html"
-    slipped.write_text(text, encoding="utf-8")
-    document = in_browser(slipped, tmp_path / "profile")
+    document = browser.with_foreign_script(page, tmp_path)
     assert "<title>taken</title>" not in document
     assert re.search(r'<html[^>]*class="js"', document)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_window(page: Path, tmp_path: Path, width: int) -> None:
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f'<iframe id="f" src="{page.as_uri()}#i=3" style="width:{width}px;height:800px;border:0"></iframe>'
-        "<script>document.getElementById('f').onload = function () {"
-        " var page = this.contentDocument.documentElement;"
-        " document.title = page.scrollWidth + ' ' + page.clientWidth; };</script>"
-    )
-    document = in_browser(frame, tmp_path / "profile", "--allow-file-access-from-files", "--window-size=1400,900")
-    title = re.search(r"<title>(\d+) (\d+)</title>", document)
-    assert title is not None
-    assert int(title[1]) == int(title[2]) <= width
+    content, window = browser.widths(page, tmp_path, width, fragment="#i=3")
+    assert content == window <= width
