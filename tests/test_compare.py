@@ -133,3 +133,7 @@ def test_settings_may_follow_the_runs(
     monkeypatch.setattr("sys.argv", words)
     cli.main()
     assert len(json.loads(capsys.readouterr().out)["runs"]) == 2
+    monkeypatch.setattr("sys.argv", [*words[:-3], "training.steps", "3"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    assert "training.steps is a setting of training" in capsys.readouterr().err

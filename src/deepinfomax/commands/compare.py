@@ -30,8 +30,7 @@ def compare(
     Settings of the data can follow, e.g. `data.limit 2000`.
     """
     # Settings behind so many arguments are taken for more of them: they begin at the first that no folder is called.
-    of_data = (i for i, word in enumerate(runs) if word.startswith("data.") and not Path(word).exists())
-    count = next(of_data, len(runs))
+    count = next((i for i, word in enumerate(runs) if arguments.is_setting(word)), len(runs))
     folders, context.args[:0] = [Path(word) for word in runs[:count]], runs[count:]
     for folder in folders:
         arguments.run(folder)

@@ -21,7 +21,7 @@ from deepinfomax.evaluation.run_data import loaded, whole_of_other
 from deepinfomax.evaluation.without_labels import Scores, measure
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
-from deepinfomax.report.compare_page import write_comparison
+from deepinfomax.report.compare_page import FIGURES, write_comparison
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.training import run_folder
 
@@ -177,24 +177,14 @@ def as_record(one: Compared) -> dict[str, Any]:
     }
 
 
-#: figure of `Scores` -> heading
-HEADINGS = {
-    "effective_rank": "rank",
-    "uniformity": "uniform.",
-    "alignment": "align.",
-    "lidar": "LiDAR",
-    "alpha": "alpha",
-    "normality_gap": "normal gap",
-}
-
-
 def as_text(compared: Sequence[Compared], level: str) -> str:
     """For a terminal: a row a run."""
     accuracies = [name for name in ACCURACIES if any(name in one.accuracies for one in compared)]
-    rows = [["run", "bound / cap", *HEADINGS.values(), *accuracies]]
+    rows = [["run", "bound / cap", *(figure.short for figure in FIGURES.values()), *accuracies]]
     for one in compared:
         bounds = ", ".join(f"{b.nats:.2f} / {'-' if b.cap is None else f'{b.cap:.2f}'}" for b in one.bounds) or "-"
-        scores = ["-"] * len(HEADINGS) if one.scores is None else [_cell(one.scores, name) for name in HEADINGS]
+        values = {} if one.scores is None else dataclasses.asdict(one.scores)
+        scores = [figure.written(values.get(name), "-") for name, figure in FIGURES.items()]
         known = [f"{one.accuracies[name]:.3f}" if name in one.accuracies else "-" for name in accuracies]
         rows.append([one.name, bounds, *scores, *known])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -203,10 +193,3 @@ def as_text(compared: Sequence[Compared], level: str) -> str:
         name, *cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join([name.strip().ljust(widths[0]), *cells]))
     return "\n".join([*lines, "", f"At {level}. None of these figures chooses among sound encoders by itself."])
-
-
-def _cell(scores: Scores, name: str) -> str:
-    value = getattr(scores, name)
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if name in ("effective_rank", "lidar") else f"{value:.2f}"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -15,15 +15,33 @@ from deepinfomax.report.rendering import templates, write_page
 if TYPE_CHECKING:
     from deepinfomax.evaluation.compare_command import Compared
 
-#: figure -> heading, what it says, how it is written, and whether more (1) or less (-1) of it is held to be better;
-#: 0: neither by itself
-FIGURES: dict[str, tuple[str, str, str, int]] = {
-    "effective_rank": ("effective rank", "directions that the vectors use (RankMe)", ".1f", 1),
-    "uniformity": ("uniformity", "how evenly they cover the sphere; lower is more even", ".2f", -1),
-    "alignment": ("alignment", "how far two views of an image lie apart; lower is more stable", ".3f", -1),
-    "lidar": ("LiDAR", "directions that tell images apart beside what changes from view to view", ".1f", 1),
-    "alpha": ("alpha-ReQ", "exponent of the eigenvalues' decay; near 1 is held to be good", ".2f", 0),
-    "normality_gap": ("normality gap", "distance of random directions to a normal distribution; 0: normal", ".3f", 0),
+
+class Figure(NamedTuple):
+    """How a figure of `Scores` is shown."""
+
+    title: str
+    short: str  #: its heading in a terminal
+    says: str
+    form: str  #: how it is written
+    better: int  #: whether more (1) or less (-1) of it is held to be better; 0: neither by itself
+
+    def written(self, value: float | None, without: str) -> str:
+        return without if value is None else format(value, self.form)
+
+
+FIGURES = {
+    "effective_rank": Figure("effective rank", "rank", "directions that the vectors use (RankMe)", ".1f", 1),
+    "uniformity": Figure("uniformity", "uniform.", "how evenly they cover the sphere; lower is more even", ".2f", -1),
+    "alignment": Figure(
+        "alignment", "align.", "how far two views of an image lie apart; lower is more stable", ".3f", -1
+    ),
+    "lidar": Figure(
+        "LiDAR", "LiDAR", "directions that tell images apart beside what changes from view to view", ".1f", 1
+    ),
+    "alpha": Figure("alpha-ReQ", "alpha", "exponent of the eigenvalues' decay; near 1 is held to be good", ".2f", 0),
+    "normality_gap": Figure(
+        "normality gap", "normal gap", "distance of random directions to a normal distribution; 0: normal", ".3f", 0
+    ),
 }
 
 
@@ -50,21 +68,19 @@ def write_comparison(compared: Sequence["Compared"], path: Path, *, level: str, 
 def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
     """A row a figure, a cell a run; the outermost in its direction is marked."""
     found = []
-    for name, (title, says, form, direction) in FIGURES.items():
+    for name, figure in FIGURES.items():
         values = [None if one.scores is None else getattr(one.scores, name) for one in compared]
         known = [value for value in values if value is not None]
         if not known:
             continue
-        best = (max(known) if direction > 0 else min(known)) if direction and len(set(known)) > 1 else None
-        cells = [
-            ("–" if value is None else format(value, form), value is not None and value == best) for value in values
-        ]
+        best = (max(known) if figure.better > 0 else min(known)) if figure.better and len(set(known)) > 1 else None
+        cells = [(figure.written(value, "–"), value is not None and value == best) for value in values]
         if name == "effective_rank":
             cells = [
                 (f"{text} of {one.scores.units}" if one.scores is not None else text, mark)
                 for (text, mark), one in zip(cells, compared, strict=True)
             ]
-        found.append({"title": title, "says": says, "cells": cells})
+        found.append({"title": figure.title, "says": figure.says, "cells": cells})
     return found
 
 
