@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 HEAVY = ("torch", "scipy", "sklearn", "pandas", "matplotlib", "accelerate", "datasets", "kornia", "torchmetrics")
 #: runs a command as a person would, then says which packages were imported for it
@@ -89,8 +91,20 @@ def test_a_report_needs_torch_for_the_names_of_measures_and_nothing_else_for_mod
     assert loaded("report", "run", folder=folder) == (0, {"torch", "matplotlib"})
 
 
-def test_describing_data_needs_no_scipy_and_no_pandas(folder: Path) -> None:
-    assert loaded("data", "images", folder=folder) == (0, {"torch", "accelerate"})
+@pytest.mark.parametrize("data", ["images", "digits", "photos"])
+def test_describing_data_imports_nothing_heavy(folder: Path, data: str) -> None:
+    assert loaded("data", data, folder=folder) == (0, set())
+
+
+def test_columns_of_a_parquet_file_are_read_without_pyarrow_s_own_data_sets(tmp_path: Path) -> None:
+    """Their import takes half a second, most of it for pandas."""
+    parquet.write_table(pa.table({"label": [0, 1, 1], "other": [1, 2, 3]}), tmp_path / "a.parquet")
+    code = (
+        "import sys; from pathlib import Path; from deepinfomax.data.formats import parquet; "
+        "print(parquet._label_column(Path('a.parquet'), 'label').to_pylist(), 'pyarrow.dataset' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "[0, 1, 1] False\n"
 
 
 def test_measuring_imports_what_a_measure_needs_when_it_is_taken() -> None:

@@ -21,14 +21,14 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from deepinfomax import encoders
-from deepinfomax.data.arrays import Kind, Layout, Missing, Values
 from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.data.section import Data
 from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.objectives.occlusion import Occlusion
 from deepinfomax.scales import Section
 from deepinfomax.seeds import check_seed
-from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, one_line, validate
+from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, one_line, parse_value, validate
 
 #: what Hugging Face Accelerate can log to
 TRACKERS = tuple(str(kind.value) for kind in LoggerType if kind != LoggerType.ALL)
@@ -44,30 +44,6 @@ def _known_trackers(names: tuple[str, ...]) -> tuple[str, ...]:
 Seed = Annotated[int, BeforeValidator(check_seed)]  # as it is given: what checks types takes true for 1
 Beta = Annotated[float, Field(ge=0, lt=1)]
 _strict = pydantic.ConfigDict(extra="forbid")
-
-
-@one_line("data")
-@dataclass(frozen=True, config=_strict)
-class Data:
-    """What to train on, see `deepinfomax.data.load`."""
-
-    source: str = ""  #: a name, a folder, a file or a Hugging Face id
-    split: str = "train"  #: the part to train on; "train+unlabeled" of STL-10, as in the paper
-    root: str | None = None  #: folder of local copies of named data sets; None: $DEEPINFOMAX_DATA, then the hub
-    size: int | None = None  #: pixels; None: as they are
-    channels: int | None = None  #: 1 or 3; None: as they are
-    limit: int | None = None  #: how many training images to use at most, drawn by a fixed seed; None: all
-    skip_bad: bool = False  #: leave out images that cannot be read, instead of stopping
-    holdout: float | None = None  #: fraction kept as the test part where the source has none
-    image: str | None = None  #: column (or array) of the images in a table; None: a usual name
-    label: str | None = None  #: column (or array) of the labels in a table; None: a usual name
-    window: Positive | None = None  #: seconds of the pieces that recordings are cut into; None: they stay whole
-    max_pixels: int | None = None  #: of the largest image that is decoded; None: 179 million, against broken files
-    values: Values = "auto"  #: of arrays: bytes, pictures in 8 bits; kept, numbers as they are; auto: see `load`
-    kind: Kind = "auto"  #: of arrays: images, series or volumes; auto: by the shape, and told
-    layout: Layout = "auto"  #: of arrays: channels-first or channels-last; auto: by the shape, and told
-    missing: Missing = "refuse"  #: what becomes of NaN: refuse it, or put the mean of its channel there
-    standardise: bool = True  #: bring each channel of what is no picture to mean 0 and s.d. 1, by the training part
 
 
 @one_line("training")
@@ -216,16 +192,6 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
             branch = branch[key]
         branch[keys[-1]] = value
     return from_tree(tree)
-
-
-def parse_value(text: str) -> Any:
-    """A value as typed: TOML where it is TOML (1e-3, true, [1, 2]), none, else the text itself."""
-    if text.lower() in ("none", "null"):
-        return None
-    try:
-        return tomllib.loads(f"value = {text.lower() if text.lower() in ('true', 'false') else text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
 
 
 def dumps(config: Config) -> str:

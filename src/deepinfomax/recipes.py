@@ -49,6 +49,7 @@ def _dim_local(bound: str, **more: Any) -> Sections:
     return {"local": {"weight": 1.0, "bound": bound}, "prior": {"weight": 0.1}, **more}
 
 
+BATCH_IN_MINUTES = 128  #: images of a step at the scale `cpu`
 RESNET = {"name": "resnet18"}
 #: SimCLR's for CIFAR-10 (arXiv 2002.05709, B.9): no blur, colour at half strength; its hue is 0.1, here 0.08
 AREAS = {
@@ -343,7 +344,7 @@ def at_scale(config: "Config", scale: Scale) -> "Config":
         config.training,
         epochs=1000,
         steps=4 if small else 2000,
-        batch_size=16 if small else 128,
+        batch_size=16 if small else BATCH_IN_MINUTES,
         lr=1e-3,
         channels_last=True,
         log_every=2 if small else 20,

@@ -7,6 +7,7 @@ check serves a configuration file, the command line and a direct call from Pytho
 import difflib
 import functools
 import inspect
+import tomllib
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -98,6 +99,16 @@ _MESSAGES = {
     **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
     **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
 }
+
+
+def parse_value(text: str) -> Any:
+    """A value as typed: TOML where it is TOML (1e-3, true, [1, 2]), none, else the text itself."""
+    if text.lower() in ("none", "null"):
+        return None
+    try:
+        return tomllib.loads(f"value = {text.lower() if text.lower() in ('true', 'false') else text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
 
 
 def explain(error: pydantic.ValidationError, where: str, names: Callable[[str], Iterable[str]]) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepinfomax import config as configuration
 from deepinfomax import files
 from deepinfomax.config import Config
 from deepinfomax.data.arrays import word_of
@@ -22,22 +21,16 @@ from deepinfomax.data.channels import Channels
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import CHUNK, ImageSet, as_tensor
 from deepinfomax.data.loading import load, titles
-from deepinfomax.data.names import NAMES, find
+from deepinfomax.data.names import find
 from deepinfomax.data.parts import PARTS
+from deepinfomax.data.section import changed, check_recordable, from_source
 from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
 
 
 def with_source(config: Config, source: str, root: Path | None) -> Config:
-    """The configuration with other data.
-
-    A path is stored whole, so that the run finds its data from any folder, however the path was typed. A name stays as
-    it is: it wins over a folder that is called like it. `root` None keeps the root that the configuration has.
-    """
-    root_text = config.data.root if root is None else str(root)
-    if source and source not in NAMES and (path := Path(source).expanduser()).exists():
-        source = str(path.resolve())
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source, root=root_text))
+    """The configuration with other data, see `section.from_source`."""
+    return dataclasses.replace(config, data=from_source(config.data, source, root))
 
 
 def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -46,10 +39,7 @@ def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     Raises:
         UserError: a setting of another section, an unknown field or a wrong value.
     """
-    others = [name for name in settings if not name.startswith("data.")]
-    if others:
-        raise UserError(f"{others[0]} is a setting of training; only data.FIELD VALUE can follow this command")
-    return configuration.override(config, settings) if settings else config
+    return dataclasses.replace(config, data=changed(config.data, settings))
 
 
 def tell_notes(*sets: ImageSet) -> None:
@@ -70,19 +60,6 @@ def tell_other_parts(config: Config, split: str) -> None:
         all_parts = "+".join((split, *others))
         note = f"note: only the part {split} is read; with {' and '.join(others)}: --split {all_parts}"
         print(note, file=sys.stderr)
-
-
-def check_recordable(source: str) -> None:
-    """Refuse data whose name config.toml cannot hold.
-
-    Raises:
-        UserError: its name is no UTF-8.
-    """
-    try:
-        source.encode()
-    except UnicodeEncodeError:
-        name = printable(source)
-        raise UserError(f"{name} is no name in UTF-8, so a run cannot record it: rename it, or link to it") from None
 
 
 def load_images(config: Config, split: str | None = None, channels: Channels | None = None) -> ImageSet:

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deepinfomax.data.configured import check_recordable, with_data_settings, with_source
 from deepinfomax.data.description import describe_readable, render_description
 from deepinfomax.data.description_records import DataDescription
 from deepinfomax.data.loading import suggested_holdout
+from deepinfomax.data.section import Data, changed, check_recordable, from_source
 from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
-from deepinfomax.recipes import recipe
+from deepinfomax.recipes import BATCH_IN_MINUTES
 
 SIDE = 64  #: pixels to which larger images are best resized for a training in minutes
 LARGE = 96  #: pixels of the shorter side from which on that is worth a word
 LEAST_SIDE = 8  #: pixels; the default encoder halves an image three times
 LEAST_SIDES = {4: 16}  #: by the axes of an item; that of volumes needs more
-BATCH = recipe().training.batch_size
 
 
 def data_command(
@@ -27,7 +26,7 @@ def data_command(
     """What DATA is under these settings of a configuration's section `data`: as a tree, and as lines of text."""
     given = {"data.size": size, "data.skip_bad": skip_bad}
     changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
-    fields = dataclasses.asdict(with_data_settings(with_source(recipe(), data, root), changes).data)
+    fields = dataclasses.asdict(changed(from_source(Data(), data, root), changes))
     source = fields.pop("source")
     fields.pop("split")
     with shown(f"reading {data}"):
@@ -61,13 +60,13 @@ def next_command(data: str, description: DataDescription, root: Path | None, set
         return None  # another encoder than the default is needed
     count = train.images
     if "test" not in description.parts or not description.parts["test"].images:
-        config = with_data_settings(with_source(recipe(), data, root), settings).data
-        columns: dict[str, Any] = {"image": config.image, "label": config.label, "window": config.window}
+        fields = changed(from_source(Data(), data, root), settings)
+        columns: dict[str, Any] = {"image": fields.image, "label": fields.label, "window": fields.window}
         fraction = suggested_holdout(data, root=root, **columns)
         if fraction is not None:
             changes["data.holdout"] = fraction
             count = int(count * (1 - fraction) * 0.9)  # the share held out varies around the fraction
-    if count < BATCH:
+    if count < BATCH_IN_MINUTES:
         changes["training.batch_size"] = 2 ** max(1, count.bit_length() - 1)
     words = ["deepinfomax", "train", data, *(["--data-root", str(root)] if root is not None else [])]
     for name, value in changes.items():

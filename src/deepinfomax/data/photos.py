@@ -88,14 +88,20 @@ def photos(split: str) -> ImageSet:
 @cache
 def photograph(name: str) -> np.ndarray:
     """(H, W) uint8 grey."""
-    package, inside = FILES[name]
-    # looked up without importing the package, which takes longer than reading all its photographs
+    with Image.open(wheel_file("photos", *FILES[name])) as image:
+        return np.asarray(image.convert("L"))
+
+
+def wheel_file(name: str, package: str, inside: str) -> Path:
+    """A file that an installed package carries, of the data called `name`.
+
+    It is found without importing the package, which takes longer than to read the file. Raises UserError without it.
+    """
     spec = importlib.util.find_spec(package)
     file = Path(spec.submodule_search_locations[0]) / inside if spec and spec.submodule_search_locations else None
     if file is None or not file.is_file():
-        raise UserError(f"photos needs the file {inside} of the installed {package} package: reinstall {package}")
-    with Image.open(file) as image:
-        return np.asarray(image.convert("L"))
+        raise UserError(f"{name} needs the file {inside} of the installed {package} package: reinstall {package}")
+    return file
 
 
 def apart(split: str) -> np.ndarray:

@@ -262,13 +262,19 @@ def attribute_columns(table: pa.Table, names: Sequence[str], where: str) -> np.n
 
 def _attributes(file: Path, names: Sequence[str]) -> np.ndarray:
     with _damage(file):
-        table = pq.read_table(file, columns=list(names))
+        table = _read(file, names)
     return attribute_columns(table, names, str(file))
 
 
 def _label_column(file: Path, label: str) -> pa.ChunkedArray:
     with _damage(file):
-        return pq.read_table(file, columns=[label]).column(0)
+        return _read(file, [label]).column(0)
+
+
+def _read(file: Path, names: Sequence[str]) -> pa.Table:
+    """Some columns of one file. `pyarrow.parquet.read_table` imports pandas first, where it is installed."""
+    with pq.ParquetFile(file) as opened:
+        return opened.read(columns=list(names))
 
 
 def _labels_of(
