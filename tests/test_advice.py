@@ -5,13 +5,13 @@ import csv
 import html
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import command
 from deepinfomax import cli
 
 #: what is added to a suggested command so that it is over in seconds; the command itself is run as it was printed
@@ -30,14 +30,7 @@ PLACES = {"DATA", "RUN", "NAME", "IMAGE", "IMAGES", "FILE", "X", "Y", "--help"}
 
 def run(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str]:
     """Exit code, and all that was said."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["deepinfomax", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-    out, err = capsys.readouterr()
+    code, out, err = command.run(capsys, *words)
     return code, out + err
 
 

@@ -18,33 +18,12 @@ from PIL import Image
 
 import deepinfomax
 import other_files
+from command import exit_code, mistake, run
 from deepinfomax import cli, recipes
 from deepinfomax.evaluation import purposes
 from deepinfomax.evaluation.measures import MEASURES
 
 SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "training.trackers", "[]"]
-
-
-def run(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["deepinfomax", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def mistake(capsys: pytest.CaptureFixture, *words: str) -> str:
-    code, out, err = run(capsys, *words)
-    assert code == 2, (out, err)
-    assert out == ""
-    assert "Traceback" not in err
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("deepinfomax: ")
-    return last
 
 
 @pytest.fixture(scope="session")
@@ -64,21 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        words = [
-            "train",
-            str(folder),
-            "--scale",
-            "smoke",
-            "--recipe",
-            "dim-local",
-            "--device",
-            "cpu",
-            "--out",
-            str(out),
-        ]
-        patch.setattr(sys, "argv", ["deepinfomax", *words, *SMALL])
-        cli.main()
+    words = ["train", str(folder), "--scale", "smoke", "--recipe", "dim-local", "--device", "cpu", "--out", str(out)]
+    assert exit_code(*words, *SMALL) == 0
     return out
 
 

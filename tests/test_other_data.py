@@ -1,7 +1,6 @@
 """Series, volumes and images of many bands through every command, as a person types it."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from safetensors.numpy import load_file
 import deepinfomax
 import needs
 import other_files
-from deepinfomax import cli
+from command import exit_code, mistake, run
 from deepinfomax.config import Config, Training
 from deepinfomax.data import ImageSet, from_array
 from deepinfomax.encoders.standardised import Standardised
@@ -27,24 +26,6 @@ UNITS = {"series": (2, 40), "volumes": (16, 16, 16), "bands": (12, 16, 16)}  #: 
 TYPES = {"series": "float64", "volumes": "uint16", "bands": "float32"}
 SHAPES = {"series": [2, 40], "volumes": [1, 16, 16, 16], "bands": [12, 16, 16]}
 ENCODERS = {"series": "sequence", "volumes": "volume", "bands": "dcgan"}
-
-
-def run(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["deepinfomax", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def mistake(capsys: pytest.CaptureFixture, *words: str) -> str:
-    code, out, err = run(capsys, *words)
-    assert code == 2, (out, err)
-    return err.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +47,7 @@ def trained(
     """Name, file and run of each kind."""
     name, out = request.param, tmp_path_factory.mktemp("runs") / request.param
     words = ["train", str(files[name]), "--scale", "smoke", "--device", "cpu", "--out", str(out), "data.holdout", "0.3"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["deepinfomax", *words, *SMALL])
-        cli.main()
+    assert exit_code(*words, *SMALL) == 0
     return name, files[name], out
 
 
