@@ -22,6 +22,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors, of = groups((30, 30, 30))
     images = pictures(90)
     images[61] = images[1]
+    images[21:26] = images[20]  # six in a row are wider than a phone
     names = [f"</script>{i}.png" for i in range(90)]
     parts = np.array(["train"] * 60 + ["test"] * 30)
     collection = Collection("<b>page</b>", names, images, parts, of, ("zero", "one", "<i>two</i>"))
