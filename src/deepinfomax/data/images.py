@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor  # to read and describe data needs no torch, whose import takes a second
@@ -162,7 +162,7 @@ def _as_array(values: object, where: str) -> np.ndarray:
     try:
         return values.detach().cpu().numpy() if is_tensor(values) else np.asarray(values)
     except (TypeError, ValueError) as error:  # lists of several lengths; bfloat16, which NumPy does not have
-        raise UserError(f"{where}: {type(values).__name__} is no array ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{where}: {type(values).__name__} is no array ({first_line(error)})") from None
 
 
 def _wrong_kind(kind: object) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 
 from deepinfomax.data.formats import folder as folders
 from deepinfomax.data.formats.kinds import mostly
-from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.stored import Parts, StoredArrays
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 #: what the samples of a file are, by its header -> the type that holds each of them
@@ -115,7 +115,7 @@ def _header(file: Path) -> Recording:
     try:
         info = soundfile.info(str(file))
     except Exception as error:  # the library's own, and those of the system
-        raise UserError(f"{file} cannot be read as a recording: {brief(error)}") from None
+        raise UserError(f"{file} cannot be read as a recording: {first_line(error)}") from None
     return Recording(file, info.samplerate, info.frames, TYPES.get(info.subtype, "float32"))
 
 

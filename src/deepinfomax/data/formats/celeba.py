@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.stored import Parts, StoredImages, printable
 from deepinfomax.data.unpacking import unpacked
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 TITLE = "CelebA"
 _NAMES = (

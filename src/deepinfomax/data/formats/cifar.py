@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import Columns, Layout, one_of, require, unused_columns
 from deepinfomax.data.raw import RawFile, of_raw_files
 from deepinfomax.data.stored import Parts, StoredImages
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32

@@ -11,11 +11,11 @@ import numpy as np
 
 from deepinfomax.data.formats import folder as folders
 from deepinfomax.data.formats.kinds import mostly
-from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.listed import read_each
 from deepinfomax.data.stored import Parts, StoredArrays, StoredImages, printable, stamp
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 TAGS = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber")
@@ -105,7 +105,7 @@ def _header(file: Path) -> Any:
     try:
         return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
     except Exception as error:  # its own, and those of the system
-        raise UserError(f"{file} cannot be read as DICOM: {brief(error)}") from None
+        raise UserError(f"{file} cannot be read as DICOM: {first_line(error)}") from None
 
 
 def _place(header: Any) -> tuple[float, float]:

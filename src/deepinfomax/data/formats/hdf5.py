@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.formats.named_arrays import Labelled, parts_of
-from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.rows import of_rows
 from deepinfomax.data.stored import Parts, Source, stamp
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 
 def read(file: Path, columns: Columns) -> Parts:
@@ -45,7 +45,7 @@ def _source(file: Path, name: str, of: Labelled) -> Source:
         try:
             mapped = np.memmap(file, kind, "r", place, shape)
         except (OSError, ValueError) as error:
-            raise UserError(f"{file} is damaged: {brief(error)}") from None
+            raise UserError(f"{file} is damaged: {first_line(error)}") from None
         return image_set(mapped, of.labels, of.classes, str(file), of.count, of.notes)
 
     def rows(start: int, stop: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def _opened(file: Path) -> Iterator[Any]:
         with h5py.File(file, "r") as content:
             yield content
     except (OSError, RuntimeError, KeyError) as error:  # cut off, or no HDF5 at all
-        raise UserError(f"{file} cannot be read as HDF5, or is cut off: {brief(error)}") from None
+        raise UserError(f"{file} cannot be read as HDF5, or is cut off: {first_line(error)}") from None
 
 
 FORMAT = Format(

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.parquet import (
     BATCH,
     SPLIT,
@@ -22,7 +21,7 @@ from deepinfomax.data.formats.record import USUAL, Columns, unused_columns
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, StoredImages
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 CONNECT_SECONDS = 5.0
 

@@ -16,12 +16,11 @@ import numpy as np
 
 from deepinfomax.data.formats.csv_list import read_table
 from deepinfomax.data.formats.folder import image_files
-from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.stored import Parts, printable
 from deepinfomax.data.unpacking import unpacked
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 SYNSET = re.compile(r"n\d{8}")
 IMAGES = "ILSVRC/Data/CLS-LOC"  #: where Kaggle's copy has the folders train, val and test

@@ -20,8 +20,3 @@ def needed(package: str, path: Path) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             raise UserError(f"{path} needs the package {name}: pip install 'deepinfomax[formats]'") from None
         raise UserError(f"{path} needs the package {name}, which cannot be imported here: {error}") from None
-
-
-def brief(error: Exception) -> str:
-    """The first line of an error of another package, or what kind it is."""
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -8,11 +8,11 @@ import numpy as np
 
 from deepinfomax.data.formats import folder as folders
 from deepinfomax.data.formats.kinds import mostly
-from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.listed import of_files, read_each
 from deepinfomax.data.stored import Parts, StoredArrays
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 SUFFIXES = (".nii", ".nii.gz")
 ALIKE = 1e-3  #: share by which two spacings may differ, as headers round them
@@ -89,7 +89,7 @@ def _volume(file: Path) -> np.ndarray:
         image = nibabel.as_closest_canonical(nibabel.load(file))
         values = np.asanyarray(image.dataobj)
     except Exception as error:  # nibabel, gzip and zlib have errors of their own for what is damaged
-        raise UserError(f"{file} cannot be read as NIfTI: {brief(error)}") from None
+        raise UserError(f"{file} cannot be read as NIfTI: {first_line(error)}") from None
     values = values.reshape(values.shape + (1,) * (4 - values.ndim)) if values.ndim < 4 else values
     if values.ndim > 4:
         raise UserError(f"{file} has {values.ndim} axes; scans have three, or four with time")

@@ -12,7 +12,7 @@ import numpy as np
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 
 def read(file: Path, columns: Columns) -> Parts:
@@ -33,10 +33,6 @@ def load_numpy(file: Path) -> Any:
         return np.load(file, mmap_mode="r" if file.suffix == ".npy" else None, allow_pickle=False)
     except Exception as error:  # NumPy raises errors of ten kinds for damaged headers, and its own for pickles
         raise UserError(f"{file} cannot be read as a NumPy array: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 FORMAT = Format("npy", "one array: images, series or volumes of any type of number", read, (".npy",))

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from deepinfomax.data.formats.named_arrays import Labelled, parts_of
-from deepinfomax.data.formats.npy import first_line, load_numpy
+from deepinfomax.data.formats.npy import load_numpy
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.stored import Parts, Source
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 
 def read(file: Path, columns: Columns) -> Parts:

@@ -20,13 +20,12 @@ import pyarrow.parquet as pq
 
 from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes, unused_lists
 from deepinfomax.data.formats.folder import image_files
-from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.parquet_series import series_columns, stored_series
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, unused_columns
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, StoredImages, printable, stamp
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 CLASS_LISTS = ("names", "classes", "words", "fine")  #: keys of a classes.json that is no plain list
 BATCH = 512  #: rows read at a time

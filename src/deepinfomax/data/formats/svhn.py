@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.formats.npy import first_line
 from deepinfomax.data.formats.record import Columns, Layout, one_of, require
 from deepinfomax.data.raw import RawFile, of_raw_files
 from deepinfomax.data.stored import Parts, StoredImages
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 TITLE = "SVHN"
 FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat", "extra": "extra_32x32.mat"}

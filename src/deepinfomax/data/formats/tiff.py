@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.listed import of_files, read_each
 from deepinfomax.data.stored import Parts, StoredArrays, StoredImages
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 SUFFIXES = (".tif", ".tiff")
 CHANNELS = "CS"  #: letters of axes that hold channels; S are the samples of a pixel
@@ -91,7 +91,7 @@ def _pages(file: Path) -> StoredArrays:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{file} cannot be read as TIFF: {brief(error)}") from None
+        raise UserError(f"{file} cannot be read as TIFF: {first_line(error)}") from None
     count = math.prod(layout.shape[axis] for axis in layout.pages)
 
     def blobs(index: np.ndarray) -> Iterator[np.ndarray]:
@@ -117,7 +117,7 @@ def _values(file: Path) -> np.ndarray:
         with tifffile.TiffFile(file) as content:
             return content.series[0].asarray()
     except Exception as error:  # its own, and those of codecs
-        raise ValueError(brief(error)) from None
+        raise ValueError(first_line(error)) from None
 
 
 FORMAT = Format("tiff", "one stack: every page is an image of its bands", read_file, SUFFIXES)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.formats.needed import brief, needed
+from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 PAIR = re.compile(r"(.*)_(TRAIN|TEST)(\.ts|\.arff)", re.IGNORECASE)  #: as the archives call their files
 
@@ -50,7 +50,7 @@ def _series(file: Path) -> tuple[np.ndarray, list[str] | None]:
             else:
                 table, labels = datasets.load_from_arff_to_dataframe(str(file))
     except Exception as error:  # its readers raise errors of many kinds
-        raise UserError(f"{file} cannot be read as a file of time series: {brief(error)}") from None
+        raise UserError(f"{file} cannot be read as a file of time series: {first_line(error)}") from None
     lengths = {len(cell) for name in table.columns for cell in table[name]}
     if len(lengths) != 1:
         seen = f"{min(lengths, default=0)} to {max(lengths, default=0)} steps"

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.formats.needed import brief
 from deepinfomax.data.formats.parquet import part_name
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable, stamp
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 LOOKED_AT = 40  #: members of an archive, to tell its form
 LABELS = ("cls", "label", "txt")  #: endings of files that hold a label
@@ -128,7 +127,7 @@ def _samples(shard: Path) -> dict[str, Sample]:
                     samples.setdefault(key, {})[ending] = Member(shard, member.offset_data, member.size)
             rest = shard.stat().st_size - content.offset  # tarfile takes half a header for the end
     except (tarfile.TarError, OSError) as error:
-        raise UserError(f"{shard} is damaged: {brief(error)}") from None
+        raise UserError(f"{shard} is damaged: {first_line(error)}") from None
     end = shard.stat().st_size
     cut = any(member.offset + member.size > end for sample in samples.values() for member in sample.values())
     if cut or 0 < rest < tarfile.BLOCKSIZE:
