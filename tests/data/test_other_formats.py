@@ -12,6 +12,7 @@ import pytest
 
 import needs
 from deepinfomax.data import describe, load, titles
+from deepinfomax.data.describe_command import data_command
 from deepinfomax.errors import UserError
 from other_files import BANDS, FORMATS, LABELLED, LABELS, RATE, SERIES, SETTINGS, VOLUMES, dicom, hdf5, nifti, ts
 from other_files import webdataset as write_shards
@@ -144,6 +145,19 @@ def wrong_shapes(folder: Path) -> Path:
     return folder
 
 
+def wrong_bands(folder: Path) -> Path:
+    tifffile = needs.package("tifffile")
+    for name, side in (("a", 16), ("b", 20)):
+        pixels = np.zeros((side, side, 5), np.uint16)
+        tifffile.imwrite(folder / f"{name}.tif", pixels, photometric="minisblack", planarconfig="contig")
+    return folder
+
+
+def wrong_gaps(folder: Path) -> Path:
+    np.save(folder / "x.npy", np.full((4, 2, 30), np.nan))
+    return folder / "x.npy"
+
+
 def wrong_spacing(folder: Path) -> Path:
     nifti(folder)
     import nibabel
@@ -263,6 +277,15 @@ def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Pa
     with pytest.raises(UserError, match=message) as error:
         load(make(tmp_path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [wrong_ragged, wrong_shapes, wrong_bands, wrong_gaps])
+def test_no_command_is_named_that_would_not_mend_it(make: Any, tmp_path: Path):
+    needs.package("nibabel")
+    tree, _ = data_command(str(make(tmp_path)), root=None, size=None, skip_bad=None, settings={})
+    assert tree["parts"]["train"]["images"] > 0
+    assert len(tree["problems"]) == 1
+    assert "next" not in tree  # data.size is for pictures
 
 
 def test_one_bad_scan_is_left_out_on_request(tmp_path: Path):

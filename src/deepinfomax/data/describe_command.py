@@ -45,11 +45,16 @@ def data_command(
 
 
 def next_command(data: str, description: DataDescription, root: Path | None, settings: Mapping[str, Any]) -> str | None:
-    """The command that trains on exactly these images; None where more must be mended than a setting can."""
+    """The command that trains on exactly these images.
+
+    None where the files or more of the settings must be mended; the problems say how.
+    """
     train, changes = description.parts.get("train"), dict(settings)
     if train is None or not train.images:
         return None
     shape, problems = train.shape, description.problems
+    if shape is None and not description.several_sizes:
+        return None
     if problems and description.channels is None and train.type not in (None, "uint8"):
         return None  # a channel that cannot be standardised
     if problems and (shape is not None or len(problems) > 1):  # they were read by leaving out what cannot be

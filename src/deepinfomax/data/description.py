@@ -11,7 +11,7 @@ from deepinfomax.data.decoding import survey
 from deepinfomax.data.description_records import DataDescription, PartDescription
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.loading import choose, decode
+from deepinfomax.data.loading import as_read, choose, decode
 from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
 from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
@@ -56,7 +56,7 @@ def describe(
         return description
     for name in (*PARTS, *further_parts(parts)):
         try:
-            source = choose(parts, name, printable(data), limit, holdout)
+            source = as_read(choose(parts, name, printable(data), limit, holdout), reading)
         except UserError as error:
             if not set(PARTS.get(name, (name,))) & parts.keys() and name != "train":
                 if name == "test":  # training needs none, so this is no problem
@@ -69,6 +69,9 @@ def describe(
             description.attributes = source.labels is not None and source.labels.ndim > 1
         described, images = _described(source, size, channels, skip_bad, max_pixels, cache_dir, reading, problems)
         description.parts[name] = described
+        if name == "train":
+            in_files = isinstance(source, StoredImages) and not isinstance(source, StoredArrays)
+            description.several_sizes = in_files and images is None
         if name == "train" and images is not None and not images.pictures and standardise:
             try:
                 description.channels = Channels.of(images)

@@ -62,6 +62,7 @@ class DataDescription:
     channels: Channels | None = None  #: of the training part, where its numbers are standardised
     folds: list[int] = field(default_factory=list)  #: images in each
     problems: list[str] = field(default_factory=list)
+    several_sizes: bool = False  #: whether the training part is pictures that only `data.size` brings together
     next: str | None = None  #: the command that trains on these images
 
     @property

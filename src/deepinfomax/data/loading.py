@@ -41,9 +41,9 @@ def load(
     """Read data: pictures (N, C, H, W) uint8, other numbers (N, C, *S) as they are; labels where there are any.
 
     Arguments:
-        data: a name (`deepinfomax.data.NAMES`), a Hugging Face id "owner/name", a folder of images (flat, one folder
-            per class, or train and test inside), a published set in its own files, an archive of a folder, .parquet (a
-            file or a folder of them), .npy, .npz, or a CSV of paths.
+        data: a name (`deepinfomax.data.NAMES`), a Hugging Face id "owner/name", a folder of images, scans or recordings
+            (flat, one folder per class, or train and test inside), a published set in its own files, an archive of a
+            folder, or a file of one of the formats in docs/data.md: tables, arrays, scans, recordings, series.
         split: "train", "test", "unlabeled", or the source's own name of a part ("valid" of CelebA, "extra" of SVHN);
             "train+unlabeled" is both, as for STL-10 in the paper.
         root: folder of local copies of the named data sets; None: the environment variable DEEPINFOMAX_DATA.
@@ -156,6 +156,13 @@ def choose(parts: Parts, split: str, name: str, limit: int | None, holdout: floa
     return replace(source if chosen is None else source.take(chosen), name=name)
 
 
+def as_read(source: Source, reading: Reading) -> Source:
+    """The same images, as arrays of numbers where pictures of bytes would not hold all that their files do."""
+    if isinstance(source, StoredArrays | ImageSet) or source.as_numbers is None or reading.values == "bytes":
+        return source
+    return source.as_numbers(source, reading.values == "kept") or source
+
+
 def decode(
     source: Source,
     size: int | None,
@@ -165,9 +172,8 @@ def decode(
     cache_dir: str | Path | None,
     reading: Reading,
 ) -> ImageSet:
-    """The pixels of a source; those of stored images from the cache where they were decoded before."""
-    if isinstance(source, StoredImages) and source.as_numbers is not None and reading.values != "bytes":
-        source = source.as_numbers(source, reading.values == "kept") or source
+    """The images of a source; those that lie in files from the cache where they were read before."""
+    source = as_read(source, reading)
     if isinstance(source, StoredArrays):
         return arranged(kept(source, skip_bad, cache_dir), reading, size, channels)
     if isinstance(source, StoredImages):
