@@ -1,10 +1,9 @@
-"""What some tests need besides the library's requirements. A test without it is skipped, and says what it needs."""
+"""What some tests need that pip does not install. A test without it is skipped, and says what it needs."""
 
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,11 +14,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="needs chromium, chromium-browser or google-chrome on PATH: apt-get install chromium"
 )
-
-
-def package(name: str) -> Any:
-    """The package of that name, imported."""
-    return pytest.importorskip(name, reason=f"needs {name}: pip install {name}")
 
 
 def data(name: str, environment: Mapping[str, str] = os.environ, checkout: Path = CHECKOUT) -> Path:

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import needs
-
 RNG = np.random.default_rng(7)
 COUNT = 24
 LABELS = np.arange(COUNT) % 2
@@ -46,7 +44,8 @@ def parquet(folder: Path) -> Made:
 
 
 def hdf5(folder: Path, **storage: object) -> Made:
-    h5py = needs.package("h5py")
+    import h5py
+
     with h5py.File(folder / "x.h5", "w") as file:
         file.create_dataset("train/images", data=BANDS, **storage)
         file["train/labels"] = LABELS
@@ -60,7 +59,8 @@ def packed_hdf5(folder: Path) -> Made:
 
 
 def zarr(folder: Path) -> Made:
-    package = needs.package("zarr")
+    import zarr as package
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         store = package.open_group(folder / "x.zarr", mode="w")
@@ -70,13 +70,15 @@ def zarr(folder: Path) -> Made:
 
 
 def tiff_stack(folder: Path) -> Made:
-    tifffile = needs.package("tifffile")
+    import tifffile
+
     tifffile.imwrite(folder / "x.tif", VOLUMES[:, 0], photometric="minisblack", metadata={"axes": "TYX"})
     return folder / "x.tif", VOLUMES[:, :1]
 
 
 def tiff_bands(folder: Path) -> Made:
-    tifffile = needs.package("tifffile")
+    import tifffile
+
     for name, bands, label in zip(range(COUNT), BANDS, LABELS, strict=True):
         (folder / f"class{label}").mkdir(exist_ok=True)
         pixels = bands.transpose(1, 2, 0)
@@ -87,14 +89,16 @@ def tiff_bands(folder: Path) -> Made:
 
 
 def tiff_volumes(folder: Path) -> Made:
-    tifffile = needs.package("tifffile")
+    import tifffile
+
     for name, volume in enumerate(VOLUMES):
         tifffile.imwrite(folder / f"{name:03}.tif", volume, photometric="minisblack")
     return folder, VOLUMES[:, None]
 
 
 def nifti(folder: Path) -> Made:
-    nibabel = needs.package("nibabel")
+    import nibabel
+
     for name, volume in enumerate(VOLUMES):
         # an image that lies on its side is brought upright: its first axis runs from right to left here
         values = volume.transpose(2, 1, 0)[::-1]
@@ -105,7 +109,6 @@ def nifti(folder: Path) -> Made:
 
 
 def dicom(folder: Path) -> Made:
-    needs.package("pydicom")
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -131,7 +134,8 @@ def dicom(folder: Path) -> Made:
 
 
 def audio(folder: Path) -> Made:
-    soundfile = needs.package("soundfile")
+    import soundfile
+
     whole = RNG.integers(-9000, 9000, (6, 2, 4 * 32 + 9)).astype(np.int16)  # four windows of 0.08 s, and a rest
     for name, samples in enumerate(whole):
         (folder / "ab"[name % 2]).mkdir(exist_ok=True)
@@ -142,7 +146,6 @@ def audio(folder: Path) -> Made:
 
 
 def ts(folder: Path) -> Made:
-    needs.package("sktime")
     lines = ["@problemName x", "@timeStamps false", "@univariate false", "@dimensions 2", "@equalLength true"]
     lines += ["@seriesLength 32", "@classLabel true 0 1", "@data"]
     for series, label in zip(SERIES.astype(np.float64), LABELS, strict=True):
@@ -153,7 +156,6 @@ def ts(folder: Path) -> Made:
 
 
 def arff(folder: Path) -> Made:
-    needs.package("sktime")
     lines = ["@relation x", *(f"@attribute att{i} numeric" for i in range(32)), "@attribute target {0,1}", "@data"]
     for series, label in zip(SERIES.astype(np.float64), LABELS, strict=True):
         lines.append(",".join(map(repr, map(float, series[0]))) + f",{label}")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-import needs
 from deepinfomax import encoders, load
 from deepinfomax.encoders import storage
 from deepinfomax.export import export
@@ -51,8 +50,8 @@ def test_a_program_of_torch_export(run: Path, images: torch.Tensor) -> None:
 
 
 def test_onnx_in_its_own_runtime(run: Path, images: torch.Tensor) -> None:
-    onnxruntime = needs.package("onnxruntime")
-    needs.package("onnxscript")
+    import onnxruntime
+
     file = export(run, "onnx")["onnx"]
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     for batch in (images, images[:1]):

@@ -22,9 +22,3 @@ def test_the_environment_comes_before_the_folder_beside_the_checkout(tmp_path: P
     assert needs.data("cifar10", environment, checkout) == told
     with pytest.raises(Skipped, match="needs the folder cifar100 in"):
         needs.data("cifar100", environment, checkout)
-
-
-def test_a_package_that_is_missing_is_named() -> None:
-    assert needs.package("json").dumps([]) == "[]"
-    with pytest.raises(Skipped, match="needs no_such_package: pip install no_such_package"):
-        needs.package("no_such_package")

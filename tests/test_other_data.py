@@ -9,7 +9,6 @@ import torch
 from safetensors.numpy import load_file
 
 import deepinfomax
-import needs
 import other_files
 from command import exit_code, mistake, run
 from deepinfomax.config import Config, Training
@@ -130,7 +129,8 @@ def test_evaluate_neighbours_and_report(trained: tuple[str, Path, Path], capsys:
 @pytest.mark.parametrize("trained", ["series", "bands"], indirect=True)
 def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     _, file, out = trained
-    onnx = needs.package("onnx")
+    import onnx
+
     code, _, err = run(capsys, "export", str(out), "--format", "onnx", "--out", str(tmp_path / "e.onnx"))
     assert code == 0, err
     facts = {entry.key: entry.value for entry in onnx.load(tmp_path / "e.onnx").metadata_props}

@@ -5,6 +5,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas
 import pytest
 import torch
 from sklearn.base import clone
@@ -13,7 +14,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import needs
 from deepinfomax.errors import UserError
 from deepinfomax.sklearn import DeepInfoMax
 
@@ -41,11 +41,14 @@ class OfAnyRows(DeepInfoMax):
         return (1 / (1 + np.exp(-repeated.astype(np.float64)))).repeat(2, 1).repeat(2, 2)
 
 
-# All of them apply but two: rows must be folded, see above; and the array API is skipped by scikit-learn itself unless
-# SCIPY_ARRAY_API is set. What scikit-learn has no check of, images (N, H, W, C) and (N, C, H, W), is tested below.
+# All of them apply, on rows that are folded, see above. What scikit-learn has no check of, images (N, H, W, C) and
+# (N, C, H, W), is tested below.
 @parametrize_with_checks([OfAnyRows(scale="smoke", steps=2, device="cpu", settings=SETTINGS)])
 @pytest.mark.filterwarnings("ignore:Can't check dok sparse matrix:UserWarning", "ignore:.*brightness:UserWarning")
-def test_what_scikit_learn_asks_of_an_estimator(estimator: Any, check: Callable[[Any], None]) -> None:
+def test_what_scikit_learn_asks_of_an_estimator(
+    estimator: Any, check: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips its check of the array API
     check(estimator)
 
 
@@ -181,7 +184,6 @@ def test_mistakes() -> None:
 
 
 def test_pandas_output_set_before_fit() -> None:
-    needs.package("pandas")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     model = DeepInfoMax(scale="smoke", steps=2, device="cpu").set_output(transform="pandas")
     frame = model.fit_transform(pixels)
@@ -199,7 +201,6 @@ def test_a_grid_search_over_its_settings(tmp_path: Path) -> None:
 
 
 def test_a_grid_search_with_frames_and_rows() -> None:
-    pandas = needs.package("pandas")
     images, labels = data()
     rows = pandas.DataFrame(images.reshape(60, -1)).rename(columns=str)
     folded = model(image_shape=(16, 16, 3), steps=2)

@@ -1,7 +1,7 @@
 import numpy as np
+import pandas
 import pytest
 
-import needs
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.errors import UserError
 
@@ -87,7 +87,6 @@ def test_one_meaning_of_no_label(known: list[object], missing: object):
 
 
 def test_missing_labels_of_pandas():
-    pandas = needs.package("pandas")
     for series in (
         pandas.Series([1, 0, None], dtype="Int64"),
         pandas.Series([1.0, 0.0, None]),

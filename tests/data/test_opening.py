@@ -138,7 +138,6 @@ def test_postscript_under_an_image_s_name_reaches_no_other_program(tmp_path: Pat
     assert not (tmp_path / "called").exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs an operating system with named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"a\.png \(not a file\)"):

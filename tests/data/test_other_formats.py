@@ -7,10 +7,12 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
+import tifffile
+import zarr
 
-import needs
 from deepinfomax.data import describe, load, titles
 from deepinfomax.data.describe_command import data_command
 from deepinfomax.errors import UserError
@@ -75,7 +77,6 @@ def test_windows_of_one_recording_stay_on_one_side(tmp_path: Path):
 
 
 def test_a_stack_in_time_and_a_single_scan(tmp_path: Path):
-    nibabel = needs.package("nibabel")
     values = VOLUMES[:6].transpose(3, 2, 1, 0)
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "film.nii")
     np.testing.assert_array_equal(load(tmp_path / "film.nii").images, VOLUMES[:6, None])
@@ -86,7 +87,6 @@ def test_a_stack_in_time_and_a_single_scan(tmp_path: Path):
 
 
 def test_a_zarr_store_of_one_array_and_of_version_2(tmp_path: Path):
-    zarr = needs.package("zarr")
     array = zarr.create_array(tmp_path / "one", shape=SERIES.shape, chunks=(5, 2, 32), dtype="f4", zarr_format=2)
     array[:] = SERIES
     np.testing.assert_array_equal(load(tmp_path / "one").images, SERIES)
@@ -95,7 +95,6 @@ def test_a_zarr_store_of_one_array_and_of_version_2(tmp_path: Path):
 
 
 def test_pictures_in_tiff_stay_pictures(tmp_path: Path):
-    tifffile = needs.package("tifffile")
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
     for i, picture in enumerate(pixels):
         tifffile.imwrite(tmp_path / f"{i}.tif", picture, photometric="rgb")
@@ -139,7 +138,6 @@ def wrong_channels(folder: Path) -> Path:
 
 def wrong_shapes(folder: Path) -> Path:
     nifti(folder)
-    import nibabel
 
     nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.diag([2.0, 2, 2, 1])), folder / "010.nii.gz")
     return folder
@@ -160,7 +158,6 @@ def wrong_gaps(folder: Path) -> Path:
 
 def wrong_spacing(folder: Path) -> Path:
     nifti(folder)
-    import nibabel
 
     volume = nibabel.Nifti1Image(np.zeros((16, 16, 16), np.int16), np.diag([1.0, 2, 3, 1]))
     nibabel.save(volume, folder / "010.nii.gz")
@@ -272,8 +269,6 @@ def wrong_dicom(folder: Path) -> Path:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Path):
-    for package in ("nibabel", "h5py", "pydicom", "soundfile", "sktime", "zarr", "tifffile"):
-        needs.package(package)
     with pytest.raises(UserError, match=message) as error:
         load(make(tmp_path))
     assert "\n" not in str(error.value)
@@ -289,7 +284,6 @@ def test_no_command_is_named_that_would_not_mend_it(make: Any, tmp_path: Path):
 
 
 def test_one_bad_scan_is_left_out_on_request(tmp_path: Path):
-    needs.package("nibabel")
     images = load(wrong_nifti(tmp_path), skip_bad=True)
     assert len(images) == 23
     np.testing.assert_array_equal(images.images[4], VOLUMES[5:6])

@@ -1,6 +1,5 @@
-"""Time series: the smallest run on real ones where sktime is installed, and on made-up ones whose answer is known."""
+"""Time series: real ones, which the wheel of sktime carries, and made-up ones whose answer is known."""
 
-import importlib.util
 import json
 import math
 
@@ -10,11 +9,6 @@ import pytest
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.experiments import sequences
-
-needs_sktime = pytest.mark.skipif(
-    importlib.util.find_spec("sktime") is None,
-    reason="needs sktime, whose wheel carries the series: pip install sktime",
-)
 
 
 def waves(count, seed):
@@ -70,7 +64,6 @@ def test_an_unknown_set_and_a_missing_dependency(monkeypatch):
         sequences.load("ACSF1")
 
 
-@needs_sktime
 @pytest.mark.parametrize(
     ("name", "count", "count_test", "shape", "classes"),
     [("OSULeaf", 200, 242, (1, 427), 6), ("ACSF1", 100, 100, (1, 1460), 10), ("BasicMotions", 40, 40, (6, 100), 4)],
@@ -84,7 +77,6 @@ def test_the_series_are_those_that_the_page_describes(name, count, count_test, s
     np.testing.assert_allclose(training.images.std((0, 2)), 1, atol=1e-4)
 
 
-@needs_sktime
 @pytest.mark.parametrize(("name", "published"), [("OSULeaf", 0.521), ("ACSF1", 0.54)])
 def test_nearest_neighbours_of_raw_series_are_the_archives_baseline(name, published):
     """Error rates of 0.479 and 0.46, "ED (w=0)" of the UCR archive."""
@@ -93,7 +85,6 @@ def test_nearest_neighbours_of_raw_series_are_the_archives_baseline(name, publis
     assert sequences.accuracies(*rows, training, test)["knn"] == pytest.approx(published, abs=5e-4)
 
 
-@needs_sktime
 def test_smallest_run(tmp_path):
     result = sequences.run("smoke", 0, tmp_path)
     assert set(result) == {"scale", "seed", *sequences.SOURCES}
