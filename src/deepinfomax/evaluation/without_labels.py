@@ -1,7 +1,7 @@
 """Figures of a representation for somebody without labels: how many directions it uses, how evenly, how stably.
 
-None of them is an accuracy, and none has been shown here to choose among encoders as an accuracy would: what they say
-together, and how they went with accuracy over some thirty runs, is in docs/compare.md and results/choice.json.
+None of them is an accuracy, and none chose among short runs as an accuracy would: docs/compare.md and results/choice.json
+have the rank correlations.
 """
 
 import math
