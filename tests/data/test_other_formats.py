@@ -144,7 +144,6 @@ def wrong_shapes(folder: Path) -> Path:
 
 
 def wrong_bands(folder: Path) -> Path:
-    tifffile = needs.package("tifffile")
     for name, side in (("a", 16), ("b", 20)):
         pixels = np.zeros((side, side, 5), np.uint16)
         tifffile.imwrite(folder / f"{name}.tif", pixels, photometric="minisblack", planarconfig="contig")
@@ -276,7 +275,6 @@ def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Pa
 
 @pytest.mark.parametrize("make", [wrong_ragged, wrong_shapes, wrong_bands, wrong_gaps])
 def test_no_command_is_named_that_would_not_mend_it(make: Any, tmp_path: Path):
-    needs.package("nibabel")
     tree, _ = data_command(str(make(tmp_path)), root=None, size=None, skip_bad=None, settings={})
     assert tree["parts"]["train"]["images"] > 0
     assert len(tree["problems"]) == 1
