@@ -2,8 +2,8 @@
 
     python benchmarks/choice.py --work DIR --minutes 30        # resumes where it stopped; writes results/choice.json
 
-Runs differ in objective, length, width and learning rate; some are meant to collapse. Each is measured at the level that
-its objective trains, on images that it was not trained on: the figures of `evaluation/without_labels.py`, and the
+Runs differ in objective, length, width and learning rate; some are meant to collapse. Each is measured at the level
+that its objective trains, on images that it was not trained on: the figures of `evaluation/without_labels.py`, and the
 accuracy of a linear probe. Spearman's rank correlation of each figure with the accuracy, over all runs and without the
 collapsed ones, with an interval by resampling runs.
 

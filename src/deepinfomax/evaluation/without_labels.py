@@ -1,7 +1,7 @@
 """Figures of a representation for somebody without labels: how many directions it uses, how evenly, how stably.
 
-None of them is an accuracy, and none chose among short runs as an accuracy would: docs/compare.md and results/choice.json
-have the rank correlations.
+None of them is an accuracy, and none chose among short runs as an accuracy would: docs/compare.md and
+results/choice.json have the rank correlations.
 """
 
 import math
