@@ -266,6 +266,11 @@ def test_sklearn(files: dict[str, Path]) -> None:
     np.testing.assert_allclose(last.fit_transform(values.transpose(0, 2, 1)), y, atol=1e-5)
     rows = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings, image_shape=(40,))
     assert rows.fit(values[:, 0]).image_shape_ == (1, 40)
+    gaps = values[:, 0].copy()
+    gaps[0, :5] = np.nan
+    filling = DeepInfoMax(**rows.get_params() | {"settings": settings | {"data.missing": "mean"}})
+    with pytest.warns(UserWarning, match="5 of 1,440 values, in 1 of 36, were NaN"):
+        assert np.isfinite(filling.fit_transform(gaps)).all()
 
 
 @pytest.mark.parametrize("name", other_files.FORMATS)

@@ -47,7 +47,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Attributes:
         encoder_: the trained `nn.Module`.
         config_: the settings it was trained with.
-        image_shape_: (C, H, W) of the images, before any crop.
+        image_shape_: (C, *S) of the images, before any crop: (C, H, W), (C, T) of series, (C, D, H, W) of volumes.
         n_features_in_: values of one image.
 
     >>> from sklearn.linear_model import LogisticRegression
@@ -137,7 +137,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return tags
 
     def _array(self, X: Any, *, fitting: bool = False) -> np.ndarray:
-        """X as scikit-learn checks it: finite real numbers, no masks; rows are folded to images.
+        """X as scikit-learn checks it: finite real numbers (NaN where it is filled), no masks; rows folded to images.
 
         Raises:
             ValueError: what scikit-learn refuses, in its words.
@@ -146,20 +146,14 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         whole_pixels(X, "X")
         if is_tensor(X):
             X = X.detach().cpu().numpy()
-        fewest = 2 if fitting else 1  # there is nothing to contrast a single image with
+        asked: dict[str, Any] = {"ensure_all_finite": "allow-nan" if self._fills else True}
+        asked["ensure_min_samples"] = 2 if fitting else 1  # there is nothing to contrast a single image with
         if np.asarray(X).ndim > 2:
-            images = check_array(
-                X,
-                allow_nd=True,
-                ensure_all_finite="allow-nan" if self._fills else True,
-                ensure_min_samples=fewest,
-                estimator=self,
-                input_name="X",
-            )
+            images = check_array(X, allow_nd=True, estimator=self, input_name="X", **asked)
             if fitting:
                 self.n_features_in_ = int(np.prod(images.shape[1:]))
             return images
-        rows = validate_data(self, X, reset=fitting, ensure_min_samples=fewest)  # also the names of columns
+        rows = validate_data(self, X, reset=fitting, **asked)  # also the names of columns
         return self._folded(rows)
 
     def _folded(self, rows: np.ndarray) -> np.ndarray:
@@ -167,10 +161,13 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         sides = self.image_shape
         if sides is None:
             raise UserError(
-                f"X has rows of {rows.shape[1]} values: say image_shape=(H, W) or (H, W, C), or (T,) for series"
+                f"X has rows of {rows.shape[1]} values: say image_shape=(H, W) or (H, W, C), or (T,) or (T, C) for "
+                "series"
             )
         if not isinstance(sides, tuple | list | np.ndarray) or not all(isinstance(n, int | np.integer) for n in sides):
-            raise UserError(f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}")
+            raise UserError(
+                f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}; (T,) or (T, C) for series"
+            )
         if np.prod(sides) != rows.shape[1]:
             raise UserError(f"image_shape {sides} does not hold the {rows.shape[1]} values of a row")
         return rows.reshape(len(rows), *sides)

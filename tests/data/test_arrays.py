@@ -115,6 +115,13 @@ def test_the_mean_and_the_deviation_of_each_channel():
         np.testing.assert_allclose(out.std((0, 2, 3)), 1, atol=1e-3)
 
 
+def test_what_channels_are_standardised_by_goes_to_the_device_once(monkeypatch: pytest.MonkeyPatch):
+    channels = Channels((3.5, -2.0), (0.25, 7.0))
+    first = channels(torch.ones(4, 2, 5))
+    monkeypatch.setattr(torch, "tensor", None)
+    np.testing.assert_array_equal(channels(torch.ones(4, 2, 5)), first)
+
+
 def test_bytes_of_many_bands_are_measured_in_the_units_of_pictures():
     images = ImageSet(RNG.integers(0, 256, (20, 5, 8, 8), dtype=np.uint8))
     scaled = images.images / 127.5 - 1
@@ -157,6 +164,10 @@ def test_what_is_missing_is_refused_or_filled_and_told(tmp_path: Path):
     known = load(tmp_path / "x.npy", missing=(1.0, 2.0))
     np.testing.assert_array_equal(known.images[1, 0, 3:5], [1, 1])
     assert known.images[4, 1, 0] == 2
+    for other in ((1.0,), (1.0, 2.0, 3.0)):
+        told = f"holds series of 2 channels and 30 steps, and data.missing has the numbers of {len(other)} channels"
+        with pytest.raises(UserError, match=told):
+            load(tmp_path / "x.npy", missing=other)
     array[:, 1] = np.nan
     with pytest.raises(UserError, match="channel 1 has no value at all"):
         load(saved(tmp_path, array), missing="mean")

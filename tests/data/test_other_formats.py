@@ -1,6 +1,7 @@
 """Files of science: every number comes back as it was written, and what is wrong with a file is said in one line."""
 
 import builtins
+import io
 import shutil
 import sys
 import tarfile
@@ -15,6 +16,9 @@ import zarr
 
 from deepinfomax.data import describe, load, titles
 from deepinfomax.data.describe_command import data_command
+from deepinfomax.data.formats import format_of
+from deepinfomax.data.formats import nifti as formats_nifti
+from deepinfomax.data.names import find
 from deepinfomax.errors import UserError
 from other_files import BANDS, FORMATS, LABELLED, LABELS, RATE, SERIES, SETTINGS, VOLUMES, dicom, hdf5, nifti, ts
 from other_files import webdataset as write_shards
@@ -231,6 +235,38 @@ def wrong_tiff(folder: Path) -> Path:
     return folder / "a.tif"
 
 
+def wrong_json(folder: Path) -> Path:
+    return shard_of_labels(folder, "json", b"{")
+
+
+def wrong_label(folder: Path) -> Path:
+    return shard_of_labels(folder, "cls", b"\xff\xfe")
+
+
+def shard_of_labels(folder: Path, ending: str, label: bytes) -> Path:
+    with tarfile.open(folder / "x.tar", "w") as archive:
+        for i in range(3):
+            array = io.BytesIO()
+            np.save(array, SERIES[i])
+            for name, data in ((f"{i}.npy", array.getvalue()), (f"{i}.{ending}", label)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return folder / "x.tar"
+
+
+def wrong_silence(folder: Path) -> Path:
+    import soundfile
+
+    soundfile.write(folder / "a.wav", np.zeros(0, np.int16), RATE)
+    return folder
+
+
+def wrong_arff(folder: Path) -> Path:
+    (folder / "x.arff").write_text("nonsense")
+    return folder / "x.arff"
+
+
 def wrong_zarr(folder: Path) -> Path:
     (folder / "zarr.json").write_text("{")
     return folder
@@ -262,15 +298,20 @@ def wrong_dicom(folder: Path) -> Path:
         (wrong_lengths, "recordings of 1.25 to 2.25 seconds: set data.window to the seconds .*, such as 1$"),
         (wrong_wav, "a.wav cannot be read as a recording: "),
         (wrong_tiff, "a.tif cannot be read as TIFF: "),
+        (wrong_json, r"x.tar: 0.json is no JSON: Expecting property name"),
+        (wrong_label, r"x.tar: 0.cls is no text in UTF-8, and no label$"),
+        (wrong_silence, "has recordings of no length: there are 400 samples a second$"),
+        (wrong_arff, "x.arff holds no series$"),
         (wrong_zarr, "cannot be read as Zarr: "),
         (wrong_dicom, r"1 of 1 images cannot be read, first: scan000 \(.*\)$"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Path):
+def test_what_is_wrong_is_said_in_one_line(make: Any, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with pytest.raises(UserError, match=message) as error:
         load(make(tmp_path))
     assert "\n" not in str(error.value)
+    assert not caplog.records  # which are written on stderr
 
 
 @pytest.mark.parametrize("make", [wrong_ragged, wrong_shapes, wrong_bands, wrong_gaps])
@@ -291,10 +332,53 @@ def test_one_bad_scan_is_left_out_on_request(tmp_path: Path):
     assert "004.nii.gz" in description.problems[0]
 
 
+@pytest.mark.parametrize("window", [None, 0.08])
+def test_one_bad_recording_is_left_out_on_request(window: float | None, tmp_path: Path):
+    folder, expected = FORMATS["audio"](tmp_path)
+    (folder / "a" / "2.wav").write_bytes(b"words" * 20)
+    with pytest.raises(
+        UserError, match=r"cannot be read, first: a/2\.wav.*; set data\.skip_bad true to leave them out"
+    ):
+        load(folder, window=window)
+    images = load(folder, window=window, skip_bad=True)
+    if window is None:
+        assert (len(images), images.labels.tolist()) == (5, [0, 0, 1, 1, 1])
+    else:
+        np.testing.assert_array_equal(images.images, np.delete(expected, slice(4, 8), 0))
+
+
+def test_a_label_in_a_json_that_is_no_dictionary_is_none(tmp_path: Path):
+    assert load(shard_of_labels(tmp_path, "json", b"3")).labels is None
+
+
+def test_no_file_is_read_to_find_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    nibabel.save(nibabel.Nifti1Image(VOLUMES[:6].transpose(3, 2, 1, 0), np.eye(4)), tmp_path / "film.nii.gz")
+    (tmp_path / "series").mkdir()
+    series, expected = ts(tmp_path / "series")
+    np.testing.assert_array_equal(load(series).images, expected)
+    monkeypatch.setattr(formats_nifti, "_volume", None)
+    assert len(find(tmp_path / "film.nii.gz")["train"]()) == 6
+    monkeypatch.setattr("sktime.datasets.load_from_tsfile", None)  # each of the two files has been read once
+    np.testing.assert_array_equal(load(series, "test").images, expected)
+    series.write_text(series.read_text() + "\n")
+    with pytest.raises(UserError, match="cannot be read as a file of time series"):
+        load(series)
+
+
+def test_shards_are_found_below_and_beside_hidden_files(tmp_path: Path):
+    (tmp_path / "shards").mkdir()
+    write_shards(tmp_path / "shards")
+    assert format_of(tmp_path).name == "webdataset"
+    (tmp_path / "shards" / "._a.tar").write_bytes(b"of another system")
+    assert format_of(tmp_path / "shards").name == "webdataset"
+
+
 def test_a_window_longer_than_every_recording(tmp_path: Path):
     folder, _ = FORMATS["audio"](tmp_path)
     with pytest.raises(UserError, match=r"data\.window 3\.0 is longer than the recordings, 0\.343 seconds at most"):
         load(folder, window=3.0)
+    with pytest.raises(UserError, match=r"data\.window 1e-06 is too short: there are 400 samples a second$"):
+        load(folder, window=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,8 @@ def _without_missing(images: ImageSet, missing: Missing | tuple[float, ...]) -> 
     first = None
     for rows in blocks(values):
         part = np.asarray(values[rows])
+        if np.isfinite(part).all():
+            continue
         absent = np.isnan(part)
         gaps += int(absent.sum())
         infinite += int(np.isinf(part).sum())
@@ -227,6 +229,10 @@ def _without_missing(images: ImageSet, missing: Missing | tuple[float, ...]) -> 
         mend = "set data.missing mean to put the mean of their channel in their place, or leave these out"
         raise UserError(f"{name}: {where}, are NaN, first in number {first}: {mend}")
     numbers = channel_means(values, name) if isinstance(missing, str) else np.asarray(missing)
+    if len(numbers) != images.shape[0]:
+        raise UserError(
+            f"{name} holds {title_of(images.shape)}, and data.missing has the numbers of {len(numbers)} channels"
+        )
     note = f"{where}, were NaN: the mean of their channel is in their place"
     return replace(images, images=filled(values, numbers), notes=(*images.notes, note))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from deepinfomax.data.images import ImageSet, blocks
 from deepinfomax.errors import UserError
 
-if TYPE_CHECKING:
-    from torch import Tensor  # to describe data needs no torch
+if TYPE_CHECKING:  # to describe data needs no torch
+    import torch
+    from torch import Tensor
 
 #: a channel whose mean is larger than so many of its standard deviations has lost what it tells in float32
 MOST_OFFSET = 1e5
@@ -84,17 +86,22 @@ class Channels:
 
     def __call__(self, numbers: "Tensor") -> "Tensor":
         """(N, C, *S) float32 -> the same with mean 0 and standard deviation 1 a channel, of the training part."""
-        import torch
-
         shape = (1, -1, *[1] * (numbers.ndim - 2))
-        mean, sd = (
-            torch.tensor(v, dtype=torch.float32, device=numbers.device).view(shape) for v in (self.mean, self.sd)
-        )
+        mean, sd = (values.view(shape) for values in _on_device(self, numbers.device))
         return (numbers - mean) / sd
 
     def as_tree(self) -> dict[str, Any]:
         """For JSON."""
         return {"mean": list(self.mean), "sd": list(self.sd)}
+
+
+@lru_cache(8)
+def _on_device(channels: Channels, device: "torch.device") -> "tuple[Tensor, Tensor]":
+    """Mean and standard deviation, (C,) float32; remembered, since the way to a device waits for it in every batch."""
+    import torch
+
+    mean, sd = (torch.tensor(v, dtype=torch.float32, device=device) for v in (channels.mean, channels.sd))
+    return mean, sd
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:

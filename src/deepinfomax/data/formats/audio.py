@@ -29,6 +29,7 @@ class Recording(NamedTuple):
     rate: int  #: samples a second
     length: int  #: samples
     kind: str  #: type of a sample
+    wrong: str = ""  #: why it cannot be read, where it cannot
 
 
 def is_recording(file: Path) -> bool:
@@ -56,36 +57,39 @@ def _stored(
 ) -> StoredArrays:
     """Whole recordings of one length, or windows of `window` seconds, one behind the other; a rest is left out.
 
-    All windows of a recording stay on one side where some data are held out.
+    All windows of a recording stay on one side where some data are held out. One that cannot be read is one item.
 
     Raises:
-        UserError: several rates, or several lengths and no window, or a window longer than every recording.
+        UserError: none can be read; several rates, or several lengths and no window, or a window that fits in none.
     """
     plain = of_files(root, files, labels, classes, notes)
     recordings = [_header(file) for file in files]
-    rates = sorted({recording.rate for recording in recordings})
+    sound = [recording for recording in recordings if not recording.wrong]
+    if not sound:
+        raise UserError(f"{files[0]} cannot be read as a recording: {recordings[0].wrong}")
+    rates = sorted({recording.rate for recording in sound})
     if len(rates) > 1:
-        other = next(i for i, recording in enumerate(recordings) if recording.rate != recordings[0].rate)
+        other = recordings.index(next(recording for recording in sound if recording.rate != sound[0].rate))
         raise UserError(
             f"{root.name} has recordings of {', '.join(map(str, rates))} samples a second, the first that differs: "
             f"{plain.title(other)}: bring all to one rate"
         )
-    rate, seconds = rates[0], [recording.length / recording.rate for recording in recordings]
-    lengths = {recording.length for recording in recordings}
+    rate, seconds = rates[0], [recording.length / recording.rate for recording in sound]
+    lengths = {recording.length for recording in sound}
     if window is None and len(lengths) > 1:
         raise UserError(
             f"{root.name} has recordings of {min(seconds):.3g} to {max(seconds):.3g} seconds: set data.window to the "
             f"seconds of the pieces to cut them into, such as {_usual(min(seconds))}"
         )
-    size = recordings[0].length if window is None else round(window * rate)
-    pieces = [
-        (place, start)
-        for place, recording in enumerate(recordings)
-        for start in range(0, recording.length - size + 1, max(1, size))
-    ]
-    if not pieces or size < 1:
+    size = sound[0].length if window is None else round(window * rate)
+    if size < 1:
+        short = f"{root.name} has recordings of no length" if window is None else f"data.window {window} is too short"
+        raise UserError(f"{short}: there are {rate:,} samples a second")
+    if max(lengths) < size:
         raise UserError(f"data.window {window} is longer than the recordings, {max(seconds):.3g} seconds at most")
-    rest = sum(recording.length for recording in recordings) / rate - len(pieces) * size / rate
+    starts = [[0] if recording.wrong else range(0, recording.length - size + 1, size) for recording in recordings]
+    pieces = [(place, start) for place, of_one in enumerate(starts) for start in of_one]
+    rest = sum(recording.length % size for recording in sound) / rate
     said: tuple[str, ...] = (f"{len(files):,} recordings cut into {len(pieces):,} windows of {size / rate:g} seconds",)
     said += (f"{rest:.3g} seconds at the ends of recordings fill no window: left out",) if rest > 1 / rate else ()
 
@@ -115,12 +119,14 @@ def _header(file: Path) -> Recording:
     try:
         info = soundfile.info(str(file))
     except Exception as error:  # the library's own, and those of the system
-        raise UserError(f"{file} cannot be read as a recording: {first_line(error)}") from None
+        return Recording(file, 0, 0, "", first_line(error))
     return Recording(file, info.samplerate, info.frames, TYPES.get(info.subtype, "float32"))
 
 
 def _samples(recording: Recording, start: int, count: int) -> np.ndarray:
     """(channels, count), in the type of the file."""
+    if recording.wrong:
+        raise ValueError(recording.wrong)
     soundfile = needed("soundfile", recording.file)
     values, _ = soundfile.read(str(recording.file), count, start, dtype=recording.kind, always_2d=True)
     if len(values) < count:

@@ -15,12 +15,17 @@ LOOKED_AT = 300  #: files
 def mostly(wanted: Callable[[Path], bool], folder: Path) -> bool:
     """Whether more of the first files of a folder, and below it, are wanted than are images."""
     found = images = 0
-    for file in islice(_files(folder), LOOKED_AT):
+    for file in first_files(folder):
         if wanted(file):
             found += 1
         elif is_image(file):
             images += 1
     return found > images
+
+
+def first_files(folder: Path) -> Iterator[Path]:
+    """The first `LOOKED_AT` files of a folder and of those below it, hidden ones left out."""
+    return islice(_files(folder), LOOKED_AT)
 
 
 def _files(folder: Path) -> Iterator[Path]:

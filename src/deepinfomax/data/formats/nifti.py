@@ -1,6 +1,6 @@
 """NIfTI files of scans (.nii, .nii.gz): one file, or a folder of them with a volume each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,18 +24,17 @@ def is_nifti(file: Path) -> bool:
 
 def read_file(file: Path, columns: Columns) -> Parts:
     """One scan; of a scan with an axis of time every volume is an item."""
-    volume = _volume(file)
-    if volume.shape[0] == 1:
-        return {"train": partial(_stored, file.parent, [file], None, (), ())}
+    count = _times(file)
     plain = of_files(file.parent, [file], None, (), ())
-    in_time = StoredArrays(
-        file.name,
-        np.arange(len(volume)),
-        lambda index: (volume[i : i + 1] for i in index),
-        lambda i: f"{plain.title(0)} volume {i}",
-        plain.identity,
-    )
-    return {"train": lambda: in_time}
+
+    def blobs(index: np.ndarray) -> Iterator[np.ndarray]:
+        volumes = _volume(file)
+        return (volumes[i : i + 1] for i in index)
+
+    def title(i: int) -> str:
+        return plain.title(0) + (f" volume {i}" if count > 1 else "")
+
+    return {"train": lambda: StoredArrays(file.name, np.arange(count), blobs, title, plain.identity)}
 
 
 def read_folder(root: Path, columns: Columns) -> Parts:
@@ -79,6 +78,25 @@ def _spacing(file: Path) -> list[float]:
     return [float(sides[order.index(axis)]) for axis in range(3)]
 
 
+def _times(file: Path) -> int:
+    """How many points in time a scan has, by the header alone.
+
+    Raises:
+        UserError: the header cannot be read.
+    """
+    nibabel = needed("nibabel", file)
+    try:
+        shape = nibabel.load(file).shape
+    except Exception as error:
+        raise _damaged(file, error) from None
+    return int(shape[3]) if len(shape) > 3 else 1
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    """The line for what nibabel, gzip and zlib raise, which have errors of their own for what is damaged."""
+    return UserError(f"{file} cannot be read as NIfTI: {first_line(error)}")
+
+
 def _volume(file: Path) -> np.ndarray:
     """(C, D, H, W): from foot to head, from back to front, from left to right; C are the points in time.
 
@@ -88,8 +106,8 @@ def _volume(file: Path) -> np.ndarray:
     try:
         image = nibabel.as_closest_canonical(nibabel.load(file))
         values = np.asanyarray(image.dataobj)
-    except Exception as error:  # nibabel, gzip and zlib have errors of their own for what is damaged
-        raise UserError(f"{file} cannot be read as NIfTI: {first_line(error)}") from None
+    except Exception as error:
+        raise _damaged(file, error) from None
     values = values.reshape(values.shape + (1,) * (4 - values.ndim)) if values.ndim < 4 else values
     if values.ndim > 4:
         raise UserError(f"{file} has {values.ndim} axes; scans have three, or four with time")

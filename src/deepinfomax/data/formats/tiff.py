@@ -1,10 +1,12 @@
 """TIFF files that are more than pictures of bytes: many pages, many bands, more than 8 bits, floats."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,20 +64,22 @@ def of_numbers(files: Sequence[Path], plain: StoredImages, always: bool) -> Stor
 
 
 def _layout(file: Path) -> Layout:
-    tifffile = needed("tifffile", file)
-    with tifffile.TiffFile(file) as content:
-        series, page = content.series[0], content.pages[0]
-        samples = page.samplesperpixel
-        plain = samples in (1, 3) or bool(page.extrasamples) or int(page.photometric) in COLOURS
-        flat = math.prod(series.shape) == math.prod(page.shape)
-        few = samples <= 4 and page.dtype is not None and page.dtype.name in ("uint8", "bool")
-        return Layout(series.axes, series.shape, plain and flat and few)
+    with _opened(file) as content:
+        return _layout_of(content)
+
+
+def _layout_of(content: Any) -> Layout:
+    series, page = content.series[0], content.pages[0]
+    samples = page.samplesperpixel
+    plain = samples in (1, 3) or bool(page.extrasamples) or int(page.photometric) in COLOURS
+    flat = math.prod(series.shape) == math.prod(page.shape)
+    few = samples <= 4 and page.dtype is not None and page.dtype.name in ("uint8", "bool")
+    return Layout(series.axes, series.shape, plain and flat and few)
 
 
 def _array(file: Path, known: bool) -> np.ndarray:
     """(C, H, W), or (C, D, H, W) with an axis of depth; where it is not `known`, pages first, to be put in order."""
-    layout = _layout(file)
-    values = _values(file)
+    layout, values = _read(file)
     channels, plane = layout.axes(CHANNELS), [layout.letters.index(side) for side in "YX"]
     if not known:
         return values.transpose(*layout.pages, *channels, *plane)
@@ -96,7 +100,7 @@ def _pages(file: Path) -> StoredArrays:
 
     def blobs(index: np.ndarray) -> Iterator[np.ndarray]:
         try:
-            values = _values(file)
+            _, values = _read(file)
         except ValueError as error:
             raise UserError(f"{file} cannot be read as TIFF: {error}") from None
         plane = [layout.letters.index(side) for side in "YX"]
@@ -106,18 +110,33 @@ def _pages(file: Path) -> StoredArrays:
     return StoredArrays(file.name, np.arange(count), blobs, lambda i: f"{plain.title(0)} page {i}", plain.identity)
 
 
-def _values(file: Path) -> np.ndarray:
+def _read(file: Path) -> tuple[Layout, np.ndarray]:
     """All numbers of the first series of pages.
 
     Raises:
         ValueError: they cannot be read; the text says why, in a few words.
     """
-    tifffile = needed("tifffile", file)
     try:
-        with tifffile.TiffFile(file) as content:
-            return content.series[0].asarray()
+        with _opened(file) as content:
+            return _layout_of(content), content.series[0].asarray()
+    except UserError:
+        raise
     except Exception as error:  # its own, and those of codecs
         raise ValueError(first_line(error)) from None
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A `tifffile.TiffFile`; what is wrong with a file is raised, not written on stderr besides."""
+    tifffile = needed("tifffile", file)
+    log = tifffile.logger()
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(file) as content:
+            yield content
+    finally:
+        log.setLevel(level)
 
 
 FORMAT = Format("tiff", "one stack: every page is an image of its bands", read_file, SUFFIXES)

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.labels import integers_of, number_labels
-from deepinfomax.data.stored import Parts
+from deepinfomax.data.stored import Parts, stamp
 from deepinfomax.errors import UserError, first_line
 
 PAIR = re.compile(r"(.*)_(TRAIN|TEST)(\.ts|\.arff)", re.IGNORECASE)  #: as the archives call their files
@@ -25,7 +25,7 @@ def read(file: Path, columns: Columns) -> Parts:
         stem, _, ending = match.groups()
         pair = {part: file.with_name(f"{stem}_{part.upper()}{ending}") for part in ("train", "test")}
         files = {part: path for part, path in pair.items() if path.is_file()} or files
-    read_files = {part: _series(path) for part, path in files.items()}
+    read_files = {part: _series(path, stamp(path)) for part, path in files.items()}
     words = [None if labels is None else integers_of(labels) for _, labels in read_files.values()]
     numbers, classes = number_labels(words, where=str(file))
     return {
@@ -34,8 +34,12 @@ def read(file: Path, columns: Columns) -> Parts:
     }
 
 
-def _series(file: Path) -> tuple[np.ndarray, list[str] | None]:
-    """(N, C, T) float64, and the labels as they are written.
+@lru_cache(4)
+def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
+    """(N, C, T) float64, read-only, and the labels as they are written.
+
+    A command asks for the parts several times, and text is slow to read: they are remembered as long as the file does
+    not change, by its `stamp`.
 
     Raises:
         UserError: no such file, or series of several lengths.
@@ -52,11 +56,15 @@ def _series(file: Path) -> tuple[np.ndarray, list[str] | None]:
     except Exception as error:  # its readers raise errors of many kinds
         raise UserError(f"{file} cannot be read as a file of time series: {first_line(error)}") from None
     lengths = {len(cell) for name in table.columns for cell in table[name]}
-    if len(lengths) != 1:
-        seen = f"{min(lengths, default=0)} to {max(lengths, default=0)} steps"
+    if not lengths:
+        raise UserError(f"{file} holds no series")
+    if len(lengths) > 1:
+        seen = f"{min(lengths)} to {max(lengths)} steps"
         raise UserError(f"{file} has series of {seen}: cut or pad them to one length")
     channels: list[Any] = [np.stack([np.asarray(cell, np.float64) for cell in table[name]]) for name in table.columns]
-    return np.stack(channels, 1), None if numbers else [str(label) for label in labels]
+    values = np.stack(channels, 1)
+    values.setflags(write=False)
+    return values, None if numbers else [str(label) for label in labels]
 
 
 FORMAT = Format(

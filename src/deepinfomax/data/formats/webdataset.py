@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from deepinfomax.data.formats.kinds import first_files
 from deepinfomax.data.formats.parquet import part_name
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.labels import integers_of, number_labels
@@ -31,6 +32,7 @@ class Member:
     """Where a file lies in an archive."""
 
     shard: Path
+    name: str  #: in the archive
     offset: int
     size: int
 
@@ -124,7 +126,7 @@ def _samples(shard: Path) -> dict[str, Sample]:
             for member in content:
                 if member.isfile():
                     key, ending = _split(member.name)
-                    samples.setdefault(key, {})[ending] = Member(shard, member.offset_data, member.size)
+                    samples.setdefault(key, {})[ending] = Member(shard, member.name, member.offset_data, member.size)
             rest = shard.stat().st_size - content.offset  # tarfile takes half a header for the end
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{shard} is damaged: {first_line(error)}") from None
@@ -152,9 +154,9 @@ def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> np.ndarr
     endings = {ending for sample in samples for ending in sample}
     ending = next((name for name in (columns.label, *LABELS) if name in endings), None)
     if ending is not None:
-        texts = [sample[ending].read().decode().strip() if ending in sample else "" for sample in samples]
+        texts = [_text(sample[ending]).strip() if ending in sample else "" for sample in samples]
     elif "json" in endings:
-        trees = [json.loads(sample["json"].read()) if "json" in sample else {} for sample in samples]
+        trees = [_tree(sample["json"]) if "json" in sample else {} for sample in samples]
         names = (columns.label,) if columns.label else KEYS
         key = next((name for name in names if any(name in tree for tree in trees)), None)
         if key is None:
@@ -167,8 +169,26 @@ def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> np.ndarr
     return integers_of(texts)
 
 
+def _text(member: Member) -> str:
+    try:
+        return member.read().decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{member.shard}: {printable(member.name)} is no text in UTF-8, and no label") from None
+
+
+def _tree(member: Member) -> dict[str, Any]:
+    text = _text(member)
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{member.shard}: {printable(member.name)} is no JSON: {first_line(error)}") from None
+    return tree if isinstance(tree, dict) else {}
+
+
 def _is_folder_of_shards(folder: Path) -> bool:
-    first = next((file for file in sorted(folder.glob("*.tar"))), None) or next(iter(_shards(folder)), None)
+    """By the first archive in it, or among the first files below; a large folder is not walked to its end."""
+    inside = (file for file in chain(sorted(folder.glob("*.tar")), first_files(folder)) if file.suffix == ".tar")
+    first = next((file for file in inside if not file.name.startswith(".")), None)
     return first is not None and is_shard(first)
 
 
