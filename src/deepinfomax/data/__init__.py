@@ -1,4 +1,4 @@
-"""Data: from whatever the user points at to uint8 arrays, and from those to batches on the device."""
+"""Data: from what the user points at to arrays of bytes or other numbers, and from those to batches on the device."""
 
 import lazy_loader
 

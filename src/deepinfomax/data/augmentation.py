@@ -28,8 +28,8 @@ Share = Annotated[float, Field(gt=0, le=1)]  #: of the area of an image
 class Augmentation(nn.Module):
     """Random views of a batch in training mode; in eval mode the matching deterministic view of the same shape.
 
-    Images are (N, C, H, W), uint8 or float in [-1, 1], and keep their type. Every draw comes from torch's global
-    generators, so a seed set before the call decides it.
+    Images are (N, C, H, W), uint8 or float, those of pictures in [-1, 1], and keep their type. Every draw comes from
+    torch's global generators, so a seed set before the call decides it.
 
     Arguments:
         flip: mirror left and right with probability one half; in eval mode, no flip.

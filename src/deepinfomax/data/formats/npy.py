@@ -1,4 +1,4 @@
-"""A .npy file: one array of images without labels. Never unpickles anything.
+"""A .npy file: one array of images, series or volumes without labels. Never unpickles anything.
 
 Arrays need no cache on disk: a .npy is used through a memory map as it is.
 """

@@ -1,4 +1,4 @@
-"""The record of a data format, and the columns of a table that a user names."""
+"""The record of a data format, and the columns and windows that a user names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ LABEL_COLUMNS = ("label", "labels", "fine_label")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table that hold the images and the labels; None: the first one with a usual name."""
+    """What the user says of how a file is read: the columns of a table, the windows of recordings."""
 
-    image: str | None = None
-    label: str | None = None
+    image: str | None = None  #: column (or array) of the images; None: the first one with a usual name
+    label: str | None = None  #: of the labels
     window: float | None = None  #: seconds of the pieces that recordings are cut into; None: they stay whole
 
     @property
@@ -65,7 +65,7 @@ class Format:
     read: Callable[[Path, Columns], Parts]
     suffixes: tuple[str, ...] = ()  #: endings of the files, in lower case; () for a format of folders
     folder: Callable[[Path], bool] | None = None  #: whether a folder has this format; None for a format of files
-    columns: bool = False  #: whether the names in `Columns` mean something
+    columns: bool = False  #: whether the names of columns in `Columns` mean something
 
     def __post_init__(self) -> None:
         named = f"the format {self.name!r}"
