@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,18 @@ def test_all_pairs_equal_the_loop(name: str, shape: tuple[int, int, int], pairin
 def test_gradcheck(name: str) -> None:
     local, glob = features((3, 2, 2), units=3)
     assert torch.autograd.gradcheck(lambda a, b: local_infomax(a, b, name), (local, glob))
+
+
+@pytest.mark.parametrize("more", [{}, {"chunk_size": 1}, {"negatives": 3}, {"clip": 2.0}])
+def test_a_bound_that_sums_scores_as_they_are(more: dict[str, Any]) -> None:
+    """No bound of the library does so; one of another package may."""
+    difference = bounds.Bound("difference", lambda u: u, None, "sum")
+    local, glob = features((3, 2, 2), units=3)
+
+    def value(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return local_infomax(a, b, difference, generator=torch.Generator().manual_seed(0), **more)
+
+    assert torch.autograd.gradcheck(value, (local, glob))
 
 
 @pytest.mark.parametrize("map_shape", [(6,), (2, 3), (2, 1, 3)], ids=["1-d", "2-d", "3-d"])

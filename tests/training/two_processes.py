@@ -17,7 +17,7 @@ from deepinfomax import encoders
 from deepinfomax.features import Features
 from deepinfomax.information import across
 from deepinfomax.information.across import gather_with_gradient
-from deepinfomax.information.bounds import BOUNDS
+from deepinfomax.information.bounds import BOUNDS, Bound
 from deepinfomax.information.pairs import local_infomax_with_squares
 from deepinfomax.objectives import OBJECTIVES, Batch, Facts, Game
 
@@ -173,6 +173,7 @@ def check_bounds(rank: int, world: int) -> None:
 
     Nothing as large as the local features may travel, where all negatives are asked for.
     """
+    as_they_are = Bound("difference", lambda u: u, None, "sum")  # as a package of somebody else may have
     generator = torch.Generator().manual_seed(2)
     sent: list[int] = []
     originals = across._all_gather, across._reduce_scatter
@@ -189,10 +190,12 @@ def check_bounds(rank: int, world: int) -> None:
         whole = [torch.randn(images, each, units, generator=generator).double() for each in (places, globals_each)]
         own = slice(rank * images // world, (rank + 1) * images // world)
         half = [features[own] for features in whole]
-        for bound, pairing, more in product(BOUNDS, ("global", "local"), ({}, {"clip": 2.0}, {"chunk_size": 1})):
+        for bound, pairing, more in product(
+            (*BOUNDS, as_they_are), ("global", "local"), ({}, {"clip": 2.0}, {"chunk_size": 1})
+        ):
 
             def values_and_gradients(
-                features: list[torch.Tensor], negatives_from: Any, bound: str = bound, **settings: Any
+                features: list[torch.Tensor], negatives_from: Any, bound: str | Bound = bound, **settings: Any
             ) -> list[torch.Tensor]:
                 leaves = [side.clone().requires_grad_() for side in features]
                 found = local_infomax_with_squares(*leaves, bound, negatives_from=negatives_from, **settings)

@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from deepinfomax.devices import full_float32
 from deepinfomax.information import bounds
-from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope
+from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope, through_clip
 
 # torch 2.13 has other names for them, and warns of those of before.
 _all_gather = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)
@@ -145,18 +145,13 @@ class _ScoresAcross(torch.autograd.Function):
         columns = candidates.flatten(0, 1)
         with full_float32(every.device):
             for rows, own in _chunks(every, candidates, ctx.chunk_size):
-                raw = chunk_scores(every, candidates, rows)
-                scores = clipped(raw.clone() if ctx.clip is not None else raw, ctx.clip)
-                bend = None if ctx.clip is None else 1 - (scores / ctx.clip).square_()
-                d_scores = _weights(scores.clone(), own, ctx.bound, statistic[rows].reshape(-1, 1))
-                d_scores = d_scores * d_statistic[rows].reshape(-1, 1)
+                score = partial(chunk_scores, every, candidates, rows)
+                d_scores = _weights(clipped(score(), ctx.clip), own, ctx.bound, statistic[rows].reshape(-1, 1))
+                d_scores.mul_(d_statistic[rows].reshape(-1, 1))
                 if own is not None:
                     here = slice(rows.start - dist.get_rank() * n, rows.stop - dist.get_rank() * n)
                     own(d_scores).copy_(d_positive[here].permute(1, 2, 0))
-                if bend is not None:
-                    d_scores = d_scores.mul_(bend)
-                if ctx.squared:
-                    d_scores = d_scores.addcmul_(raw, d_squares[rows].reshape(-1, 1), value=2)
+                through_clip(d_scores, score, ctx.clip, d_squares[rows].reshape(-1, 1) if ctx.squared else None)
                 d_every[rows] = (d_scores @ columns).view_as(every[rows])
                 d_candidates.view_as(columns).addmm_(d_scores.T, every[rows].flatten(0, 1))
         return own_part_of_sum(d_every), d_candidates, None, None, None, None
@@ -203,9 +198,12 @@ def _merged(parts: Tensor, bound: bounds.Bound) -> Tensor:
 def _weights(scores: Tensor, own: "partial[Tensor] | None", bound: bounds.Bound, statistic: Tensor) -> Tensor:
     """d statistic / d scores, 0 where a score is no negative; `scores` is overwritten."""
     terms, slope = terms_and_slope(scores, own, bound, True)
-    weights = torch.ones_like(terms) if bound.pool == "sum" else terms.sub(statistic).exp_()
-    if slope is not None:
-        weights = weights.mul_(slope)
+    if bound.pool == "sum":
+        weights = terms.fill_(1) if slope is None else slope
+    else:
+        weights = terms.sub_(statistic).exp_()
+        if slope is not None:
+            weights.mul_(slope)
     if own is not None:
         own(weights).zero_()
     return weights

@@ -127,7 +127,7 @@ def check_labels(side: np.ndarray, name: str) -> None:
     if is_labels(side) and (side.max() + 1) * ROWS_PER_LABEL > len(side):
         raise UserError(
             f"{name} has {side.max() + 1} different labels in {len(side)} rows, fewer than {ROWS_PER_LABEL} rows each: "
-            f"give quantities as floats ({name}.astype(float), or --numbers COLUMN of the command), merge rare labels"
+            f"give quantities as floats ({name}.astype(float), or --numbers COLUMN of the command) or merge rare labels"
         )
 
 

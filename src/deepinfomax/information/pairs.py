@@ -28,7 +28,7 @@ from deepinfomax.devices import full_float32, whole_precision
 from deepinfomax.errors import UserError
 from deepinfomax.information import bounds
 from deepinfomax.information.across import gather_with_gradient, processes, scores_across
-from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope
+from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope, through_clip
 
 Pairing = Literal["global", "local"]
 NegativesFrom = Literal["all", "own"]
@@ -238,12 +238,8 @@ class _Scores(torch.autograd.Function):
                     _, weights = _pool(scores, own, ctx.bound, None if drawn is None else drawn[rows], True)
                 d_scores = weights * d_statistic[rows].reshape(-1, 1)
                 own(d_scores).copy_(d_positive[rows].permute(1, 2, 0))
-                if ctx.clip is not None:
-                    bent = clipped(chunk_scores(anchors, candidates, rows), ctx.clip)
-                    d_scores = d_scores.mul_(1 - bent.div_(ctx.clip).square_())
-                if ctx.squared:
-                    scores = chunk_scores(anchors, candidates, rows)
-                    d_scores = d_scores.addcmul_(scores, d_squares[rows].reshape(-1, 1), value=2)
+                score = partial(chunk_scores, anchors, candidates, rows)
+                through_clip(d_scores, score, ctx.clip, d_squares[rows].reshape(-1, 1) if ctx.squared else None)
                 d_anchors[rows] = (d_scores @ columns).view_as(anchors[rows])
                 if ctx.chunk_size >= n:
                     torch.mm(d_scores.T, anchors.flatten(0, 1), out=d_candidates.view_as(columns))
@@ -278,9 +274,12 @@ def _pool_all(
     if bound.pool == "sum":
         if own is not None:
             own(scores).zero_()
-            if slope is not None:
-                own(slope).zero_()
-        return scores.sum(1), scores if slope is None else slope
+        statistic, weights = scores.sum(1), slope
+        if weights is None:  # scores are summed as they are
+            weights = scores.fill_(1)
+        if own is not None:
+            own(weights).zero_()
+        return statistic, weights
     if own is not None:
         own(scores).fill_(-math.inf)  # excluded exactly: no score of any size lets a positive back in
     top = scores.amax(1, keepdim=True)

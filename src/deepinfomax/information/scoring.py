@@ -50,3 +50,15 @@ def terms_and_slope(
             (slope,) = torch.autograd.grad(terms.sum(), leaf)
             slope = slope.contiguous()  # a constant slope comes expanded, one element written everywhere
     return terms.detach(), slope
+
+
+def through_clip(d_scores: Tensor, score: Callable[[], Tensor], clip: float | None, d_squares: Tensor | None) -> Tensor:
+    """Gradients of clipped scores -> of the scores themselves, and of their Σ s² where it has one; in place.
+
+    `score` computes them again: only a clip or a penalty on Σ s² needs them.
+    """
+    if clip is not None:
+        d_scores.mul_(1 - clipped(score(), clip).div_(clip).square_())
+    if d_squares is not None:
+        d_scores.addcmul_(score(), d_squares, value=2)
+    return d_scores
