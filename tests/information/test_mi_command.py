@@ -140,6 +140,13 @@ def test_two_columns_need_no_names_and_a_number_of_each_row_is_left_out(capsys, 
     assert "--numbers COLUMN" in err
     code, _, err = run(capsys, monkeypatch, tmp_path / "id.csv", "--y", "id")
     assert code == 2
+    frame[["a", "id"]].to_csv(tmp_path / "one.csv", index=False)
+    code, _, err = run(capsys, monkeypatch, tmp_path / "one.csv", "--matrix")
+    assert code == 2
+    assert "fewer than two columns can be compared: id has 300 different labels" in err
+    code, _, err = run(capsys, monkeypatch, tmp_path / "two.csv", "--given", "1")
+    assert code == 2
+    assert "say which columns to compare" in err
 
 
 def test_missing_values(capsys, monkeypatch, csv, tmp_path):

@@ -70,7 +70,7 @@ def estimate_mi_command(
             still = _convergence(*sides, convergence, settings)
         return _answer(result, names, notes, still, report)
     table = read_file(first)
-    if len(table) == 2 and not (x or y or matrix):
+    if len(table) == 2 and not (x or y or given or groups or matrix):
         x, y = ([name] for name in table)
     table, notes = _usable(table, [*x, *y, *given, *([groups] if groups else [])], first, numbers, drop_missing)
     with shown("estimate-mi"):
@@ -189,17 +189,23 @@ def _convergence(x: np.ndarray, y: np.ndarray, wanted: bool, settings: dict[str,
 def _without_unusable(
     table: dict[str, np.ndarray], named: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The table without the columns that nobody named and nothing can be said of, such as a number of each row."""
-    kept, notes = {}, []
+    """The table without the columns that nobody named and nothing can be said of, such as a number of each row.
+
+    Raises:
+        UserError: fewer than two columns are left.
+    """
+    kept, reasons = {}, []
     for name, column in table.items():
         try:
             inputs.check_labels(inputs.read_side(column, name), name)
         except UserError as error:
             if name not in named:
-                notes.append(f"left out: {error}")
+                reasons.append(str(error))
                 continue
         kept[name] = column
-    return kept, tuple(notes)
+    if reasons and len(kept) < 2:
+        raise UserError(f"fewer than two columns can be compared: {reasons[0]}")
+    return kept, tuple(f"left out: {reason}" for reason in reasons)
 
 
 def _many(
