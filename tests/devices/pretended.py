@@ -17,6 +17,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "pretended"
+LIBRARY = Path(find_spec("deepinfomax").origin).parent  #: found without importing it; a checkout may have its name
 aten = torch.ops.aten
 
 waits: Counter[str] = Counter()  #: place -> how often the CPU waited for the device
@@ -104,9 +107,8 @@ def place() -> str:
     """Where in the library the operation was asked for: "training/step.py:67"."""
     frame = sys._getframe(1)
     while frame is not None:
-        name = frame.f_code.co_filename
-        if "/deepinfomax/" in name:
-            return f"{name.rpartition('/deepinfomax/')[2]}:{frame.f_lineno}"
+        if (file := Path(frame.f_code.co_filename)).is_relative_to(LIBRARY):
+            return f"{file.relative_to(LIBRARY).as_posix()}:{frame.f_lineno}"
         frame = frame.f_back
     return "elsewhere"
 
