@@ -54,6 +54,22 @@ def test_the_first_direction_is_that_of_a_slow_covariance():
     assert float(first.norm()) == pytest.approx(float((values[-1] + 1e-2 * values.mean()).rsqrt()), rel=1e-3)
 
 
+def test_every_direction_is_scaled_by_its_variance_and_a_share_of_the_mean_one():
+    images = 10 * smooth(500, 4, 4, channels=1)
+    layer = nn.Conv2d(1, 32, 4, bias=False)
+    whiten_first_layer(layer, images)
+    rows = images.double().flatten(1)
+    values = torch.linalg.eigvalsh(torch.cov(rows.T, correction=0)).flip(0)
+    expected = (values + 1e-2 * values.mean()).rsqrt()
+    assert torch.allclose(layer.weight[:16].detach().double().flatten(1).norm(dim=1), expected, rtol=1e-3)
+
+
+def test_few_images_give_many_patches_and_many_give_one_each():
+    layer, rng = nn.Conv2d(3, 4, 3), np.random.default_rng(0)
+    assert patches(smooth(10, 8, 8), layer, rng).shape == (540, 27)  # 20 for each number of a patch
+    assert patches(smooth(600, 8, 8), layer, rng).shape == (600, 27)
+
+
 def test_filters_beyond_the_directions_keep_their_weights():
     layer = nn.Conv2d(1, 30, 3, bias=False)
     before = layer.weight.detach().clone()
