@@ -9,7 +9,7 @@ from torch import nn
 
 from deepinfomax import config, recipes
 from deepinfomax.data.images import ImageSet, normalise
-from deepinfomax.devices import has_bfloat16
+from deepinfomax.devices import has_fast_bfloat16
 from deepinfomax.encoders import build
 from deepinfomax.encoders.whitening import first_convolution, patches, whiten_first_layer
 from deepinfomax.errors import UserError
@@ -137,17 +137,26 @@ def test_an_encoder_that_is_given_keeps_its_weights(tmp_path):
 
 def test_precision_auto_is_written_out_and_kept_on_resume(tmp_path, monkeypatch):
     settings = config.override(SMALL, {"training.precision": "auto"})
-    monkeypatch.setattr("deepinfomax.training.loop.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("deepinfomax.training.loop.has_fast_bfloat16", lambda device: False)
     train(settings, PICTURES, tmp_path / "run", quiet=True)
     assert read_config(tmp_path / "run").training.precision == "no"
-    monkeypatch.setattr("deepinfomax.training.loop.has_bfloat16", lambda device: True)
+    monkeypatch.setattr("deepinfomax.training.loop.has_fast_bfloat16", lambda device: True)
     longer = dataclasses.replace(settings, training=dataclasses.replace(settings.training, steps=3))
     train(longer, PICTURES, tmp_path / "run", resume=True, quiet=True)
     assert read_config(tmp_path / "run").training.precision == "no"
 
 
 def test_bfloat16_of_a_cpu(monkeypatch):
-    for has, expected in (({"avx512_bf16": True}, True), ({"avx2": True}, False), ({}, False)):
+    amd, intel = {"cpu_name": "AMD Genoa"}, {"cpu_name": "Intel Xeon"}
+    cases = (
+        (amd | {"avx512_bf16": True}, True),
+        (amd | {"avx512_bf16": False}, False),
+        (intel | {"avx512_bf16": True}, False),  # twice as slow as float32
+        (intel | {"avx512_bf16": True, "amx_bf16": True}, True),
+        ({"bf16": True}, True),
+        ({}, False),
+    )
+    for has, expected in cases:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
-        assert has_bfloat16(torch.device("cpu")) is expected
-    assert has_bfloat16(torch.device("meta")) is False
+        assert has_fast_bfloat16(torch.device("cpu")) is expected
+    assert has_fast_bfloat16(torch.device("meta")) is False

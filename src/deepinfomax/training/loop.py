@@ -21,7 +21,7 @@ from deepinfomax.data.batches import Batches
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
-from deepinfomax.devices import arithmetic, choose_device, hardware, has_bfloat16
+from deepinfomax.devices import arithmetic, choose_device, hardware, has_fast_bfloat16
 from deepinfomax.encoders import storage
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
@@ -202,7 +202,7 @@ def check_decodes(game: Game, channels: Channels | None) -> None:
 def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, own_encoder: bool) -> Config:
     """The configuration with what depends on the machine and on the encoder given: precision, first layer.
 
-    Precision "auto" is that of the run that is continued, else bf16 where the device computes in it. An encoder that
+    Precision "auto" is that of the run that is continued, else bf16 where the device is faster with it. An encoder that
     is given keeps its own weights.
     """
     training = config.training
@@ -212,7 +212,7 @@ def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, o
         if resumed is not None and (resumed / run_folder.CONFIG).is_file():
             precision = run_folder.read_config(resumed).training.precision
         else:
-            precision = "bf16" if has_bfloat16(choose_device(device)) else "no"
+            precision = "bf16" if has_fast_bfloat16(choose_device(device)) else "no"
         training = replace(training, precision=precision)
     return replace(config, training=training)
 
