@@ -52,7 +52,7 @@ def test_what_was_chosen_is_what_the_search_chose() -> None:
 
 
 def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = tuple(entrant for entrant in ENTRANTS if entrant.recipe in ("dim-local", "simclr"))
+    few = tuple(entrant for entrant in ENTRANTS if entrant.recipe in ("dim-fast", "simclr"))
     monkeypatch.setattr(league_trials, "ENTRANTS", few)
     monkeypatch.setattr(league_trials, "AUGMENTATIONS", {"shift": AUGMENTATIONS["shift"], "areas": {}})
     monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
@@ -93,5 +93,5 @@ def test_the_default_recipe_is_what_the_league_calls_dim_without_augmentation() 
     of_league = league_trials.trial_config(ENTRANTS[0], "none", "cpu", 0, None)
     default = recipe("dim-fast")
     assert of_league.objective["local"] == default.objective["local"]
-    assert of_league.objective["prior"]["weight"] == 0
+    assert of_league.objective.keys() == {"local"}
     assert of_league.training.first_layer == default.training.first_layer

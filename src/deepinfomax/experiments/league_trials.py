@@ -15,14 +15,15 @@ from deepinfomax.report.reading import read_metrics
 from deepinfomax.training.run_folder import METRICS
 
 HELD_OUT = 4  #: one of so many training images is held out, to judge by
-MINUTES: dict[Scale, float] = {"cpu": 0.5, "paper": 5.0}  #: of two cores, for a trial; `smoke` has its few steps
+MINUTES: dict[Scale, float] = {"cpu": 0.5, "paper": 5.0}  #: of two cores of the faster processor; `smoke` has its few steps
 
 
 def trial_config(entrant: Entrant, augmentation: str, scale: Scale, seed: int, root: Path | None) -> Config:
     """What one trial trains."""
     settings = {"seed": seed, "training.trackers": []} | SCALES[scale] | changes(entrant, augmentation)
+    settings["training.precision"] = "bf16"
     if scale in MINUTES:
-        settings["training.steps"] = round(entrant.steps * MINUTES[scale] / 2)
+        settings["training.steps"] = round(entrant.trial_steps * MINUTES[scale] / MINUTES["cpu"])
     return with_source(configuration.override(recipe(entrant.recipe, scale), settings), "cifar10", root)
 
 
