@@ -40,8 +40,8 @@ def choose_device(name: str | None = None) -> torch.device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies numbers of bfloat16 by instructions of its own, and faster than those of float32.
 
-    Of a CPU: AMX, BF16 on ARM, or AVX-512 BF16 of AMD. On an Intel with AVX-512 BF16 and no AMX products of matrices took
-    twice the time of float32. Where PyTorch does not tell what a CPU is, the answer is no.
+    Of a CPU: AMX, BF16 on ARM, or AVX-512 BF16 of AMD. On an Intel with AVX-512 BF16 and no AMX, products of matrices
+    took twice the time of float32. Where PyTorch does not tell what a CPU is, the answer is no.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

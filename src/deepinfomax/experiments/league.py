@@ -5,8 +5,9 @@ encoder, batches of 128, Adam 1e-3 with a cosine schedule, float32 and a whiteni
 trained as the minutes hold, counted before by `benchmarks/recipes.py league`: a run is the same on any machine.
 
 Augmentation matters to each method in its own way. So each had the same search: the three of `AUGMENTATIONS`, half a
-minute of training each (of a faster processor, in bfloat16; about a minute of the league's), on 15,000 training images, judged on 5,000 others of the training part. Test images play no
-part. `reproduce league-trials` repeats the search (`league_trials`), and `CHOSEN` is what came out of it.
+minute of training each (of a faster processor, in bfloat16: about a minute of the league's), on 15,000 training images,
+judged on 5,000 others of the training part. Test images play no part. `reproduce league-trials` repeats the search
+(`league_trials`), and `CHOSEN` is what came out of it.
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Entrant:
     recipe: str
     steps: int  #: that two minutes of two cores hold, see `benchmarks/recipes.py`
     trial_steps: int = 0  #: of a trial in the search of augmentation
+
+
 ENTRANTS = (
     Entrant("DIM(L)", "dim-fast", 1154, 634),
     Entrant("SimCLR", "simclr", 680, 440),

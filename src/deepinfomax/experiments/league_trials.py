@@ -15,7 +15,8 @@ from deepinfomax.report.reading import read_metrics
 from deepinfomax.training.run_folder import METRICS
 
 HELD_OUT = 4  #: one of so many training images is held out, to judge by
-MINUTES: dict[Scale, float] = {"cpu": 0.5, "paper": 5.0}  #: of two cores of the faster processor; `smoke` has its few steps
+#: of two cores of the faster processor, for a trial; `smoke` has its few steps
+MINUTES: dict[Scale, float] = {"cpu": 0.5, "paper": 5.0}
 
 
 def trial_config(entrant: Entrant, augmentation: str, scale: Scale, seed: int, root: Path | None) -> Config:
