@@ -6,6 +6,7 @@
 ...         progress.say("iteration 7")
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +21,26 @@ LINE_EVERY = 30.0  #: seconds between lines where there is no terminal to draw a
 #: takes words, how many parts are done, and of how many
 _Listener = Callable[[str, int, int | None], None]
 _listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+_announcer: ContextVar[Callable[[str], None] | None] = ContextVar("announcer", default=None)
 
 
 def say(text: str) -> None:
     """Tell whoever watches where the computation is: "iteration 7"."""
     _tell(text, 0, None)
+
+
+def reached(done: int, total: int, text: str) -> None:
+    """Tell how many of all parts are done, in the words of `text`."""
+    _tell(text, done, total)
+
+
+def announce(text: str) -> None:
+    """Print a line on stderr at once, above any bar: what a person should know before a long computation."""
+    announcer = _announcer.get()
+    if announcer is not None:
+        announcer(text)
+    else:
+        print(text, file=sys.stderr)
 
 
 def counted(count: int, what: str) -> Iterator[int]:
@@ -82,11 +98,12 @@ def shown(what: str, console: Console | None = None) -> Iterator[None]:
                 console.print(f"{what}: {text}", markup=False)
                 last = time.monotonic()
 
-        token = _listener.set(show)
+        tokens = _listener.set(show), _announcer.set(lambda text: console.print(text, markup=False, soft_wrap=True))
         try:
             yield
         finally:
-            _listener.reset(token)
+            _listener.reset(tokens[0])
+            _announcer.reset(tokens[1])
 
 
 def _tell(text: str, done: int, total: int | None) -> None:

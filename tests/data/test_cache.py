@@ -9,7 +9,7 @@ import pytest
 
 import needs
 from deepinfomax import progress
-from deepinfomax.data import cache, decoding, load
+from deepinfomax.data import blocks, cache, load
 from deepinfomax.errors import UserError
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, draw) -> Path:
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the sources that were decoded."""
     names: list[str] = []
-    decode = decoding.decode
+    decode = blocks.decode
 
     def counted(source, *arguments):
         names.append(source.name)
@@ -136,7 +136,7 @@ def test_bad_images_leave_nothing(folder: Path, tmp_path: Path):
 
 
 def test_of_two_at_once_one_decodes_and_the_other_waits(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    begun, decode, calls = threading.Event(), decoding.decode, []
+    begun, decode, calls = threading.Event(), blocks.decode, []
 
     def slowly(*arguments):
         calls.append(arguments)

@@ -16,15 +16,18 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from deepinfomax import progress
-from deepinfomax.data.decoding import broken, common_shape, conversions, decode, survey, unreadable
+from deepinfomax.data.blocks import JOURNAL, begun, decode
+from deepinfomax.data.decoding import broken, common_shape, conversions, survey, unreadable
 from deepinfomax.data.fingerprint import DigestedImages, pixel_digest
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import CHUNK, ImageSet
 from deepinfomax.data.opening import MAX_PIXELS
 from deepinfomax.data.stored import StoredImages
 from deepinfomax.errors import UserError
 
 META = "meta.json"
 WRITING = ".writing-"  #: name of an entry that is not finished
+WORTH_SAYING = 2**28  #: bytes of an entry, before it is made
+DAY = 24 * 3600  #: seconds
 VERSION = 4  #: raise it when decoding changes, and nothing old is read again
 
 
@@ -56,7 +59,8 @@ def decoded(
 ) -> ImageSet:
     """The decoded images of a source, memory-mapped; decoded on the first call only.
 
-    An entry appears whole or not at all: it is written under a temporary name and renamed. Of several processes that
+    An entry appears whole or not at all: it is written under a temporary name and renamed; a process that was killed
+    leaves its finished blocks there, and the next one goes on from them. Of several processes that
     need it at once, one decodes, and the others wait for its entry. An entry with other pixels or labels than were
     written is decoded anew.
 
@@ -88,20 +92,29 @@ def through_cache(
         return images
     try:
         base.mkdir(parents=True, exist_ok=True)
-        with _decoding_alone(base / f".{entry.name}.lock", source.name):
+        with _decoding_alone(base / f".{entry.name}.lock", source.name) as alone:
             images = _read(entry, source.name)
             if images is not None:  # another process has decoded it in the meantime
                 return images
             _remove_abandoned(base)
-            temporary = Path(tempfile.mkdtemp(prefix=WRITING, dir=base))
+            temporary = _begun(base / f"{WRITING}{entry.name}") if alone else None
+            temporary = temporary or Path(tempfile.mkdtemp(prefix=WRITING, dir=base))
             try:
                 write(temporary)
                 temporary.chmod(base.stat().st_mode & 0o755)  # whoever may read the cache may read its entries
                 with contextlib.suppress(OSError):  # another machine, on a disk that has no locks, was faster
                     temporary.rename(entry)
+                    (entry / JOURNAL).unlink(missing_ok=True)  # last, so that a kill before it costs no block
                 images = _read(entry, source.name)
-            finally:
+            except KeyboardInterrupt as stop:
+                if begun(temporary) and alone:
+                    raise KeyboardInterrupt("stopped; what was decoded is kept: run it again, it goes on") from stop
                 shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(f"decoded images cannot be kept in {base} ({error.strerror}): set DEEPINFOMAX_CACHE") from None
     if images is None:
@@ -110,8 +123,8 @@ def through_cache(
 
 
 @contextlib.contextmanager
-def _decoding_alone(file: Path, name: str) -> Iterator[None]:
-    """Within the block no other process decodes this entry.
+def _decoding_alone(file: Path, name: str) -> Iterator[bool]:
+    """Within the block no other process decodes this entry, where it gives True.
 
     Where it cannot be locked, two decode it, and one of them in vain.
     """
@@ -124,7 +137,7 @@ def _decoding_alone(file: Path, name: str) -> Iterator[None]:
     except PermissionError:  # what another user's process left when it was killed
         pass
     try:
-        yield
+        yield lock.is_locked
     finally:
         if lock.is_locked:
             lock.release()
@@ -141,16 +154,26 @@ def _write(
         raise UserError(stopped(source, broken(source, headers, max_pixels)))
     shape = common_shape(source, headers, size, channels)
     bad = dict(headers.bad)
-    need(folder, (len(source) - len(bad)) * shape[0] * shape[1] * shape[2])
-    images = allocated(folder / "images.npy", (len(source) - len(bad), *shape))
-    count = decode(source, headers, shape, images, bad, max_pixels)
-    images.flush()
-    if bad and not (skip_bad and count):
+    file, rows = folder / "images.npy", (len(source) - len(bad), *shape)
+    if not (begun(folder) and _holds(file, rows)):
+        need(folder, int(np.prod(rows)))
+        (folder / JOURNAL).unlink(missing_ok=True)
+        allocated(file, rows)
+    filled = decode(source, headers, shape, file, bad, max_pixels)
+    if bad and not (skip_bad and filled.any()):
         raise UserError(stopped(source, bad))
-    if count < len(images):
-        images = shortened(folder / "images.npy", count)
+    images = np.load(file, mmap_mode="r") if filled.all() else kept_rows(file, filled)
     sizes = {f"{width}x{height}": n for (width, height), n in headers.sizes.most_common(20)}
     write_facts(folder, source, images, bad, conversions(headers, shape[0]), {"sizes": sizes})
+
+
+def _holds(file: Path, shape: tuple[int, ...]) -> bool:
+    """Whether it is a whole .npy file of bytes of that shape."""
+    try:
+        images = np.load(file, mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return images.shape == shape and images.dtype == np.uint8
 
 
 def write_facts(
@@ -198,25 +221,39 @@ def allocated(file: Path, shape: tuple[int, ...], kind: np.dtype | type = np.uin
 
 
 def need(folder: Path, size: int) -> None:
-    """Refuse before hours of decoding."""
+    """Say what is needed, and refuse before hours of decoding."""
     free = shutil.disk_usage(folder).free
+    room = f"decoded images take {size / 1e9:.1f} GB, {folder.parent} has {free / 1e9:.1f} GB free"
+    if size >= WORTH_SAYING:
+        progress.announce(f"note: {room}")
     if size > free:
-        room = f"decoded images take {size / 1e9:.1f} GB, {folder.parent} has {free / 1e9:.1f} GB free"
         raise UserError(f"{room}: set DEEPINFOMAX_CACHE to a larger disk, or pass a smaller size")
 
 
+def _begun(folder: Path) -> Path:
+    """The folder of an entry with the blocks that a killed process has left in it, else an empty one."""
+    if not begun(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def _remove_abandoned(base: Path) -> None:
-    """Remove what processes that were killed left half written, a day later."""
+    """Remove what processes that were killed left half written: a day later, or a week where decoding can go on."""
     for folder in base.glob(f"{WRITING}*"):
-        if time.time() - folder.stat().st_mtime > 24 * 3600:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process removes it too, or renames it now
+            last = max(file.stat().st_mtime for file in (folder, *folder.iterdir()))
+            if time.time() - last > (7 if begun(folder) else 1) * DAY:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def shortened(file: Path, count: int) -> np.memmap:
-    """The .npy file with its first `count` rows only."""
+def kept_rows(file: Path, which: np.ndarray) -> np.memmap:
+    """The .npy file with some of its rows only; `which`: (rows,) bool."""
     rows = np.load(file, mmap_mode="r")
-    short = allocated(file.with_suffix(".short"), (count, *rows.shape[1:]), rows.dtype)
-    short[:] = rows[:count]
+    places = np.flatnonzero(which)
+    short = allocated(file.with_suffix(".short"), (len(places), *rows.shape[1:]), rows.dtype)
+    for start in range(0, len(places), CHUNK):
+        short[start : start + CHUNK] = rows[places[start : start + CHUNK]]
     short.flush()
     file.with_suffix(".short").replace(file)
     return short

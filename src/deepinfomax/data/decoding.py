@@ -1,4 +1,4 @@
-"""From stored images to one uint8 array: what is in the headers, which conversions follow, then the pixels."""
+"""From a stored image to pixels: what is in the headers, which conversions follow, then one uint8 array each."""
 
 import contextlib
 import os
@@ -135,41 +135,6 @@ def dark(which: str, brightest: int) -> str:
     )
 
 
-def decode(
-    source: StoredImages,
-    headers: Survey,
-    shape: tuple[int, int, int],
-    out: np.ndarray,
-    bad: dict[int, str],
-    max_pixels: int = MAX_PIXELS,
-) -> int:
-    """Decode every image that is not in `bad` into the first rows of `out` (N, C, H, W) and return how many.
-
-    Images that turn out to be broken are added to `bad` (place -> reason); the rest moves up.
-    """
-    channels, height, width = shape
-
-    def pixels(blob: Blob) -> np.ndarray:
-        if isinstance(blob, np.ndarray) and blob.shape == shape:
-            return blob
-        with opened(blob, max_pixels) as image:
-            return to_array(image, channels, (width, height))
-
-    good = np.array([place for place in range(len(source)) if place not in bad], dtype=np.int64)
-    count = 0
-    for place, image in zip(good, each_of(source.take(good), pixels, "decoding", _threads(headers)), strict=True):
-        if isinstance(image, str):
-            bad[int(place)] = image
-        else:
-            out[count] = image
-            count += 1
-            brightest = int(image.max())
-            headers.brightest = max(headers.brightest, brightest)
-            if place in headers.deep:
-                headers.brightest_deep = max(headers.brightest_deep, brightest)
-    return count
-
-
 def broken(source: StoredImages, headers: Survey, max_pixels: int = MAX_PIXELS) -> dict[int, str]:
     """All images that cannot be read: those with a bad header, and those with damaged pixels."""
 
@@ -178,7 +143,7 @@ def broken(source: StoredImages, headers: Survey, max_pixels: int = MAX_PIXELS) 
             image.load()
 
     good = np.array([place for place in range(len(source)) if place not in headers.bad], dtype=np.int64)
-    checked = zip(good, each_of(source.take(good), check, "checking", _threads(headers)), strict=True)
+    checked = zip(good, each_of(source.take(good), check, "checking", threads(headers)), strict=True)
     return headers.bad | {int(place): reason for place, reason in checked if reason is not None}
 
 
@@ -244,10 +209,8 @@ def each_of(
     def tried(blob: Blob) -> Result | str:
         try:
             return read(blob)
-        except FileNotFoundError:
-            return "no such file"
         except Exception as error:  # damaged files make Pillow's decoders raise errors of every kind
-            return str(error).split("\n")[0][:80] or type(error).__name__
+            return reason(error)
 
     def chunk(blobs: tuple[Blob, ...]) -> list[Result | str]:
         return [tried(blob) for blob in blobs]
@@ -266,6 +229,13 @@ def each_of(
         yield from (result for result, _ in zip(chain.from_iterable(results), counted, strict=True))
 
 
+def reason(error: Exception) -> str:
+    """Why an image cannot be read, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return str(error).split("\n")[0][:80] or type(error).__name__
+
+
 def _ahead(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterator[Item], depth: int
 ) -> Iterator[Result]:
@@ -279,7 +249,8 @@ def _ahead(
         yield waiting.popleft().result()
 
 
-def _threads(headers: Survey) -> int:
+def threads(headers: Survey) -> int:
+    """How many threads decode images of these sizes faster than one."""
     pixels = sum(width * height * count for (width, height), count in headers.sizes.items())
     return (os.cpu_count() or 1) if pixels >= THREADS_PAY_ABOVE * headers.readable else 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.cache import allocated, need, shortened, stopped, through_cache, write_facts
+from deepinfomax.data.cache import allocated, kept_rows, need, stopped, through_cache, write_facts
 from deepinfomax.data.decoding import each_of
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.stored import StoredArrays
@@ -63,7 +63,7 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
     assert images is not None
     images.flush()
     if count < len(images):
-        images = shortened(folder / "images.npy", count)
+        images = kept_rows(folder / "images.npy", np.arange(len(images)) < count)
     write_facts(folder, source, images, bad, (), {"sizes": {"x".join(map(str, images.shape[1:])): count}})
 
 
