@@ -15,7 +15,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from deepinfomax import files
-from deepinfomax.encoders import ARCHITECTURES, build, hub
+from deepinfomax.encoders import ARCHITECTURES, build, bundled, hub
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.encoders.standardised import Standardised, unwrapped
 from deepinfomax.encoders.wrapping import Wrapped
@@ -39,12 +39,22 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> None:
+def save(
+    encoder: nn.Module,
+    folder: str | Path,
+    *,
+    name: str,
+    image_shape: tuple[int, ...],
+    half: bool = False,
+    **arguments: Any,
+) -> None:
     """Write both files, each atomically.
 
     Args:
         name: of the architecture, with `arguments` those of its class; or as `described_as` gives it.
         image_shape: (C, *S) of the images it takes.
+        half: matrices and kernels in float16, half the bytes and 11 bits of each number. Vectors keep float32: they are
+            few, and a variance of BatchNorm may be too small for float16. `load` gives float32 again.
 
     Raises:
         UserError: an encoder whose y is not finite, which `load` would refuse.
@@ -54,6 +64,8 @@ def save(encoder: nn.Module, folder: str | Path, *, name: str, image_shape: tupl
     tensors = {
         k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in encoder.state_dict().items()
     }
+    if half:
+        tensors = {k: v.half() if v.ndim > 1 and v.is_floating_point() else v for k, v in tensors.items()}
     probe = _probe(encoder, image_shape)
     if not all(math.isfinite(v) for v in probe):
         raise UserError(f"the encoder gives a test image a y that is not finite ({probe[:3]}...): it is not saved")
@@ -134,7 +146,7 @@ def describe(folder: str | Path) -> EncoderDescription:
 
 
 def load(folder: str | Path, module: nn.Module | None = None, *, revision: str | None = None) -> nn.Module:
-    """The encoder of a run, or of the Hugging Face hub: images in [-1, 1] -> `Features`.
+    """The encoder of a run, of the Hugging Face hub, or one that is bundled: images in [-1, 1] -> `Features`.
 
     It is a plain `nn.Module` in eval mode on the CPU.
 
@@ -142,7 +154,8 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
     channel as training did.
 
     Args:
-        folder: a run folder, a folder made by `deepinfomax export`, or OWNER/NAME on the Hugging Face hub.
+        folder: a run folder, a folder made by `deepinfomax export`, OWNER/NAME on the Hugging Face hub, or
+            "natural-32", an encoder of natural images of 32×32 that comes with the package.
         module: for a network of your own, or one made by `wrap`: that network, to be filled. Others are rebuilt from
             encoder.json. No code is ever run because a file names it.
         revision: on the hub: a branch, a tag or a commit; None: the newest.
@@ -153,6 +166,8 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
     """
     if hub.is_repository(folder):
         folder = hub.fetch(str(folder), revision)
+    elif bundled.is_bundled(folder):
+        folder = bundled.FOLDER / folder
     description = describe(folder)
     weights = hub.inside(Path(folder), WEIGHTS)
     tensors = _tensors(weights)
