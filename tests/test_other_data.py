@@ -11,12 +11,13 @@ from safetensors.numpy import load_file
 import deepinfomax
 import other_files
 from command import exit_code, mistake, run
-from deepinfomax.config import Config, Training
-from deepinfomax.data import ImageSet, from_array
+from deepinfomax.config import Config, Training, resolve
+from deepinfomax.data import ImageSet
+from deepinfomax.data.channels import Channels
 from deepinfomax.encoders.standardised import Standardised
-from deepinfomax.errors import UserError
 from deepinfomax.sklearn import DeepInfoMax
 from deepinfomax.training import run_folder
+from deepinfomax.training.building import build_game
 from deepinfomax.training.loop import train
 
 SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "local.units", "8", "training.trackers", "[]"]
@@ -185,9 +186,13 @@ def test_what_training_refuses(files: dict[str, Path], tmp_path: Path, capsys: p
         return mistake(capsys, "train", str(file), "--scale", "smoke", "--out", str(tmp_path / "run"), *words)
 
     series = files["series"]
-    assert "augmentation.flip is for images (C, H, W), not (2, 40): set it to false" in refused(
-        series, "augmentation.flip", "true"
+    assert (
+        "augmentation.flip is for images (C, H, W) and volumes (C, D, H, W), not (2, 40): set it to false"
+        in refused(series, "augmentation.flip", "true")
     )
+    for kind in ("volumes", "bands"):
+        told = refused(files[kind], "augmentation.noise", "0.1")
+        assert "augmentation.noise is for series (C, T), not" in told
     assert "augmentation.flip is for images" in refused(
         series, "--recipe", "simclr", "augmentation.jitter", "0", "augmentation.grayscale", "0"
     )
@@ -246,13 +251,106 @@ def test_a_network_of_your_own_on_series(tmp_path: Path) -> None:
     torch.testing.assert_close(encoder(values).y, loaded(values).y, rtol=0, atol=0)
 
 
-def test_what_draws_in_a_range_is_refused_beyond_it(tmp_path: Path) -> None:
-    images = from_array(RNG.normal(size=(32, 16, 16, 5)))
+@pytest.mark.parametrize(
+    ("name", "settings", "shape"),
+    [
+        ("series", {"crop": "32", "noise": "0.1", "amplitude": "0.2", "channel_drop": "0.3"}, [2, 32]),
+        ("volumes", {"crop": "same", "padding": "2", "flip": "true"}, [1, 16, 16, 16]),
+    ],
+)
+def test_a_run_with_augmentation_of_its_kind(
+    name: str,
+    settings: dict[str, str],
+    shape: list[int],
+    files: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    out = tmp_path / "run"
+    words = ["--scale", "smoke", "--device", "cpu", "--out", str(out), "training.views", "2", "training.steps", "2"]
+    changed = [word for key, value in settings.items() for word in (f"augmentation.{key}", value)]
+    code, _, err = run(capsys, "train", str(files[name]), *words, *changed, *SMALL)
+    assert code == 0, err
+    assert json.loads((out / "encoder.json").read_text())["image_shape"] == shape
+    code, _, err = run(capsys, "embed", str(out), str(files[name]), "--out", str(tmp_path / "y.npz"))
+    assert code == 0, err
+    assert np.load(tmp_path / "y.npz")["embedding"].shape == (36, 8)
+
+
+DRAWING = ("ae", "vae", "beta-vae", "aae", "bigan")  #: recipes that draw their data again
+
+
+@pytest.mark.parametrize("name", list(UNITS))
+@pytest.mark.parametrize("recipe", DRAWING)
+def test_recipes_that_draw_their_data_again(
+    name: str, recipe: str, files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "run"
+    words = ["--recipe", recipe, "--scale", "smoke", "--device", "cpu", "--out", str(out), "data.holdout", "0.3"]
+    small = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "training.steps", "2"]
+    code, _, err = run(capsys, "train", str(files[name]), *words, *small, "training.trackers", "[]")
+    assert code == 0, err
+    with np.load(out / "generated.npz") as made:
+        kinds = {"images", "reconstructions", "errors", "samples"} - ({"samples"} if recipe == "ae" else set())
+        assert set(made.files) == kinds
+        assert made["images"].shape == made["reconstructions"].shape
+        assert all(made[kind].dtype == np.uint8 for kind in kinds - {"errors"})
+        assert made["samples"].shape[1:] == made["images"].shape[1:] if "samples" in kinds else True
+        errors = made["errors"]
+    assert errors.shape == (16,)
+    assert 0.5 < errors.mean() < 3  # standard deviations: it has learnt nothing yet, and knows the scale
+    page = (out / "report.html").read_text()
+    assert 'id="generated"' in page
+    assert f"<span>{errors[0]:.2f}</span>" in page
+
+
+def waves(shape: tuple[int, ...]) -> np.ndarray:
+    """(200, *shape) float32 about 300: a wave along the last axis, its phase and height all that varies."""
+    phase, height = RNG.uniform(0, 2 * np.pi, 200), RNG.uniform(10, 30, 200)
+    ones = (-1, *[1] * len(shape))
+    wave = np.sin(2 * np.pi * np.arange(shape[-1]) / shape[-1] + phase.reshape(ones))
+    return np.broadcast_to(300 + height.reshape(ones) * wave, (200, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", list(UNITS))
+def test_what_is_drawn_again_comes_nearer(name: str, tmp_path: Path) -> None:
+    images = ImageSet(waves(tuple(SHAPES[name])))
     config = Config(
-        objective={"autoencoder": {}}, encoder={"name": "dcgan", "width": 4}, training=Training(batch_size=16)
+        encoder={"name": "dcgan", "width": 4, "fc": 32, "y": 8},
+        objective={"autoencoder": {"width": 8}},
+        training=Training(epochs=20, steps=40, batch_size=32, lr=3e-3, log_every=1, trackers=()),
     )
-    with pytest.raises(UserError, match=r"autoencoder draws values in \[-1, 1\], and standardised numbers go beyond"):
-        train(config, images, tmp_path / "run", device="cpu", quiet=True)
+    train(config, images, tmp_path / "run", device="cpu", quiet=True)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    errors = [line["autoencoder_mse"] for line in lines if "autoencoder_mse" in line]
+    assert np.mean(errors[:2]) > 0.7  # of variance 1
+    assert np.mean(errors[-5:]) < 0.3
+
+
+def test_numbers_that_nobody_standardises_are_drawn_without_bounds_where_they_go_beyond() -> None:
+    def last_layer(values: np.ndarray, channels: Channels | None) -> torch.nn.Module:
+        config = resolve(Config(encoder={"name": "sequence", "width": 4}, objective={"autoencoder": {"width": 4}}))
+        images = ImageSet(values)
+        game = build_game(config, images.shape, images, channels=channels)
+        return list(game.objectives["autoencoder"].decoder.layers)[-1]
+
+    values = RNG.uniform(-1, 1, (8, 1, 16))
+    assert isinstance(last_layer(values, None), torch.nn.Tanh)
+    assert not isinstance(last_layer(5 * values, None), torch.nn.Tanh)
+    assert not isinstance(last_layer(values, Channels.of(ImageSet(values))), torch.nn.Tanh)
+
+
+def test_the_likeness_of_pictures_is_for_pictures(
+    files: dict[str, Path], trained: tuple[str, Path, Path], capsys: pytest.CaptureFixture
+) -> None:
+    name, _, out = trained
+    told = mistake(capsys, "evaluate", str(out), "--measures", "reconstruction", "--scale", "smoke")
+    expected = {
+        "bands": "reconstruction needs values in [-1, 1]",
+        "series": "reconstruction compares images (channels, height, width), not items of 2x40",
+        "volumes": "reconstruction compares images (channels, height, width), not items of 1x16x16x16",
+    }
+    assert expected[name] in told
 
 
 def test_sklearn(files: dict[str, Path]) -> None:

@@ -4,7 +4,16 @@ import torch
 from torch import Tensor
 
 from deepinfomax.data import Augmentation
-from deepinfomax.data.augmentation import random_area, random_colour, random_crop, random_flip, random_grey
+from deepinfomax.data.augmentation import (
+    random_amplitude,
+    random_area,
+    random_channels,
+    random_colour,
+    random_crop,
+    random_flip,
+    random_grey,
+    random_noise,
+)
 from deepinfomax.errors import UserError
 
 TYPES = pytest.mark.parametrize("images", ["float", "uint8"], indirect=True)
@@ -52,6 +61,111 @@ def test_crop_is_a_window_of_the_reflected_image(images: Tensor, size: int, padd
         assert len(found) == 1
         seen.add(found[0])
     assert {top for top, _ in seen} == {left for _, left in seen} == set(range(places))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "padding"), [((2, 11), 11, 3), ((1, 12), 5, 0), ((2, 5, 6, 7), 4, 0), ((1, 4, 4, 5), 4, 2)]
+)
+def test_crops_of_series_and_volumes_are_where_a_loop_cuts_them(shape: tuple[int, ...], size: int, padding: int):
+    items = torch.randn(50, *shape)
+    torch.manual_seed(1)
+    out = random_crop(items, size, padding)
+    torch.manual_seed(1)
+    corners = [torch.randint(side + 2 * padding - size + 1, (50,)) for side in shape[1:]]
+    assert out.shape == (50, shape[0], *[size] * (len(shape) - 1))
+    for n, item in enumerate(items):
+        whole = np.pad(item.numpy(), [(0, 0), *[(padding, padding)] * (len(shape) - 1)], mode="reflect")
+        for place in np.ndindex(*[size] * (len(shape) - 1)):
+            there = tuple(int(c[n]) + p for c, p in zip(corners, place, strict=True))
+            for channel in range(shape[0]):
+                assert out[(n, channel, *place)] == whole[(channel, *there)]
+
+
+def test_volumes_are_mirrored_along_each_axis_by_itself():
+    volumes = torch.randn(200, 2, 3, 4, 5)
+    torch.manual_seed(0)
+    out = Augmentation(flip=True)(volumes)
+    seen = []
+    for before, after in zip(volumes, out, strict=True):
+        found = [
+            flips
+            for flips in np.ndindex(2, 2, 2)
+            if all(
+                torch.equal(
+                    after[:, d, h, w],
+                    before[:, 2 - d if flips[0] else d, 3 - h if flips[1] else h, 4 - w if flips[2] else w],
+                )
+                for d, h, w in np.ndindex(3, 4, 5)
+            )
+        ]
+        assert len(found) == 1
+        seen.append(found[0])
+    assert len(set(seen)) == 8
+    assert all(70 < count < 130 for count in np.sum(seen, 0))
+    both = Augmentation(flip=True, same_flip=True)(volumes, 2)
+    torch.manual_seed(0)
+    one, other = Augmentation(flip=True, same_flip=True)(volumes, 2).chunk(2)
+    assert torch.equal(one, other)
+    assert both.shape == (400, 2, 3, 4, 5)
+    assert torch.equal(Augmentation(flip=True).eval()(volumes), volumes)
+
+
+SERIES = torch.randn(300, 3, 10, generator=torch.Generator().manual_seed(4)) * 3 + 1
+
+
+def test_amplitude_is_one_factor_for_each_channel():
+    torch.manual_seed(2)
+    out = random_amplitude(SERIES, 0.3)
+    torch.manual_seed(2)
+    draw = torch.rand(300, 3, 1)
+    for n in range(300):
+        for channel in range(3):
+            factor = 0.7 + 0.6 * draw[n, channel, 0]
+            for t in range(10):
+                assert out[n, channel, t] == pytest.approx(float(factor * SERIES[n, channel, t]), abs=1e-5)
+    assert 0.7 <= (out / SERIES).min() < 0.72
+    assert 1.28 < (out / SERIES).max() <= 1.3 + 1e-5
+
+
+def test_noise_is_of_its_own_for_each_number():
+    torch.manual_seed(2)
+    out = random_noise(SERIES, 0.5)
+    torch.manual_seed(2)
+    draw = torch.randn(300, 3, 10)
+    for place in np.ndindex(300, 3, 10):
+        assert out[place] == pytest.approx(float(SERIES[place] + 0.5 * draw[place]), abs=1e-5)
+    assert (out - SERIES).std() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("probability", [0.4, 1.0])
+def test_channels_are_dropped_but_one_always_stays(probability: float):
+    torch.manual_seed(2)
+    out = random_channels(SERIES, probability)
+    torch.manual_seed(2)
+    draw, stays = torch.rand(300, 3, 1), torch.randint(3, (300,))
+    dropped = 0
+    for n in range(300):
+        for channel in range(3):
+            goes = draw[n, channel, 0] < probability and channel != stays[n]
+            dropped += goes
+            for t in range(10):
+                assert out[n, channel, t] == (0 if goes else SERIES[n, channel, t])
+        assert (out[n] != 0).any()
+    assert dropped == pytest.approx(600 * probability, abs=60)  # two of three channels may go
+
+
+def test_series_are_changed_in_training_only_and_keep_their_type():
+    settings = {"crop": "same", "padding": 2, "noise": 0.1, "amplitude": 0.2, "channel_drop": 0.3}
+    augment = Augmentation(**settings)
+    for series in (SERIES, SERIES.double()):
+        out = augment(series, 2)
+        assert (out.shape, out.dtype) == ((600, 3, 10), series.dtype)
+        assert not torch.equal(out[:300], out[300:])
+    augment.eval()
+    assert torch.equal(augment(SERIES), SERIES)
+    assert Augmentation(crop=6).output_shape((3, 10)) == (3, 6)
+    assert torch.equal(Augmentation(crop=6).eval()(SERIES), SERIES[..., 2:8])
+    assert Augmentation(crop=6).output_shape((1, 8, 9, 10)) == (1, 6, 6, 6)
 
 
 @TYPES
@@ -174,6 +288,9 @@ def test_stl10_as_in_the_paper():
         ({"random_resized_crop": 4, "scale": (0.0, 1.0)}, "scale.* must be above 0"),
         ({"random_resized_crop": 4, "scale": (0.5, 0.4)}, "two ascending shares"),
         ({"jitter": 1.5}, r"jitter must be 1 or less, not 1\.5"),
+        ({"noise": -1}, "noise must be 0 or more, not -1"),
+        ({"amplitude": 2}, "amplitude must be 1 or less, not 2"),
+        ({"channel_drop": 1.1}, r"channel_drop must be 1 or less, not 1\.1"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict, message: str):
@@ -186,7 +303,19 @@ def test_settings_that_make_no_sense(settings: dict, message: str):
     [
         ({"crop": 40, "padding": 2}, (3, 32, 32), "crop 40 is larger than the images, 32x32"),
         ({"crop": 8, "padding": 8}, (3, 8, 8), "padding 8 must be below"),
-        ({"crop": 8}, (3, 100), r"crop is for images \(C, H, W\), not \(3, 100\): set it to none"),
+        ({"random_resized_crop": 8}, (3, 100), r"crop is for images \(C, H, W\), not \(3, 100\): set it to none"),
+        (
+            {"flip": True},
+            (3, 100),
+            r"flip is for images \(C, H, W\) and volumes \(C, D, H, W\), not \(3, 100\): set it",
+        ),
+        ({"crop": 101}, (3, 100), "crop 101 is larger than the series, 100: choose a smaller one"),
+        ({"crop": "same", "padding": 9}, (1, 20, 9, 30), "padding 9 must be below the size of the volumes, 30x9x20"),
+        ({"crop": 8}, (3, 9, 9, 9, 9), "crop is for one to three axes"),
+        ({"noise": 0.1}, (3, 32, 32), r"noise is for series \(C, T\), not \(3, 32, 32\): set it to 0"),
+        ({"amplitude": 0.1}, (1, 8, 8, 8), r"amplitude is for series \(C, T\)"),
+        ({"channel_drop": 0.1}, (12, 16, 16), r"channel_drop is for series \(C, T\)"),
+        ({"channel_drop": 0.1}, (1, 100), "channel_drop needs series of two channels or more"),
     ],
 )
 def test_images_that_do_not_fit_the_settings(settings: dict, shape: tuple[int, ...], message: str):

@@ -109,7 +109,11 @@ def test_pairs_have_their_error() -> None:
     made[1] += 51  # a fifth of the range, everywhere
     found = pairs(Reconstructions(images, made))
     assert [pair.error for pair in found] == pytest.approx([0, 0.2, 0])
+    assert not found[0].drawing
     assert pairs(None) == []
+    of_numbers = pairs(Reconstructions(images, made, np.array([0.5, 1.5, 2.5])))  # drawings: pixels say nothing
+    assert [pair.error for pair in of_numbers] == [0.5, 1.5, 2.5]
+    assert of_numbers[0].drawing
 
 
 def test_samples_are_the_runs_own() -> None:

@@ -1,4 +1,4 @@
-"""Augmentation in batch, on the device: a whole batch is flipped, cropped and coloured by a few tensor operations.
+"""Augmentation in batch, on the device: a whole batch is flipped, cropped and changed by a few tensor operations.
 
 The paper trains without augmentation, except on STL-10: "random 64x64 crop and horizontal flip in unsupervised
 training" of the 96x96 images. The authors' code of 2018 resizes a random area instead (`random_resized_crop=64`) and
@@ -16,29 +16,41 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepinfomax.errors import UserError
-from deepinfomax.settings import Count, Fraction, Whole, checked
+from deepinfomax.settings import Count, Fraction, NotNegative, Whole, checked
 
 ASPECT = (3 / 4, 4 / 3)  #: width to height of a random area, as in Inception's recipe and every one since
 
 
 Share = Annotated[float, Field(gt=0, le=1)]  #: of the area of an image
 
+#: what a setting is for, where not for every kind: numbers of axes beside the channels, their name, what turns it off
+_IS_FOR: dict[str, tuple[tuple[int, ...], str, str]] = {
+    "flip": ((2, 3), "images (C, H, W) and volumes (C, D, H, W)", "false"),
+    "random_resized_crop": ((2,), "images (C, H, W)", "none"),
+    "noise": ((1,), "series (C, T)", "0"),
+    "amplitude": ((1,), "series (C, T)", "0"),
+    "channel_drop": ((1,), "series (C, T)", "0"),
+}
+
 
 @checked
 class Augmentation(nn.Module):
     """Random views of a batch in training mode; in eval mode the matching deterministic view of the same shape.
 
-    Images are (N, C, H, W), uint8 or float, those of pictures in [-1, 1], and keep their type. Every draw comes from
-    torch's global generators, so a seed set before the call decides it.
+    Images are (N, C, H, W), uint8 or float, those of pictures in [-1, 1], and keep their type. Series (N, C, T) have
+    crops, noise, amplitude and dropped channels; volumes (N, C, D, H, W) flips and crops. Every draw comes from torch's
+    global generators, so a seed set before the call decides it.
 
     Arguments:
-        flip: mirror left and right with probability one half; in eval mode, no flip.
+        flip: mirror left and right with probability one half, volumes along each of their three axes; in eval mode, no
+            flip.
         same_flip: all views of an image are mirrored, or none, as in AMDIM (arXiv 1906.00910); False: each by
             itself.
-        crop: a window of `crop` x `crop` pixels at a uniformly random place; in eval mode, the centre. "same": as large
-            as the images are, so that with `padding` it is a shift.
-        padding: pixels added on each side before the crop by reflection, which brings in no colour of its own
-            (the customary zeros are grey after normalisation).
+        crop: a window of `crop` x `crop` pixels at a uniformly random place, of a series `crop` steps, of a volume
+            `crop` along each axis; in eval mode, the centre. "same": as large as the images are, so that with `padding`
+            it is a shift.
+        padding: pixels, or steps, added on each side before the crop by reflection, which brings in no colour of its
+            own (the customary zeros are grey after normalisation).
         random_resized_crop: an area of a random share `scale` of the image, with sides 3:4 to 4:3, resized to so many
             pixels, or "same", as many as the images have; in eval mode, the whole image resized.
         scale: smallest and largest share of the area for `random_resized_crop`.
@@ -49,6 +61,12 @@ class Augmentation(nn.Module):
         small: pixels of the side of small views (`training.small_views`): random areas of `small_scale`, flipped and
             coloured as the others. None: there are none.
         small_scale: smallest and largest share of the area for small views.
+        noise: of series: Gaussian noise of this standard deviation is added to every number; of data standardised by
+            channel, a share of each channel's own. None in eval mode.
+        amplitude: of series: each channel is multiplied by a factor in [1 - amplitude, 1 + amplitude]. None in eval
+            mode.
+        channel_drop: of series: probability that a channel becomes 0, the mean of data standardised by channel; one
+            always stays. None in eval mode.
 
     Raises:
         UserError: settings out of range, or both kinds of crop.
@@ -67,6 +85,9 @@ class Augmentation(nn.Module):
         jitter_probability: Fraction = 1.0,
         small: Count | None = None,
         small_scale: tuple[Share, Share] = (0.05, 0.3),
+        noise: NotNegative = 0.0,
+        amplitude: Fraction = 0.0,
+        channel_drop: Fraction = 0.0,
     ):
         super().__init__()
         if crop is not None and random_resized_crop is not None:
@@ -81,6 +102,7 @@ class Augmentation(nn.Module):
         self.flip, self.crop, self.padding = flip, crop, padding
         self.random_resized_crop, self.scale = random_resized_crop, scale
         self.jitter, self.grayscale = jitter, grayscale
+        self.noise, self.amplitude, self.channel_drop = noise, amplitude, channel_drop
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape, without the batch axis, of the views of images of `shape`.
@@ -93,30 +115,31 @@ class Augmentation(nn.Module):
                 raise UserError(
                     f"augmentation.{name} is for images (C, H, W) of 1 or 3 channels, not {tuple(shape)}: set it to 0"
                 )
-        size = self.crop or self.random_resized_crop
-        if len(shape) != 3:
-            named = {"flip": self.flip, "crop": self.crop, "random_resized_crop": self.random_resized_crop}
-            if cropped := [name for name, value in named.items() if value]:
-                off = "false" if cropped[0] == "flip" else "none"
+        for name, (ranks, kinds, off) in _IS_FOR.items():
+            if getattr(self, name) and len(shape) - 1 not in ranks:
                 raise UserError(
-                    f"augmentation.{cropped[0]} is for images (C, H, W), not {tuple(shape)}: set it to {off}, or "
-                    "choose a recipe without augmentation"
+                    f"augmentation.{name} is for {kinds}, not {tuple(shape)}: set it to {off}, or choose a recipe "
+                    "without augmentation"
                 )
+        if self.channel_drop and shape[0] == 1:
+            raise UserError("augmentation.channel_drop needs series of two channels or more, not of one: set it to 0")
+        size = self.crop or self.random_resized_crop
         if size is None:
             return shape
-        channels, height, width = shape
-        if isinstance(self.crop, int) and self.crop > min(height, width) + 2 * self.padding:
-            raise UserError(
-                f"augmentation.crop {self.crop} is larger than the images, {width}x{height}; resize them first"
-            )
-        if self.padding >= min(height, width):
-            raise UserError(
-                f"augmentation.padding {self.padding} must be below the size of the images, {width}x{height}"
-            )
-        return shape if size == "same" else (channels, size, size)
+        channels, *sides = shape
+        kind = {1: "series", 2: "images", 3: "volumes"}.get(len(sides))
+        if kind is None:
+            raise UserError(f"augmentation.crop is for one to three axes, not {tuple(shape)}: set it to none")
+        said = "x".join(map(str, reversed(sides)))
+        if isinstance(self.crop, int) and self.crop > min(sides) + 2 * self.padding:
+            resize = "; resize them first" if kind == "images" else ": choose a smaller one"
+            raise UserError(f"augmentation.crop {self.crop} is larger than the {kind}, {said}{resize}")
+        if self.padding >= min(sides):
+            raise UserError(f"augmentation.padding {self.padding} must be below the size of the {kind}, {said}")
+        return shape if size == "same" else (channels, *[size] * len(sides))
 
     def forward(self, images: Shaped[Tensor, "N C *S"], views: int = 1) -> Shaped[Tensor, "{views}*N C *T"]:
-        """(N, C, H, W) -> (views·N, *output_shape((C, H, W))), the first view of every image, then the second, ..."""
+        """(N, C, *S) -> (views·N, *output_shape((C, *S))), the first view of every image, then the second, ..."""
         size = self.output_shape(tuple(images.shape[1:]))[1:]
         if views > 1:
             images = images.repeat(views, *[1] * (images.ndim - 1))
@@ -124,7 +147,7 @@ class Augmentation(nn.Module):
             images = random_crop(images, size, self.padding) if self.training else centre_crop(images, size)
         if self.random_resized_crop is not None:
             images = random_area(images, size, self.scale) if self.training else _resized(images, size)
-        return self._flipped_and_coloured(images, views) if self.training else images
+        return self._changed(images, views) if self.training else images
 
     def small_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape, without the batch axis, of the small views of images of `shape`.
@@ -146,45 +169,87 @@ class Augmentation(nn.Module):
         """
         size = self.small_shape(tuple(images.shape[1:]))[1:]
         areas = random_area(images.repeat(views, 1, 1, 1), size, self.small_scale)
-        return self._flipped_and_coloured(areas, views)
+        return self._changed(areas, views)
 
-    def _flipped_and_coloured(self, images: Tensor, views: int) -> Tensor:
+    def _changed(self, images: Tensor, views: int) -> Tensor:
+        """Flipped, coloured; series louder or quieter, with noise, without some of their channels."""
         if self.flip:
-            images = random_flip(images, views if self.same_flip else 1)
+            axes = (-3, -2, -1) if images.ndim == 5 else (-1,)
+            images = random_flip(images, views if self.same_flip else 1, axes)
         if self.jitter:
             images = random_colour(images, self.jitter, self.jitter_probability)
         if self.grayscale:
             images = random_grey(images, self.grayscale)
+        if self.amplitude:
+            images = random_amplitude(images, self.amplitude)
+        if self.noise:
+            images = random_noise(images, self.noise)
+        if self.channel_drop:
+            images = random_channels(images, self.channel_drop)
         return images
 
 
-def random_flip(images: Shaped[Tensor, "N C *S"], views: int = 1) -> Shaped[Tensor, "N C *S"]:
-    """Each image mirrored left and right with probability one half: all its `views`, which lie one behind the other."""
-    mirrored = (torch.rand(len(images) // views, device=images.device) < 0.5).repeat(views)
-    return torch.where(mirrored.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+def random_flip(
+    images: Shaped[Tensor, "N C *S"], views: int = 1, axes: tuple[int, ...] = (-1,)
+) -> Shaped[Tensor, "N C *S"]:
+    """Each image mirrored along each of the axes with probability one half, left and right if nothing else is said.
+
+    All `views` of an image, which lie one behind the other, are mirrored or none.
+    """
+    for axis in axes:
+        mirrored = (torch.rand(len(images) // views, device=images.device) < 0.5).repeat(views)
+        images = torch.where(mirrored.view(-1, *[1] * (images.ndim - 1)), images.flip(axis), images)
+    return images
 
 
 def random_crop(
-    images: Shaped[Tensor, "N C H W"], size: int | tuple[int, ...], padding: int = 0
-) -> Shaped[Tensor, "N C rows columns"]:
-    """A window of that size (rows, columns) of each image, its corner uniform over all that fit in the padded image."""
-    rows, columns = _sides(size)
+    images: Shaped[Tensor, "N C *S"], size: int | tuple[int, ...], padding: int = 0
+) -> Shaped[Tensor, "N C *T"]:
+    """A window of that size, one side for each axis, of each image, its corner uniform over all that fit in the padded
+    image.
+    """
     images = _reflected(images, padding)
-    count, _, height, width = images.shape
-    top = torch.randint(height - rows + 1, (count,), device=images.device)
-    left = torch.randint(width - columns + 1, (count,), device=images.device)
-    # (N, C, tops, lefts, rows, columns) is only a view; the index copies one window of each image
-    windows = images.unfold(2, rows, 1).unfold(3, columns, 1)
-    return windows[torch.arange(count, device=images.device), :, top, left]
+    windows, corners = images, []
+    for axis, side in enumerate(_sides(size, images), start=2):
+        corners.append(torch.randint(images.shape[axis] - side + 1, (len(images),), device=images.device))
+        windows = windows.unfold(axis, side, 1)
+    # (N, C, *corners, *size) is only a view; the index copies one window of each image
+    return windows[(torch.arange(len(images), device=images.device), slice(None), *corners)]
 
 
-def centre_crop(images: Shaped[Tensor, "N C H W"], size: int | tuple[int, ...]) -> Shaped[Tensor, "N C rows columns"]:
+def centre_crop(images: Shaped[Tensor, "N C *S"], size: int | tuple[int, ...]) -> Shaped[Tensor, "N C *T"]:
     """The window in the middle; where the image is smaller, it is first extended by reflection."""
-    rows, columns = _sides(size)
-    padding = max(0, -(-(rows - images.shape[-2]) // 2), -(-(columns - images.shape[-1]) // 2))
-    images = _reflected(images, padding)
-    top, left = (images.shape[-2] - rows) // 2, (images.shape[-1] - columns) // 2
-    return images[..., top : top + rows, left : left + columns]
+    sides = _sides(size, images)
+    missing = [side - whole for side, whole in zip(sides, images.shape[2:], strict=True)]
+    images = _reflected(images, max(0, *(-(-more // 2) for more in missing)))
+    for axis, side in enumerate(sides, start=2):
+        images = images.narrow(axis, (images.shape[axis] - side) // 2, side)
+    return images
+
+
+def random_amplitude(series: Shaped[Tensor, "N C *S"], strength: float) -> Shaped[Tensor, "N C *S"]:
+    """Each channel of each item times a factor of its own, uniform in [1 - strength, 1 + strength]."""
+    factors = 1 + strength * (2 * torch.rand(_a_channel(series), device=series.device) - 1)
+    return _as_type(series * factors, series)
+
+
+def random_noise(series: Shaped[Tensor, "N C *S"], deviation: float) -> Shaped[Tensor, "N C *S"]:
+    """Independent Gaussian noise of that standard deviation added to every number."""
+    return _as_type(series + deviation * torch.randn(series.shape, device=series.device), series)
+
+
+def random_channels(series: Shaped[Tensor, "N C *S"], probability: float) -> Shaped[Tensor, "N C *S"]:
+    """Each channel of each item set to 0 with that probability, but for one of each item, drawn anew, that stays."""
+    draw = torch.rand(_a_channel(series), device=series.device)
+    stays = torch.randint(series.shape[1], (len(series),), device=series.device)
+    kept = draw >= probability
+    kept[torch.arange(len(series), device=series.device), stays] = True
+    return torch.where(kept, series, torch.zeros_like(series))
+
+
+def _a_channel(series: Tensor) -> tuple[int, ...]:
+    """The shape of one number for each channel of each item."""
+    return (*series.shape[:2], *[1] * (series.ndim - 2))
 
 
 def random_area(
@@ -204,7 +269,7 @@ def random_area(
     centre_x, centre_y = (1 - share_x) * (2 * draw[2] - 1), (1 - share_y) * (2 * draw[3] - 1)
     zero = torch.zeros_like(area)
     affine = torch.stack([share_x, zero, centre_x, zero, share_y, centre_y], 1).view(count, 2, 3)
-    grid = functional.affine_grid(affine, [count, images.shape[1], *_sides(size)], align_corners=False)
+    grid = functional.affine_grid(affine, [count, images.shape[1], *_sides(size, images)], align_corners=False)
     sampled = functional.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
     return _as_type(sampled, images)
 
@@ -253,15 +318,16 @@ def _reflected(images: Tensor, padding: int) -> Tensor:
     """`padding` pixels on each side, mirrored at the border pixel; for every type (torch's own has none for uint8)."""
     if not padding:
         return images
-    for axis in (2, 3):
+    for axis in range(2, images.ndim):
         side = images.shape[axis]
         places = torch.arange(-padding, side + padding, device=images.device).abs()
         images = images.index_select(axis, torch.where(places < side, places, 2 * (side - 1) - places))
     return images
 
 
-def _sides(size: int | tuple[int, ...]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+def _sides(size: int | tuple[int, ...], images: Tensor) -> tuple[int, ...]:
+    """One side for each axis of the images."""
+    return (size,) * (images.ndim - 2) if isinstance(size, int) else size
 
 
 def _resized(images: Tensor, size: tuple[int, ...]) -> Tensor:

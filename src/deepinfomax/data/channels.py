@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinfomax.data.images import ImageSet, blocks
+from deepinfomax.data.images import ImageSet, blocks, in_range
 from deepinfomax.errors import UserError
 
 if TYPE_CHECKING:  # to describe data needs no torch
@@ -53,8 +53,7 @@ class Channels:
     @classmethod
     def to_compare(cls, images: ImageSet) -> "Channels | None":
         """The same for a control, nothing refused; None for what is on one scale already: pictures, and [-1, 1]."""
-        values = images.images
-        if images.pictures or all(np.abs(np.asarray(values[rows], np.float64)).max() <= 1 for rows in blocks(values)):
+        if images.pictures or (images.images.dtype != np.uint8 and in_range(images)):
             return None
         channels, _ = cls._measured(images)
         return cls(

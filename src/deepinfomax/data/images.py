@@ -93,6 +93,14 @@ def blocks(values: np.ndarray) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(values), rows))
 
 
+def in_range(images: ImageSet) -> bool:
+    """Whether an encoder is shown values in [-1, 1], where nothing standardises them: bytes are brought there."""
+    values = images.images
+    return values.dtype == np.uint8 or all(
+        bool((np.abs(np.asarray(values[rows], np.float64)) <= 1).all()) for rows in blocks(values)
+    )
+
+
 def check_kind(images: ImageSet) -> None:
     """What can be said of images without looking at one.
 

@@ -1,4 +1,4 @@
-"""Decoder: a vector -> an image in [-1, 1]; the generator and decoder of every baseline (paper A.2: DCGAN)."""
+"""Decoder: a vector -> an image, a series or a volume; the generator and decoder of every baseline (paper A.2)."""
 
 import math
 
@@ -6,65 +6,79 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepinfomax.encoders.layers import doubling, halvings, normalised, plain_convolution, widened
 from deepinfomax.errors import UserError
+
+_KINDS = {1: "series (channels, steps)", 2: "images (channels, height, width)", 3: "volumes (channels, D, H, W)"}
 
 
 class Decoder(nn.Module):
-    """Linear -> a small map, transposed convolutions that double its sides, a 3×3 convolution, tanh.
+    """Linear -> a small map, transposed convolutions that double its sides, a convolution of kernel 3, tanh.
 
-    The mirror of the DCGAN encoder: as many doublings as bring the shorter side down to between 4 and 7, BatchNorm and
-    ReLU after every hidden layer and no bias before it. Channels halve from `first`, but never below `width`:
+    The mirror of the encoders of that rank (DCGAN, `Sequence`, `Volume`): as many doublings as bring the shortest side
+    down to between 4 and 7, BatchNorm and ReLU after every hidden layer and no bias before it. Channels halve from
+    `first`, but never below `width`:
 
-    | image | first map | transposed convolutions |
+    | what | first map | transposed convolutions |
     | --- | --- | --- |
-    | 32×32 | 256×4×4 | 128, 64, 64 |
-    | 28×28 | 128×7×7 | 64, 64 |
-    | 64×64 | 512×4×4 | 256, 128, 64, 64 |
+    | 32×32 image | 256×4×4 | 128, 64, 64 |
+    | 28×28 image | 128×7×7 | 64, 64 |
+    | 64×64 image | 512×4×4 | 256, 128, 64, 64 |
+    | series of 427 | 256×6 | 128, 64, 64, 64, 64, 64 |
+    | 32×32×32 volume | 256×4×4×4 | 128, 64, 64 |
 
-    That is the decoder of the authors' framework for 32×32. `first=512` gives the one of their MS-SSIM evaluation,
-    512×4×4 then 256, 128, 64, at three times the cost. An odd side is met by output padding, so any size will do.
+    Kernels are those of the encoders: 8 along the axis of series, 4 otherwise. For 32×32 that is the decoder of the
+    authors' framework. `first=512` gives the one of their MS-SSIM evaluation, 512×4×4 then 256, 128, 64, at three times
+    the cost. An odd side is met by output padding, so any size will do.
 
     Args:
         units: D of the vectors.
-        image_shape: (C, H, W).
+        image_shape: (C, *S), S of one to three axes.
         width: the least number of channels of a hidden map.
-        first: channels of the first map; None: width · 2^(doublings - 1).
+        first: channels of the first map; None: width · 2^(doublings - 1), for series at most width · 4.
+        bounded: whether images lie in [-1, 1]. False leaves the tanh out: numbers standardised by channel have no
+            bounds.
 
     Raises:
-        UserError: images that are not (C, H, W), or have a side shorter than 8.
+        UserError: another number of axes, or a side shorter than 8.
     """
 
-    def __init__(self, units: int, image_shape: tuple[int, ...], *, width: int = 64, first: int | None = None) -> None:
+    def __init__(
+        self,
+        units: int,
+        image_shape: tuple[int, ...],
+        *,
+        width: int = 64,
+        first: int | None = None,
+        bounded: bool = True,
+    ) -> None:
         super().__init__()
-        if len(image_shape) != 3 or min(image_shape[1:]) < 8:
+        kept, *whole = image_shape
+        rank = len(whole)
+        if rank not in _KINDS or min(whole) < 8:
             raise UserError(
-                f"images of {'x'.join(map(str, image_shape))} cannot be decoded: they must be (channels, height, "
-                "width) with sides of at least 8"
+                f"items of {'x'.join(map(str, image_shape))} cannot be decoded: they must be "
+                f"{', '.join(_KINDS.values())}, with sides of at least 8"
             )
-        depth = int(math.log2(min(image_shape[1:]) / 4))
-        channels = first or width * 2 ** (depth - 1)
-        sides = [(image_shape[1] >> i, image_shape[2] >> i) for i in range(depth, -1, -1)]
-        self.first_map = (channels, *sides[0])
+        depth = halvings(min(whole))
+        channels = first or widened(width, depth - 1, rank)
+        self.first_map = (channels, *(side >> depth for side in whole))
         self.first = nn.Linear(units, math.prod(self.first_map), bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-        for height, w in sides[1:]:
+        layers = [*normalised(channels, rank)]
+        for i in reversed(range(depth)):
             fewer = max(width, channels // 2)
-            odd = (height % 2, w % 2)
-            layers += [
-                nn.ConvTranspose2d(channels, fewer, 4, stride=2, padding=1, output_padding=odd, bias=False),
-                nn.BatchNorm2d(fewer),
-                nn.ReLU(inplace=True),
-            ]
+            layers += [*doubling(channels, fewer, tuple(side >> i for side in whole))]
             channels = fewer
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, image_shape[0], 3, padding=1), nn.Tanh())
+        layers.append(plain_convolution(channels, kept, 3, padding=1, rank=rank))
+        self.layers = nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
 
-    def forward(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C H W"]:
-        """Images in (-1, 1)."""
+    def forward(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C *S"]:
+        """Images in (-1, 1), or unbounded numbers."""
         return self.layers(self.first(vectors).unflatten(1, self.first_map))
 
 
 @torch.no_grad()
-def decode(decoder: nn.Module, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C H W"]:
+def decode(decoder: nn.Module, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C *S"]:
     """Images to look at: in eval mode, without gradients, `decoder` left as it was."""
     was_training = decoder.training
     decoder.eval()

@@ -11,7 +11,11 @@ from deepinfomax.scales import Scale, Section
 OF_RANK = {1: "sequence", 2: "dcgan", 3: "volume"}
 
 _CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+#: kernel and padding of a convolution that halves its axes, or doubles them: DCGAN's 4, along one axis of series 8
+HALVING = {1: (8, 3), 2: (4, 1), 3: (4, 1)}
 
 
 def convolution(
@@ -20,9 +24,34 @@ def convolution(
     """Convolution, BatchNorm, ReLU over `rank` axes: (N, inputs, *S) -> (N, outputs, *S')."""
     return nn.Sequential(
         _CONVOLUTION[rank](inputs, outputs, kernel, stride=stride, padding=padding, bias=False),
-        _NORM[rank](outputs),
-        nn.ReLU(inplace=True),
+        *normalised(outputs, rank),
     )
+
+
+def plain_convolution(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0, rank: int = 2
+) -> nn.Module:
+    """A convolution with a bias over `rank` axes, and nothing behind it: (N, inputs, *S) -> (N, outputs, *S')."""
+    return _CONVOLUTION[rank](inputs, outputs, kernel, stride=stride, padding=padding)
+
+
+def doubling(inputs: int, outputs: int, sides: tuple[int, ...]) -> nn.Sequential:
+    """Transposed convolution, BatchNorm, ReLU: (N, inputs, *S) -> (N, outputs, *sides), where S is half of `sides`.
+
+    A side of 2 S + 1 is met by output padding.
+    """
+    rank = len(sides)
+    kernel, padding = HALVING[rank]
+    odd = tuple(side % 2 for side in sides)
+    return nn.Sequential(
+        _TRANSPOSED[rank](inputs, outputs, kernel, stride=2, padding=padding, output_padding=odd, bias=False),
+        *normalised(outputs, rank),
+    )
+
+
+def normalised(channels: int, rank: int = 2) -> tuple[nn.Module, nn.Module]:
+    """BatchNorm, ReLU of maps (N, channels, *S) over `rank` axes."""
+    return _NORM[rank](channels), nn.ReLU(inplace=True)
 
 
 def dense(inputs: int, outputs: int) -> nn.Sequential:
@@ -57,6 +86,14 @@ def channels_and_sides(name: str, shape: tuple[int, ...], axes: str, smallest: i
 def halvings(side: int) -> int:
     """How many halvings bring `side` to between 4 and 7."""
     return int(math.log2(side / 4))
+
+
+def widened(width: int, number: int, rank: int) -> int:
+    """Channels of map `number`, from 0, of a stack that halves its axes: they double, those of series up to four times.
+
+    Series are long, and halve far more often than images.
+    """
+    return width * 2 ** (min(number, 2) if rank == 1 else number)
 
 
 def small_head(scale: Scale, section: Section) -> Section:

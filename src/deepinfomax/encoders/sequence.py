@@ -3,7 +3,16 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size, small_head
+from deepinfomax.encoders.layers import (
+    HALVING,
+    channels_and_sides,
+    convolution,
+    dense,
+    halvings,
+    out_size,
+    small_head,
+    widened,
+)
 from deepinfomax.features import Features
 from deepinfomax.settings import Count
 
@@ -32,12 +41,13 @@ class Sequence(nn.Module):
     def __init__(self, image_shape: tuple[int, int], *, width: Count = 64, fc: Count = 512, y: Count = 64) -> None:
         super().__init__()
         channels, (length,) = channels_and_sides("sequence", image_shape, "T", 8)
+        kernel, padding = HALVING[1]
         self.convolutions = nn.ModuleList()
         self.local_index = 0
         for i in range(halvings(length)):
-            outputs = width * min(2**i, 4)
-            self.convolutions.append(convolution(channels, outputs, 8, stride=2, padding=3, rank=1))
-            channels, length = outputs, out_size(length, 8, 2, 3)
+            outputs = widened(width, i, rank=1)
+            self.convolutions.append(convolution(channels, outputs, kernel, stride=2, padding=padding, rank=1))
+            channels, length = outputs, out_size(length, kernel, 2, padding)
             if length >= _PLACES:
                 self.local_index = i
         self.fc = nn.Sequential(nn.Flatten(), dense(channels * length, fc))

@@ -5,7 +5,16 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepinfomax.encoders.layers import channels_and_sides, convolution, dense, halvings, out_size, small_head
+from deepinfomax.encoders.layers import (
+    HALVING,
+    channels_and_sides,
+    convolution,
+    dense,
+    halvings,
+    out_size,
+    small_head,
+    widened,
+)
 from deepinfomax.features import Features
 from deepinfomax.settings import Count
 
@@ -33,10 +42,12 @@ class Volume(nn.Module):
     ) -> None:
         super().__init__()
         channels, sides = channels_and_sides("volume", image_shape, "DHW", 16)
+        kernel, padding = HALVING[3]
         self.convolutions = nn.ModuleList()
         for i in range(halvings(min(sides))):
-            self.convolutions.append(convolution(channels, width * 2**i, 4, stride=2, padding=1, rank=3))
-            channels, sides = width * 2**i, tuple(out_size(s, 4, 2, 1) for s in sides)
+            outputs = widened(width, i, rank=3)
+            self.convolutions.append(convolution(channels, outputs, kernel, stride=2, padding=padding, rank=3))
+            channels, sides = outputs, tuple(out_size(s, kernel, 2, padding) for s in sides)
         self.local_index = max(len(self.convolutions) - 2, 1)
         self.fc = nn.Sequential(nn.Flatten(), dense(channels * math.prod(sides), fc))
         self.y = nn.Linear(fc, y)

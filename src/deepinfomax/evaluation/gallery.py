@@ -9,9 +9,9 @@ from torch import nn
 
 from deepinfomax import files
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.neighbours import other_neighbours
-from deepinfomax.evaluation.pictures import drawable, pictures_of
 
 METRIC_NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
 
@@ -34,7 +34,7 @@ def write_gallery(
     """Write gallery.npz and embeddings_sample.npz into a run folder, for `deepinfomax.report`.
 
     A sheet of pictures needs two pictures or more: of a single image, and of data without an axis of time or space,
-    only the sample of y is written. Series are shown as line plots, volumes as three slices (`evaluation.pictures`).
+    only the sample of y is written. Series are shown as line plots, volumes as three slices (`data.pictures`).
 
     Args:
         encoder: images in [-1, 1] -> Features.

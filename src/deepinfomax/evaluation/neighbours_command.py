@@ -17,6 +17,7 @@ from deepinfomax.data.configured import names_of, tell_notes, tell_other_parts
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.opening import opened
+from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -24,7 +25,6 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.neighbours import METRICS
-from deepinfomax.evaluation.pictures import drawable, pictures_of
 from deepinfomax.evaluation.queries import Asked, as_pictures, as_records, as_table, search, write_queries, write_sheet
 from deepinfomax.evaluation.run_data import are_own, loaded, whole_of_other
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side

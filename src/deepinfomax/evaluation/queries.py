@@ -11,9 +11,9 @@ from torch import Tensor
 
 from deepinfomax import files
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.evaluation.gallery import METRIC_NAMES, save_arrays
 from deepinfomax.evaluation.neighbours import neighbours, other_neighbours
-from deepinfomax.evaluation.pictures import drawable, pictures_of
 from deepinfomax.report.neighbour_sheet import draw
 
 SHEET = "neighbours-queries.png"  #: in the run folder

@@ -178,8 +178,11 @@ def measure(
 
 
 def _check_sides(shape: tuple[int, ...]) -> None:
-    """Raises UserError for images of this shape, (C, H, W), that the window has no room in."""
-    if len(shape) != 3 or min(shape[1:]) <= KERNEL:
+    """Raises UserError for items of this shape that are no images (C, H, W), or that the window has no room in."""
+    if len(shape) != 3:
+        items = "x".join(map(str, shape))
+        raise UserError(f"reconstruction compares images (channels, height, width), not items of {items}: leave it out")
+    if min(shape[1:]) <= KERNEL:
         raise UserError(
             f"reconstruction needs images with sides above {KERNEL} pixels, not {'x'.join(map(str, shape))}"
         )

@@ -33,14 +33,14 @@ class Autoencoder(nn.Module):
     def __init__(self, facts: Facts, *, width: Count = 64) -> None:
         super().__init__()
         shapes = facts.shapes
-        self.decoder = Decoder(torch.Size(shapes.y).numel(), shapes.image, width=width)
+        self.decoder = Decoder(torch.Size(shapes.y).numel(), shapes.image, width=width, bounded=facts.bounded)
 
     def forward(self, features: Features, batch: Batch) -> Terms:
         cost = half_squared_error(self.decoder(features.y.flatten(1)), batch.images).mean()
         return Terms({"loss": cost}, {"mse": 2 * cost / batch.images[0].numel()})
 
-    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
-        """Images in (-1, 1) from y."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
+        """Images from y, as the encoder sees them: in (-1, 1), or standardised."""
         return decode(self.decoder, features.y.flatten(1))
 
     @staticmethod
@@ -71,7 +71,7 @@ class VariationalAutoencoder(nn.Module):
             )
         units = torch.Size(shapes.y).numel()
         self.log_variance = nn.Linear(torch.Size(shapes.fc).numel(), units)
-        self.decoder = Decoder(units, shapes.image, width=width)
+        self.decoder = Decoder(units, shapes.image, width=width, bounded=facts.bounded)
 
     def forward(self, features: Features, batch: Batch) -> Terms:
         assert features.fc is not None
@@ -83,12 +83,12 @@ class VariationalAutoencoder(nn.Module):
         elbo = -cost - kl - pixels / 2 * math.log(2 * math.pi)  # of log p(x), whatever β
         return Terms({"reconstruction": cost, "kl": self.beta * kl}, {"elbo": elbo, "kl": kl, "mse": 2 * cost / pixels})
 
-    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
-        """Images in (-1, 1) from y, the mean of q(z|x)."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
+        """Images from y, the mean of q(z|x), as the encoder sees them."""
         return decode(self.decoder, features.y.flatten(1))
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C H W"]:
-        """`count` images in (-1, 1) from z ~ N(0, I)."""
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C *S"]:
+        """`count` images from z ~ N(0, I), as the encoder sees them."""
         weight = self.log_variance.weight
         z = torch.randn(count, len(weight), generator=generator)  # on the CPU: the same images on any device
         return decode(self.decoder, z.to(weight))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from deepinfomax.encoders.decoders import Decoder, decode
+from deepinfomax.encoders.layers import HALVING, halvings, plain_convolution, widened
 from deepinfomax.features import Features
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
@@ -36,7 +37,7 @@ class BiGAN(nn.Module):
         super().__init__()
         self.penalty, shapes = penalty, facts.shapes
         self.units = torch.Size(shapes.y).numel()
-        self.generator = Decoder(self.units, shapes.image, width=width)
+        self.generator = Decoder(self.units, shapes.image, width=width, bounded=facts.bounded)
         self.critic = PairCritic(shapes.image, self.units, width=width)
         if spectral_norm:
             normalise_spectrally(self.critic)
@@ -71,8 +72,8 @@ class BiGAN(nn.Module):
             losses["penalty"] = self.penalty * 0.5 * (slopes[0].mean() + slopes[1].mean())
         return Terms(losses)
 
-    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
-        """Images in (-1, 1): G(E(x)). No pixel was ever compared: they resemble x only in kind."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
+        """G(E(x)), as the encoder sees images. No pixel was ever compared: they resemble x only in kind."""
         return decode(self.generator, features.y.flatten(1))
 
     @staticmethod
@@ -80,8 +81,8 @@ class BiGAN(nn.Module):
         """Fewer channels: otherwise a step takes up to ten times as long as one of DIM(L)."""
         return section | {"width": 8 if scale == "smoke" else 32}
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C H W"]:
-        """`count` images in (-1, 1): G(z)."""
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C *S"]:
+        """`count` images, G(z), as the encoder sees them."""
         z = torch.randn(count, self.units, generator=generator)  # on the CPU: the same images on any device
         return decode(self.generator, z.to(next(self.generator.parameters())))
 
@@ -95,11 +96,16 @@ class PairCritic(nn.Module):
     def __init__(self, image_shape: tuple[int, ...], units: int, *, width: int = 64) -> None:
         super().__init__()
         channels, *sides = image_shape
+        rank = len(sides)
+        kernel, padding = HALVING[rank]
         layers: list[nn.Module] = []
-        for i in range(int(math.log2(min(sides) / 4))):
-            layers += [nn.Conv2d(channels, width * 2**i, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-            channels = width * 2**i
-            sides = [s // 2 for s in sides]
+        for i in range(halvings(min(sides))):
+            outputs = widened(width, i, rank)
+            layers += [
+                plain_convolution(channels, outputs, kernel, stride=2, padding=padding, rank=rank),
+                nn.LeakyReLU(0.2),
+            ]
+            channels, sides = outputs, [side // 2 for side in sides]
         self.image = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(channels * math.prod(sides), 256), nn.LeakyReLU(0.2)
         )
@@ -107,6 +113,6 @@ class PairCritic(nn.Module):
             nn.Linear(256 + units, 512), nn.LeakyReLU(0.2), nn.Linear(512, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1)
         )
 
-    def forward(self, images: Float[Tensor, "N C H W"], z: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
+    def forward(self, images: Float[Tensor, "N C *S"], z: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
         """Logits, positive for pairs of the encoder"""
         return self.pair(torch.cat([self.image(images), z], dim=1)).squeeze(1)

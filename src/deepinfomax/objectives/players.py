@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrizations import spectral_norm
 
 
@@ -26,5 +27,5 @@ def squared_slope(score: Float[Tensor, "N *one"], *inputs: Float[Tensor, "N ..."
 def normalise_spectrally(network: nn.Module) -> None:
     """Divide every linear and convolutional weight by its largest singular value (Miyato et al. 2018), in place."""
     for layer in list(network.modules()):
-        if isinstance(layer, nn.Linear | nn.Conv2d):
+        if isinstance(layer, nn.Linear | _ConvNd):
             spectral_norm(layer)

@@ -36,7 +36,7 @@ class Batch:
     Views lie one behind the other: the first N rows are the first view of every image.
     """
 
-    images: Float[Tensor, "VN C *S"]  #: (V·N, C, *S) in [-1, 1]
+    images: Float[Tensor, "VN C *S"]  #: (V·N, C, *S) in [-1, 1], or standardised
     #: (N,), or (N, K) of K attributes; None: only `supervised` asks for them
     labels: Int[Tensor, "N *K"] | None = None
     index: Int[Tensor, "N"] | None = None  #: positions in the data set, or None: only `nat` asks for them
@@ -51,18 +51,25 @@ class Batch:
 
 @dataclass(frozen=True)
 class Facts:
-    """What every objective is told when it is made: the shapes it works on, and the size of the data set."""
+    """What every objective is told when it is made: the shapes it works on, and what the data set is like."""
 
     shapes: Shapes  #: of the images and of the encoder's features, without the batch axis
     classes: int | None = None  #: how many classes (or attributes) the labels have; None: there are no labels
     images: int | None = None  #: how many images the training set has; None: not known
+    bounded: bool = True  #: whether images lie in [-1, 1]; numbers standardised by channel do not
 
     @classmethod
     def of(
-        cls, encoder: nn.Module, image_shape: tuple[int, ...], *, classes: int | None = None, images: int | None = None
+        cls,
+        encoder: nn.Module,
+        image_shape: tuple[int, ...],
+        *,
+        classes: int | None = None,
+        images: int | None = None,
+        bounded: bool = True,
     ) -> Self:
         """The facts of this encoder for images of (C, *S); it is shown two blank ones to see the shapes."""
-        return cls(shapes_of(encoder, image_shape), classes=classes, images=images)
+        return cls(shapes_of(encoder, image_shape), classes=classes, images=images, bounded=bounded)
 
 
 class Terms(dict[str, Tensor]):
@@ -157,8 +164,8 @@ class ShowsY(Protocol):
 class Decodes(Protocol):
     """An objective that can turn y back into an image."""
 
-    def reconstruct(self, features: Features) -> Float[Tensor, "N C H W"]:
-        """Images in [-1, 1] from y."""
+    def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
+        """Images from y, as the encoder sees them: in [-1, 1], or standardised."""
         ...
 
 
@@ -166,8 +173,8 @@ class Decodes(Protocol):
 class Samples(Protocol):
     """An objective that can draw images from its prior."""
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C H W"]:
-        """`count` images in [-1, 1]."""
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C *S"]:
+        """`count` images, as the encoder sees them."""
         ...
 
 

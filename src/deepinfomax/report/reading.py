@@ -109,6 +109,8 @@ class Reconstructions:
 
     images: np.ndarray  #: (n, C, H, W) uint8
     reconstructions: np.ndarray  #: (n, C, H, W) uint8
+    #: (n,) root mean squared errors, where pictures are drawings of the numbers; None: those of the pixels count
+    errors: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -361,7 +363,10 @@ def _pairs(file: np.lib.npyio.NpzFile) -> Reconstructions:
     reconstructions = _images(file["reconstructions"], "reconstructions")
     if images.shape != reconstructions.shape:
         raise ValueError(f"images {images.shape} and reconstructions {reconstructions.shape} differ in shape")
-    return Reconstructions(images, reconstructions)
+    errors = file.get("errors")
+    if errors is not None and (errors.shape != (len(images),) or errors.dtype.kind != "f"):
+        raise ValueError(f"errors are {errors.dtype} of shape {errors.shape}, not one number an image")
+    return Reconstructions(images, reconstructions, errors)
 
 
 def _images(array: np.ndarray, name: str) -> np.ndarray:

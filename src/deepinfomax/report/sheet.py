@@ -135,18 +135,22 @@ class Pair:
 
     image: str
     reconstruction: str
-    error: float  #: root of the mean squared error, as a fraction of the range from black to white
+    error: float  #: root of the mean squared error: of pixels as a fraction of the range from black to white
     exact: bool  #: whether both are kept pixel by pixel
+    drawing: bool = False  #: whether these are drawings of numbers, and the error is that of the numbers
 
 
 def pairs(reconstructions: Reconstructions | None, count: int = 16) -> list[Pair]:
     """The first so many reconstructions; empty where there are none."""
     if reconstructions is None:
         return []
-    shown = []
-    for image, made in zip(reconstructions.images[:count], reconstructions.reconstructions[:count], strict=True):
-        error = float(np.sqrt(np.mean((image.astype(float) - made.astype(float)) ** 2))) / 255
-        shown.append(Pair(data_uri(image), data_uri(made), error, max(image.shape[1:]) <= EXACT_UP_TO))
+    shown, errors = [], reconstructions.errors
+    for i, image in enumerate(reconstructions.images[:count]):
+        made = reconstructions.reconstructions[i]
+        of_pixels = float(np.sqrt(np.mean((image.astype(float) - made.astype(float)) ** 2))) / 255
+        error = of_pixels if errors is None else float(errors[i])
+        exact = max(image.shape[1:]) <= EXACT_UP_TO
+        shown.append(Pair(data_uri(image), data_uri(made), error, exact, drawing=errors is not None))
     return shown
 
 

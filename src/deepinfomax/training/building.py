@@ -7,7 +7,7 @@ from deepinfomax import encoders
 from deepinfomax.config import Config, objective_type
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.channels import Channels
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.images import ImageSet, in_range, normalise
 from deepinfomax.encoders.whitening import IMAGES as WHITENED
 from deepinfomax.encoders.whitening import whiten_first_layer
 from deepinfomax.errors import UserError
@@ -42,7 +42,7 @@ def build_game(
         begin(encoder, config, images, channels)
     if config.training.small_views:  # an encoder of one size says here that it cannot take the other
         encoders.shapes_of(encoder, Augmentation(**config.augmentation).small_shape(image_shape))
-    facts = _facts(encoders.shapes_of(encoder, image_shape), images)
+    facts = _facts(encoders.shapes_of(encoder, image_shape), images, bounded=channels is None and in_range(images))
     objectives = {}
     for name, section in config.objective.items():
         kind = OBJECTIVES[objective_type(name, section)]
@@ -84,11 +84,11 @@ def needs_labels(config: Config) -> bool:
     return any(uses_labels(OBJECTIVES[kind]) for kind in kinds)
 
 
-def _facts(shapes: Shapes, images: ImageSet) -> Facts:
+def _facts(shapes: Shapes, images: ImageSet, *, bounded: bool) -> Facts:
     classes = None
     if images.labels is not None and len(images.labels):
         classes = len(images.classes) or int(images.labels.max()) + 1
         if images.labels.ndim == 1 and not -1 <= images.labels.min() <= images.labels.max() < classes:
             found = f"labels run from {images.labels.min()} to {images.labels.max()}, of {classes} classes"
             raise UserError(f"{images.name or 'the set'}: {found}: labels are 0 to {classes - 1}, and -1 for none")
-    return Facts(shapes, classes=classes or None, images=len(images))
+    return Facts(shapes, classes=classes or None, images=len(images), bounded=bounded)

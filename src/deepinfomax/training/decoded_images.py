@@ -1,12 +1,15 @@
-"""Images that a run's own decoder or generator makes, for the report: reconstructions and samples."""
+"""What a run's own decoder or generator makes, for the report: reconstructions and samples."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from deepinfomax import files
-from deepinfomax.data.images import ImageSet, denormalise, normalise
+from deepinfomax.data.channels import Channels
+from deepinfomax.data.images import ImageSet, denormalise, in_range, normalise
+from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.features import Features
 from deepinfomax.objectives.game import Game
@@ -15,32 +18,68 @@ from deepinfomax.objectives.protocol import Decodes, KnowsItsPrior, Samples
 RECONSTRUCTIONS, SAMPLES = 16, 32  #: how many of each are kept
 
 
-@torch.no_grad()
-def write_decoded_images(game: Game, images: ImageSet, augment: torch.nn.Module, folder: Path, seed: int) -> None:
+def write_decoded_images(
+    game: Game,
+    images: ImageSet,
+    augment: torch.nn.Module,
+    folder: Path,
+    seed: int,
+    channels: Channels | None = None,
+) -> None:
     """Write generated.npz into a run folder, where an objective can decode y or draw images from its prior.
 
     `images` and `reconstructions` (n, C, H, W) uint8 are training images as the encoder sees them without chance, and
     what the objective makes of their y; `samples` (m, C, H, W) uint8. Where several objectives can do it, the first one
     does. An adversarial autoencoder has no objective that samples: there the decoder decodes draws from the prior.
+
+    Series, volumes, and images of other numbers than [-1, 1] are drawn as `data.pictures` does, on one scale; then
+    `errors` (n,) has the root of each mean squared error, which their pictures do not show.
+
+    Args:
+        channels: by which the images are standardised; None: they are not.
     """
+    made = made_by(game, images, augment, seed, channels)
+    if not made or not drawable(images.shape):
+        return
+    if channels is None and images.shape[0] in (1, 3) and len(images.shape) == 3 and in_range(images):
+        arrays = {name: denormalise(items) for name, items in made.items()}
+    else:
+        arrays = drawn(made)
+        if "reconstructions" in made:
+            squares = (made["images"] - made["reconstructions"]).square()
+            arrays["errors"] = squares.flatten(1).mean(1).sqrt().cpu().numpy()
+    with files.replacing(folder / files.GENERATED) as partial:
+        np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def made_by(
+    game: Game, images: ImageSet, augment: torch.nn.Module, seed: int, channels: Channels | None
+) -> dict[str, Tensor]:
+    """`images`, `reconstructions` and `samples`, (n, C, *S) as the encoder sees them, those that there are."""
     objectives = list(game.objectives.values())
     decoder = next((o for o in objectives if isinstance(o, Decodes)), None)
     generator = next((o for o in objectives if isinstance(o, Samples)), None)
     matched = next((o for o in objectives if isinstance(o, KnowsItsPrior)), None)
-    arrays: dict[str, np.ndarray] = {}
+    made: dict[str, Tensor] = {}
     with in_eval_mode(game), in_eval_mode(augment):
         if decoder is not None:
             device = next(game.encoder.parameters()).device
             chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS])
-            shown = augment(normalise(np.array(images.images[chosen])).to(device))
-            arrays["images"] = denormalise(shown)
-            arrays["reconstructions"] = denormalise(decoder.reconstruct(game.encoder(shown)))
+            numbers = normalise(np.array(images.images[chosen])).to(device)
+            made["images"] = augment(numbers if channels is None else channels(numbers))
+            made["reconstructions"] = decoder.reconstruct(game.encoder(made["images"]))
         if generator is not None:
-            arrays["samples"] = denormalise(generator.sample(SAMPLES, torch.Generator().manual_seed(seed)))
+            made["samples"] = generator.sample(SAMPLES, torch.Generator().manual_seed(seed))
         elif decoder is not None and matched is not None and (y := matched.draw_y(SAMPLES, seed)) is not None:
             # A decoder looks at y alone.
             y = y.to(next(game.encoder.parameters()))
-            arrays["samples"] = denormalise(decoder.reconstruct(Features(local=y, conv=None, fc=None, y=y)))
-    if arrays:
-        with files.replacing(folder / files.GENERATED) as partial:
-            np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+            made["samples"] = decoder.reconstruct(Features(local=y, conv=None, fc=None, y=y))
+    return made
+
+
+def drawn(sets: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """Several sets of items of one shape as pictures (n, C, H, W) uint8, all of them on one scale."""
+    together = pictures_of(torch.cat([items.float().cpu() for items in sets.values()]).numpy())
+    ends = np.cumsum([len(items) for items in sets.values()])
+    return dict(zip(sets, np.split(together, ends[:-1]), strict=True))

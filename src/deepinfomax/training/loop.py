@@ -26,7 +26,7 @@ from deepinfomax.encoders import storage
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
-from deepinfomax.objectives.protocol import Batch, Decodes, Samples
+from deepinfomax.objectives.protocol import Batch
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, processes, run_folder
@@ -87,7 +87,6 @@ def train(
     channels_last = training.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
     with shown("building the networks", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
         game = _game(config, image_shape, images, encoder, channels, accelerator, on, channels_last)
-    check_decodes(game, channels)
     never_finite = not_finite(game)
     state = RunState(game, training, images, on, config, accelerator.num_processes)
     state.scaler = accelerator.scaler
@@ -153,7 +152,7 @@ def train(
 
         if accelerator.is_main_process:
             write_encoder(whole_encoder(game, channels), config, image_shape, out)
-            write_decoded_images(game, images, augment, out, config.seed)
+            write_decoded_images(game, images, augment, out, config.seed, channels)
             run_folder.write_config(out, config)
             seconds = seconds_before + time.perf_counter() - began
             total = steps * training.batch_size * accelerator.num_processes
@@ -187,16 +186,6 @@ def channels_of(config: Config, images: ImageSet) -> Channels | None:
 def whole_encoder(game: Game, channels: Channels | None) -> nn.Module:
     """The encoder as it is saved and used: with the standardising of its input, where there was any."""
     return game.encoder if channels is None else Standardised(game.encoder, channels)
-
-
-def check_decodes(game: Game, channels: Channels | None) -> None:
-    """Raises UserError where an objective draws images again, in [-1, 1], and the data are of another scale."""
-    drawing = [name for name, objective in game.objectives.items() if isinstance(objective, Decodes | Samples)]
-    if drawing and channels is not None:
-        raise UserError(
-            f"{drawing[0]} draws values in [-1, 1], and standardised numbers go beyond: set data.values bytes for "
-            "floats in [0, 1], data.standardise false for values in [-1, 1], or choose another recipe"
-        )
 
 
 def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, own_encoder: bool) -> Config:

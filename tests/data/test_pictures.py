@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepinfomax.evaluation.pictures import COLOURS, PLOT, pictures_of
+from deepinfomax.data.pictures import COLOURS, PLOT, pictures_of
 
 
 def rgb(colour: str) -> np.ndarray:
