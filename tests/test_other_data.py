@@ -322,7 +322,7 @@ def test_what_is_drawn_again_comes_nearer(name: str, tmp_path: Path) -> None:
     )
     train(config, images, tmp_path / "run", device="cpu", quiet=True)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    errors = [line["autoencoder_mse"] for line in lines if "autoencoder_mse" in line]
+    errors = [line["autoencoder/mse"] for line in lines if "autoencoder/mse" in line]
     assert np.mean(errors[:2]) > 0.7  # of variance 1
     assert np.mean(errors[-5:]) < 0.3
 

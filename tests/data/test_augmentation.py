@@ -118,11 +118,11 @@ def test_amplitude_is_one_factor_for_each_channel():
     out = random_amplitude(SERIES, 0.3)
     torch.manual_seed(2)
     draw = torch.rand(300, 3, 1)
-    for n in range(300):
+    for n in range(50):
         for channel in range(3):
             factor = 0.7 + 0.6 * draw[n, channel, 0]
             for t in range(10):
-                assert out[n, channel, t] == pytest.approx(float(factor * SERIES[n, channel, t]), abs=1e-5)
+                assert abs(out[n, channel, t] - factor * SERIES[n, channel, t]) < 1e-5
     assert 0.7 <= (out / SERIES).min() < 0.72
     assert 1.28 < (out / SERIES).max() <= 1.3 + 1e-5
 
@@ -132,8 +132,8 @@ def test_noise_is_of_its_own_for_each_number():
     out = random_noise(SERIES, 0.5)
     torch.manual_seed(2)
     draw = torch.randn(300, 3, 10)
-    for place in np.ndindex(300, 3, 10):
-        assert out[place] == pytest.approx(float(SERIES[place] + 0.5 * draw[place]), abs=1e-5)
+    for place in np.ndindex(50, 3, 10):
+        assert abs(out[place] - SERIES[place] - 0.5 * draw[place]) < 1e-5
     assert (out - SERIES).std() == pytest.approx(0.5, rel=0.05)
 
 

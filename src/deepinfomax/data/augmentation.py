@@ -209,12 +209,12 @@ def random_crop(
     image.
     """
     images = _reflected(images, padding)
-    windows, corners = images, []
+    windows = images
+    corner: tuple[Tensor | slice, ...] = (torch.arange(len(images), device=images.device), slice(None))
     for axis, side in enumerate(_sides(size, images), start=2):
-        corners.append(torch.randint(images.shape[axis] - side + 1, (len(images),), device=images.device))
+        corner += (torch.randint(images.shape[axis] - side + 1, (len(images),), device=images.device),)
         windows = windows.unfold(axis, side, 1)
-    # (N, C, *corners, *size) is only a view; the index copies one window of each image
-    return windows[(torch.arange(len(images), device=images.device), slice(None), *corners)]
+    return windows[corner]  # of a view of all windows, (N, C, *corners, *size), one of each image is copied
 
 
 def centre_crop(images: Shaped[Tensor, "N C *S"], size: int | tuple[int, ...]) -> Shaped[Tensor, "N C *T"]:
