@@ -115,6 +115,9 @@ def main() -> None:
     parser.add_argument("--peak", type=float, help="teraflops of the device, for the share of the roofline")
     parser.add_argument("--json")
     arguments = parser.parse_args()
+    rows = list(ROWS) if arguments.rows is None else [name.strip() for name in arguments.rows.split(";")]
+    if unknown := [name for name in rows if name not in ROWS]:
+        parser.error(f"there is no row {unknown[0]!r}; rows are {'; '.join(ROWS)}")
     counters = None
     if arguments.device == "pretended":
         sys.path.insert(0, str(Path(__file__).parents[1] / "tests/devices"))
@@ -123,7 +126,7 @@ def main() -> None:
 
     device = choose_device(arguments.device) if counters is None else torch.device(counters.NAME, 0)
     results = {}
-    for name in ROWS if arguments.rows is None else arguments.rows.split(";"):
+    for name in rows:
         if counters is None:
             row = measure(ROWS[name], device, arguments.steps, arguments.scale, None)
         elif "bf16" in name:  # autocast knows no pretended device

@@ -12,7 +12,7 @@ from deepinfomax import config as configuration
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import without_labels
-from deepinfomax.evaluation.compare_command import compare_command
+from deepinfomax.evaluation.compare_command import compare_command, names_of
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 
@@ -72,6 +72,18 @@ def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) 
     assert result["runs"][0]["scores"] == result["runs"][1]["scores"]
     other = asked([copy, runs[0]], tmp_path / "page.html", level="fc")
     assert other["runs"][0]["scores"]["units"] == 16
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(runs: list[Path], tmp_path: Path) -> None:
+    for parent in ("a", "b"):
+        shutil.copytree(runs[0], tmp_path / parent / "run")
+    result = asked([tmp_path / "a/run", tmp_path / "b/run"], tmp_path / "page.html", settings={"data.limit": "40"})
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for name in ("a/run", "b/run"):
+        assert name in page
+        assert any(line.startswith(f"{name} ") for line in result["text"].splitlines())
+    assert names_of([Path("x/run"), Path("y/run"), Path("y/other")]) == ["x/run", "y/run", "y/other"]
+    assert names_of([Path("x/one"), Path("x/two")]) == ["one", "two"]
 
 
 def test_of_other_images_nothing_is_held_out(runs: list[Path], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from deepinfomax.data import describe, load, titles
 from deepinfomax.data.describe_command import data_command
@@ -345,6 +346,60 @@ def test_one_bad_recording_is_left_out_on_request(window: float | None, tmp_path
         assert (len(images), images.labels.tolist()) == (5, [0, 0, 1, 1, 1])
     else:
         np.testing.assert_array_equal(images.images, np.delete(expected, slice(4, 8), 0))
+
+
+@pytest.mark.parametrize("content", [b"", b"words" * 50, b"\0" * 128 + b"DICM" + b"\xff" * 300])
+def test_a_file_of_dicom_with_a_broken_header_is_left_out_on_request(content: bytes, tmp_path: Path):
+    scans, expected = dicom(tmp_path)
+    for slices in scans.iterdir():
+        for slice_ in slices.iterdir():
+            slice_.rename(slice_.with_suffix(".dcm"))
+    (scans / "scan003" / "broken.dcm").write_bytes(content)
+    with pytest.raises(UserError, match=r"1 of 25 images cannot be read, first: scan003/broken\.dcm \(.+\); set data"):
+        load(scans)
+    images = load(scans, skip_bad=True)
+    np.testing.assert_array_equal(images.images, expected)
+    assert any("cannot be read, first: scan003/broken.dcm" in note for note in images.notes)
+
+
+def test_what_is_read_from_tiff_as_numbers_is_told(tmp_path: Path):
+    for name, values, what in (
+        ("bands", BANDS[0].transpose(1, 2, 0).astype(np.uint8), "4 bands and uint8"),
+        ("pages", np.zeros((10, 32, 32), np.uint8), "10 pages and uint8"),
+        ("deep", np.zeros((32, 32, 3), np.uint16), "3 bands and uint16"),
+        ("grey", np.zeros((32, 32), np.uint16), "uint16"),
+    ):
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(
+            tmp_path / name / "a.tif",
+            values,
+            photometric="rgb" if values.shape[-1] == 3 else "minisblack",
+            planarconfig="contig" if name in ("bands", "deep") else None,
+        )
+        assert f"TIFF files of {what}: all numbers are kept as they are" in load(tmp_path / name).notes
+
+
+def test_settings_that_mean_nothing_for_the_data_are_told(tmp_path: Path):
+    folder, _ = FORMATS["audio"](tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    (tmp_path / "pictures").mkdir()
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / "pictures" / f"{number}.png")
+    np.save(tmp_path / "x.npy", pixels)
+    window = "data.window cuts recordings, and these are none: it is not used"
+    for data in (tmp_path / "pictures", tmp_path / "x.npy", "digits"):
+        assert window in load(data, window=0.5).notes
+    assert window not in load(folder, window=0.08).notes
+    unused = load(tmp_path / "pictures", kind="series", layout="channels-first").notes
+    assert unused == (
+        "data.kind series is not used: the files say that these are images",
+        "data.layout channels-first is not used: the files say where the channels are",
+    )
+    assert load(tmp_path / "pictures", kind="images").notes == ()
+    assert load(tmp_path / "x.npy", kind="images", layout="channels-last").notes == ()
+    assert "data.kind images is not used: the files say that these are series" in load(folder, kind="images").notes
+    text = data_command(str(tmp_path / "pictures"), root=None, size=None, skip_bad=None, settings={"data.window": 0.5})
+    assert window in text[1]
 
 
 def test_a_label_in_a_json_that_is_no_dictionary_is_none(tmp_path: Path):

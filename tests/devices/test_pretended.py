@@ -66,3 +66,11 @@ def test_a_training_of_a_critic_waits_once_a_step_and_at_its_stops(results: dict
     waits = by_file(results["information infonce"]["waits"])
     assert waits["fitting.py"] == 4
     assert waits["information/critic_training.py"] == 4
+
+
+def test_a_row_that_the_benchmark_does_not_have_is_told_with_those_that_there_are():
+    benchmark = Path(__file__).parents[2] / "benchmarks/gpu.py"
+    command = [sys.executable, str(benchmark), "--rows", "JSD, TF32; JSD, bf16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("gpu.py: error: there is no row 'JSD, bf16'; rows are infoNCE, ")

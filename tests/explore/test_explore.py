@@ -11,6 +11,7 @@ from PIL import Image
 from small_pictures import pictures
 
 from deepinfomax import config as configuration
+from deepinfomax.data import configured
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import write_embeddings
@@ -173,8 +174,10 @@ def test_files_of_images_are_not_taken_for_embeddings(tmp_path: Path) -> None:
     assert not reading.holds_embeddings(tmp_path)
 
 
-def test_arrays_are_read_as_training_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_are_read_as_training_reads_them_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    read = []
+    monkeypatch.setattr(reading, "load_images", lambda config: read.append(config) or configured.load_images(config))
     images = pictures(40).transpose(0, 2, 3, 1)
     np.save(tmp_path / "rows.npy", images)
     np.save(tmp_path / "fractions.npy", images / np.float32(255))
@@ -183,6 +186,7 @@ def test_arrays_are_read_as_training_reads_them(tmp_path: Path, monkeypatch: pyt
         result = asked(f"{name}.npy", out=tmp_path / f"{name}.html", settings=SMALL)
         assert result["images"] == 40
         assert f"3,\n  {side},\n  {side}" in (Path(result["run"]) / "encoder.json").read_text()
+    assert len(read) == 3
     for name, shape in (("series", (40, 2, 50)), ("bands", (40, 16, 16, 6))):
         np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(50, 9, shape).astype(np.float32))
         with pytest.raises(UserError, match="make embeddings"):

@@ -68,9 +68,21 @@ def arranged(images: ImageSet, reading: Reading, size: int | None = None, channe
         ordered, said = in_order(values, axes), _said(values, axes)
         images = replace(images, images=ordered, notes=images.notes + said, as_given=False)
     elif images.pictures:
-        return resized(images, size, channels)
+        return resized(with_unused(images, reading), size, channels)
+    else:
+        images = with_unused(images, reading)
     images = _without_missing(images, reading.missing)
     return images if size is None and channels is None else _resized_numbers(images, size, channels)
+
+
+def with_unused(images: ImageSet, reading: Reading) -> ImageSet:
+    """With notes on what the user said of axes where the files themselves say what these are."""
+    kind, notes = KIND_OF_RANK.get(len(images.shape) - 1, ""), []
+    if reading.kind not in ("auto", kind):
+        notes.append(f"data.kind {reading.kind} is not used: the files say that these are {kind}")
+    if reading.layout != "auto":
+        notes.append(f"data.layout {reading.layout} is not used: the files say where the channels are")
+    return replace(images, notes=(*images.notes, *notes)) if notes else images
 
 
 def check_numbers(values: np.ndarray, name: str) -> None:

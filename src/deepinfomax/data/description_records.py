@@ -65,6 +65,10 @@ class DataDescription:
     several_sizes: bool = False  #: whether the training part is pictures that only `data.size` brings together
     next: str | None = None  #: the command that trains on these images
 
+    def __getitem__(self, name: str) -> Any:
+        """description["parts"]["train"]["notes"]: as in the JSON."""
+        return self.as_tree()[name]
+
     @property
     def labels(self) -> bool:
         """Whether any image has one."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged
+from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged, with_unused
 from deepinfomax.data.cache import decoded
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
@@ -177,5 +177,6 @@ def decode(
     if isinstance(source, StoredArrays):
         return arranged(kept(source, skip_bad, cache_dir), reading, size, channels)
     if isinstance(source, StoredImages):
-        return decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
+        pictures = decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
+        return with_unused(pictures, reading)
     return arranged(source, reading, size, channels)

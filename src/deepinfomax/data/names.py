@@ -16,7 +16,7 @@ from deepinfomax.data.formats.hub import hub_parts
 from deepinfomax.data.formats.published import Copy, copies_at, copies_in, copy_with, folder_of, read_copy
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.photos import photos
-from deepinfomax.data.stored import Parts, Source
+from deepinfomax.data.stored import Parts, Source, StoredArrays
 from deepinfomax.data.unpacking import is_archive, unpacked
 from deepinfomax.errors import UserError
 
@@ -67,6 +67,11 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
     Raises:
         UserError: it is nothing that can be read; the line suggests close names.
     """
+    parts = _found(data, root, columns)
+    return parts if columns.window is None else {part: partial(_in_windows, read) for part, read in parts.items()}
+
+
+def _found(data: str | Path, root: str | Path | None, columns: Columns) -> Parts:
     if not str(data):
         raise UserError(f"no data given: pass a folder, a file, a Hugging Face id or one of {', '.join(NAMES)}")
     name = str(data)
@@ -170,6 +175,15 @@ def _counted(read: Callable[[], Source], published: Published) -> Source:
         return source
     note = f"{len(source.classes)} of {published.classes} classes: not comparable with figures for all of them"
     return replace(source, notes=(note, *source.notes))
+
+
+def _in_windows(read: Callable[[], Source]) -> Source:
+    """With a note where the windows that were asked for mean nothing."""
+    source = read()
+    if isinstance(source, StoredArrays) and source.whole is not None:
+        return source
+    note = "data.window cuts recordings, and these are none: it is not used"
+    return replace(source, notes=(*source.notes, note))
 
 
 def _check_kind(path: Path) -> None:

@@ -42,6 +42,7 @@ class Compared:
     """One run."""
 
     folder: Path
+    name: str  #: what tells it from the others
     recipe: str
     steps: int | None
     seconds: float | None
@@ -50,10 +51,6 @@ class Compared:
     accuracies: dict[str, float]  #: measure -> of evaluation.json, at the level that is compared
     scores: Scores | None  #: None: not measured
     why_not: str = ""  #: what stood in the way of measuring
-
-    @property
-    def name(self) -> str:
-        return self.folder.name or str(self.folder)
 
 
 @memory.enough_for("comparing", lower="data.limit")
@@ -89,12 +86,12 @@ def compare_command(
         raise UserError(f"{runs[0]} does not say what it was trained on, as one from Python: give images with --data")
     split = "test" if _has_test_part(source) else source.split
     compared = []
-    for number_of, run in enumerate(runs, 1):
+    for number_of, (run, name) in enumerate(zip(runs, names_of(runs), strict=True), 1):
         with shown(f"run {number_of} of {len(runs)}"):
             own = run_folder.read_data_config(run)
             # The images of the first run, as this one takes them.
             config = dataclasses.replace(own, data=dataclasses.replace(source, size=own.data.size or source.size))
-            compared.append(_compared(run, config, split, level=level, seed=seed, device=device))
+            compared.append(_compared(run, name, config, split, level=level, seed=seed, device=device))
     if all(one.scores is None for one in compared):
         raise UserError(f"no run could be measured on {printable(source.source)}: {compared[0].why_not}")
     measured_on = f"{split} images of {printable(source.source)}"
@@ -112,10 +109,21 @@ def compare_command(
 
 
 def _has_test_part(data: Data) -> bool:
-    return has_test_part(data.source, root=data.root, holdout=data.holdout, image=data.image, label=data.label)
+    columns: dict[str, Any] = {"image": data.image, "label": data.label, "window": data.window}
+    return has_test_part(data.source, root=data.root, holdout=data.holdout, **columns)
 
 
-def _compared(run: Path, config: Any, split: str, *, level: str, seed: int, device: str | None) -> Compared:
+def names_of(runs: Sequence[Path]) -> list[str]:
+    """The last parts of the runs' paths, as many as tell them all apart: "cifar/run" and "photos/run"."""
+    paths = [run.resolve().parts for run in runs]
+    for count in range(1, max(map(len, paths)) + 1):
+        names = [printable("/".join(path[-count:])) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [printable(run) for run in runs]
+
+
+def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed: int, device: str | None) -> Compared:
     contents = read(run)
     scores, why_not = None, ""
     try:
@@ -129,6 +137,7 @@ def _compared(run: Path, config: Any, split: str, *, level: str, seed: int, devi
     steps, seconds, parameters = map(number, (end.get("step"), end.get("seconds"), start.get("parameters")))
     return Compared(
         folder=run,
+        name=name,
         recipe=str(at(start, "recipe") or at(contents.config, "recipe") or ""),
         steps=None if steps is None else int(steps),
         seconds=seconds,

@@ -99,8 +99,7 @@ def _of_images(
     device: str | None,
 ) -> _Made:
     with shown(f"reading {printable(data)}"):
-        config = _configured(data, run, settings, root, seed)
-        images = load_images(config)
+        config, images = _configured(data, run, settings, root, seed)
         collection = reading.collection_of(config, images)
     tell_notes(images)
     if run is None:
@@ -135,8 +134,10 @@ def _of_images(
     return _Made(found, about, str(folder))
 
 
-def _configured(data: str, run: Path | None, settings: Mapping[str, Any], root: Path | None, seed: int) -> Config:
-    """The configuration that reads exactly these images, at a size that the encoder takes."""
+def _configured(
+    data: str, run: Path | None, settings: Mapping[str, Any], root: Path | None, seed: int
+) -> tuple[Config, ImageSet]:
+    """The images at a size that the encoder takes, and the configuration that reads exactly these."""
     if run is None:
         own = configuration.override(recipe("cpu"), {"augmentation.flip": True, "training.steps": STEPS, "seed": seed})
         config = with_source(configuration.override(own, {"data.skip_bad": True} | dict(settings)), data, root)
@@ -149,7 +150,8 @@ def _configured(data: str, run: Path | None, settings: Mapping[str, Any], root: 
     own_data = dataclasses.replace(own_data, channels=own_data.channels or shape[0])
     if own_data.size is None and shape[-1] == shape[-2] and not config.augmentation.get("crop"):
         own_data = dataclasses.replace(own_data, size=shape[-1])
-    return dataclasses.replace(config, data=own_data)
+    config = dataclasses.replace(config, data=own_data)
+    return config, load_images(config)
 
 
 def _whole(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -207,8 +209,7 @@ def _of_embeddings(
     with shown(f"reading {printable(path)}"):
         if images is not None:
             base = configuration.override(recipe("cpu"), {"data.skip_bad": True} | dict(settings))
-            config = reading.of_one_size(_whole(with_source(base, images, root), settings))
-            loaded = (config, load_images(config))
+            loaded = reading.of_one_size(_whole(with_source(base, images, root), settings))
         collection, embeddings = reading.collection_of_embeddings(path, loaded)
     with shown("exploring"):
         main = of_vectors(embeddings.vectors, seed=seed)

@@ -18,6 +18,7 @@ from deepinfomax.data.labels import number_labels
 from deepinfomax.data.loading import choose
 from deepinfomax.data.names import find
 from deepinfomax.data.parts import PARTS, VALIDATION, limited
+from deepinfomax.data.pixels import resized
 from deepinfomax.data.stored import StoredImages, printable
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import Embeddings, read_embeddings
@@ -36,19 +37,20 @@ def all_parts(config: Config) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(config.data, split="+".join(names)))
 
 
-def of_one_size(config: Config) -> Config:
-    """The same data at a size that an encoder can be trained on in minutes; of files only headers are read.
+def of_one_size(config: Config) -> tuple[Config, ImageSet]:
+    """The images of a configuration at a size that an encoder can be trained on in minutes, and what reads them so.
 
     Raises:
         UserError: images too small, or data that are no pictures.
     """
     if config.data.size is not None:
-        return config
-    sources = _sources(config)
+        return config, load_images(config)
+    sources, images = _sources(config), None
     if all(isinstance(source, StoredImages) for source in sources):
         sizes = {size for source in sources for size in survey(source).sizes}
     else:  # of arrays it is known which axis is which once they are read
-        _, height, width = _pictures(load_images(config)).shape
+        images = load_images(config)
+        _, height, width = _pictures(images).shape
         sizes = {(width, height)}
     sides = [side for size in sizes for side in size]
     if sides and min(sides) < LEAST_SIDE:
@@ -56,8 +58,9 @@ def of_one_size(config: Config) -> Config:
             f"{printable(config.data.source)} has images of {min(sides)} pixels: set data.size 16 to enlarge them"
         )
     if len(sizes) <= 1 and max(sides, default=0) <= LARGE:
-        return config
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, size=SIDE))
+        return config, load_images(config) if images is None else images
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, size=SIDE))
+    return config, load_images(config) if images is None else resized(images, SIDE, config.data.channels)
 
 
 def _pictures(images: ImageSet) -> ImageSet:

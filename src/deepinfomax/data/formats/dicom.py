@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.listed import read_each
 from deepinfomax.data.stored import Parts, StoredArrays, StoredImages, printable, stamp
-from deepinfomax.errors import UserError, first_line
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 TAGS = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber")
@@ -82,15 +81,13 @@ def _stamps(files: Sequence[Path]) -> str:
 def _series(files: tuple[Path, ...], stamps: str) -> tuple[Series, ...]:
     """The series that the files belong to, by folder and their own number, the slices in order.
 
-    They are remembered as long as no file changes, by the files' `stamps`.
-
-    Raises:
-        UserError: a file that cannot be read.
+    A file whose header cannot be read is one of its own, which is told of when it is read. They are remembered as long
+    as no file changes, by the files' `stamps`.
     """
     groups: dict[tuple[Path, str], list[tuple[tuple[float, float], Path]]] = defaultdict(list)
     for file in files:
-        header = _header(file)
-        groups[file.parent, str(header.get("SeriesInstanceUID", file))].append((_place(header), file))
+        uid, place = _place(file)
+        groups[file.parent, uid].append((place, file))
     found = []
     for (folder, uid), members in groups.items():
         alone = sum(parent == folder for parent, _ in groups) == 1
@@ -100,22 +97,19 @@ def _series(files: tuple[Path, ...], stamps: str) -> tuple[Series, ...]:
     return tuple(found)
 
 
-def _header(file: Path) -> Any:
+def _place(file: Path) -> tuple[str, tuple[float, float]]:
+    """Its series, and where it lies there: along the direction across the slices in mm, then by its number."""
     pydicom = needed("pydicom", file)
     try:
-        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
-    except Exception as error:  # its own, and those of the system
-        raise UserError(f"{file} cannot be read as DICOM: {first_line(error)}") from None
-
-
-def _place(header: Any) -> tuple[float, float]:
-    """Where a slice lies: along the direction across the slices in mm, then by its number."""
-    number = float(header.get("InstanceNumber") or 0)
-    position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
-    if not position or not orientation:
-        return 0.0, number
-    across = np.cross([float(v) for v in orientation[:3]], [float(v) for v in orientation[3:]])
-    return float(np.dot(across, [float(v) for v in position])), number
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
+        uid, number = str(header.get("SeriesInstanceUID", file)), float(header.get("InstanceNumber") or 0)
+        position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+        if not position or not orientation:
+            return uid, (0.0, number)
+        across = np.cross([float(v) for v in orientation[:3]], [float(v) for v in orientation[3:]])
+        return uid, (float(np.dot(across, [float(v) for v in position])), number)
+    except Exception:  # its own, and those of the system; they come again when the file is read
+        return str(file), (0.0, 0.0)
 
 
 def _volume(files: Sequence[Path]) -> np.ndarray:

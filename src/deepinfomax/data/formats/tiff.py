@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ class Layout(NamedTuple):
 
     letters: str  #: tifffile's names of its axes: "YX", "SYX", "ZYX"; "I" and "Q" for pages of no known meaning
     shape: tuple[int, ...]
+    type: str  #: of its numbers: "uint16"
     picture: bool  #: whether a picture of bytes holds all of it
 
     def axes(self, letters: str) -> list[int]:
@@ -60,7 +62,16 @@ def of_numbers(files: Sequence[Path], plain: StoredImages, always: bool) -> Stor
     if first.picture and not always:
         return None
     known = all(first.letters[axis] == DEPTH for axis in first.pages)
-    return read_each(plain, [partial(_array, file, known) for file in files], as_given=not known)
+    numbers = read_each(plain, [partial(_array, file, known) for file in files], as_given=not known)
+    return replace(numbers, notes=(*numbers.notes, _said(first)))
+
+
+def _said(first: Layout) -> str:
+    """The note on what files are read as that a picture of bytes could not hold."""
+    pages = math.prod(first.shape[axis] for axis in first.pages)
+    bands = math.prod(first.shape[axis] for axis in first.axes(CHANNELS))
+    what = [f"{count} {word}s" for count, word in ((pages, "page"), (bands, "band")) if count > 1]
+    return f"TIFF files of {' and '.join([*what, str(first.type)])}: all numbers are kept as they are"
 
 
 def _layout(file: Path) -> Layout:
@@ -74,7 +85,7 @@ def _layout_of(content: Any) -> Layout:
     plain = samples in (1, 3) or bool(page.extrasamples) or int(page.photometric) in COLOURS
     flat = math.prod(series.shape) == math.prod(page.shape)
     few = samples <= 4 and page.dtype is not None and page.dtype.name in ("uint8", "bool")
-    return Layout(series.axes, series.shape, plain and flat and few)
+    return Layout(series.axes, series.shape, str(page.dtype), plain and flat and few)
 
 
 def _array(file: Path, known: bool) -> np.ndarray:
