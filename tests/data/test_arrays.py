@@ -190,3 +190,9 @@ def test_what_they_are_is_described(tmp_path: Path):
     assert "20 series of 2 channels and 50 steps (shape 2x50), float32, 0.0 MB, no labels" in said
     assert "values     kept as they are; training brings each channel to mean 0, deviation 1, from" in said
     assert "0: 3.0" in said.splitlines()[-1]
+
+
+def test_rows_of_numbers_may_be_embeddings_and_the_note_says_where_those_go(tmp_path: Path):
+    note = "rows of 12 numbers are taken as series of 12 steps; embeddings are for evaluate and explore"
+    assert load(saved(tmp_path, RNG.normal(size=(6, 12)))).notes == (note,)
+    assert load(saved(tmp_path, RNG.normal(size=(6, 1, 12)))).notes != (note,)

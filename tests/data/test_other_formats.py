@@ -364,7 +364,7 @@ def test_a_file_of_dicom_with_a_broken_header_is_left_out_on_request(content: by
 
 def test_what_is_read_from_tiff_as_numbers_is_told(tmp_path: Path):
     for name, values, what in (
-        ("bands", BANDS[0].transpose(1, 2, 0).astype(np.uint8), "4 bands and uint8"),
+        ("bands", BANDS[0].transpose(1, 2, 0).astype(np.uint8), "5 bands and uint8"),
         ("pages", np.zeros((10, 32, 32), np.uint8), "10 pages and uint8"),
         ("deep", np.zeros((32, 32, 3), np.uint16), "3 bands and uint16"),
         ("grey", np.zeros((32, 32), np.uint16), "uint16"),
@@ -380,7 +380,8 @@ def test_what_is_read_from_tiff_as_numbers_is_told(tmp_path: Path):
 
 
 def test_settings_that_mean_nothing_for_the_data_are_told(tmp_path: Path):
-    folder, _ = FORMATS["audio"](tmp_path)
+    (tmp_path / "sounds").mkdir()
+    folder, _ = FORMATS["audio"](tmp_path / "sounds")
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
     (tmp_path / "pictures").mkdir()
     for number, picture in enumerate(pixels):

@@ -18,7 +18,7 @@ def test_test_part_is_found_under_any_of_its_names_and_test_wins_over_val():
 
 
 def test_missing_parts_are_one_line_that_says_what_to_do():
-    with pytest.raises(UserError, match=r"x has no test part: put train and test inside it, or set data\.holdout 0\.1"):
+    with pytest.raises(UserError, match=r"x has no test part: set data\.holdout 0\.1 to keep"):
         choose_part({"train": lambda: image_set(3)}, "test", None, "x")
     with pytest.raises(UserError, match="x has no train part; it has: test"):
         choose_part({"test": lambda: image_set(3)}, "train", None, "x")

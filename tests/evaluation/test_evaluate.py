@@ -544,12 +544,15 @@ def test_rank_of_embeddings_takes_no_more_of_them_than_of_images() -> None:
     assert found["measures"]["rank"]["n_test"] == rank.IMAGES["smoke"]
 
 
-def test_mistakes_with_embeddings() -> None:
+def test_mistakes_with_embeddings(tmp_path: Path) -> None:
     x, y = gaussians(30)
     with pytest.raises(UserError, match="nothing to measure; choose of mlp"):
         evaluate_embeddings(Embeddings(x.numpy(), y), measures=(), quiet=True)
-    with pytest.raises(UserError, match="no labels, so only rank can be measured"):
+    with pytest.raises(UserError, match="no labels, so only rank can be measured.* call them `label`"):
         evaluate_embeddings(Embeddings(x.numpy()), measures=("knn",), quiet=True)
+    np.save(tmp_path / "x.npy", x.numpy())
+    with pytest.raises(UserError, match=r"or put one a row into x\.labels\.npy beside it"):
+        evaluate_embeddings(tmp_path / "x.npy", measures=("knn",), quiet=True)
     with pytest.raises(UserError, match="'mine' cannot be measured on embeddings"):
         evaluate_embeddings(Embeddings(x.numpy(), y), measures=("mine",), quiet=True)
     assert "rank" in evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), quiet=True)["measures"]

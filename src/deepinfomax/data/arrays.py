@@ -181,6 +181,11 @@ def title_of(shape: tuple[int, ...]) -> str:
 
 def _said(values: np.ndarray, axes: Axes) -> tuple[str, ...]:
     """The note on what the axes were taken for; none where nothing was guessed."""
+    if values.ndim == 2:  # what embeddings are too
+        steps = values.shape[1]
+        return (
+            f"rows of {steps} numbers are taken as series of {steps} steps; embeddings are for evaluate and explore",
+        )
     if not axes.guessed:
         return ()
     taken = title_of(in_order(values[:1], axes).shape[1:])

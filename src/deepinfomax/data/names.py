@@ -219,15 +219,10 @@ def _local_copy(name: str, root: str | Path | None) -> Copy | Path | None:
 def _is_hub_id(name: str) -> bool:
     """Whether it reads like "owner/name" and not like a mistyped path: a file we know, or in a folder that is here."""
     owner, slash, rest = name.partition("/")
-    known = extensions() | set(suffixes())
     plain = all(part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in (owner, rest))
-    return (
-        bool(slash)
-        and plain
-        and not owner.startswith(".")
-        and not Path(owner).exists()
-        and not rest.endswith(tuple(known))
-    )
+    if not slash or not plain or owner.startswith(".") or Path(owner).exists():
+        return False
+    return not rest.endswith(tuple(extensions() | set(suffixes())))  # asked last: it loads every reader of Pillow
 
 
 def _unknown(name: str, path: Path) -> UserError:

@@ -53,8 +53,8 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
         return whole.take(chosen)
     if split == "test":
         raise UserError(
-            f"{where} has no test part: put train and test inside it, or set data.holdout 0.1 "
-            "to keep a tenth of the images for testing"
+            f"{where} has no test part: set data.holdout 0.1 to keep a tenth of the images for testing, or give a "
+            "folder that has train and test inside"
         )
     raise UserError(f"{where} has no {split} part; it has: {', '.join(parts) or 'nothing'}")
 

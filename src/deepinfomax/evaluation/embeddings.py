@@ -187,12 +187,12 @@ def write_embeddings(
         elif path.suffix == ".npy":
             np.save(partial, vectors)
             # What an earlier embedding left must never lie beside this one's vectors: a kill leaves no labels.
-            for earlier in (_labels_beside(path), _names_beside(path)):
+            for earlier in (labels_beside(path), _names_beside(path)):
                 earlier.unlink(missing_ok=True)
         else:
             parquet.write_table(pa.table(columns), partial, write_page_checksum=True)
     if path.suffix == ".npy" and labels is not None:
-        with files.replacing(_labels_beside(path)) as partial:
+        with files.replacing(labels_beside(path)) as partial:
             np.save(partial, labels)
     if path.suffix == ".npy" and names is not None:
         files.write_text(_names_beside(path), "".join(f"{name}\n" for name in names))
@@ -293,7 +293,8 @@ def _array(column: Any, what: str) -> np.ndarray:
         raise UserError(f"{what} have rows of different lengths") from None
 
 
-def _labels_beside(path: Path) -> Path:
+def labels_beside(path: Path) -> Path:
+    """The file of the labels of a .npy."""
     return path.with_name(f"{path.stem}.labels.npy")
 
 
@@ -315,7 +316,7 @@ def _read_npz(path: Path) -> Embeddings:
 
 
 def _read_npy(path: Path) -> Embeddings:
-    beside = _labels_beside(path)
+    beside = labels_beside(path)
     vectors = np.load(path, allow_pickle=False)
     try:
         labels = np.load(beside, allow_pickle=False) if beside.is_file() else None

@@ -10,7 +10,7 @@ import torch
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import checks, split
 from deepinfomax.evaluation.draws import stream
-from deepinfomax.evaluation.embeddings import Embeddings, checked, read_embeddings
+from deepinfomax.evaluation.embeddings import Embeddings, checked, labels_beside, read_embeddings
 from deepinfomax.evaluation.measure import Measure
 from deepinfomax.evaluation.measures import MEASURES, all_measures, measure_called
 from deepinfomax.evaluation.running import Evaluation, digest
@@ -69,7 +69,7 @@ def evaluate_embeddings(
     if embeddings.labels is None and of_features:
         raise UserError(
             f"{name} has no labels, so only {_of_vectors_alone()} can be measured: --measures {_of_vectors_alone()}, "
-            "or call them `label`"
+            f"or {_place_of_labels(source)}"
         )
     train_rows, test_rows, origin, of_other_splits = _split(embeddings, seed)
     if of_other_splits:
@@ -122,6 +122,13 @@ def evaluate_embeddings(
         evaluation.measure(asked, ("measures", asked), compute)
     evaluation.record.write()
     return evaluation.record.contents
+
+
+def _place_of_labels(source: str | Path | Embeddings) -> str:
+    """Where labels are looked for, for a message."""
+    if isinstance(source, Embeddings) or Path(source).suffix != ".npy":
+        return "call them `label`"
+    return f"put one a row into {labels_beside(Path(source)).name} beside it"
 
 
 def _check_measures(names: Sequence[str]) -> dict[str, Measure]:

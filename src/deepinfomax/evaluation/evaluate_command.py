@@ -143,7 +143,9 @@ def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
     said = f"{printable(data.source)} has no test part: set data.holdout 0.1 in training to keep a tenth of the images"
     fraction = suggested_holdout(data.source, **columns)
     if fraction is None:
-        raise UserError(f"{said}, or put train and test inside it; too few images are here to hold some out now")
+        raise UserError(
+            f"{said}, or train on a folder that has train and test inside; too few are here to hold out now"
+        )
     command = shlex.join(["deepinfomax", "evaluate", str(run), *options, "data.holdout", str(fraction)])
     raise UserError(f"{said}; to measure this run on images that it was trained on: {command}")
 
