@@ -171,6 +171,15 @@ def test_no_image_column(tmp_path: Path, table: dict[str, Any], message: str):
         load(tmp_path)
 
 
+def test_a_table_of_embeddings_or_of_numbers_names_the_commands_that_take_it(tmp_path: Path):
+    write(tmp_path / "a.parquet", {"id": ["a"], "embedding": [[0.5, 1.0]], "label": ["cat"]})
+    write(tmp_path / "b.parquet", {"height": [1.5], "weight": [2.5]})
+    np.savez(tmp_path / "c.npz", embedding=np.zeros((4, 3)), label=np.arange(4))
+    for name in ("a.parquet", "b.parquet", "c.npz"):
+        with pytest.raises(UserError, match=rf"; numbers are for .*, embeddings for `deepinfomax evaluate .*{name}`$"):
+            load(tmp_path / name)
+
+
 def test_embeddings_beside_images_are_not_taken_for_them(tmp_path: Path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(picture(1)[0])

@@ -548,7 +548,7 @@ def test_mistakes_with_embeddings(tmp_path: Path) -> None:
     x, y = gaussians(30)
     with pytest.raises(UserError, match="nothing to measure; choose of mlp"):
         evaluate_embeddings(Embeddings(x.numpy(), y), measures=(), quiet=True)
-    with pytest.raises(UserError, match="no labels, so only rank can be measured.* call them `label`"):
+    with pytest.raises(UserError, match=r"no labels, so only rank can be measured.* call them `label`"):
         evaluate_embeddings(Embeddings(x.numpy()), measures=("knn",), quiet=True)
     np.save(tmp_path / "x.npy", x.numpy())
     with pytest.raises(UserError, match=r"or put one a row into x\.labels\.npy beside it"):

@@ -5,9 +5,8 @@ import io
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shlex import quote
 
-from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
+from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, commands_for_numbers, unused_columns
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.parts import PART_OF
@@ -41,10 +40,8 @@ def read(file: Path, columns: Columns) -> Parts:
     if not image:
         have = f"{file} has the columns {', '.join(table.names)}"
         numbers = table.rows and sum(_is_number(cell) for cell in table.rows[0].values()) > 1
-        mine = quote(str(file))
-        other = f"; numbers are for `deepinfomax estimate-mi {mine}`, embeddings for `deepinfomax evaluate {mine}`"
         must = "one must be called path, image or file, or be named by data.image"
-        raise UserError(f"{have}; {must}{other if numbers else ''}")
+        raise UserError(f"{have}; {must}{commands_for_numbers(str(file)) if numbers else ''}")
     if not table.rows:
         raise UserError(f"{file} lists no images")
     paths = [listed_path(file.parent, text) for text in table.column(image)]

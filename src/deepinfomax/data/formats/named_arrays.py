@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from deepinfomax.data.formats.record import Columns
+from deepinfomax.data.formats.record import Columns, commands_for_numbers
 from deepinfomax.data.labels import class_names, number_labels
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, Source
@@ -57,7 +57,8 @@ def chosen(
         image = next((keys[k] for k in image_keys if k in keys), only if columns.image is None else None)
         if image is None:
             wanted = columns.image or "images or x (or x_train and x_test)"
-            raise UserError(f"{where} holds the arrays {', '.join(names)}; one must be called {wanted}")
+            other = commands_for_numbers(where) if "embedding" in keys and where.endswith(".npz") else ""
+            raise UserError(f"{where} holds the arrays {', '.join(names)}; one must be called {wanted}{other}")
         arrays["train"] = image, next((keys[k] for k in label_keys if k in keys), None)
     if columns.label is not None and not any(label for _, label in arrays.values()):
         raise UserError(f"{where} has no array {columns.label} (data.label); it has: {', '.join(names)}")

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes, unused_lists
 from deepinfomax.data.formats.folder import image_files
-from deepinfomax.data.formats.parquet_series import series_columns, stored_series
-from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, unused_columns
+from deepinfomax.data.formats.parquet_series import NO_SERIES, series_columns, stored_series
+from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, commands_for_numbers, unused_columns
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, StoredImages, printable, stamp
@@ -104,7 +104,10 @@ def table_columns(schema: pa.Schema, columns: Columns, where: str) -> tuple[str,
     image = image or _image_column(schema, columns)
     if not image:
         have = f"{where} has the columns {', '.join(types)}"
-        raise UserError(f"{have}; one must be called image and hold encoded images, or be named by data.image")
+        must = "one must be called image and hold encoded images, or be named by data.image"
+        vectors = any(name.lower() in NO_SERIES for name in types)
+        numbers = sum(pa.types.is_floating(kind) for kind in types.values()) > 1
+        raise UserError(f"{have}; {must}{commands_for_numbers(where) if vectors or numbers else ''}")
     kind = types[image]
     binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_string(kind)
     if not binary and not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):

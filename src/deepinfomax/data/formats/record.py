@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from deepinfomax.data.stored import Parts
 from deepinfomax.errors import UserError
@@ -40,6 +41,12 @@ class Columns:
 
 
 USUAL = Columns()
+
+
+def commands_for_numbers(file: str) -> str:
+    """The end of a message about a file that holds numbers and no images: which commands take those."""
+    mine = quote(file)
+    return f"; numbers are for `deepinfomax estimate-mi {mine}`, embeddings for `deepinfomax evaluate {mine}`"
 
 
 def unused_columns(names: list[str], used: set[str]) -> tuple[str, ...]:
