@@ -112,9 +112,12 @@ def test_embeddings_of_anyone_with_their_images_and_without(folder: Path, tmp_pa
     assert Path(alone["page"]) == tmp_path / "mine.parquet.explore.html"
     assert rows(alone["page"], "images")[3]["name"] == names[3]
     assert alone["labels_in_doubt"] is not None
+    assert alone["text"].startswith("61 rows of vectors: ")
+    assert "plain pixels; --images IMAGES, those they were made of, does." in alone["text"]
     assert "mine.parquet" in Path(alone["page"]).read_text(encoding="utf-8")
     write_embeddings(tmp_path / "plain.npy", vectors)
     shown = asked(str(tmp_path / "plain.npy"), images=str(folder), out=tmp_path / "shown.html")
+    assert shown["text"].startswith("61 images: ")
     assert shown["near_copies_across_parts"] == 1  # the pixels propose what these vectors do not
     assert set(shown["beside"]["own class"]) == {"embeddings", "pixels"}
 

@@ -177,15 +177,17 @@ def sentence(found: Exploration) -> str:
     if main.doubts is not None:
         said.append(
             f"{len(main.doubts.doubtful):,} of {main.doubts.judged:,} labels in doubt, by a classifier that gives "
-            f"{main.doubts.accuracy:.0%} of the images their own"
+            f"{main.doubts.accuracy:.0%} of them the label that they have"
         )
-    return f"{len(collection):,} images: {'; '.join(said)}."
+    what = "rows of vectors" if collection.pictures is None else "images"
+    return f"{len(collection):,} {what}: {'; '.join(said)}."
 
 
 def added(found: Exploration) -> str:
     """What the encoder adds to the control, whichever way it went."""
     if found.control is None:
-        return "There is no control beside these vectors: nothing says what they add to plain pixels."
+        more = "; --images IMAGES, those they were made of, does" if found.collection.pictures is None else ""
+        return f"There is no control beside these vectors: nothing says what they add to plain pixels{more}."
     main, control = found.main, found.control
     said = []
     if main.same_class is not None and control.same_class is not None:
