@@ -96,8 +96,12 @@ def test_a_folder_of_jpegs_from_data_to_neighbours(
     assert np.load(tmp_path / "y.npz")["name"].tolist() == names
     assert len(set(names)) == 48
     assert all((folder / "train" / name).is_file() or (folder / name).is_file() for name in names)
-    code, out, _ = run(capsys, "evaluate", str(tmp_path / "y.parquet"), "--measures", "knn", "--json")
+    code, out, _ = run(capsys, "evaluate", str(tmp_path / "y.parquet"), "--measures", "knn")
     assert code == 0
+    assert out.splitlines()[:2] == ["knn", f"  {'embeddings':24s}{out.split()[2]:>10s}"]
+    assert out.endswith(f"saved in {tmp_path / 'y.parquet.evaluation.json'}\n")
+    message = mistake(capsys, "neighbours", str(tmp_path / "y.parquet"))
+    assert message.endswith("is a file and no run folder; embeddings are for deepinfomax evaluate and explore")
     code, out, _ = run(capsys, "neighbours", str(trained), "--query", "3", "--count", "2", "--json")
     assert code == 0
     found = json.loads(out)["queries"][0]["y"]

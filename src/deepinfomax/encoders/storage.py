@@ -116,6 +116,8 @@ class EncoderDescription:
 def describe(folder: str | Path) -> EncoderDescription:
     """What lies in a run folder. Raises UserError where there is no encoder.json, or it is damaged, or a pipe."""
     files.check_plain(Path(folder))
+    if Path(folder).is_file():
+        raise UserError(f"{folder} is a file and no run folder; embeddings are for deepinfomax evaluate and explore")
     path = hub.inside(Path(folder), DESCRIPTION)
     if not path.is_file():
         raise UserError(

@@ -72,7 +72,9 @@ def evaluate_command(
         contents = evaluate_embeddings(
             run, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
         )
-        return contents | {"file": out and str(out)}, render(contents) + (f"\n\n{out}" if out else "")
+        return contents | {"file": out and str(out)}, render(contents, "embeddings") + (
+            f"\n\nsaved in {out}" if out else ""
+        )
     encoder = storage.load(run)
     own = run_folder.read_data_config(run)
     run_folder.tell_changed(run)
@@ -157,9 +159,12 @@ def _options(data: str | None, limit: int | None, root: Path | None, settings: M
     return options + [word for name, value in settings.items() for word in (name, str(value))]
 
 
-def render(evaluation: dict[str, Any]) -> str:
-    """evaluation.json for a terminal: the figure of each measure and level, beside those of its controls."""
-    subjects = {"trained": evaluation["measures"], **evaluation["controls"]}
+def render(evaluation: dict[str, Any], subject: str = "trained") -> str:
+    """evaluation.json for a terminal: the figure of each measure and level, beside those of its controls.
+
+    `subject`: what was measured.
+    """
+    subjects = {subject: evaluation["measures"], **evaluation["controls"]}
     lines = []
     for measure in dict.fromkeys(m for tree in subjects.values() for m in tree):
         levels = [v for v in LEVELS if v in evaluation["measures"].get(measure, {})] or [""]
