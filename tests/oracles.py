@@ -65,6 +65,12 @@ def bound(name: str, anchors: list[tuple[list[Tensor], list[Tensor]]], tau: floa
     return sum(plus(u) for u in positives) / len(positives) - sum(minus(u) for u in negatives) / len(negatives)
 
 
+def bound_per_place(name: str, local: Tensor, glob: Tensor) -> Tensor:
+    """The mean over places of the bound of each place by itself: eq. (6) as it is printed."""
+    values = [bound(name, pairs_of(local[:, k : k + 1], glob, "global")) for k in range(local.shape[1])]
+    return sum(values) / len(values)
+
+
 def clipped(anchors: list[tuple[list[Tensor], list[Tensor]]], clip: float) -> list[tuple[list[Tensor], list[Tensor]]]:
     """Every score s as c·tanh(s / c)."""
     return [tuple([clip * torch.tanh(s / clip) for s in scores] for scores in pair) for pair in anchors]

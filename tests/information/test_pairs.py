@@ -43,6 +43,33 @@ def test_all_pairs_equal_the_loop(name: str, shape: tuple[int, int, int], pairin
         )
 
 
+@pytest.mark.parametrize("chunk_size", [None, 1, 3])
+@pytest.mark.parametrize("pairing", ["global", "local"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("name", sorted(set(bounds.BOUNDS) - {"infonce"}))
+def test_a_normaliser_per_place_equals_the_loop(name: str, shape: tuple[int, int, int], pairing, chunk_size) -> None:
+    local, glob = features(shape)
+    options = {"pairing": pairing, "chunk_size": chunk_size, "normaliser": "per-place"}
+    expected = oracles.bound_per_place(name, local, glob)
+    slow = torch.autograd.grad(expected, (local, glob))
+    of_any_score = scored_infomax(lambda a, b: (a * b).sum(-1), local, glob, name, **options)
+    for value in (local_infomax(local, glob, name, **options), of_any_score):
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(torch.autograd.grad(value, (local, glob)), slow, rtol=1e-8, atol=1e-9)
+    shared = local_infomax(local, glob, name)
+    if name in ("dv", "smile") and shape[1] > 1:
+        assert value > shared + 1e-3  # a log of a mean is no less than the mean of logs
+    else:
+        torch.testing.assert_close(value, shared)
+
+
+def test_drawn_negatives_with_a_normaliser_for_each_place() -> None:
+    """All negatives drawn are all."""
+    local, glob = features((4, 3, 2))
+    drawn = local_infomax(local, glob, "dv", negatives=6, pairing="local", normaliser="per-place")
+    torch.testing.assert_close(drawn, oracles.bound_per_place("dv", local, glob))
+
+
 @pytest.mark.parametrize("name", bounds.BOUNDS)
 def test_gradcheck(name: str) -> None:
     local, glob = features((3, 2, 2), units=3)
@@ -202,6 +229,8 @@ def test_mistakes() -> None:
         (local[:, :0], glob, {}, "nothing to score"),
         (local, glob, {"chunk_size": 0}, "chunk_size must be at least 1"),
         (local, glob, {"chunk_size": -1}, "chunk_size must be at least 1"),
+        (local, glob, {"normaliser": "per-place"}, 'infonce has a normaliser for each anchor.* pairing "local"'),
+        (local, glob, {"bound": "dv", "normaliser": "per-place", "negatives": 2}, 'needs pairing "local"'),
     ]
     for a, b, options, message in cases:
         with pytest.raises(UserError, match=message):

@@ -35,6 +35,31 @@ def test_the_loss_is_minus_the_bound_of_embedded_features(name: str) -> None:
     torch.testing.assert_close(terms["loss"], -oracles.bound(trained_as, pairs))
 
 
+@pytest.mark.parametrize("critic", ["dot", "concat"])
+def test_dv_with_a_normaliser_for_each_place(critic: str) -> None:
+    """Images draw the same places, so that place k of one is place k of all."""
+    torch.manual_seed(0)
+    objective = LocalInfoMax(Facts(SHAPES), bound="dv", critic=critic, units=8, normaliser="per-place", places=4).eval()
+    made, batch = features()
+    torch.manual_seed(1)
+    terms = objective(made, batch)
+    torch.manual_seed(1)
+    drawn = torch.randperm(6)[:4]
+    local, glob = objective.critic(places(made.local)[:, drawn], made.y.unsqueeze(1))
+    if critic == "dot":
+        expected = oracles.bound_per_place("dv", local, glob)
+    else:
+        scores = torch.stack([objective.critic.pair(local.flatten(0, 1), y.expand(16, -1)) for y in glob[:, 0]])
+        scores = scores.view(4, 4, 4)  # y of an image, image and number of the place
+        own = torch.eye(4, dtype=torch.bool)
+        of_places = [scores[:, :, k][own].mean() - scores[:, :, k][~own].exp().mean().log() for k in range(4)]
+        expected = sum(of_places) / 4
+    torch.testing.assert_close(terms["loss"], -expected)
+    (gradient,) = torch.autograd.grad(terms["loss"], made.local)
+    seen = places(gradient).abs().sum((0, 2)) > 0
+    assert seen.nonzero().flatten().tolist() == sorted(drawn.tolist())
+
+
 def test_concat_and_convolve_scores_a_concatenation() -> None:
     """Two halves of a first layer added are one layer on the concatenation."""
     torch.manual_seed(0)
@@ -93,6 +118,8 @@ def test_mistakes() -> None:
         LocalInfoMax(Facts(SHAPES), places=0)
     with pytest.raises(UserError, match="unknown bound"):
         LocalInfoMax(Facts(SHAPES), bound="infonec")
+    with pytest.raises(UserError, match="infonce has a normaliser for each anchor"):
+        LocalInfoMax(Facts(SHAPES), normaliser="per-place")
     one, batch = features(1)
     with pytest.raises(UserError, match="batch of one image"):
         LocalInfoMax(Facts(SHAPES), units=4).eval()(one, batch)

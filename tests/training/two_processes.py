@@ -40,6 +40,12 @@ CASES = {
         for bound in BOUNDS
         for pairing in ("global", "local")
     },
+    **{
+        f"local dv per place {critic}": Case(
+            "local", {"bound": "dv", "critic": critic, "units": 8, "normaliser": "per-place", "places": 3}
+        )
+        for critic in ("dot", "concat")
+    },
     "local concat dv": Case("local", {"bound": "dv", "critic": "concat", "units": 8}),
     "local concat infonce": Case("local", {"bound": "infonce", "critic": "concat", "units": 8, "pairing": "local"}),
     "local places": Case("local", {"units": 12, "places": 3}),
@@ -191,8 +197,12 @@ def check_bounds(rank: int, world: int) -> None:
         own = slice(rank * images // world, (rank + 1) * images // world)
         half = [features[own] for features in whole]
         for bound, pairing, more in product(
-            (*BOUNDS, as_they_are), ("global", "local"), ({}, {"clip": 2.0}, {"chunk_size": 1})
+            (*BOUNDS, as_they_are),
+            ("global", "local"),
+            ({}, {"clip": 2.0}, {"chunk_size": 1}, {"normaliser": "per-place"}),
         ):
+            if bound == "infonce" and "normaliser" in more:
+                continue
 
             def values_and_gradients(
                 features: list[torch.Tensor], negatives_from: Any, bound: str | Bound = bound, **settings: Any

@@ -76,13 +76,26 @@ class Bound:
         return terms.logsumexp(-1) if self.pool == "logsumexp" else terms.sum(-1)
 
     def from_statistic(
-        self, positive: Float[Tensor, "*anchors P"], statistic: Float[Tensor, "*anchors"], count: int
+        self,
+        positive: Float[Tensor, "*anchors P"],
+        statistic: Float[Tensor, "*anchors"],
+        count: int,
+        *,
+        apart: bool = False,
     ) -> Float[Tensor, ""]:
-        """positive (..., P), statistic (...) of `count` negatives an anchor -> scalar in nats."""
+        """positive (..., P), statistic (...) of `count` negatives an anchor -> scalar in nats.
+
+        Args:
+            apart: anchors (N, A) are N samples of A kinds, and the value is the mean of A bounds, each with the
+                expectation over the negatives of its own kind. Where negatives are only averaged it is the same number.
+        """
         if self.per_anchor:  # eq. (5), with the log(1 + K) that makes it a bound in nats
             log_softmax = positive - torch.logaddexp(positive, statistic.unsqueeze(-1))
             return log_softmax.mean() + math.log1p(count)
         total = count * statistic.numel()
+        if self.pool == "logsumexp" and apart:
+            log_mean = statistic.logsumexp(0) - math.log(count * len(statistic))
+            return self.positive(positive).mean() - log_mean.mean()
         if self.pool == "logsumexp":  # eq. (2): the expectation over M is over the negatives of all anchors
             return self.positive(positive).mean() - (statistic.flatten().logsumexp(0) - math.log(total))
         return self.positive(positive).mean() - statistic.sum() / total

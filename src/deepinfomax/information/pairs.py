@@ -32,6 +32,7 @@ from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, 
 
 Pairing = Literal["global", "local"]
 NegativesFrom = Literal["all", "own"]
+Normaliser = Literal["shared", "per-place"]
 
 
 def local_infomax(
@@ -45,6 +46,7 @@ def local_infomax(
     negatives_from: NegativesFrom = "all",
     positives: Literal["all", "same"] = "all",
     clip: float | None = None,
+    normaliser: Normaliser = "shared",
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
     """Mean bound on the mutual information of local and global features (paper eq. 6), in nats, to be maximised.
@@ -64,16 +66,21 @@ def local_infomax(
             (needs M = L); the other pairs of the image are then neither positive nor negative.
         clip: every score s becomes clip·tanh(s / clip), which no score exceeds (AMDIM, arXiv 1906.00910, has
             20); None: scores stay as they are.
+        normaliser: over which negatives `dv` takes its log of a mean. "shared": those of all places together, as the
+            authors' code does: a bound on the information of y and a feature whose place is not told. "per-place":
+            place l of all images is a kind of its own, and the value is the mean over l of L bounds, as eq. (6) is
+            printed. It is never below the shared one, since a log of a mean is no less than a mean of logs. Bounds that
+            average over negatives are the same either way; infoNCE has a normaliser for each anchor.
         generator: draws the negatives when they are counted; None uses torch's global state.
 
     Returns:
         scalar, at least float32 even under autocast: mean over the positives. First derivatives only.
 
     Raises:
-        UserError: shapes that do not fit, fewer than two images, more negatives than there are, or a `chunk_size`
-            below 1.
+        UserError: shapes that do not fit, fewer than two images, more negatives than there are, a `chunk_size`
+            below 1, or normalisers per place where there are none (`check_normaliser`).
     """
-    options = (negatives, pairing, chunk_size, negatives_from, positives, clip, generator)
+    options = (negatives, pairing, chunk_size, negatives_from, positives, clip, normaliser, generator)
     return _bound_and_squares(local, glob, bound, *options, squared=False).bound
 
 
@@ -88,10 +95,11 @@ def local_infomax_with_squares(
     negatives_from: NegativesFrom = "all",
     positives: Literal["all", "same"] = "all",
     clip: float | None = None,
+    normaliser: Normaliser = "shared",
     generator: torch.Generator | None = None,
 ) -> "BoundAndSquares":
     """As `local_infomax`, with the mean squared score of all pairs beside it: AMDIM's code adds 5e-2 times that."""
-    options = (negatives, pairing, chunk_size, negatives_from, positives, clip, generator)
+    options = (negatives, pairing, chunk_size, negatives_from, positives, clip, normaliser, generator)
     return _bound_and_squares(local, glob, bound, *options, squared=True)
 
 
@@ -112,6 +120,7 @@ def _bound_and_squares(
     negatives_from: NegativesFrom,
     positives: Literal["all", "same"],
     clip: float | None,
+    normaliser: Normaliser,
     generator: torch.Generator | None,
     squared: bool,
 ) -> BoundAndSquares:
@@ -119,6 +128,10 @@ def _bound_and_squares(
     if positives == "same" and local.shape[1] != glob.shape[1]:
         raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
     chosen = bounds.get(bound)
+    apart = normaliser == "per-place"
+    if apart:
+        check_normaliser(chosen, negatives, pairing)
+        pairing = "local"  # with all negatives the pairings have the same ones, and so each place's stand together
     gather = negatives_from == "all" and processes() > 1
     with whole_precision(local.device):
         # Scores of D = 2048 products reach the hundreds: half precision would round them to whole nats.
@@ -127,8 +140,8 @@ def _bound_and_squares(
         images, merge = len(local) * (processes() if gather else 1), False
         if gather and negatives == "all" and anchors.shape[1] < candidates.shape[1]:
             # The few travel. Where negatives are only averaged, both pairings are one number, and they can change
-            # places; infoNCE's are merged. A count of negatives is drawn among candidates that are all here.
-            merge = chosen.per_anchor
+            # places; infoNCE's are merged, and those of a place. A count is drawn among candidates that are all here.
+            merge = chosen.per_anchor or apart
             anchors, candidates = (anchors, candidates) if merge else (candidates, anchors)
         count = _negatives_per_anchor(negatives, images, candidates.shape[1])
         if merge:
@@ -153,7 +166,21 @@ def _bound_and_squares(
         if gather:  # a log of a mean over all negatives is no mean over processes: pool the statistics themselves
             positive, statistic = gather_with_gradient(positive), gather_with_gradient(statistic)
             squares = gather_with_gradient(squares) if squared else squares
-        return BoundAndSquares(chosen.from_statistic(positive, statistic, count), squares.mean() / pairs_per_anchor)
+        value = chosen.from_statistic(positive, statistic, count, apart=apart)
+        return BoundAndSquares(value, squares.mean() / pairs_per_anchor)
+
+
+def check_normaliser(bound: bounds.Bound, negatives: int | Literal["all"], pairing: Pairing) -> None:
+    """Raises UserError where a normaliser for each place is asked for and cannot be had."""
+    if bound.per_anchor:
+        raise UserError(
+            f'{bound.name} has a normaliser for each anchor: for one of each place take pairing "local", and leave '
+            'normaliser at "shared"'
+        )
+    if negatives != "all" and pairing == "global":
+        raise UserError(
+            'normaliser "per-place" with a count of negatives needs pairing "local": a global draws them of all places'
+        )
 
 
 def count_negatives(
@@ -302,6 +329,7 @@ def scored_infomax(
     pairing: Pairing = "global",
     chunk_size: int | None = None,
     negatives_from: NegativesFrom = "all",
+    normaliser: Normaliser = "shared",
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
     """As `local_infomax`, for a critic whose score is no dot product (concat-and-convolve, the global critic).
@@ -313,6 +341,10 @@ def scored_infomax(
     """
     _check(local, glob, chunk_size, same_units=False)
     chosen_bound = bounds.get(bound)
+    apart = normaliser == "per-place"
+    if apart:
+        check_normaliser(chosen_bound, negatives, pairing)
+        pairing = "local"
     gather = negatives_from == "all" and processes() > 1
     anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
     n, offset = len(anchors), 0
@@ -352,7 +384,7 @@ def scored_infomax(
     statistic = torch.cat(pooled)
     if gather:
         positive, statistic = gather_with_gradient(positive), gather_with_gradient(statistic)
-    return chosen_bound.from_statistic(positive, statistic, count)
+    return chosen_bound.from_statistic(positive, statistic, count, apart=apart)
 
 
 def _other_images(

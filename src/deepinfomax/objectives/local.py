@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
+from deepinfomax.information.across import from_first_process
 from deepinfomax.information.critics import ConcatAndConvolve, EmbedRows, EncodeAndDot
-from deepinfomax.information.pairs import NegativesFrom, Pairing
+from deepinfomax.information.pairs import NegativesFrom, Normaliser, Pairing
 from deepinfomax.objectives.pair_bound import Estimate, PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.scales import Scale, Section
@@ -42,6 +43,9 @@ class LocalInfoMax(nn.Module):
         pairing: whether a global or a local is the anchor, see `pairs`.
         negatives_from: under several processes, "all" of them or this one's "own".
         tau: the clip of `smile`.
+        normaliser: of `dv`. "shared": one log of a mean over the negatives of all places, as in the authors' code;
+            "per-place": one for each place, as eq. (6) is printed, and then all images draw the same `places`. The
+            shared one is the default because it rests on L times as many negatives, and DV needs many.
         y_local: weight of y against the local map, the paper's term.
         y_conv: weight of y against the last convolutional map (AMDIM's 1-to-7), with a critic of its own.
         map_map: weight of the local map of one view against that of another (AMDIM's 5-to-5), both embedded by the
@@ -56,7 +60,8 @@ class LocalInfoMax(nn.Module):
         score_penalty: weight of the mean squared score, before the clip; AMDIM's code has 5e-2.
 
     Raises:
-        UserError: no level has a weight; a level, clip or penalty that this critic or encoder does not have.
+        UserError: no level has a weight; a level, clip or penalty that this critic or encoder does not have;
+            normalisers per place where there are none (`pairs.check_normaliser`).
     """
 
     least_views: int  #: two where nothing but maps is compared
@@ -74,6 +79,7 @@ class LocalInfoMax(nn.Module):
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
         tau: Positive = 5.0,
+        normaliser: Normaliser = "shared",
         y_local: NotNegative = 1.0,
         y_conv: NotNegative = 0.0,
         map_map: NotNegative = 0.0,
@@ -90,7 +96,14 @@ class LocalInfoMax(nn.Module):
             name: weight for name, weight in zip(LEVELS, (y_local, y_conv, map_map), strict=True) if weight > 0
         }
         self.information = PairBound(
-            bound, negatives, pairing, negatives_from, tau, clip=clip, squares=score_penalty > 0
+            bound,
+            negatives,
+            pairing,
+            negatives_from,
+            tau,
+            clip=clip,
+            squares=score_penalty > 0,
+            normaliser=normaliser,
         )
         if critic == "concat" and (clip is not None or score_penalty > 0 or set(self.levels) - {"y_local"}):
             raise UserError(
@@ -150,8 +163,13 @@ class LocalInfoMax(nn.Module):
         return sides
 
     def _drawn(self, rows: Float[Tensor, "N L C"]) -> Float[Tensor, "N K C"]:
-        """K = `places` of the places, drawn anew."""
-        return rows if self.places is None or self.places >= rows.shape[1] else sample_places(rows, self.places)
+        """K = `places` of the places, drawn anew: of each image its own; of all alike for normalisers per place."""
+        if self.places is None or self.places >= rows.shape[1]:
+            return rows
+        if self.information.normaliser == "shared":
+            return sample_places(rows, self.places)
+        drawn = torch.randperm(rows.shape[1], device=rows.device)[: self.places]
+        return rows[:, from_first_process(drawn)]
 
     def _others(self, level: str, sides: list["Side"]) -> list[tuple["Side", "Side"]]:
         """Each view with every other one; with `several` = "rest", y of every view with the mean of all others."""

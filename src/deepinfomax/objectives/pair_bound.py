@@ -11,7 +11,9 @@ from deepinfomax.information.critics import ConcatAndConvolve, EncodeAndDot
 from deepinfomax.information.pairs import (
     BoundAndSquares,
     NegativesFrom,
+    Normaliser,
     Pairing,
+    check_normaliser,
     count_negatives,
     local_infomax,
     local_infomax_with_squares,
@@ -43,6 +45,10 @@ class PairBound:
         tau: the clip of `smile`.
         clip: of every score of encode-and-dot, see `pairs.local_infomax`.
         squares: whether the mean squared score of encode-and-dot is wanted too.
+        normaliser: one for all places or one for each, see `pairs.local_infomax`.
+
+    Raises:
+        UserError: normalisers per place where there are none.
     """
 
     def __init__(
@@ -55,9 +61,12 @@ class PairBound:
         *,
         clip: float | None = None,
         squares: bool = False,
+        normaliser: Normaliser = "shared",
     ) -> None:
-        self.clip, self.squares = clip, squares
+        self.clip, self.squares, self.normaliser = clip, squares, normaliser
         self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
+        if normaliser == "per-place":
+            check_normaliser(self.bound, negatives, pairing)
         self.negatives, self.pairing, self.negatives_from = negatives, pairing, negatives_from
 
     def __call__(
@@ -100,6 +109,7 @@ class PairBound:
                 negatives_from=self.negatives_from,
                 positives=positives,
                 clip=self.clip,
+                normaliser=self.normaliser,
             )
             return (found.bound, found.mean_square) if isinstance(found, BoundAndSquares) else (found, None)
         value = scored_infomax(
@@ -110,5 +120,6 @@ class PairBound:
             negatives=self.negatives,
             pairing=self.pairing,
             negatives_from=self.negatives_from,
+            normaliser=self.normaliser,
         )
         return value, None
