@@ -237,7 +237,7 @@ Wearing_Necktie Young
 ATTRIBUTES = tuple(_NAMES.split())
 
 
-def celeba(folder: Path, form: str = "torchvision", csv: bool = False) -> Written:
+def celeba(folder: Path, form: str = "torchvision", csv: bool = False, count: int = 9) -> Written:
     """`form`: "torchvision" has all in one folder; "published" has Img, Anno and Eval; "kaggle" has csv lists.
 
     The images are zipped in the published form.
@@ -245,10 +245,10 @@ def celeba(folder: Path, form: str = "torchvision", csv: bool = False) -> Writte
     images = folder / {"torchvision": "", "published": "Img", "kaggle": "img_align_celeba"}[form] / "img_align_celeba"
     lists = {"torchvision": ("", ""), "published": ("Anno", "Eval"), "kaggle": ("", "")}[form]
     rng = np.random.default_rng(0)
-    names = [f"{i:06}.jpg" for i in range(1, 10)]
+    names = [f"{i:06}.jpg" for i in range(1, count + 1)]
     pixels = np.stack([png(images / name, i) for i, name in enumerate(names)])
-    values = rng.integers(0, 2, (9, 40)) * 2 - 1
-    parts = np.array([0, 2, 0, 1, 0, 2, 1, 0, 0])
+    values = rng.integers(0, 2, (count, 40)) * 2 - 1
+    parts = np.resize([0, 2, 0, 1, 0, 2, 1, 0, 0], count)
     anno, evaluation = (folder / place for place in lists)
     for place in (anno, evaluation):
         place.mkdir(parents=True, exist_ok=True)
@@ -259,7 +259,7 @@ def celeba(folder: Path, form: str = "torchvision", csv: bool = False) -> Writte
         (evaluation / "list_eval_partition.csv").write_text("\n".join(["image_id,partition", *rows]) + "\n")
     else:
         rows = [f"{name} " + " ".join(f"{v:2d}" for v in row) for name, row in zip(names, values.tolist(), strict=True)]
-        (anno / "list_attr_celeba.txt").write_text("\n".join(["9", " ".join(ATTRIBUTES) + " ", *rows]) + "\n")
+        (anno / "list_attr_celeba.txt").write_text("\n".join([str(count), " ".join(ATTRIBUTES) + " ", *rows]) + "\n")
         rows = [f"{name} {part}" for name, part in zip(names, parts, strict=True)]
         (evaluation / "list_eval_partition.txt").write_text("\n".join(rows) + "\n")
         (anno / "identity_CelebA.txt").write_text("\n".join(f"{name} 7" for name in names) + "\n")

@@ -1,10 +1,12 @@
 """Tables: the paper's figures stand where they should, rows are runnable, and a run resumes by row and seed."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import published_layouts
 import pytest
 
 from deepinfomax import experiments, recipes
@@ -38,6 +40,29 @@ def test_the_papers_figures_are_fractions_of_the_right_cells() -> None:
     assert table_4["VAE"]["mine.nats"] == 93.02
     assert table_4["DIM(L+G)"]["ndm.nats_sigmoid"] == 0.5
     assert table_4["DIM(L), concat-and-convolve"]["svm.conv"] == 0.6325
+    on_cifar100 = {row.name: row.published for row in TABLES["table5-cifar100"].rows}
+    assert on_cifar100["DIM + both"] == {"mlp.conv": 0.4872, "mlp.fc": 0.48, "mlp.y": 0.4596}
+    for name, figures in (("table3", [0.8095, 0.7745, 0.7751]), ("table3-stl10", [0.7697, 0.7781, 0.7821])):
+        *crops, whole = TABLES[name].rows
+        assert [row.published["mlp.conv"] for row in crops] == figures
+        assert (whole.recipe, whole.published) == ("cpc", {})
+
+
+@pytest.mark.parametrize("name", ["table3-tiny-imagenet", "table3-stl10"])
+def test_table_3_of_larger_images_has_alexnet_at_the_papers_scale_only(name: str) -> None:
+    def encoders(scale: recipes.Scale) -> list[tuple[str, str | None]]:
+        made = [paper_tables.row_config(TABLES[name], row, scale, 0).encoder for row in TABLES[name].rows]
+        return [(encoder["name"], encoder.get("stack")) for encoder in made]
+
+    assert encoders("paper") == [("strided", "alexnet")] * 3 + [("alexnet", None)]
+    assert encoders("cpu") == [("strided", "dcgan")] * 3 + [("dcgan", None)]
+
+
+@pytest.mark.parametrize(("name", "wide"), [("table1", 0), ("table1-cifar100", 1), ("table2", 1), ("table2-stl10", 0)])
+def test_where_classes_outnumber_y_a_supervised_row_has_its_head_on_fc(name: str, wide: int) -> None:
+    rows = [row for row in TABLES[name].rows if row.recipe == "supervised"]
+    levels = [paper_tables.row_config(TABLES[name], row, "paper", 0).objective["supervised"]["level"] for row in rows]
+    assert levels == ["y", "fc"][: 1 + wide]
 
 
 def test_at_the_scale_cpu_rows_have_equal_time_and_so_different_steps() -> None:
@@ -130,6 +155,20 @@ def test_a_table_cut_short_says_what_is_missing(small: Table, tmp_path: Path, mo
     assert [row["name"] for row in written["rows"]] == ["DIM"]
 
 
+def test_attributes_of_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CelebA's table on a made copy, from images and lists to nats and a drawing."""
+    published_layouts.celeba(tmp_path / "celeba", count=60)
+    table = dataclasses.replace(TABLES["celeba"], rows=TABLES["celeba"].rows[:2])
+    monkeypatch.setitem(paper_tables.ALL_TABLES, "celeba", table)
+    result = experiments.reproduce("celeba", scale="smoke", out=tmp_path, seeds=1, data_root=tmp_path, device="cpu")
+    for row in result["rows"]:
+        assert row["runs"]["0"]["measures"]["attributes"]["y"]["attributes"] == 40
+        assert 0 < row["measured"]["attributes.y"]["mean"] < 10
+    assert result["controls"]["pixels"]["attributes"]["mean"] > 0
+    assert f"{result['rows'][0]['measured']['attributes.y']['mean']:.3f}" in result["text"]
+    assert (tmp_path / "celeba-smoke.png").is_file()
+
+
 CASES = sorted({row.recipe: {} for table in TABLES.values() for row in table.rows}.items())
 CASES += [(row.recipe, row.changes) for name in ("negatives", "priors") for row in TABLES[name].rows]
 CASES += [(row.recipe, row.changes) for name in ("weights", "ndm-and-beta") for row in TABLES[name].rows[::4]]
@@ -167,6 +206,8 @@ def test_drawings_show_every_row() -> None:
         assert len(texts) + len(lines) >= len(rows) * levels
         if name == "weights":
             assert len(texts) == len(rows) * 4  # mlp at y, MS-SSIM, MINE, NDM
+        if name == "celeba":
+            assert len(texts) == len(rows)
     assert drawings.of("table1", {}) is None
 
 

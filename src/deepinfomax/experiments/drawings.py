@@ -99,5 +99,6 @@ def ndm_and_beta(result: TableResult) -> Figure:
 DRAWINGS: dict[str, Callable[[TableResult], Figure]] = {
     "negatives": negatives,
     "weights": weights,
+    "celeba": weights,
     "ndm-and-beta": ndm_and_beta,
 }

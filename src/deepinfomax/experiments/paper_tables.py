@@ -68,7 +68,8 @@ def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | Non
         # A step takes in proportion to the pixels.
         steps = STEPS[row.recipe] if row.steps is None else row.steps
         changes["training.steps"] = round(steps * (32 / table.side) ** 2 * table.minutes / 2)
-    return with_source(configuration.override(recipe(row.recipe, scale), changes | dict(row.changes)), table.data, root)
+    changes |= dict(row.changes) | dict(row.at.get(scale, {}))
+    return with_source(configuration.override(recipe(row.recipe, scale), changes), table.data, root)
 
 
 def run_table(

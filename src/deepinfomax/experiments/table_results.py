@@ -15,6 +15,8 @@ FIGURES = {
     "mine": ("nats",),
     "ndm": ("nats", "gaussian_nats"),
 }
+#: the figure of a measure that is taken level by level, where it is no accuracy
+OF_LEVELS = {"attributes": "balanced_cross_entropy"}
 #: columns whose correlation over the methods says something (§4.2): what is kept of the image, by two measures, and
 #: whether keeping it helps to tell classes
 PAIRS = (
@@ -22,6 +24,11 @@ PAIRS = (
     ("svm.y", "reconstruction.ms_ssim"),
     ("mlp.y", "reconstruction.ms_ssim"),
 )
+
+
+def of_level(measure: str) -> str:
+    """The figure of a measure that stands in a table for each level."""
+    return OF_LEVELS.get(measure, "accuracy")
 
 
 def columns(table: Table) -> list[str]:
@@ -52,7 +59,7 @@ class Run:
         """None where it is not finite."""
         measure, name = column.split(".")
         figure = self.measures[measure][name]
-        return figure["accuracy"] if isinstance(figure, dict) else figure
+        return figure[of_level(measure)] if isinstance(figure, dict) else figure
 
     def as_tree(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -131,7 +138,7 @@ class Controls:
         """From the runs under `CONTROLS`, and under "controls of ROW"."""
         own = [run for _, run in sorted(runs[CONTROLS].items())]
         accuracies = {
-            m: [run.pixels[m]["accuracy"] for run in own if run.pixels and m in run.pixels] for m in table.measures
+            m: [run.pixels[m][of_level(m)] for run in own if run.pixels and m in run.pixels] for m in table.measures
         }
         pixels = {m: Spread.of(values) for m, values in accuracies.items() if len(values) == len(own)}
         others = {
@@ -230,8 +237,8 @@ def _line(name: str, measured: Mapping[str, Spread], published: Mapping[str, flo
 
 def _cell(column: str, figure: Spread, published: float | None) -> str:
     measure, name = column.split(".")
-    is_accuracy = name == "accuracy" or measure not in FIGURES
-    factor, digits = (100, 1) if is_accuracy else (1, 3 if measure == "reconstruction" else 2)
+    is_accuracy = name == "accuracy" or measure not in FIGURES | OF_LEVELS
+    factor, digits = (100, 1) if is_accuracy else (1, 3 if measure in ("reconstruction", "attributes") else 2)
     if figure.mean is None:
         return "-"
     spread = "" if figure.sd is None else f" ± {figure.sd * factor:.{digits}f}"
