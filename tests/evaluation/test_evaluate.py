@@ -309,7 +309,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"supervised_steps": 0}, "supervised_steps must be 1 or more, not 0"),
         ({"controls": ("random_encoder",), "make_encoder": None}, "control random_encoder needs an encoder"),
         ({"train": images(30, labels=False)}, r"planted has no training labels, which linear, knn need; without"),
-        ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,ndm"),
+        ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,decoding,ndm"),
         ({"train": replace(TRAIN, labels=TRAIN.labels[:-1])}, "89 labels for 90 training images"),
         ({"train": replace(TRAIN, labels=TRAIN.labels * 0)}, "all 90 training labels are 0"),
         ({"train": replace(TRAIN, labels=TRAIN.labels * 0 - 1)}, "no training labels"),
@@ -426,7 +426,7 @@ def test_the_table_has_a_block_for_each_measure_and_a_line_for_the_supervised_ne
 
 def test_images_are_embedded_once_for_all_measures_of_y_and_no_figure_changes() -> None:
     encoder, train, test = fixed(), images(150), images(100, seed=1)
-    wholes, seen = ("reconstruction", "rank", "mine", "ndm", "distribution"), []
+    wholes, seen = ("reconstruction", "rank", "mine", "decoding", "ndm", "distribution"), []
     alone = {name: run(train=train, test=test, measures=(name,), controls=())["measures"][name] for name in wholes}
     encoder.register_forward_hook(lambda _module, given, _features: seen.append(len(given[0])))
     result = run(encoder, train, test, measures=("knn", *wholes), levels=("y",), controls=())

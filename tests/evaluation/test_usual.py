@@ -34,14 +34,15 @@ def test_attributes_have_their_own_measure() -> None:
 )
 def test_without_classes_what_needs_none(train: np.ndarray | None, test: np.ndarray | None, why: str) -> None:
     names, said = usual_measures(images(200, train), images(200, test))
-    assert names == ("reconstruction", "rank", "mine", "ndm", "distribution")
-    assert said == [f"{why}, so reconstruction, rank, mine, ndm, distribution are measured"]
+    assert names == ("reconstruction", "rank", "mine", "decoding", "ndm", "distribution")
+    assert said == [f"{why}, so reconstruction, rank, mine, decoding, ndm, distribution are measured"]
 
 
 def test_what_the_images_do_not_admit_is_left_out_and_said() -> None:
     names, said = usual_measures(images(60, side=8), images(10, side=8))
     assert names == ("rank",)
-    assert [line.split(" is left out")[0] for line in said[1:]] == ["reconstruction", "mine", "ndm", "distribution"]
+    left_out = ["reconstruction", "mine", "decoding", "ndm", "distribution"]
+    assert [line.split(" is left out")[0] for line in said[1:]] == left_out
     with pytest.raises(UserError, match=r"these: there are no labels, and .*rank needs 3 test images or more, not 2"):
         usual_measures(images(60, side=8), images(2, side=8))
 

@@ -6,6 +6,7 @@ from typing import Any
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import (
     attributes,
+    decoding,
     distribution,
     knn,
     linear,
@@ -21,7 +22,7 @@ from deepinfomax.evaluation.few_labels import LabelBudget, parse_measure_name
 from deepinfomax.evaluation.measure import Measure
 from deepinfomax.plugins import Registry, no_record, registry
 
-_MODULES = (mlp, linear, knn, svm, attributes, semi_supervised, reconstruction, rank, mine, ndm, distribution)
+_MODULES = (mlp, linear, knn, svm, attributes, semi_supervised, reconstruction, rank, mine, decoding, ndm, distribution)
 
 
 def _fault(name: str, thing: Any) -> str:

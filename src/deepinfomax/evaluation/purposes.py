@@ -16,6 +16,7 @@ WITHOUT_LABELS = {
     "reconstruction": "how much of an image can be drawn again from y?",
     "rank": "how many directions does y use: has it collapsed?",
     "mine": "how much information, in nats, do y and the image share?",
+    "decoding": "by how many nats does y shorten an image's description?",
     "ndm": "how far from independent are the units of y, in nats?",
     "distribution": "can a network tell y from samples of each prior?",
 }
