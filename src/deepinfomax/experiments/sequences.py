@@ -1,22 +1,32 @@
 """Deep InfoMax on time series: local features are stretches of time, and nothing else changes.
 
-Three labelled sets that the wheel of sktime carries, each with its official split:
+Eleven labelled sets. The wheel of sktime carries nine, from the archives UCR and UEA, each with its official split; two
+of the archives' sets are simulated, and simulated here again by their authors' formulas:
 
 | set | train + test | channels × length | classes | what |
 | --- | --- | --- | --- | --- |
+| UnitTest | 20 + 22 | 1 × 24 | 2 | pedestrians in a street by the hour, part of the set Chinatown |
+| ItalyPowerDemand | 67 + 1029 | 1 × 24 | 2 | electric power of a day |
+| SyntheticControl | 300 + 300 | 1 × 60 | 6 | simulated control charts (Alcock and Manolopoulos 1999) |
+| CBF | 30 + 900 | 1 × 128 | 3 | simulated cylinders, bells and funnels (Saito 1994) |
+| GunPoint | 50 + 150 | 1 × 150 | 2 | a hand that draws a gun, or points |
+| ArrowHead | 36 + 175 | 1 × 251 | 3 | outline of an arrow head, as its angles |
+| BasicMotions | 40 + 40 | 6 × 100 | 4 | accelerometer and gyroscope on a wrist |
+| JapaneseVowels | 270 + 370 | 12 × 7 to 29 | 9 | a vowel of nine speakers, as cepstral coefficients |
 | OSULeaf | 200 + 242 | 1 × 427 | 6 | outline of a leaf, as its distance from the middle |
 | ACSF1 | 100 + 100 | 1 × 1460 | 10 | power drawn by household appliances |
-| BasicMotions | 40 + 40 | 6 × 100 | 4 | accelerometer and gyroscope on a wrist |
+| PLAID | 537 + 537 | 1 × 100 to 1344 | 11 | power drawn by household appliances |
 
 The encoder is trained on the training part without its labels. Then the same two classifiers, fitted on the training
 part, are measured on the test part for the raw series, for its principal components, for the encoder as it was before
-training and for the encoder after.
+training and for the encoder after; and for catch22, 22 features that people chose. MiniRocket, 10,000 random
+convolutions, is measured with the ridge classifier that its authors use.
 """
 
 import importlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +34,11 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import nn
 
@@ -40,20 +53,78 @@ from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
 
 STARTS = 16  #: copies of each closed outline, begun at as many random points
+RESULT = "sequences.json"  #: in the folder of a run
+
+#: one part of a set: its series, each (C, T), and a label for each
+Part = tuple[list[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where sktime keeps a set, and what is known of it."""
+    """Where a set comes from, and what is known of it."""
 
-    loader: str  #: function of sktime.datasets
+    loader: str | None = None  #: function of sktime.datasets
+    simulated: Callable[[], tuple[Part, Part]] | None = None  #: makes the training and the test part
     closed: bool = False  #: the end is joined to the beginning, and where it begins means nothing
 
 
-SOURCES = {
+def cylinder_bell_funnel() -> tuple[Part, Part]:
+    """CBF: a plateau, a rise or a fall of height 6 + η from a to b in noise, 128 steps (Saito 1994), 30 + 900.
+
+    a is uniform in 16 to 32, b - a in 32 to 96, η and the noise are N(0, 1). As in the archive each series has mean 0
+    and standard deviation 1.
+    """
+    rng, t = np.random.default_rng(1994), np.arange(1, 129)
+
+    def one(kind: int) -> np.ndarray:
+        a = int(rng.integers(16, 33))
+        b = a + int(rng.integers(32, 97))
+        shape = (np.ones(128), (t - a) / (b - a), (b - t) / (b - a))[kind]
+        return (6 + rng.standard_normal()) * shape * ((t >= a) & (t <= b)) + rng.standard_normal(128)
+
+    return _simulated(one, 3, 10), _simulated(one, 3, 300)
+
+
+def control_charts() -> tuple[Part, Part]:
+    """SyntheticControl: six kinds of charts of 60 steps (Alcock and Manolopoulos 1999), 300 + 300.
+
+    30 + 2 r, r uniform in [-3, 3]; then a wave of height and period 10 to 15, a slope of 0.2 to 0.5 up or down, or a
+    step of 7.5 to 20 up or down in the middle third. As in the archive each series has mean 0 and standard deviation 1.
+    """
+    rng, t = np.random.default_rng(1999), np.arange(1, 61)
+
+    def one(kind: int) -> np.ndarray:
+        chart = 30 + 2 * rng.uniform(-3, 3, 60)
+        if kind == 1:
+            chart += rng.uniform(10, 15) * np.sin(2 * np.pi * t / rng.uniform(10, 15))
+        elif kind in (2, 3):
+            chart += (1 if kind == 2 else -1) * rng.uniform(0.2, 0.5) * t
+        elif kind in (4, 5):
+            chart += (1 if kind == 4 else -1) * rng.uniform(7.5, 20) * (t >= rng.uniform(20, 40))
+        return chart
+
+    return _simulated(one, 6, 50), _simulated(one, 6, 50)
+
+
+def _simulated(one: Callable[[int], np.ndarray], classes: int, each: int) -> Part:
+    """So many series of each class, standardised one by one."""
+    labels = np.repeat(np.arange(classes), each)
+    series = [one(int(label)) for label in labels]
+    return [((x - x.mean()) / x.std())[None] for x in series], labels
+
+
+SOURCES = {  # the cheapest first
+    "UnitTest": Source("load_unit_test"),
+    "ItalyPowerDemand": Source("load_italy_power_demand"),
+    "SyntheticControl": Source(simulated=control_charts),
+    "CBF": Source(simulated=cylinder_bell_funnel),
+    "GunPoint": Source("load_gunpoint"),
+    "JapaneseVowels": Source("load_japanese_vowels"),
+    "BasicMotions": Source("load_basic_motions"),
+    "ArrowHead": Source("load_arrow_head"),
     "OSULeaf": Source("load_osuleaf", closed=True),
     "ACSF1": Source("load_acsf1"),
-    "BasicMotions": Source("load_basic_motions"),
+    "PLAID": Source("load_plaid"),
 }
 STEPS: dict[Scale, int] = {"smoke": 4, "cpu": 300, "paper": 2000}
 WIDTH: dict[Scale, int] = {"smoke": 8, "cpu": 32, "paper": 64}
@@ -62,28 +133,41 @@ WIDTH: dict[Scale, int] = {"smoke": 8, "cpu": 32, "paper": 64}
 def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any]:
     """Train and measure on every set.
 
+    The file in `out` is written after every set and continued where it is of this scale and seed: remove it to begin
+    anew.
+
     Args:
         scale: how long and how wide, see `STEPS` and `WIDTH`.
         seed: of weights, order of batches and random starts.
         out: folder for the run folders and `sequences.json`; None: they are thrown away.
 
     Returns:
-        {"OSULeaf": {"raw": {"svm": ..., "knn": ...}, "raw_pca": ..., "random_encoder": {"conv": ..., "fc": ...,
-        "y": ...}, "dim": the same}, ...}, accuracies as fractions of the test part.
+        {"OSULeaf": {"raw": {"svm": ..., "knn": ...}, "raw_pca": ..., "catch22": ..., "minirocket": {"ridge": ...},
+        "random_encoder": {"conv": {"svm": ..., "knn": ...}, "fc": ..., "y": ...}, "dim": the same}, ...}, accuracies as
+        fractions of the test part.
 
     Raises:
-        UserError: sktime is not installed.
+        UserError: sktime, sktime-cython or pycatch22 is not installed.
     """
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
             return run(scale, seed, folder)
+    for package in ("sktime", "sktime_cython", "pycatch22"):
+        needed(package)
     out = Path(out)
+    path = out / RESULT
     result: dict[str, Any] = {"scale": scale, "seed": seed}
+    if path.is_file():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if result.items() <= earlier.items():
+            result = earlier
     for name, source in SOURCES.items():
+        if name in result:
+            continue
         training, test = load(name)
         views = with_random_starts(training, seed) if source.closed else training
         result[name] = compare(views, training, test, scale, seed, out / name)
-    (out / "sequences.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
 
@@ -113,9 +197,12 @@ def compare(
     flat, flat_test = (s.images.reshape(len(s), -1) for s in (training, test))
     units = min(64, *flat.shape)  # as many as y has, where there are
     components = PCA(units, random_state=seed % 2**32).fit(flat)
+    chosen = StandardScaler().fit(features := catch22(training.images))
     return {
         "raw": accuracies(flat, flat_test, training, test),
         "raw_pca": accuracies(components.transform(flat), components.transform(flat_test), training, test),
+        "catch22": accuracies(chosen.transform(features), chosen.transform(catch22(test.images)), training, test),
+        "minirocket": {"ridge": minirocket(training, test, seed)},
         "random_encoder": measure(untrained, training, test),
         "dim": measure(trained, training, test),
     }
@@ -140,11 +227,14 @@ def accuracies(x: np.ndarray, x_test: np.ndarray, training: ImageSet, test: Imag
     """Rows (N, D) -> test accuracy of a linear SVM and of the nearest neighbour (L2), as fractions.
 
     Rows are scaled by one number, so the nearest neighbours of raw series are the baseline that the archives of time
-    series print. The SVM's C is chosen by cross-validation within the training part.
+    series print. The SVM's C is chosen by cross-validation within the training part: five folds, or as many as the
+    smallest class has series.
     """
+    assert training.labels is not None
     scale = x.std()
+    folds = max(2, min(5, int(np.bincount(training.labels).min())))
     scorers = {
-        "svm": GridSearchCV(SVC(kernel="linear"), {"C": np.logspace(-4, 2, 7)}, cv=5),
+        "svm": GridSearchCV(SVC(kernel="linear"), {"C": np.logspace(-4, 2, 7)}, cv=folds),
         "knn": KNeighborsClassifier(1),
     }
     return {
@@ -153,27 +243,76 @@ def accuracies(x: np.ndarray, x_test: np.ndarray, training: ImageSet, test: Imag
     }
 
 
+def catch22(series: np.ndarray) -> np.ndarray:
+    """(N, C, T) -> (N, 22·C): the canonical features of each channel (Lubba et al. 2019), in the authors' code.
+
+    What they leave undefined, as of a channel that does not change, is 0.
+    """
+    features = needed("pycatch22").catch22_all
+    rows = [
+        [value for channel in item for value in features(channel.tolist())["values"]]
+        for item in np.asarray(series, np.float64)
+    ]
+    return np.nan_to_num(np.array(rows), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def minirocket(training: ImageSet, test: ImageSet, seed: int) -> float:
+    """Test accuracy of MiniRocket (Dempster et al. 2020) by sktime, with its authors' ridge classifier."""
+    needed("sktime_cython")
+    rocket = needed("sktime.transformations.rocket").MiniRocketMultivariateCython(random_state=seed % 2**31)
+    x = rocket.fit_transform(training.images).to_numpy()
+    x_test = rocket.transform(test.images).to_numpy()
+    classifier = make_pipeline(StandardScaler(with_mean=False), RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)))
+    return float(classifier.fit(x, training.labels).score(x_test, test.labels))
+
+
 def load(name: str) -> tuple[ImageSet, ImageSet]:
     """The training and the test part, (N, C, T) float32, each channel standardised by the training part.
+
+    Series shorter than the longest of both parts end in zeros, the mean.
 
     Raises:
         UserError: an unknown name, or sktime is not installed.
     """
     if name not in SOURCES:
         raise UserError(f"unknown time series {name!r}; choose one of {', '.join(SOURCES)}")
-    try:
-        datasets = importlib.import_module("sktime.datasets")
-    except ImportError:
-        raise UserError("the time series come with sktime, which is not installed: pip install sktime") from None
-    loader = getattr(datasets, SOURCES[name].loader)
-    (x, labels), (x_test, labels_test) = (loader(split=part, return_type="numpy3D") for part in ("train", "test"))
-    mean, sd = x.mean((0, 2), keepdims=True), x.std((0, 2), keepdims=True)
+    source = SOURCES[name]
+    (series, labels), (series_test, labels_test) = source.simulated() if source.simulated else _shipped(source)
+    every = np.concatenate(series, axis=1)
+    mean, sd = every.mean(1, keepdims=True), every.std(1, keepdims=True)
     classes, index = np.unique(labels, return_inverse=True)
+    length = max(x.shape[1] for x in (*series, *series_test))
 
-    def part(series: np.ndarray, labels: np.ndarray) -> ImageSet:
-        return ImageSet(((series - mean) / sd).astype(np.float32), labels, tuple(map(str, classes)), name)
+    def part(series: list[np.ndarray], labels: np.ndarray) -> ImageSet:
+        whole = np.zeros((len(series), len(mean), length), np.float32)
+        for row, x in zip(whole, series, strict=True):
+            row[:, : x.shape[1]] = (x - mean) / sd
+        return ImageSet(whole, labels, tuple(map(str, classes)), name)
 
-    return part(x, index), part(x_test, np.searchsorted(classes, labels_test))
+    return part(series, index), part(series_test, np.searchsorted(classes, labels_test))
+
+
+def _shipped(source: Source) -> tuple[Part, Part]:
+    """The training and the test part as sktime carries them."""
+    datasets = needed("sktime.datasets")
+
+    def part(split: str) -> Part:
+        table, labels = getattr(datasets, str(source.loader))(split=split, return_type="nested_univ")
+        return [np.stack([np.asarray(channel, np.float64) for channel in row]) for row in table.to_numpy()], labels
+
+    return part("train"), part("test")
+
+
+def needed(module: str) -> Any:
+    """A module of the packages that this experiment needs beside the library's own. UserError where it is absent."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        package = module.split(".")[0].replace("_", "-")
+        raise UserError(
+            f"time series are loaded and measured with {package}, which is not installed: pip install "
+            "'deepinfomax[sequences]'"
+        ) from None
 
 
 def with_random_starts(closed: ImageSet, seed: int) -> ImageSet:
