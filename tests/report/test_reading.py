@@ -105,6 +105,20 @@ def test_an_unreadable_file_is_named_and_the_rest_is_read(tmp_path: Path, name: 
     assert run.metrics.steps
 
 
+@pytest.mark.parametrize("errors", [np.zeros(3, np.float32), np.zeros(4, np.int64)])
+def test_errors_of_drawings_are_one_number_an_image(tmp_path: Path, errors: np.ndarray) -> None:
+    folder = fake_run.write_run(tmp_path / "run")
+    pictures = np.zeros((4, 3, 8, 8), np.uint8)
+    for given, why in ((np.ones(4, np.float32), None), (errors, f"errors are {errors.dtype} of shape {errors.shape}")):
+        np.savez(folder / "generated.npz", images=pictures, reconstructions=pictures, errors=given)
+        run = read(folder)
+        if why is None:
+            assert run.generated.reconstructions is not None
+            np.testing.assert_array_equal(run.generated.reconstructions.errors, given)
+        else:
+            assert why in run.unreadable["generated.npz"]
+
+
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     folder = only(tmp_path / "run", "config.toml", "")
     np.savez(folder / "embeddings_sample.npz", y=np.array([{"a": 1}], dtype=object))
