@@ -16,6 +16,13 @@ GOOD = np.random.default_rng(0).standard_normal((100, 2))
 MANY = np.arange(60_000.0)
 
 
+class Silent:
+    """What becomes no array, and gives no reason."""
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        raise TypeError
+
+
 MISTAKES = {
     "100 rows but y has 90": (GOOD, GOOD[:90], {}),
     "missing or infinite values, the first in row 3, column 1": (
@@ -68,6 +75,7 @@ MISTAKES = {
     "x has 1 masked values: drop": (np.ma.masked_array(GOOD, mask=GOOD.max() == GOOD), GOOD, {}),
     "y holds nan among its words, first in row 1": (GOOD, ["ash", math.nan] * 50, {}),
     "x cannot be read as an array: ": (torch.eye(100).to_sparse(), GOOD, {}),
+    "x cannot be read as an array: TypeError": (Silent(), GOOD, {}),
     "y cannot be read as an array: ": (GOOD, [torch.ones(2, requires_grad=True)] * 100, {}),
     "all pairs of a batch of 60,000 need 13 GiB: make batch_size 32,768": (MANY, MANY, {"batch_size": 60_000}),
     "all pairs of a batch of 9,000 need 77 GiB: ": (MANY, MANY, {"batch_size": 9000, "critic": "joint"}),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepinfomax import cli
+import command
 
 QUICK = ("--steps", "100", "--batch-size", "32", "--lr", "2e-3", "--device", "cpu")
 
@@ -25,20 +25,14 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["deepinfomax", "estimate-mi", *map(str, words)])
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    said = capsys.readouterr()
-    return code, said.out, said.err
+def run(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
+    """`deepinfomax estimate-mi WORDS`."""
+    return command.run(capsys, "estimate-mi", *map(str, words))
 
 
-def test_a_number_with_interval_and_p_value_from_a_csv(capsys, monkeypatch, csv, tmp_path):
+def test_a_number_with_interval_and_p_value_from_a_csv(capsys, csv, tmp_path):
     page = tmp_path / "out.html"
-    code, out, _ = run(capsys, monkeypatch, csv, "--x", "a,b", "--y", "kind", "--test", "--report", page, *QUICK)
+    code, out, _ = run(capsys, csv, "--x", "a,b", "--y", "kind", "--test", "--report", page, *QUICK)
     assert code == 0
     assert re.match(
         r"I\(a, b; kind\) is at least 0\.\d+ nats \(.* bits, \d+% of the entropy of the labels; 95% interval", out
@@ -51,8 +45,8 @@ def test_a_number_with_interval_and_p_value_from_a_csv(capsys, monkeypatch, csv,
     assert "<script" not in html
 
 
-def test_json_keeps_its_keys_and_has_more(capsys, monkeypatch, csv):
-    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--estimator", "ksg", "--json")
+def test_json_keeps_its_keys_and_has_more(capsys, csv):
+    _, out, _ = run(capsys, csv, "--x", "a", "--y", "c", "--estimator", "ksg", "--json")
     result = json.loads(out)
     assert {"nats", "standard_error", "lower_bound", "cap", "n_train", "n_test", "estimator", "critic"} <= set(result)
     assert {"seconds", "warning", "seeds", "train_nats"} <= set(result)
@@ -60,57 +54,57 @@ def test_json_keeps_its_keys_and_has_more(capsys, monkeypatch, csv):
     assert result["bits"] > result["nats"]
 
 
-def test_no_dependence_is_said_and_labels_are_told(capsys, monkeypatch, csv):
-    _, out, _ = run(capsys, monkeypatch, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--test")
+def test_no_dependence_is_said_and_labels_are_told(capsys, csv):
+    _, out, _ = run(capsys, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--test")
     assert "no dependence found" in out
     assert "the 20 different whole numbers of y are taken as labels" in out
-    _, out, _ = run(capsys, monkeypatch, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--numbers", "age")
+    _, out, _ = run(capsys, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--numbers", "age")
     assert "taken as labels" not in out
 
 
-def test_jsd_says_what_it_runs(capsys, monkeypatch, csv):
-    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--estimator", "jsd", *QUICK)
+def test_jsd_says_what_it_runs(capsys, csv):
+    _, out, _ = run(capsys, csv, "--x", "a", "--y", "c", "--estimator", "jsd", *QUICK)
     assert "jsd is taken as jsd-nwj" in out
-    _, out, _ = run(capsys, monkeypatch, "--help")
+    _, out, _ = run(capsys, "--help")
     assert "jsd is taken as jsd-nwj" in " ".join(out.replace("│", " ").split())
 
 
-def test_given_a_third_column(capsys, monkeypatch, csv):
-    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "kind", "--given", "c", "--test", "--shuffles", "49")
+def test_given_a_third_column(capsys, csv):
+    _, out, _ = run(capsys, csv, "--x", "a", "--y", "kind", "--given", "c", "--test", "--shuffles", "49")
     assert out.startswith("I(a; kind | c): no dependence found")
-    _, out, _ = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--given", "kind", "--json")
+    _, out, _ = run(capsys, csv, "--x", "a", "--y", "c", "--given", "kind", "--json")
     assert json.loads(out)["nats"] > 0.2
 
 
-def test_groups_and_auto(capsys, monkeypatch, csv):
+def test_groups_and_auto(capsys, csv):
     words = ("--x", "a", "--y", "c", "--groups", "subject", "--json", "--estimator", "auto", *QUICK)
-    _, out, _ = run(capsys, monkeypatch, csv, *words)
+    _, out, _ = run(capsys, csv, *words)
     result = json.loads(out)
     assert result["groups"] == 60
     assert result["beside"]["nats"] != result["nats"]
 
 
-def test_a_matrix_and_a_ranking_with_pages(capsys, monkeypatch, csv, tmp_path):
+def test_a_matrix_and_a_ranking_with_pages(capsys, csv, tmp_path):
     page = tmp_path / "matrix.html"
-    code, out, _ = run(capsys, monkeypatch, csv, "--matrix", "--x", "a,b,c,kind", "--report", page, "--json")
+    code, out, _ = run(capsys, csv, "--matrix", "--x", "a,b,c,kind", "--report", page, "--json")
     assert code == 0
     assert len(json.loads(out)["pairs"]) == 6
     assert "heat map" in page.read_text(encoding="utf-8").lower()
-    _, out, _ = run(capsys, monkeypatch, csv, "--y", "c", "--test", "--shuffles", "99", "--report", tmp_path / "r.html")
+    _, out, _ = run(capsys, csv, "--y", "c", "--test", "--shuffles", "99", "--report", tmp_path / "r.html")
     assert out.splitlines()[0] == "What each column tells of c, in nats, with its 95% interval:"
     assert out.splitlines()[1].split()[0] in ("a", "kind")
     assert "adjusted p" in out
     assert "no dependence found" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_convergence_is_said_and_drawn(capsys, monkeypatch, csv, tmp_path):
+def test_convergence_is_said_and_drawn(capsys, csv, tmp_path):
     words = ("--x", "a", "--y", "c", "--estimator", "ksg", "--convergence", "--report", tmp_path / "c.html")
-    _, out, _ = run(capsys, monkeypatch, csv, *words)
+    _, out, _ = run(capsys, csv, *words)
     assert "From 150 to 300 pairs the value goes from" in out
     assert "By pairs" in (tmp_path / "c.html").read_text(encoding="utf-8")
 
 
-def test_other_files(capsys, monkeypatch, csv, tmp_path):
+def test_other_files(capsys, csv, tmp_path):
     frame = pd.read_csv(csv)
     frame.to_parquet(tmp_path / "t.parquet")
     np.savez(tmp_path / "t.npz", a=frame["a"].to_numpy(), c=frame["c"].to_numpy())
@@ -120,49 +114,49 @@ def test_other_files(capsys, monkeypatch, csv, tmp_path):
     end = ("--estimator", "ksg", "--json")
     files = [(tmp_path / f"t.{kind}", "--x", "a", "--y", "c") for kind in ("parquet", "npz", "tsv")]
     files += [(tmp_path / "x.csv", tmp_path / "y.npy"), (csv, "--x", "a", "--y", "c")]
-    values = [json.loads(run(capsys, monkeypatch, *words, *end)[1])["nats"] for words in files]
+    values = [json.loads(run(capsys, *words, *end)[1])["nats"] for words in files]
     assert values == pytest.approx([values[0]] * 5, abs=1e-9)
 
 
-def test_two_columns_need_no_names_and_a_number_of_each_row_is_left_out(capsys, monkeypatch, csv, tmp_path):
+def test_two_columns_need_no_names_and_a_number_of_each_row_is_left_out(capsys, csv, tmp_path):
     frame = pd.read_csv(csv)
     np.savetxt(tmp_path / "two.csv", frame[["a", "c"]], delimiter=",")
-    _, out, _ = run(capsys, monkeypatch, tmp_path / "two.csv", "--estimator", "ksg", "--json")
-    named = run(capsys, monkeypatch, csv, "--x", "a", "--y", "c", "--estimator", "ksg", "--json")[1]
+    _, out, _ = run(capsys, tmp_path / "two.csv", "--estimator", "ksg", "--json")
+    named = run(capsys, csv, "--x", "a", "--y", "c", "--estimator", "ksg", "--json")[1]
     assert json.loads(out)["nats"] == pytest.approx(json.loads(named)["nats"], abs=1e-9)
     frame["id"] = range(300)
     frame[["a", "c", "id", "kind"]].to_csv(tmp_path / "id.csv", index=False)
-    _, out, _ = run(capsys, monkeypatch, tmp_path / "id.csv", "--matrix")
+    _, out, _ = run(capsys, tmp_path / "id.csv", "--matrix")
     assert "3 pairs of columns" in out
     assert "Note: left out: id has 300 different labels in 300 rows" in out
-    code, _, err = run(capsys, monkeypatch, tmp_path / "id.csv", "--x", "id", "--y", "c")
+    code, _, err = run(capsys, tmp_path / "id.csv", "--x", "id", "--y", "c")
     assert code == 2
     assert "--numbers COLUMN" in err
-    code, _, err = run(capsys, monkeypatch, tmp_path / "id.csv", "--y", "id")
+    code, _, err = run(capsys, tmp_path / "id.csv", "--y", "id")
     assert code == 2
     frame[["a", "id"]].to_csv(tmp_path / "one.csv", index=False)
-    code, _, err = run(capsys, monkeypatch, tmp_path / "one.csv", "--matrix")
+    code, _, err = run(capsys, tmp_path / "one.csv", "--matrix")
     assert code == 2
     assert "fewer than two columns can be compared: id has 300 different labels" in err
-    code, _, err = run(capsys, monkeypatch, tmp_path / "two.csv", "--given", "1")
+    code, _, err = run(capsys, tmp_path / "two.csv", "--given", "1")
     assert code == 2
     assert "say which columns to compare" in err
 
 
-def test_missing_values(capsys, monkeypatch, csv, tmp_path):
+def test_missing_values(capsys, csv, tmp_path):
     frame = pd.read_csv(csv)
     frame.loc[:9, "a"] = np.nan
     frame.loc[5:14, "kind"] = None
     frame.to_csv(tmp_path / "m.csv", index=False)
     words = (tmp_path / "m.csv", "--x", "a", "--y", "kind", "--estimator", "ksg")
-    code, _, err = run(capsys, monkeypatch, *words)
+    code, _, err = run(capsys, *words)
     assert code == 2
     assert "15 of 300 rows" in err
     assert "--drop-missing" in err
-    code, out, _ = run(capsys, monkeypatch, *words, "--drop-missing")
+    code, out, _ = run(capsys, *words, "--drop-missing")
     assert code == 0
     assert "15 of 300 rows have a missing value and were left out" in out
-    assert run(capsys, monkeypatch, tmp_path / "m.csv", "--x", "b", "--y", "c", "--estimator", "ksg")[0] == 0
+    assert run(capsys, tmp_path / "m.csv", "--x", "b", "--y", "c", "--estimator", "ksg")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -180,8 +174,8 @@ def test_missing_values(capsys, monkeypatch, csv, tmp_path):
         (("CSV", "--x", "a", "--y", "b", "--convergence", "--block", "2", *QUICK), "takes no --block"),
     ],
 )
-def test_mistakes(capsys, monkeypatch, csv, words, says):
-    code, _, err = run(capsys, monkeypatch, *(csv if word == "CSV" else word for word in words))
+def test_mistakes(capsys, csv, words, says):
+    code, _, err = run(capsys, *(csv if word == "CSV" else word for word in words))
     assert code == 2
     assert says in err
     assert len(err.strip().splitlines()) == 1

@@ -96,6 +96,15 @@ def test_what_is_no_table_is_one_line(tmp_path: Path, content: str | bytes, name
     assert "\n" not in str(refused.value)
 
 
+def test_a_reader_that_gives_no_reason_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*arguments: object, **settings: object) -> None:
+        raise EOFError
+
+    monkeypatch.setattr(np, "load", silent)
+    with pytest.raises(UserError, match=r"t\.npz cannot be read: EOFError$"):
+        read_file(written(tmp_path, "", "t.npz"))
+
+
 def test_lists_of_different_lengths_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"v": [[1.0], [1.0, 2.0]]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match="column v holds lists of different lengths"):

@@ -16,7 +16,7 @@ from deepinfomax.encoders.sequence import Sequence
 from deepinfomax.encoders.strided import StridedCrops
 from deepinfomax.encoders.volume import Volume
 from deepinfomax.encoders.wrapping import wrap
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 from deepinfomax.features import Features, Shapes
 from deepinfomax.plugins import no_module, registry
 from deepinfomax.settings import validate
@@ -84,7 +84,7 @@ def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
             features = encoder(torch.zeros(2, *image_shape, device=device))
     except RuntimeError as error:
         raise UserError(
-            f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {str(error).splitlines()[0]}"
+            f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {first_line(error)}"
         ) from error
     _check_features(features, image_shape)
     levels = (None if level is None else tuple(level.shape[1:]) for level in features)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 #: library -> its layers for (local, conv, y) in networks whose names match
 LAYERS: dict[str, dict[str, tuple[str, str, str]]] = {
@@ -82,7 +82,7 @@ def _timm(timm: Any, model: str, pretrained: bool) -> nn.Module:
     try:
         return timm.create_model(model, pretrained=pretrained, num_classes=0)
     except RuntimeError as error:  # of a name that timm does not know, too
-        raise UserError(f"timm has no network {model!r} to give: {str(error).splitlines()[0]}") from None
+        raise UserError(f"timm has no network {model!r} to give: {first_line(error)}") from None
 
 
 def _torchvision(models: Any, model: str, pretrained: bool) -> nn.Module:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 from deepinfomax.information import labels as label_information
 
 Transform = Literal["standard", "rank", "asinh", "none"]
@@ -43,7 +43,7 @@ def read_side(values: Any, name: str) -> np.ndarray:
     except ValueError:
         raise UserError(f"{name} is no array: its rows differ in length") from None
     except (TypeError, RuntimeError) as error:  # a sparse tensor, a list of tensors that need gradients
-        reason = str(error).partition(". ")[0].splitlines()[0]
+        reason = first_line(error).partition(". ")[0]
         raise UserError(f"{name} cannot be read as an array: {reason}") from None
     if array.ndim == 1 and array.dtype.kind in "US" and isinstance(values, list | tuple):
         array = np.array(values, dtype=object)  # otherwise a missing value would be the word "nan"

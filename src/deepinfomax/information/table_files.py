@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from deepinfomax.data.text_tables import read_csv
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 from deepinfomax.information.tables import stacked
 
 TABLES = (".csv", ".tsv", ".parquet", ".npz")
@@ -39,7 +39,7 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
                 return {name: content[name] for name in content.files}
         table = parquet.ParquetFile(path).read() if kind == ".parquet" else read_csv(path)
     except (ValueError, OSError, EOFError, KeyError, pa.ArrowException) as error:
-        raise UserError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path.name} cannot be read: {first_line(error)}") from None
     if not table.num_rows or not table.num_columns:
         raise UserError(f"{path.name} has no rows")
     twice = next((name for name in table.column_names if table.column_names.count(name) > 1), None)
