@@ -1,17 +1,22 @@
 """Tasks of the public benchmark `benchmark-mi` (Czyż et al. 2023): error of each estimator against the known truth.
 
-The benchmark needs JAX below 0.4.34 and an old numpy, so its samples are drawn in an environment of their own:
+The benchmark needs JAX below 0.4.34 and an old numpy, and torch-mist an old numpy in its metadata, so each has an
+environment of its own:
 
     python -m venv bmi && bmi/bin/pip install "setuptools<81" benchmark-mi "jax==0.4.30" "jaxlib==0.4.30"
+    pip install --no-deps torch-mist pyro-ppl pyro-api opt_einsum hydra-core mpld3 # in a copy of deepinfomax's own
     bmi/bin/python benchmarks/bmi_tasks.py sample samples          # writes one .npz per task, 5000 pairs each
-    python benchmarks/bmi_tasks.py estimate samples                # writes results/bmi_tasks_30.json
-    bmi/bin/python benchmarks/bmi_tasks.py theirs samples          # that package's own, results/bmi_tasks_theirs.json
+    python benchmarks/bmi_tasks.py ours samples
+    bmi/bin/python benchmarks/bmi_tasks.py bmi samples             # that package's own estimators, with its defaults
+    mist/bin/python benchmarks/bmi_tasks.py mist samples           # torch-mist, with its defaults
+    python benchmarks/bmi_tasks.py table samples                   # results/bmi_tasks_30.json, of all that was run
 
-The first 18 tasks are those of results/bmi_tasks.json; 12 more complete each family of the benchmark.
+The first 18 tasks are those of results/bmi_tasks.json; 12 more complete each family of the benchmark. Two more pairs
+are no tasks of the benchmark and are counted apart: Gaussians with a correlation of 0.9999 and 0.999999.
 
 Task versions are those of the installed package; 5000 pairs is the benchmark's own size. Ours keep 20% of them to stop
 and 20% to read out, so that each figure is held out. Columns are standardised, except where the name ends in "rank".
-Results are written after each task, and tasks that are already there are left alone.
+Each estimate is one line of results/bmi_tasks_30.runs.jsonl, and those that are there are not computed again.
 """
 
 import argparse
@@ -19,6 +24,7 @@ import json
 import math
 import statistics
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,18 +63,26 @@ TASKS = (
     "spiral-multinormal-sparse-5-5-2-2.0",
     "asinh-student-identity-2-2-1",
 )
-#: name in the table -> arguments of estimate_mi
-ESTIMATORS = {
-    "ksg": {"estimator": "ksg", "neighbours": 10},  # the benchmark's k
-    "infonce": {"estimator": "infonce"},
-    "infonce rank": {"estimator": "infonce", "transform": "rank"},
-    "mine": {"estimator": "mine"},
-    "smile": {"estimator": "smile"},
-    "jsd-lb": {"estimator": "jsd-lb"},
-    "auto": {"estimator": "auto"},
-    "featurewise, 10 folds": {"estimator": "infonce", "critic": "featurewise", "folds": 10, "transform": "rank"},
-}
+SHARP = {f"sharp-{rho}": rho for rho in (0.9999, 0.999999)}  #: correlations of pairs of normals
 TRAINING = {"steps": 1000, "batch_size": 128, "hidden": (64, 64), "lr": 1e-3}
+#: name in the table -> arguments of estimate_mi, of so many columns of both sides; "advised" is what the page on
+#: estimate-mi tells to use
+ESTIMATORS: dict[str, Callable[[int], dict]] = {
+    "advised": lambda columns: (
+        TRAINING
+        | (
+            {"estimator": "auto"}
+            if columns <= 6
+            else {"estimator": "infonce", "critic": "featurewise", "folds": 5, "transform": "rank"}
+        )
+    ),
+    "ksg": lambda columns: {"estimator": "ksg", "neighbours": 10},  # the benchmark's k
+    "infonce rank": lambda columns: TRAINING | {"estimator": "infonce", "transform": "rank"},
+    "infonce": lambda columns: TRAINING | {"estimator": "infonce"},
+    "smile": lambda columns: TRAINING | {"estimator": "smile"},
+    "mine": lambda columns: TRAINING | {"estimator": "mine"},
+    "jsd-lb": lambda columns: TRAINING | {"estimator": "jsd-lb"},
+}
 
 
 def sample(folder: Path) -> None:
@@ -76,13 +90,19 @@ def sample(folder: Path) -> None:
     from bmi.benchmark import BENCHMARK_TASKS
 
     folder.mkdir(parents=True, exist_ok=True)
+    for name, rho in SHARP.items():
+        x, noise = np.random.default_rng(SEED).standard_normal((2, PAIRS, 1))
+        y = rho * x + math.sqrt(1 - rho**2) * noise
+        np.savez(folder / f"{name}.npz", x=x, y=y, truth=-0.5 * math.log(1 - rho**2))
     for name in TASKS:
-        task = BENCHMARK_TASKS[name]
-        x, y = task.sample(PAIRS, seed=SEED)
-        np.savez(folder / f"{name}.npz", x=np.asarray(x), y=np.asarray(y), truth=float(task.mutual_information))
+        if not (folder / f"{name}.npz").exists():
+            task = BENCHMARK_TASKS[name]
+            x, y = task.sample(PAIRS, seed=SEED)
+            np.savez(folder / f"{name}.npz", x=np.asarray(x), y=np.asarray(y), truth=float(task.mutual_information))
+            print(name, flush=True)
 
 
-def estimate(folder: Path, target: Path) -> None:
+def ours(folder: Path, log: Path, only: list[str] | None) -> None:
     """Every estimator on every sampled task; runs where deepinfomax is installed."""
     import torch
 
@@ -90,75 +110,31 @@ def estimate(folder: Path, target: Path) -> None:
     from deepinfomax.information.estimation import estimate_mi
 
     torch.set_num_threads(1)
-    tasks = json.loads(target.read_text())["tasks"] if target.exists() else {}
-    for name in TASKS:
-        file = folder / f"{name}.npz"
-        if name in tasks or not file.exists():
-            continue
-        data = np.load(file, allow_pickle=False)
-        truth, rows = float(data["truth"]), {}
-        for label, arguments in ESTIMATORS.items():
-            settings = arguments if label == "ksg" else TRAINING | arguments
-            result = estimate_mi(data["x"], data["y"], seed=SEED, **settings)
-            finite = math.isfinite(result.nats)
-            rows[label] = {
-                "nats": round(result.nats, 4) if finite else None,
-                "standard_error": round(result.standard_error, 4) if finite else None,
-                "error": round(result.nats - truth, 4) if finite else None,
-                "lower_bound": result.lower_bound,
-                "kept": result.nats <= truth + 2 * result.standard_error if result.lower_bound and finite else None,
-                "interval": [round(end, 4) if math.isfinite(end) else None for end in result.interval()],
-                "truth_within": bool(result.interval().low <= truth <= result.interval().high),
-                "warning": result.warning,
-                "seconds": round(result.seconds, 1),
-            }
-        tasks[name] = {"truth": round(truth, 4), "dim": [data["x"].shape[1], data["y"].shape[1]], "estimates": rows}
-        write(tasks, target, f"{hardware(torch.device('cpu'))}, torch {torch.__version__}")
-        print(name, {label: row["error"] for label, row in rows.items()}, flush=True)
-
-
-def write(tasks: dict, target: Path, machine: str) -> None:
-    summary = {}
-    for label in ESTIMATORS:
-        rows = [task["estimates"][label] for task in tasks.values()]
-        errors = [math.inf if row["error"] is None else abs(row["error"]) for row in rows]
-        summary[label] = {
-            "median_absolute_error": round(statistics.median(errors), 4),
-            "within_0.1_nats": sum(error <= 0.1 for error in errors),
-            "truth_within_interval": sum(row["truth_within"] for row in rows),
-            "without_warning": sum(row["warning"] is None for row in rows),
-            "above_0.3_nats_without_warning": [
-                name for name, e, row in zip(tasks, errors, rows, strict=True) if e > 0.3 and row["warning"] is None
-            ],
-            "largest_error_without_warning": max(
-                (e for e, row in zip(errors, rows, strict=True) if not row["warning"]), default=None
-            ),
-            "seconds": round(sum(row["seconds"] for row in rows), 1),
+    machine = f"{hardware(torch.device('cpu'))}, torch {torch.__version__}"
+    for label, name, data in to_do("deepinfomax", only or list(ESTIMATORS), folder, log):
+        truth = float(data["truth"])
+        result = estimate_mi(
+            data["x"], data["y"], seed=SEED, **ESTIMATORS[label](data["x"].shape[1] + data["y"].shape[1])
+        )
+        finite = math.isfinite(result.nats)
+        low, high = result.interval()
+        bound = result if result.lower_bound or result.beside is None else result.beside
+        row = {
+            "by": result.estimator,
+            "standard_error": result.standard_error if finite else None,
+            "lower_bound": result.lower_bound,
+            # of `auto`, the lower bound that stands beside the neighbours
+            "kept": bound.nats <= truth + 2 * bound.standard_error if bound.lower_bound and finite else None,
+            "interval": [end if math.isfinite(end) else None for end in (low, high)],
+            "truth_within": bool(low <= truth <= high),
+            "warning": result.warning,
+            "hardware": machine,
         }
-    result = {
-        "what": "errors in nats on tasks of benchmark-mi, held-out estimates from 5000 pairs",
-        "command": "python benchmarks/bmi_tasks.py estimate samples",
-        "seed": SEED,
-        "training": TRAINING,
-        "hardware": machine,
-        "minutes": round(sum(r["seconds"] for t in tasks.values() for r in t["estimates"].values()) / 60, 1),
-        "not_run": [name for name in TASKS if name not in tasks],
-        "summary": summary,
-        "lower_bounds_above_truth_plus_2_se": [
-            f"{name} {label}"
-            for name, task in tasks.items()
-            for label, row in task["estimates"].items()
-            if row["kept"] is False
-        ],
-        "tasks": tasks,
-    }
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1) + "\n")
-    part.replace(target)
+        write(log, "deepinfomax", label, name, result.nats, truth, result.seconds, row)
 
 
-def theirs(folder: Path, target: Path) -> None:
-    """That package's own estimators, with its defaults, on the same samples; runs where `benchmark-mi` is installed."""
+def bmi(folder: Path, log: Path, only: list[str] | None) -> None:
+    """That package's own estimators, with its defaults; runs where `benchmark-mi` is installed."""
     import bmi.estimators as own
 
     makers = {
@@ -167,45 +143,114 @@ def theirs(folder: Path, target: Path) -> None:
         "InfoNCE": own.InfoNCEEstimator,
         "MINE": own.MINEEstimator,
     }
-    tasks = json.loads(target.read_text())["tasks"] if target.exists() else {}
-    for label, make in makers.items():
-        for name in TASKS:
+    for label, name, data in to_do("benchmark-mi", only or list(makers), folder, log):
+        started = time.monotonic()
+        nats = float(makers[label]().estimate(data["x"], data["y"]))
+        write(log, "benchmark-mi", label, name, nats, float(data["truth"]), time.monotonic() - started)
+
+
+def mist(folder: Path, log: Path, only: list[str] | None) -> None:
+    """torch-mist's `estimate_mi`, with its defaults, read on a fifth of the pairs; runs where it is installed."""
+    import torch
+    from torch_mist import estimate_mi
+
+    torch.set_num_threads(1)
+    for label, name, data in to_do("torch-mist", only or ["infonce", "smile"], folder, log):
+        torch.manual_seed(SEED)
+        pairs = {side: data[side].astype(np.float32) for side in "xy"}
+        started = time.monotonic()
+        nats, _ = estimate_mi(
+            data={side: values[PAIRS // 5 :] for side, values in pairs.items()},  # a tenth of these stops the training
+            test_data={side: values[: PAIRS // 5] for side, values in pairs.items()},
+            estimator=label,
+            verbose=False,
+        )
+        write(log, "torch-mist", label, name, float(nats), float(data["truth"]), time.monotonic() - started)
+
+
+def to_do(package: str, labels: list[str], folder: Path, log: Path) -> Iterator[tuple[str, str, dict]]:
+    """Estimators and sampled tasks that have no line in the log yet."""
+    done = {(run["package"], run["estimator"], run["task"]) for run in read(log)}
+    for label in labels:
+        for name in (*SHARP, *TASKS):
             file = folder / f"{name}.npz"
-            if not file.exists() or label in tasks.get(name, {}).get("estimates", {}):
-                continue
-            data = np.load(file, allow_pickle=False)
-            started = time.monotonic()
-            nats, truth = float(make().estimate(data["x"], data["y"])), float(data["truth"])
-            row = {"nats": round(nats, 4), "error": round(nats - truth, 4)}
-            row["seconds"] = round(time.monotonic() - started, 1)
-            tasks.setdefault(name, {"truth": round(truth, 4), "estimates": {}})["estimates"][label] = row
-            print(label, name, row, flush=True)
-            result = {
-                "what": "errors in nats of benchmark-mi's own estimators on its tasks, 5000 pairs",
-                "command": "bmi/bin/python benchmarks/bmi_tasks.py theirs samples",
-                "package": "benchmark-mi, jax 0.4.30, defaults of the package; KSG with 10 neighbours",
-                "minutes": round(sum(r["seconds"] for t in tasks.values() for r in t["estimates"].values()) / 60, 1),
-                "tasks": tasks,
-            }
-            part = target.with_suffix(".part")
-            part.write_text(json.dumps(result, indent=1) + "\n")
-            part.replace(target)
+            if (package, label, name) not in done and file.exists():
+                yield label, name, dict(np.load(file, allow_pickle=False))
+
+
+def read(log: Path) -> list[dict]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def write(
+    log: Path, package: str, label: str, name: str, nats: float, truth: float, seconds: float, more: dict | None = None
+) -> None:
+    finite = math.isfinite(nats)
+    run = {"package": package, "estimator": label, "task": name, "truth": truth, "nats": nats if finite else None}
+    run |= {"error": nats - truth if finite else None, "seconds": round(seconds, 2), **(more or {})}
+    run = {key: round(value, 4) if isinstance(value, float) else value for key, value in run.items()}
+    with log.open("a") as file:
+        file.write(json.dumps(run) + "\n")
+    print(package, label, name, run["error"], run["seconds"], flush=True)
+
+
+def table(log: Path, target: Path) -> None:
+    """What all runs of the log say together."""
+    runs = read(log)
+    summary = {}
+    for key in dict.fromkeys((run["package"], run["estimator"]) for run in runs):
+        rows = [run for run in runs if (run["package"], run["estimator"]) == key and run["task"] in TASKS]
+        sharp = {run["task"]: run["nats"] for run in runs if (run["package"], run["estimator"]) == key}
+        errors = {run["task"]: math.inf if run["error"] is None else abs(run["error"]) for run in rows}
+        if not errors:
+            continue
+        warned = {run["task"]: run.get("warning") for run in rows}
+        summary[" ".join(key)] = {
+            "tasks": len(rows),
+            "median_absolute_error": round(statistics.median(errors.values()), 4),
+            "within_0.1_nats": sum(error <= 0.1 for error in errors.values()),
+            "above_0.3_nats": sum(error > 0.3 for error in errors.values()),
+            "above_0.3_nats_without_warning": [t for t, error in errors.items() if error > 0.3 and not warned[t]],
+            "without_warning": sum(warning is None for warning in warned.values()),
+            "truth_within_interval": sum(run["truth_within"] for run in rows) if "truth_within" in rows[0] else None,
+            "sharp": {task: sharp[task] for task in SHARP if task in sharp},
+            "seconds": round(sum(run["seconds"] for run in rows), 1),
+        }
+    result = {
+        "what": "errors in nats on tasks of benchmark-mi, 5000 pairs each, beside other packages on the same samples",
+        "command": "python benchmarks/bmi_tasks.py sample, ours, bmi, mist, table",
+        "seed": SEED,
+        "training": TRAINING,
+        "hardware": next((run["hardware"] for run in runs if "hardware" in run), None),
+        "minutes": round(sum(run["seconds"] for run in runs) / 60, 1),
+        "truths_of_sharp": {name: round(-0.5 * math.log(1 - rho**2), 4) for name, rho in SHARP.items()},
+        "not_run": [name for name in TASKS if not any(run["task"] == name for run in runs)],
+        "summary": summary,
+        "lower_bounds_above_truth_plus_2_se": [
+            f"{run['task']} {run['estimator']}" for run in runs if run.get("kept") is False
+        ],
+        "lower_bounds": sum(run.get("kept") is not None for run in runs),
+        "runs": log.name,
+    }
+    part = target.with_suffix(".part")
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    part.replace(target)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("sample", "estimate", "theirs"))
+    parser.add_argument("what", choices=("sample", "ours", "bmi", "mist", "table"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--estimators", nargs="+")
+    parser.add_argument("--out", type=Path, default=RESULTS / "bmi_tasks_30.json")
     arguments = parser.parse_args()
-    started = time.monotonic()
+    log = arguments.out.with_suffix(".runs.jsonl")
     if arguments.what == "sample":
         sample(arguments.folder)
-    elif arguments.what == "estimate":
-        estimate(arguments.folder, arguments.out or RESULTS / "bmi_tasks_30.json")
+    elif arguments.what == "table":
+        table(log, arguments.out)
     else:
-        theirs(arguments.folder, arguments.out or RESULTS / "bmi_tasks_theirs.json")
-    print(f"{(time.monotonic() - started) / 60:.1f} min")
+        {"ours": ours, "bmi": bmi, "mist": mist}[arguments.what](arguments.folder, log, arguments.estimators)
 
 
 if __name__ == "__main__":
