@@ -35,6 +35,8 @@ def test_interval_by_hand():
     assert changed(degrees=9).interval() == pytest.approx((1 - ends, 1 + ends))
     assert changed(entropy=1.1).interval() == pytest.approx((0.804, 1.1), abs=1e-3)
     assert changed(entropy=0.5).interval() == pytest.approx((0.804, 0.804), abs=1e-3)  # never upside down
+    assert changed(nats=-0.5).interval() == pytest.approx((-0.696, 0.0), abs=1e-3)  # holds 0, the least there is
+    assert changed(nats=-0.5, signed=True).interval() == pytest.approx((-0.696, -0.304), abs=1e-3)
     neighbours = changed(nats=1.5, lower_bound=False)
     assert changed(beside=neighbours).interval() == pytest.approx((0.804, 1.696), abs=1e-3)
     assert changed(beside=neighbours, lower_bound=False).interval().high == pytest.approx(1.196, abs=1e-3)

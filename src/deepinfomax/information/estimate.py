@@ -50,6 +50,8 @@ class MIEstimate:
     excess: float = 0.0  #: nats by which it may be too high, as far as the data show; see `interval`
     degrees: int | None = None  #: degrees of freedom of the standard error; None: many
     quantity: str = "I(X; Y)"  #: what was estimated
+    #: whether the quantity may lie below 0, as interaction information may; else no interval ends there
+    signed: bool = field(default=False, repr=False, metadata=NOT_IN_JSON)
     groups: int | None = None  #: independent groups of rows, or blocks of time; None: every row is one
     notes: tuple[str, ...] = ()  #: how the input was understood, where that was a choice
     beside: "MIEstimate | None" = None  #: by the other kind of estimator: nearest neighbours beside a critic, or a
@@ -79,7 +81,8 @@ class MIEstimate:
         above without an assumption (McAllester & Stratos 2020): here it is that the critic can learn the dependence at
         all. Nearest neighbours have a bias that falls with the number of pairs: the upper end allows for all that they
         read less in a tenth of the pairs, and the lower end for a tenth of that (`excess`); of counted labels, for what
-        shuffled labels read. The measured coverage is in `results/mi_coverage.json`.
+        shuffled labels read. An estimate may lie below 0 by chance; mutual information does not, so the upper end is at
+        least 0. The measured coverage is in `results/mi_coverage.json`.
 
         Raises:
             UserError: a level outside (0, 1).
@@ -96,7 +99,8 @@ class MIEstimate:
         high = self.nats + times * self.standard_error + self.shortfall
         if self.beside is not None and self.lower_bound:
             high = max(high, self.beside.interval(level).high)
-        return Interval(float(low), float(max(low, min(high, self.entropy))))
+        least = low if self.signed else max(low, 0.0)
+        return Interval(float(low), float(max(least, min(high, self.entropy))))
 
     @property
     def dependent(self) -> bool | None:

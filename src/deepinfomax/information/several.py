@@ -153,7 +153,8 @@ def interaction_information(
         def value(rows: np.ndarray | slice) -> float:
             return conditional.interaction_information(a[rows], b[rows], c[rows], neighbours)
 
-    return _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started)
+    estimate = _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started)
+    return dataclasses.replace(estimate, signed=True)
 
 
 def transfer_entropy(

@@ -82,7 +82,9 @@ def svg(figure: Figure, alt: str) -> Markup:
     body = body.replace("xlink:href=", "href=")
     body = re.sub(r"font(-family)?: [^;\"]*'DejaVu Sans'[^;\"]*;?", _without_family, body)
     body = re.sub("|".join(_VARIABLES), lambda m: f"var({_VARIABLES[m[0]]})", body)
-    body = re.sub(r"\s*\n\s*", " ", re.sub(r"(\d+\.\d\d)\d+", r"\1", body))
+    # Shorter coordinates; what stands between the tags is for the reader and stays.
+    body = re.sub(r"<[^>]*>", lambda m: re.sub(r"(\d+\.\d\d)\d+", r"\1", m[0]), body)
+    body = re.sub(r"\s*\n\s*", " ", body)
     width, height = (round(side * 72) for side in figure.get_size_inches())
     opening = f'<svg role="img" viewBox="0 0 {width} {height}" style="max-width: {width * 1.5:.0f}px" aria-label="'
     return Markup(opening) + escape(alt) + Markup('">' + body)

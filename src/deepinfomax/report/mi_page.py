@@ -23,7 +23,7 @@ MOST_CELLS = 30  #: columns of a heat map in which values are written
 
 def write_estimate(estimate: "MIEstimate", path: Path, convergence: "Convergence | None" = None) -> Path:
     """Write the page about one estimate."""
-    panels = [("The estimate and its interval", "nats", _interval(estimate), _interval_says(estimate))]
+    panels = []
     if estimate.training:
         panels.append(
             ("Training", "nats", _training(estimate), "The bound on pairs that the critic does not train on.")
@@ -47,9 +47,11 @@ def write_estimate(estimate: "MIEstimate", path: Path, convergence: "Convergence
         path,
         title=estimate.quantity,
         standing="above" if estimate.dependent else "level",
-        sentence=estimate.sentence(),
+        headline=headline(estimate),
+        interval=(_interval(estimate), _interval_says(estimate)),
         meaning=meaning(estimate),
         reasons=reasons(estimate.warning),
+        methods=methods(estimate),
         still=None if convergence is None else convergence.sentence(),
         facts=list(facts(estimate)),
         panels=panels,
@@ -76,9 +78,11 @@ def write_table(result: "Ranking | Matrix", path: Path, notes: tuple[str, ...] =
         path,
         title=title,
         standing="above" if found else "level",
-        sentence=f"A dependence was found in {found} of {len(rows)} pairs.",
+        headline=f"A dependence was found in {found} of {len(rows)} pairs.",
+        interval=None,
         meaning=[MEANING_OF_NATS],
         reasons=[],
+        methods=None,
         still=None,
         facts=[("pairs", f"{len(rows):,}"), ("time", f"{values['seconds']:.1f} s")],
         panels=panels,
@@ -91,6 +95,38 @@ MEANING_OF_NATS = (
     "Mutual information is how much less uncertain one side is once the other is known: 0 where they have nothing to "
     "do with each other, whatever the shape of their relation. 0.69 nats (1 bit) answer one yes-or-no question."
 )
+
+
+def headline(estimate: "MIEstimate") -> str:
+    """The answer, before any of its details."""
+    if not math.isfinite(estimate.nats):
+        return "No number could be had."
+    if not estimate.dependent:
+        return "No dependence was found."
+    return f"{'At least' if estimate.lower_bound else 'About'} {estimate.nats:.3g} nats."
+
+
+def methods(estimate: "MIEstimate") -> str | None:
+    """What to report in a paper, ready to be copied; None where there is no number."""
+    if not math.isfinite(estimate.nats):
+        return None
+    kind = "a lower bound" if estimate.lower_bound else "an estimate and no bound"
+    by = estimate.estimator + (f" with a {estimate.critic} critic" if estimate.critic else "")
+    rows = f"{estimate.n_test:,} pairs" + (
+        f" held out from {estimate.n_train:,} to train on" if estimate.n_train else ""
+    )
+    groups = "" if estimate.groups is None else f" in {estimate.groups:,} independent groups"
+    low, high = estimate.interval()
+    said = (
+        f"{estimate.quantity} was measured by {by} ({kind}) on {rows}{groups}: {estimate.nats:.3g} nats, 95% interval "
+        f"{low:.3g} to {f'{high:.3g}' if math.isfinite(high) else 'no upper end'}"
+    )
+    if estimate.p_value is not None:
+        said += f"; permutation test with {estimate.shuffles:,} shuffles, p = {estimate.p_value:.2g}"
+    if estimate.beside is not None:
+        said += f"; {estimate.beside.estimator} of the same pairs: {estimate.beside.nats:.3g} nats"
+    seeds = "seed" if len(estimate.seeds) == 1 else "seeds"
+    return f"{said} (deepinfomax {__version__}, {seeds} {', '.join(map(str, estimate.seeds))})."
 
 
 def meaning(estimate: "MIEstimate") -> list[str]:
@@ -169,9 +205,14 @@ def _interval(estimate: "MIEstimate") -> Markup:
 
 
 def _interval_says(estimate: "MIEstimate") -> str:
+    said = "The dot is the estimate, the line its 95% interval."
     if math.isinf(estimate.interval().high):
-        return "The arrow: nothing in these data limits the value from above."
-    return "The dot is the estimate, the line its 95% interval; left of 0 lies what no information can be."
+        said += " The arrow: nothing in these data limits the value from above."
+    if estimate.interval().low < 0 and not estimate.signed:
+        said += " Left of 0 lies what no information can be."
+    if estimate.beside is not None:
+        said += f" Below it what {estimate.beside.estimator} reads of the same pairs, by another way."
+    return said
 
 
 def _training(estimate: "MIEstimate") -> Markup:
