@@ -169,10 +169,10 @@ def mist(folder: Path, log: Path, only: list[str] | None) -> None:
 
 
 def to_do(package: str, labels: list[str], folder: Path, log: Path) -> Iterator[tuple[str, str, dict]]:
-    """Estimators and sampled tasks that have no line in the log yet."""
-    done = {(run["package"], run["estimator"], run["task"]) for run in read(log)}
+    """Estimators and sampled tasks that have no line in the log, which another process may write to as well."""
     for label in labels:
         for name in (*SHARP, *TASKS):
+            done = {(run["package"], run["estimator"], run["task"]) for run in read(log)}
             file = folder / f"{name}.npz"
             if (package, label, name) not in done and file.exists():
                 yield label, name, dict(np.load(file, allow_pickle=False))

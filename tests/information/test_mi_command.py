@@ -41,7 +41,7 @@ def test_a_number_with_interval_and_p_value_from_a_csv(capsys, csv, tmp_path):
     html = page.read_text(encoding="utf-8")
     assert "a, b; kind" in html
     assert html.count("<svg") == 3
-    assert re.search(r'<p class="sentence">At least 0\.\d+ nats\.</p>', html)
+    assert re.search(r'<p class="sentence">A dependence was found, of at least 0\.\d+ nats\.</p>', html)
     assert re.search(
         r"<blockquote>I\(a, b; kind\) was measured by infonce with a separable critic \(a lower bound\)", html
     )

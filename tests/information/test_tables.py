@@ -50,6 +50,7 @@ def test_columns_are_ranked_by_what_they_tell(table):
     assert [row.adjusted_p for row in ranking.rows] == pytest.approx(list(stats.false_discovery_control(found)))
     assert by_name["a"].adjusted_p < 0.05 < by_name["b"].adjusted_p
     assert "no dependence found" in ranking.text()
+    assert ranking.too_few_shuffles() is None  # 4 columns take 80
     assert "whole numbers of count" in by_name["count"].estimate.notes[0]
     frame = ranking.to_frame()
     assert list(frame["column"]) == [row.column for row in ranking.rows]
@@ -73,6 +74,9 @@ def test_the_matrix_is_symmetric_and_knows_all_kinds(table):
     assert kinds["kind", "count"] == "counting"
     assert matrix.to_frame().loc["a", "sum"] == matrix.estimates["a", "sum"].nats
     assert "a · sum" in matrix.text().splitlines()[1]
+    assert "19 shuffles cannot show a dependence of one pair alone among 10 at 5 %" in matrix.text().splitlines()[-1]
+    assert "takes 200 or more" in matrix.text()
+    assert "Note" not in mi_matrix(table[["a", "b"]]).text()  # no p-values, nothing to say of them
     assert matrix.draw().axes
     json.dumps(matrix.to_dict(), allow_nan=False)
 

@@ -53,6 +53,10 @@ class Ranking:
     rows: tuple[Row, ...]
     seconds: float
 
+    def too_few_shuffles(self) -> str | None:
+        """What to say where no p-value of one column alone could show a dependence; None elsewhere."""
+        return _too_few_shuffles([row.estimate for row in self.rows])
+
     def to_frame(self) -> Any:
         """A pandas data frame: a row for each column; raises UserError where pandas is not installed."""
         return _pandas().DataFrame([_values(row) for row in self.rows])
@@ -76,7 +80,8 @@ class Ranking:
             )
             if row.estimate.warning:
                 lines.append(f"  {'':{width}s}  warning: {row.estimate.warning}")
-        return "\n".join(lines)
+        few = self.too_few_shuffles()
+        return "\n".join([*lines, f"Note: {few}."] if few else lines)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,10 @@ class Matrix:
         for (a, b), estimate in self.estimates.items():
             values[place[a], place[b]] = values[place[b], place[a]] = estimate.nats
         return values
+
+    def too_few_shuffles(self) -> str | None:
+        """What to say where no p-value of one pair alone could show a dependence; None elsewhere."""
+        return _too_few_shuffles(list(self.estimates.values()))
 
     def to_frame(self) -> Any:
         """A pandas data frame of `nats`, columns by columns; raises UserError where pandas is not installed."""
@@ -125,7 +134,8 @@ class Matrix:
             lines.append(f"  {a} · {b}  {estimate.nats:.3f}  [{low:.3f}, {high:.3f}]{p}{none}{warned}")
         if len(ordered) > most:
             lines.append(f"  and {len(ordered) - most} more with less; --json lists all")
-        return "\n".join(lines)
+        few = self.too_few_shuffles()
+        return "\n".join([*lines, f"Note: {few}."] if few else lines)
 
     def draw(self) -> Figure:
         """A heat map as a matplotlib figure; darker: more in common."""
@@ -381,6 +391,17 @@ def _values(row: Row) -> dict[str, Any]:
         "warning": e.warning,
     }
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _too_few_shuffles(estimates: list[MIEstimate]) -> str | None:
+    """The least p-value is 1 / (shuffles + 1), and Benjamini and Hochberg take it times the number of pairs at most."""
+    shuffles, pairs = min((e.shuffles for e in estimates if e.p_value is not None), default=0), len(estimates)
+    if not shuffles or pairs / (shuffles + 1) < 0.05:
+        return None
+    return (
+        f"{shuffles} shuffles cannot show a dependence of one pair alone among {pairs} at 5 %, however strong it is: "
+        f"that takes {20 * pairs} or more"
+    )
 
 
 def _shown(estimate: MIEstimate, adjusted: float | None) -> bool:

@@ -56,6 +56,7 @@ def write_estimate(estimate: "MIEstimate", path: Path, convergence: "Convergence
         facts=list(facts(estimate)),
         panels=panels,
         rows=[],
+        tested=False,
         notes=estimate.notes,
     )
 
@@ -87,7 +88,8 @@ def write_table(result: "Ranking | Matrix", path: Path, notes: tuple[str, ...] =
         facts=[("pairs", f"{len(rows):,}"), ("time", f"{values['seconds']:.1f} s")],
         panels=panels,
         rows=rows,
-        notes=notes,
+        tested=any(row["p_value"] is not None for row in rows),
+        notes=(*notes, *([few] if (few := result.too_few_shuffles()) else [])),
     )
 
 
@@ -103,7 +105,7 @@ def headline(estimate: "MIEstimate") -> str:
         return "No number could be had."
     if not estimate.dependent:
         return "No dependence was found."
-    return f"{'At least' if estimate.lower_bound else 'About'} {estimate.nats:.3g} nats."
+    return f"A dependence was found, of {'at least' if estimate.lower_bound else 'about'} {estimate.nats:.2g} nats."
 
 
 def methods(estimate: "MIEstimate") -> str | None:
@@ -293,4 +295,4 @@ def _heat(matrix: "Matrix") -> Markup:
 def _square(x: int, y: int, share: float) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=ACCENT, alpha=0.05 + 0.75 * share, linewidth=0)
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=ACCENT, alpha=0.05 + 0.55 * share, linewidth=0)
