@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import tarfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +361,18 @@ def test_a_file_of_dicom_with_a_broken_header_is_left_out_on_request(content: by
     images = load(scans, skip_bad=True)
     np.testing.assert_array_equal(images.images, expected)
     assert any("cannot be read, first: scan003/broken.dcm" in note for note in images.notes)
+
+
+def test_words_of_the_reader_of_dicom_are_not_passed_on(tmp_path: Path):
+    scans, _ = dicom(tmp_path)
+    slice_ = next(path for path in sorted(scans.rglob("*")) if path.is_file())
+    whole = slice_.read_bytes()
+    slice_.write_bytes(whole[:136] + b"\0\0" + whole[136:])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(UserError, match="2 shapes"):  # the file is left out, and its volume lacks a slice
+            load(scans, skip_bad=True)
+    assert not said
 
 
 def test_what_is_read_from_tiff_as_numbers_is_told(tmp_path: Path):

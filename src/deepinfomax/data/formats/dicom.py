@@ -1,8 +1,10 @@
 """DICOM files: folders of series, each a volume of many files, or files with a single image each."""
 
 import hashlib
+import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -97,6 +99,15 @@ def _series(files: tuple[Path, ...], stamps: str) -> tuple[Series, ...]:
     return tuple(found)
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """pydicom warns of how files are written, which their user cannot change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_without_warnings()
 def _place(file: Path) -> tuple[str, tuple[float, float]]:
     """Its series, and where it lies there: along the direction across the slices in mm, then by its number."""
     pydicom = needed("pydicom", file)
@@ -120,6 +131,7 @@ def _volume(files: Sequence[Path]) -> np.ndarray:
     return slices[0] if len(slices) == 1 else np.stack(slices, 1)
 
 
+@_without_warnings()
 def _pixels(file: Path) -> np.ndarray:
     """(C, H, W), or (C, D, H, W) of several frames."""
     dataset = needed("pydicom", file).dcmread(file)
