@@ -148,6 +148,16 @@ def test_two_columns_need_no_names_and_a_number_of_each_row_is_left_out(capsys, 
     assert "say which columns to compare" in err
 
 
+def test_no_column_of_names_is_proposed_to_be_compared(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": [f"p{i}" for i in range(300)], "a": rng.normal(size=300), "body mass": range(300)})
+    frame["number"], frame["body mass"] = range(300), rng.normal(size=300)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    code, _, err = run(capsys, tmp_path / "rows.csv")
+    assert code == 2
+    assert "such as --x a --y 'body mass', or" in err
+
+
 def test_missing_values(capsys, csv, tmp_path):
     frame = pd.read_csv(csv)
     frame.loc[:9, "a"] = np.nan

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,10 @@ def estimate_mi_command(
         if matrix or (y and not x):
             return _many(table, x, y, given, groups, matrix, test, report, notes, settings)
         if not (x and y):
+            first_of, last_of = map(quote, _two_to_compare(table))
             raise UserError(
-                f"say which columns to compare, such as --x {next(iter(table))} --y {list(table)[-1]}, or --matrix for "
-                f"every two; {first.name} has {', '.join(table)}"
+                f"say which columns to compare, such as --x {first_of} --y {last_of}, or --matrix for every two; "
+                f"{first.name} has {', '.join(table)}"
             )
         sides = (joined(table, x), joined(table, y))
         names = (", ".join(x), ", ".join(y))
@@ -91,6 +93,21 @@ def estimate_mi_command(
             return _answer(result, None, notes, None, report)
         result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
         return _answer(result, names, notes, _convergence(*sides, convergence, settings), report)
+
+
+def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
+    """The first and the last column that would be taken; names of rows are labels of one row each."""
+
+    def taken(name: str) -> bool:
+        try:
+            inputs.check_labels(inputs.read_side(table[name], name), name)
+        except UserError:
+            return False
+        return True
+
+    names = [name for name in table if taken(name)]
+    names = names if len(names) > 1 else list(table)
+    return names[0], names[-1]
 
 
 def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
