@@ -187,6 +187,8 @@ def test_missing_values(capsys, csv, tmp_path):
         (("CSV", "--x", "a", "--y", "b", "--given", "c", "--groups", "subject"), "takes no --groups"),
         (("CSV", "--x", "a", "--y", "b", "--report", "out.pdf"), "such as out.html"),
         (("CSV", "--x", "a", "--y", "b", "--convergence", "--block", "2", *QUICK), "takes no --block"),
+        (("CSV", "--x", "a", "--y", "b", "--convergence", "--given", "c"), "takes no --given: it is of one pair"),
+        (("CSV", "--matrix", "--convergence"), "--convergence takes no --matrix: it is of one pair"),
     ],
 )
 def test_mistakes(capsys, csv, words, says):

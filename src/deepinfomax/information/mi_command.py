@@ -61,6 +61,12 @@ def estimate_mi_command(
     settings["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--report {report}: the page is a file of HTML, such as {report.with_suffix('.html')}")
+    if convergence:
+        block, many = settings.get("block") is not None, matrix or bool(y and not x)
+        given_too = {"--groups": groups, "--block": block, "--given": given, "--matrix": many}
+        if odd := next((name for name, there in given_too.items() if there), None):
+            way = "it chooses rows itself" if odd in ("--groups", "--block") else "it is of one pair of --x and --y"
+            raise UserError(f"--convergence takes no {odd}: {way}")
     if second is not None:
         if x or y or given or groups or matrix:
             raise UserError("--x, --y, --given, --groups and --matrix name columns of one table: give one file")
@@ -195,9 +201,6 @@ def _conditional(
 def _convergence(x: np.ndarray, y: np.ndarray, wanted: bool, settings: dict[str, Any]) -> Any:
     if not wanted:
         return None
-    for name in ("groups", "block"):
-        if settings.get(name) is not None:
-            raise UserError(f"--convergence takes no --{name}: it chooses rows itself")
     with within("convergence"):
         left_out = ("groups", "block", "shuffles")
         return mi_convergence(x, y, **{k: v for k, v in settings.items() if k not in left_out})
