@@ -551,6 +551,8 @@ def test_mistakes_with_embeddings(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no labels, so only rank can be measured.* call them `label`"):
         evaluate_embeddings(Embeddings(x.numpy()), measures=("knn",), quiet=True)
     np.save(tmp_path / "x.npy", x.numpy())
+    notes = evaluate_embeddings(tmp_path / "x.npy", quiet=True)["notes"]
+    assert notes == ["there are no labels: put one a row into x.labels.npy beside it to measure more"]
     with pytest.raises(UserError, match=r"or put one a row into x\.labels\.npy beside it"):
         evaluate_embeddings(tmp_path / "x.npy", measures=("knn",), quiet=True)
     with pytest.raises(UserError, match="'mine' cannot be measured on embeddings"):

@@ -51,8 +51,11 @@ def evaluate_embeddings(
     if measures is not None:
         _check_measures(measures)
     embeddings = checked(source, "embeddings") if isinstance(source, Embeddings) else read_embeddings(source)
+    notes = list(embeddings.notes)
     if measures is None:
         measures = usual_measures_of_vectors(_rows_with_labels(embeddings)[0].labels)
+        if embeddings.labels is None:
+            notes.append(f"there are no labels: {_place_of_labels(source)} to measure more")
     records = _check_measures(measures)
     of_vectors = [name for name in measures if records[name].of == "encoder"]
     of_features = [name for name in measures if name not in of_vectors]
@@ -60,7 +63,6 @@ def evaluate_embeddings(
     # Any encoder may have made them, so their bytes identify them.
     identity = digest(embeddings.vectors)
     of_labels = digest(*(column for column in (embeddings.labels, embeddings.split) if column is not None))
-    notes = list(embeddings.notes)
     if embeddings.labels is not None and embeddings.labels.shape[1:] == (1,) and "attributes" not in measures:
         embeddings = embeddings._replace(labels=embeddings.labels[:, 0])
     embeddings, left_out = _rows_with_labels(embeddings)
