@@ -8,6 +8,7 @@ import torch
 from planted import images
 
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.neighbours_command import shares_as_table
 from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
 from deepinfomax.report.neighbour_sheet import draw
 
@@ -77,3 +78,19 @@ def test_the_sheet_frames_neighbours_of_the_same_class() -> None:
     assert {"good", "noise", "query", "class 0"} <= words
     grey = draw(BANK.images[:, :1], compared.query, compared.nearest)
     assert not any(axes.axison for axes in grey.axes)
+
+
+def test_two_runs_in_a_terminal_are_a_table():
+    shared = {"conv": {"a": {"l1": 0.5}, "runs/b": {"l1": 0.25}}, "y": {"a": {"l1": 0.75}, "runs/b": {"l1": 1.0}}}
+    text = shares_as_table({"shared": shared, "chance": 0.1, "sheet": "a/sheet.png"}, "l1")
+    assert text.splitlines() == [
+        "share of an image's nearest that have its class, by l1",
+        "",
+        "          conv       y",
+        "a        0.500   0.750",
+        "runs/b   0.250   1.000",
+        "chance   0.100",
+        "",
+        "pictures   a/sheet.png",
+    ]
+    assert shares_as_table({"chance": None}, "l1") == ""

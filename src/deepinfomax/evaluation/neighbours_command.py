@@ -107,6 +107,8 @@ def neighbours_command(
                 if on_page:
                     write_queries(arrays, run)
         result["report"] = str(write_report(run))
+    if other is not None and asked_for is None:
+        result["text"] = shares_as_table(result["beside"], metric) + f"\n{'report':11s}{result['report']}"
     if asked_for is not None:
         drawn = f"\n\n{'pictures':11s}{result['sheet']}" if "sheet" in result else ""
         result["text"] += f"{drawn}\n{'report':11s}{result['report']}"
@@ -156,6 +158,21 @@ def _beside(
         )
         result["sheet"] = str(sheet)
     return result
+
+
+def shares_as_table(beside: Mapping[str, Any], metric: str) -> str:
+    """How often the nearest images are of the same class, for a terminal: a row a run, a column a level."""
+    lines = []
+    if "shared" in beside:
+        shared = beside["shared"]
+        names = list(shared["y"])
+        width = max(map(len, ["chance", *names]))
+        lines = [f"share of an image's nearest that have its class, by {metric}", ""]
+        lines.append(" " * width + "".join(f"{level:>8s}" for level in shared))
+        for name in names:
+            lines.append(f"{name:{width}s}" + "".join(f"{shared[level][name][metric]:8.3f}" for level in shared))
+        lines += [f"{'chance':{width}s}{beside['chance']:8.3f}", ""]
+    return "\n".join([*lines, *([f"{'pictures':11s}{beside['sheet']}"] if "sheet" in beside else [])])
 
 
 def _is_index(query: str) -> bool:
