@@ -159,6 +159,12 @@ EDGES = [
     (cautions.still_rising_with_pairs, {"nats": 0.5, "tenth": 0.31}, {"tenth": 0.29}, "reads 0.29"),
     (cautions.still_rising_with_pairs, {"nats": 4.0, "tenth": 3.21}, {"tenth": 3.19}, "reads 3.19"),
     (cautions.many_dimensions, {"units": 6}, {"units": 7}, "7 dimensions"),
+    (cautions.ranks_differ, {"nats": 0.0, "ranked": 0.05}, {"ranked": 0.06}, "read 0.06 nats"),
+    (cautions.ranks_differ, {"nats": 0.0, "ranked": 3.0, "standard_error": 1.0}, {"ranked": 3.1}, "read 3.10 nats"),
+    (cautions.still_rising_with_pairs, {"nats": 0.2, "tenth": 0.0}, {"nats": 0.21}, "reads 0.00"),
+    (cautions.short_of_the_truth, {"nats": 0.0, "train_nats": 0.5}, {"train_nats": 0.51}, "0.51 nats on training"),
+    (cautions.short_of_the_truth, {"nats": -8.0, "train_nats": -7.21}, {"train_nats": -7.19}, "-7.19 nats on training"),
+    (cautions.without_end, {}, {"gaussian": math.inf}, "no end"),
 ]
 
 

@@ -49,6 +49,7 @@ def test_rise_of_the_stopping_values():
     assert rise(0.0, 3.0, 2.0, 1.0, 3.25, 2.0) == 0.25  # of the best so far: what is kept
     assert rise(math.nan, 1.0, math.nan, 2.0) == 1.0
     assert rise(0.0, 1.0, 2.0, 3.0, 4.5, gave_up=True) == 0.0
+    assert rise(1.0, 3.0) == 2.0
     assert rise(2.0) == rise() == 0.0
 
 
