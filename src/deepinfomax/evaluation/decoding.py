@@ -10,9 +10,9 @@ Gaussian nearly has; q is a Gaussian too, around a network's answer, with the fu
 
 `nats` is the reduction of these nats, h(Gaussian) - R(p | y), on test images: I(x; y) >= nats - J in expectation. J is
 of the images alone and the same for every encoder, so a difference of two encoders is the difference of their bounds;
-where components are Gaussian J is 0 and nats itself is a bound, exact for a linear y with Gaussian noise. A squared
-error would be the same with the covariance fixed to a round one, and an absolute error is that of a Laplace density:
-both are less than the Gaussian with a fitted covariance by what they do not describe.
+where components are Gaussian J is 0 and nats itself is a bound, exact for a linear y with Gaussian noise. The squared
+error of other decoders is R of a round Gaussian, the absolute error that of a Laplace density with one scale for all;
+neither knows that errors of components differ and go together.
 
 `lower_bound_nats` needs neither h(p) nor a Gaussian: the decoder's density as the critic of infoNCE. It cannot pass
 the log of the test images in a block.
