@@ -13,6 +13,7 @@ from deepinfomax.data.augmentation import (
     random_flip,
     random_grey,
     random_noise,
+    turned_hue,
 )
 from deepinfomax.errors import UserError
 
@@ -397,3 +398,34 @@ def test_small_views():
         augment.small_views(torch.rand(4, 3, 12), 1)
     with pytest.raises(UserError, match="small_scale must be two ascending"):
         Augmentation(small=6, small_scale=(0.4, 0.2))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("probability", [1.0, 0.5])
+def test_jitter_is_that_of_kornia(channels: int, probability: float):
+    """The same draws, and the same numbers as far as float32 goes; several groups of images, grey pixels among them."""
+    from kornia.augmentation import ColorJitter
+
+    images = torch.rand(11, channels, 6, 7, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    images[:, :, :2] = images[:, :1, :2]  # grey
+    images[:, :, 2, :3] = torch.tensor([-1.0, 0.0, 1.0])
+    for seed in range(5):
+        torch.manual_seed(seed)
+        own = random_colour(images, 0.4, probability)
+        torch.manual_seed(seed)
+        strengths = (0.4, 0.4, 0.4, 0.08) if channels == 3 else (0.4, 0.4)
+        theirs = ColorJitter(*strengths, p=probability)(((images + 1) / 2).expand(-1, 3, -1, -1))
+        torch.testing.assert_close(own, theirs[:, :channels] * 2 - 1, atol=2e-5, rtol=0)
+
+
+def test_a_hue_is_turned_as_colorsys_turns_it():
+    import colorsys
+
+    images = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    turns = torch.tensor([0.0, 0.31, -0.45])
+    out = turned_hue(images, turns)
+    for image, place in np.ndindex(3, 16):
+        row, column = divmod(place, 4)
+        hue, saturation, value = colorsys.rgb_to_hsv(*images[image, :, row, column].tolist())
+        expected = colorsys.hsv_to_rgb((hue + turns[image].item()) % 1, saturation, value)
+        torch.testing.assert_close(out[image, :, row, column], torch.tensor(expected), atol=1e-5, rtol=0)

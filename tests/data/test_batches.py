@@ -1,3 +1,4 @@
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from deepinfomax.data import Batches, ImageSet, normalise
-from deepinfomax.data.batches import RESIDENT_SHARE, fits
+from deepinfomax.data.batches import RESIDENT_SHARE, fits, read_ahead
 from deepinfomax.data.channels import Channels
 from deepinfomax.errors import UserError
 
@@ -156,3 +157,35 @@ def test_numbers_of_every_type_are_standardised(kind: str, resident: bool):
     numbers = values.astype(float)
     expected = (numbers - numbers.mean((0, 2), keepdims=True)) / numbers.std((0, 2), keepdims=True)
     np.testing.assert_allclose(np.stack([seen[i] for i in range(20)]), expected, atol=1e-3)
+
+
+def test_the_rows_of_a_memory_map_are_asked_for_where_they_lie(tmp_path: Path):
+    """Also where the map is a part of a file, behind its header: every byte of each row, and no other page."""
+    whole = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (50, 3, 100, 100))
+    whole[:] = np.arange(50, dtype=np.uint8)[:, None, None, None]
+    whole.flush()
+    part = np.load(tmp_path / "a.npy", mmap_mode="r")[7:]
+    content = (tmp_path / "a.npy").read_bytes()
+    asked: list[bytes] = []
+
+    class Map:
+        """In place of the system's, which cannot be asked what it was told."""
+
+        def __init__(self, of: mmap.mmap) -> None:
+            self.of = of
+
+        def madvise(self, advice: int, start: int, length: int) -> None:
+            assert advice == mmap.MADV_WILLNEED
+            assert start % mmap.PAGESIZE == 0
+            asked.append(content[start : start + length])
+
+    part._mmap = Map(part._mmap)
+    real = np.frombuffer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "frombuffer", lambda of, kind: real(of.of if isinstance(of, Map) else of, kind))
+        read_ahead(part, np.array([3, 40]))
+    for row, got in zip((10, 47), asked, strict=True):
+        assert got.endswith(bytes([row]) * 30_000)
+        assert len(got) < 30_000 + mmap.PAGESIZE
+    read_ahead(np.zeros((3, 1)), np.array([1]))  # no map: nothing happens
+    assert len(asked) == 2

@@ -7,10 +7,11 @@ mode, for probes and tests, the centre crop of 64.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +19,7 @@ from torch.nn import functional
 from deepinfomax.errors import UserError
 from deepinfomax.settings import Count, Fraction, NotNegative, Whole, checked
 
+JITTERED_TOGETHER = 4  #: images
 ASPECT = (3 / 4, 4 / 3)  #: width to height of a random area, as in Inception's recipe and every one since
 
 
@@ -290,13 +292,53 @@ def random_colour(
 
 
 def _recoloured(images: Tensor, strength: float, probability: float) -> Tensor:
-    from kornia.augmentation import ColorJitter  # its import takes a second, and only this needs it
+    from kornia import enhance  # its import takes a second, and only this needs it
+    from kornia.augmentation import ColorJitter
 
-    if images.shape[1] == 3:
-        change = ColorJitter(strength, strength, strength, strength / 5, p=probability)
-        return _from_unit(change(_to_unit(images)), images)
-    grey = _to_unit(images).expand(-1, 3, *images.shape[2:])
-    return _from_unit(ColorJitter(strength, strength, p=probability)(grey)[:, :1], images)
+    colour = images.shape[1] == 3
+    saturation, hue = (strength, strength / 5) if colour else (0.0, 0.0)
+    change = ColorJitter(strength, strength, saturation, hue, p=probability)
+    unit = _to_unit(images) if colour else _to_unit(images).expand(-1, 3, *images.shape[2:])
+    drawn = {name: values.to(images.device) for name, values in change.forward_parameters(unit.shape).items()}
+    steps: list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]] = [
+        (enhance.adjust_brightness_accumulative, drawn["brightness_factor"]),
+        (enhance.adjust_contrast_with_mean_subtraction, drawn["contrast_factor"]),
+        (enhance.adjust_saturation_with_gray_subtraction, drawn["saturation_factor"]),
+        (turned_hue, drawn["hue_factor"]),
+    ]
+    order = [steps[number] for number in drawn["order"].tolist() if colour or number < 2]
+    chosen = (drawn["batch_prob"] > 0.5).nonzero()[:, 0]
+    out = unit.clone()
+    # A few at a time, which a processor's cache holds from the first step to the last; a GPU takes all.
+    for some in chosen.split(JITTERED_TOGETHER if images.device.type == "cpu" else max(1, len(chosen))):
+        part = unit[some].clamp(0, 1)
+        for change_by, factors in order:
+            part = change_by(part, factors[some])
+        out[some] = part.clamp(0, 1)
+    return _from_unit(out if colour else out[:, :1], images)
+
+
+def turned_hue(images: Float[Tensor, "N 3 H W"], turns: Float[Tensor, "N"]) -> Float[Tensor, "N 3 H W"]:
+    """Images in [0, 1] with their hue turned by parts of a full turn; value and saturation stay.
+
+    The same as by kornia's way to HSV and back, without the tables that it makes: each channel is read off the
+    hexagon of hues at once, which takes a tenth of the time.
+    """
+    most, least = images.amax(1), images.amin(1)
+    span = most - least
+    red, green, blue = images.unbind(1)
+    over = torch.where(span == 0, 1, span).reciprocal()
+    sixths = torch.where(
+        most == red,
+        (green - blue) * over,
+        torch.where(most == green, (blue - red) * over + 2, (red - green) * over + 4),
+    )
+    sixths = sixths + 6 * turns.view(-1, 1, 1)
+    channels = []
+    for corner in (5, 3, 1):  # where red, green and blue stand on the hexagon
+        along = (sixths + corner).remainder(6)
+        channels.append(most - span * torch.minimum(along, 4 - along).clamp(0, 1))
+    return torch.stack(channels, 1)
 
 
 def random_grey(images: Shaped[Tensor, "N C H W"], probability: float) -> Shaped[Tensor, "N C H W"]:

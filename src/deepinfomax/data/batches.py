@@ -1,5 +1,6 @@
 """Batches on the device, in an order that seed and epoch alone decide."""
 
+import mmap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -97,6 +98,7 @@ class Batches:
     def _read(self, rows: np.ndarray) -> Tensor:
         """Rows of the memory map, read in the order in which they lie on disk."""
         stored = self.images.images
+        read_ahead(stored, rows)
         ascending = np.argsort(rows)
         batch = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
         batch[ascending] = stored[rows[ascending]]
@@ -109,6 +111,22 @@ class Batches:
 
     def _labels_at(self, index: Tensor) -> Tensor | None:
         return None if self._labels is None else self._labels[index]
+
+
+def read_ahead(stored: np.ndarray, rows: np.ndarray) -> None:
+    """Tell the system which rows of a memory map are wanted next: it fetches them all at once, not page by page.
+
+    Rows at random places of a cold file come several times as fast by it. Other arrays are left alone.
+    """
+    mapped = getattr(stored, "_mmap", None)  # of np.memmap; a slice of one has the map of the whole
+    if mapped is None or not hasattr(mmap, "MADV_WILLNEED") or not stored.flags.c_contiguous:
+        return
+    start = stored.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+    size = stored[:1].nbytes
+    for row in rows:
+        begin = start + int(row) * size
+        page = begin - begin % mmap.PAGESIZE
+        mapped.madvise(mmap.MADV_WILLNEED, page, begin + size - page)
 
 
 def fits(size: int, device: torch.device, processes: int = 1) -> bool:

@@ -178,7 +178,7 @@ def decode(
     with contextlib.ExitStack() as stack:
         if len(good) >= WORTH_A_BAR:
             stack.enter_context(progress.shown(f"decoding {source.name}"))
-        count = workers or (_cores() if _processes_pay(len(good), pixels) else 1)
+        count = workers or (cores() if _processes_pay(len(good), pixels) else 1)
         pool: Executor | None = None
         if count > 1:
             pool = stack.enter_context(_processes(count))
@@ -222,7 +222,7 @@ def _processes_pay(count: int, pixels: int) -> bool:
     return seconds > PROCESSES_PAY_ABOVE and not multiprocessing.current_process().daemon
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many cores this process may use, by its affinity and its container's share."""
     import joblib  # a tenth of a second, and only needed here
 

@@ -44,7 +44,7 @@ def key(source: StoredImages, size: int | None, channels: int | None, skip_bad: 
     """Name of the cache entry: everything that the decoded pixels, labels and notes depend on."""
     digest = hashlib.sha256(source.index.tobytes())
     digest.update(b"no labels" if source.labels is None else source.labels.tobytes())
-    settings = [VERSION, source.identity, source.classes, source.notes, size, channels, skip_bad, max_pixels]
+    settings = [VERSION, source.identified(), source.classes, source.notes, size, channels, skip_bad, max_pixels]
     digest.update(json.dumps(settings).encode())
     return digest.hexdigest()[:24]
 

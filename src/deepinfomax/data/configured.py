@@ -23,8 +23,9 @@ from deepinfomax.data.images import CHUNK, ImageSet, as_tensor
 from deepinfomax.data.loading import load, titles
 from deepinfomax.data.names import find
 from deepinfomax.data.parts import PARTS
-from deepinfomax.data.section import changed, check_recordable, from_source
+from deepinfomax.data.section import STREAMING, changed, check_recordable, from_source
 from deepinfomax.data.stored import printable
+from deepinfomax.data.streaming import SAMPLE, stream_of
 from deepinfomax.errors import UserError
 
 
@@ -51,6 +52,8 @@ def tell_notes(*sets: ImageSet) -> None:
 def tell_other_parts(config: Config, split: str) -> None:
     """Print on stderr which parts of the data are not read with `split`, and how all are."""
     data = config.data
+    if data.stream:
+        return
     names = find(data.source, data.root, Columns(data.image, data.label)).keys()
     there = [part for part, aliases in PARTS.items() if any(alias in names for alias in aliases)]
     if data.holdout is not None and there == ["train"]:
@@ -63,7 +66,7 @@ def tell_other_parts(config: Config, split: str) -> None:
 
 
 def load_images(config: Config, split: str | None = None, channels: Channels | None = None) -> ImageSet:
-    """The images that a configuration names, by default the part to train on.
+    """The images that a configuration names, by default the part to train on; of a stream a sample, as its note says.
 
     `data.limit` holds for the part to train on, never for the test part.
 
@@ -71,9 +74,12 @@ def load_images(config: Config, split: str | None = None, channels: Channels | N
         channels: of the part that was trained on, whose means take the place of NaN where `data.missing` asks for it;
             None: those of the part that is read.
     """
+    if config.data.stream:
+        return stream_of(config.data, split, config.data.limit or SAMPLE).sample
     fields = dataclasses.asdict(config.data)
     source, own_split, limit = fields.pop("source"), fields.pop("split"), fields.pop("limit")
-    fields.pop("standardise")
+    for name in ("standardise", *STREAMING):
+        fields.pop(name)
     if channels is not None and config.data.missing == "mean":
         fields["missing"] = channels.mean
     check_recordable(source)
@@ -83,6 +89,8 @@ def load_images(config: Config, split: str | None = None, channels: Channels | N
 def titles_of(config: Config, images: ImageSet, split: str | None = None) -> list[str] | None:
     """The name that each of the images of `load_images` has in its source; None where images have no names."""
     data = config.data
+    if data.stream:
+        return None
     split = split or data.split
     limit = None if split == "test" else data.limit
     return titles(

@@ -9,7 +9,7 @@ from typing import Any
 from deepinfomax.data.description import describe_readable, render_description
 from deepinfomax.data.description_records import DataDescription
 from deepinfomax.data.loading import suggested_holdout
-from deepinfomax.data.section import Data, changed, check_recordable, from_source
+from deepinfomax.data.section import STREAMING, Data, changed, check_recordable, from_source
 from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
 from deepinfomax.recipes import BATCH_IN_MINUTES
@@ -27,8 +27,11 @@ def data_command(
     given = {"data.size": size, "data.skip_bad": skip_bad}
     changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
     fields = dataclasses.asdict(changed(from_source(Data(), data, root), changes))
+    if fields["stream"]:
+        raise UserError("this command decodes all images: leave data.stream out; train says what a stream is")
     source = fields.pop("source")
-    fields.pop("split")
+    for name in ("split", *STREAMING):
+        fields.pop(name)
     with shown(f"reading {data}"):
         description = describe_readable(data, **fields)
         command = next_command(data, description, root, changes)

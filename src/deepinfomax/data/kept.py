@@ -25,7 +25,7 @@ def kept(source: StoredArrays, skip_bad: bool = False, cache_dir: str | Path | N
     """
     digest = hashlib.sha256(source.index.tobytes())
     digest.update(b"no labels" if source.labels is None else source.labels.tobytes())
-    facts = ["arrays", VERSION, source.identity, source.classes, source.notes, skip_bad]
+    facts = ["arrays", VERSION, source.identified(), source.classes, source.notes, skip_bad]
     digest.update(json.dumps(facts).encode())
     images = through_cache(digest.hexdigest()[:24], source, lambda folder: _write(folder, source, skip_bad), cache_dir)
     return replace(images, as_given=source.as_given)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinfomax.data.stored import StoredArrays, StoredImages, printable, stamp
+from deepinfomax.data.paths import in_table
+from deepinfomax.data.stored import StoredArrays, StoredImages, printable, stamp_of
 
 
 def of_files(
     root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
 ) -> StoredImages:
     """Files with their titles relative to `root`."""
+
+    files = in_table(files)
 
     def blobs(index: np.ndarray) -> Iterator[Path]:
         return (files[i] for i in index)
@@ -24,10 +27,14 @@ def of_files(
         except ValueError:  # a list may name files from anywhere
             return printable(files[i])
 
-    digest = hashlib.sha256(os.fsencode(root.resolve()))
-    for file in files:
-        digest.update(b"\n" + stamp(file))
-    return StoredImages(root.name, np.arange(len(files)), blobs, title, digest.hexdigest(), labels, classes, notes)
+    def identity() -> str:
+        digest = hashlib.sha256(os.fsencode(root.resolve()))
+        folders = [os.fsencode(os.path.abspath(folder)) for folder in files.folders]
+        for number, name in files.encoded():
+            digest.update(b"\n" + stamp_of(os.path.join(folders[number], name)))
+        return digest.hexdigest()
+
+    return StoredImages(root.name, np.arange(len(files)), blobs, title, identity, labels, classes, notes)
 
 
 def read_each(plain: StoredImages, read: Sequence[Callable[[], np.ndarray]], *, as_given: bool = False) -> StoredArrays:

@@ -104,9 +104,12 @@ def suggested_holdout(
     labelled test image.
     """
     columns = Columns(image, label, window)
+    try:
+        parts = find(data, root, columns)  # once: a folder of a million files takes a minute
+    except UserError:
+        return None
     for fraction in FRACTIONS:
         try:
-            parts = find(data, root, columns)
             train, test = (choose(parts, part, printable(data), None, fraction) for part in ("train", "test"))
         except UserError:
             continue

@@ -102,6 +102,27 @@ def _found(data: str | Path, root: str | Path | None, columns: Columns) -> Parts
     raise _unknown(name, path)
 
 
+def place_of(data: str, root: str | Path | None = None) -> Path | str:
+    """Where the files are that `find` would read: a path that exists, or else the id of a data set of the hub.
+
+    Raises:
+        UserError: it is nothing that has files.
+    """
+    check_there(data)
+    if data in EMBEDDED:
+        raise UserError(f"{data} has no files to stream: set data.stream false, or leave it out")
+    if data not in PUBLISHED:
+        path = _expanded(data)
+        return path if path.exists() else data
+    copy = _local_copy(data, root)
+    if copy is not None:
+        return folder_of(copy) if isinstance(copy, Copy) else copy
+    hub = PUBLISHED[data].hub
+    if hub is None:
+        raise UserError(f"there is no {data} here: set --data-root / DEEPINFOMAX_DATA to the folder of its files")
+    return hub
+
+
 def check_there(data: str) -> None:
     """Whether `find` could find it, told before anything is read or slow to import.
 

@@ -12,7 +12,9 @@ from deepinfomax.data.arrays import Kind, Layout, Missing, Values
 from deepinfomax.data.names import NAMES
 from deepinfomax.data.stored import printable
 from deepinfomax.errors import UserError
-from deepinfomax.settings import Positive, one_line, parse_value
+from deepinfomax.settings import Count, Positive, one_line, parse_value
+
+STREAMING = ("stream", "shuffle_buffer", "workers")  #: fields that say nothing of how `load` reads
 
 
 @one_line("data")
@@ -36,6 +38,9 @@ class Data:
     kind: Kind = "auto"  #: of arrays: images, series or volumes; auto: by the shape, and told
     layout: Layout = "auto"  #: of arrays: channels-first or channels-last; auto: by the shape, and told
     missing: Missing = "refuse"  #: what becomes of NaN: refuse it, or put the mean of its channel there
+    stream: bool = False  #: read shards while training, see `streaming`; nothing is decoded ahead or kept on the disk
+    shuffle_buffer: Count = 4096  #: of a stream: images that wait in each process to be drawn by chance
+    workers: Count | None = None  #: of a stream: processes that read and decode for each process; None: one a core
     standardise: bool = True  #: bring each channel of what is no picture to mean 0 and s.d. 1, by the training part
 
 

@@ -27,7 +27,7 @@ class StoredImages:
     index: np.ndarray  #: (N,) positions in the source of the images that belong here, ascending
     blobs: Callable[[np.ndarray], Iterator[Any]]
     title: Callable[[int], str]  #: what a message calls the image at a position of the source
-    identity: str  #: changes whenever the files behind it change
+    identity: str | Callable[[], str]  #: changes whenever the files behind it change, see `identified`
     labels: np.ndarray | None = None  #: as in `ImageSet`
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -41,6 +41,10 @@ class StoredImages:
         """The same at some places; `index` counts from 0 to N-1 and ascends."""
         labels = None if self.labels is None else self.labels[index]
         return replace(self, index=self.index[index], labels=labels)
+
+    def identified(self) -> str:
+        """What changes whenever the files behind it change. Where every file must be asked for it, that is now."""
+        return self.identity if isinstance(self.identity, str) else self.identity()
 
     def titles(self) -> list[str]:
         return [self.title(int(i)) for i in self.index]
@@ -98,8 +102,9 @@ def join(first: Source, second: Source, name: str) -> Source:
         given = of.whole if isinstance(of, StoredArrays) else None
         return (given or of.title)(int(of.index[place]))
 
-    members = [(s.identity, hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
-    identity = hashlib.sha256(repr(members).encode()).hexdigest()
+    def identity() -> str:
+        members = [(s.identified(), hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
+        return hashlib.sha256(repr(members).encode()).hexdigest()
 
     def as_numbers(joined: StoredImages, always: bool) -> StoredArrays | None:
         pair = [s.as_numbers(s, always) if s.as_numbers is not None else None for s in (left, right)]
@@ -123,10 +128,13 @@ def stamp(file: Path) -> bytes:
     Length and time of writing alone would miss pixels put into a file of the same length whose time is set back, as
     unzip and rsync do. A file that is not there has a stamp too.
     """
-    name = os.fsencode(os.path.abspath(file))
+    return stamp_of(os.fsencode(os.path.abspath(file)))
+
+
+def stamp_of(path: bytes) -> bytes:
+    """The stamp of a file by its absolute path, as the file system has it."""
     try:
-        stat = file.stat()
+        stat = os.stat(path)
     except (OSError, ValueError):  # a NUL in a path that a table holds is a ValueError
-        return name + b"|not there"
-    numbers = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
-    return name + repr(numbers).encode()
+        return path + b"|not there"
+    return path + repr((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)).encode()

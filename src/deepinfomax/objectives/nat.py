@@ -36,6 +36,8 @@ class NoiseAsTargets(nn.Module):
         UserError: the number of images is not known; in forward, a batch without positions or of another data set.
     """
 
+    uses_index = True
+
     targets: Float[Tensor, "images D"]  #: points on the sphere
     assignment: Int[Tensor, "images"]  #: image i has the point targets[assignment[i]]
 

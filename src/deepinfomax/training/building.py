@@ -78,6 +78,11 @@ def uses_labels(objective: type) -> bool:
     return getattr(objective, "uses_labels", False)
 
 
+def uses_index(objective: type) -> bool:
+    """Whether an objective reads each image's place in the data set."""
+    return getattr(objective, "uses_index", False)
+
+
 def needs_labels(config: Config) -> bool:
     """Whether any objective of the configuration reads labels."""
     kinds = (objective_type(name, section) for name, section in config.objective.items())

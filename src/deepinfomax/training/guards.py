@@ -62,6 +62,8 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], out: Any)
     """Raises UserError where a run would go on with other images or labels than it began with."""
     if before == now:
         return
+    if any(data["fingerprint"].startswith("stream:") for data in (before, now)):
+        raise UserError(f"cannot resume {out}: it was trained on other shards; give those, or choose another --out")
     was, are = (f"{data['count']:,} images of {'x'.join(map(str, data['shape']))}" for data in (before, now))
     differ = f"{was} before, {are} now" if was != are else "their count and shape agree, their content does not"
     raise UserError(

@@ -1,7 +1,7 @@
 """`train`: images -> encoder -> objectives -> step, until the configuration says enough."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,22 +15,25 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from deepinfomax import __version__, encoders, files, memory
-from deepinfomax.config import Config, Training, resolve
+from deepinfomax.config import Config, Training, objective_type, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
+from deepinfomax.data.stream_batches import StreamBatches, StreamStopped
+from deepinfomax.data.streaming import Stream
 from deepinfomax.devices import arithmetic, choose_device, hardware, has_fast_bfloat16
 from deepinfomax.encoders import storage
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
+from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.objectives.game import Game
 from deepinfomax.objectives.protocol import Batch
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, processes, run_folder
-from deepinfomax.training.building import build_game
+from deepinfomax.training.building import build_game, uses_index, uses_labels
 from deepinfomax.training.decoded_images import write_decoded_images
 from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
@@ -55,7 +58,8 @@ def train(
 
     Args:
         config: what to train, or the name of a recipe.
-        images: the training part: an `ImageSet`, or what `data.as_images` takes: arrays, tensors, a data set, a loader.
+        images: the training part: an `ImageSet`, or what `data.as_images` takes: arrays, tensors, a data set, a loader;
+            or a stream, see `data.streaming.stream_of`.
         out: the run folder, made here.
         resume: continue the run that lies in `out` from its checkpoint, bit for bit on the same machine; on a
             GPU with `training.deterministic`.
@@ -76,7 +80,10 @@ def train(
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
     config = _for_this_run(config, out if resume else None, device, own_encoder=encoder is not None)
-    images, training = trainable(as_images(images)), config.training
+    stream, training = images if isinstance(images, Stream) else None, config.training
+    if stream is not None:
+        check_streams(config, stream)
+    images = trainable(as_images(images) if stream is None else stream.sample)
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
     if encoder is None:
@@ -86,19 +93,24 @@ def train(
         channels = channels_of(config, images)
     channels_last = training.channels_last and len(image_shape) == 3  # torch has that layout for pictures only
     with shown("building the networks", Console(stderr=True, quiet=quiet or not accelerator.is_main_process)):
-        game = _game(config, image_shape, images, encoder, channels, accelerator, on, channels_last)
+        shown_to_it = images if stream is None else replace(images, labels=None)
+        game = _game(config, image_shape, shown_to_it, encoder, channels, accelerator, on, channels_last)
     never_finite = not_finite(game)
-    state = RunState(game, training, images, on, config, accelerator.num_processes)
+    told_apart = None if stream is None else stream.data
+    state = RunState(game, training, images, on, config, accelerator.num_processes, data=told_apart)
     state.scaler = accelerator.scaler
-    batches = Batches(
-        images,
-        training.batch_size,
-        seed=config.seed,
-        device=on,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        channels=channels,
-    )
+    shares: dict[str, Any] = {
+        "seed": config.seed,
+        "device": on,
+        "rank": accelerator.process_index,
+        "world_size": accelerator.num_processes,
+    }
+    batches: Batches | StreamBatches
+    if stream is None:
+        batches = Batches(images, training.batch_size, channels=channels, **shares)
+    else:
+        buffer, workers = config.data.shuffle_buffer, config.data.workers
+        batches = StreamBatches(stream, training.batch_size, buffer=buffer, workers=workers, **shares)
     steps = count_steps(training, len(batches))
     lock = _open_folder(out, config, state, steps, resume, accelerator)
     if training.compile:
@@ -123,9 +135,11 @@ def train(
             watcher.event("start", _start(config, images, game, on, accelerator, about or {}))
         if resume and state.step == 0:
             watcher.say(f"note: {out} has no checkpoint; it begins at the first step")
+        if isinstance(batches, StreamBatches):
+            watcher.say(f"note: {batches.begun_with(state.stream)}")
         if training.steps is not None and steps < training.steps:
             watcher.say(f"training.epochs {training.epochs} ends it at step {steps}, before training.steps")
-        for number, (pixels, labels, index) in batches_from(batches, state.step, steps):
+        for number, (pixels, labels, index) in _saved_before_an_end(batches, state, steps, out):
             # Each step draws from a state of its own, so a run resumed here needs no generator's history.
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))
             rate = learning_rate(training, number, steps)
@@ -143,6 +157,8 @@ def train(
                 watcher.at(number)
             if due or stop:
                 check_finite(accelerator, game, batch.images, never_finite, number)
+                if isinstance(batches, StreamBatches):
+                    state.stream = batches.state()
                 if accelerator.is_main_process:
                     run_folder.check_there(out)
                     state.save(out / run_folder.CHECKPOINT)
@@ -150,6 +166,8 @@ def train(
             if stop:
                 raise KeyboardInterrupt(f"stopped after step {number}; continue with --resume")
 
+        if isinstance(batches, StreamBatches) and (lost := batches.left_out()):
+            watcher.say(f"note: {lost}")
         if accelerator.is_main_process:
             write_encoder(whole_encoder(game, channels), config, image_shape, out)
             write_decoded_images(game, images, augment, out, config.seed, channels)
@@ -164,7 +182,12 @@ def train(
 
 
 def _augmented(
-    augment: Augmentation, training: Training, pixels: Tensor, labels: Tensor | None, index: Tensor, channels_last: bool
+    augment: Augmentation,
+    training: Training,
+    pixels: Tensor,
+    labels: Tensor | None,
+    index: Tensor | None,
+    channels_last: bool,
 ) -> Batch:
     """The views of these images, as the game takes them."""
     views = augment(pixels, training.views)
@@ -172,6 +195,40 @@ def _augmented(
     if channels_last:
         views = views.contiguous(memory_format=torch.channels_last)
     return Batch(views, labels, index, training.views, small)
+
+
+def _saved_before_an_end(
+    batches: Batches | StreamBatches, state: RunState, steps: int, out: Path
+) -> Iterator[tuple[int, tuple[Tensor, Tensor | None, Tensor | None]]]:
+    """`batches_from`; where a stream ends by a damaged shard, what was trained is saved first.
+
+    Several processes would wait for each other here; their last checkpoint stays.
+    """
+    try:
+        yield from batches_from(batches, state.step, steps)
+    except StreamStopped as error:
+        if isinstance(batches, StreamBatches) and batches.world_size == 1 and state.step:
+            state.stream = batches.state()
+            state.save(out / run_folder.CHECKPOINT)
+            raise UserError(f"{error}; {out} is saved at step {state.step}: mend the data and --resume") from None
+        raise
+
+
+def check_streams(config: Config, stream: Stream) -> None:
+    """Refuse what cannot be trained on a stream.
+
+    Raises:
+        UserError: an objective that needs labels or each image's place; a limit; no number of steps.
+    """
+    for name, section in config.objective.items():
+        kind = OBJECTIVES[objective_type(name, section)]
+        lacking = "labels" if uses_labels(kind) else "each image's place in the data" if uses_index(kind) else ""
+        if lacking:
+            raise UserError(f"{name} needs {lacking}, and a stream is read without: train it without data.stream")
+    if config.data.limit is not None:
+        raise UserError("data.limit needs all images at hand: name fewer shards, or set training.steps")
+    if stream.shards.count is None and config.training.steps is None:
+        raise UserError(f"how many images {stream.shards.name} has is not known: set training.steps")
 
 
 def channels_of(config: Config, images: ImageSet) -> Channels | None:

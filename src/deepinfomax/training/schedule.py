@@ -9,11 +9,16 @@ from torch.optim import Optimizer
 
 from deepinfomax.config import Training
 from deepinfomax.data.batches import Batches
+from deepinfomax.data.stream_batches import StreamBatches
 
 
 def count_steps(training: Training, steps_per_epoch: int) -> int:
-    """How many steps the run has: those of its epochs, or `training.steps` where that is fewer."""
-    steps = training.epochs * steps_per_epoch
+    """How many steps the run has: those of its epochs, or `training.steps` where that is fewer.
+
+    Args:
+        steps_per_epoch: 0 where the length of the data is not known; then there must be `training.steps`.
+    """
+    steps = training.epochs * steps_per_epoch or training.steps or 0
     return steps if training.steps is None else min(steps, training.steps)
 
 
@@ -36,8 +41,13 @@ def set_learning_rate(optimizers: Iterable[Optimizer], rate: float) -> None:
             group["lr"] = rate
 
 
-def batches_from(batches: Batches, done: int, steps: int) -> Iterator[tuple[int, tuple[Tensor, Tensor | None, Tensor]]]:
+def batches_from(
+    batches: Batches | StreamBatches, done: int, steps: int
+) -> Iterator[tuple[int, tuple[Tensor, Tensor | None, Tensor | None]]]:
     """The number of each step after `done`, up to `steps`, with its batch, epoch after epoch."""
+    if isinstance(batches, StreamBatches):
+        yield from batches.after(done, steps)
+        return
     first_epoch, start = divmod(done, len(batches))
     epochs = itertools.chain.from_iterable(
         batches(epoch, start=start if epoch == first_epoch else 0) for epoch in itertools.count(first_epoch)

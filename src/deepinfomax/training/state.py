@@ -31,6 +31,7 @@ class RunState:
         config: the whole configuration; a checkpoint is restored for no other, as far as `run_folder` says. None: not
             known, and not compared.
         processes: that train together; a checkpoint is restored for no other number.
+        data: what tells a stream from other data; None: what tells `images` from others.
     """
 
     def __init__(
@@ -41,8 +42,12 @@ class RunState:
         device: torch.device,
         config: Config | None = None,
         processes: int = 1,
+        data: dict[str, Any] | None = None,
     ) -> None:
-        self.game, self.images, self.data, self.config = game, images, identity(images), config
+        self.game, self.images, self.config = game, images, config
+        self._streamed = data is not None
+        self.data = identity(images) if data is None else data
+        self.stream: dict[str, Any] | None = None  #: of a stream, where its readers are
         self.optimizers = {
             player: optimizer(parameters, training, device) for player, parameters in game.players().items()
         }
@@ -61,6 +66,8 @@ class RunState:
         state["optimizers"] = {STORED_AS[player]: o.state_dict() for player, o in self.optimizers.items()}
         if self.scaler is not None:  # a scale grown over thousands of steps, and how long ago it last grew
             state["scaler"] = self.scaler.state_dict()
+        if self.stream is not None:
+            state["stream"] = self.stream
         checkpoint.save(folder, state)
 
     def restore(self, folder: Path) -> None:
@@ -73,7 +80,8 @@ class RunState:
         if saved is None:
             return
         if (before := saved.get("data")) is not None:  # early versions do not say
-            check_same_data(before, identity(self.images, like=before["fingerprint"]), folder.parent)
+            now = self.data if self._streamed else identity(self.images, like=before["fingerprint"])
+            check_same_data(before, now, folder.parent)
         if (then := saved.get("processes", self.processes)) != self.processes:  # early versions do not say
             raise UserError(
                 f"cannot resume {folder.parent}: {then} processes trained it and {self.processes} are here, and a step "
@@ -100,4 +108,4 @@ class RunState:
                     f"cannot resume {folder.parent}: its checkpoint was trained with other settings than its "
                     f"{run_folder.CONFIG} holds ({', '.join(fixed)}); put back the file, or choose another --out"
                 )
-        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.step, self.seconds, self.stream = saved["step"], saved["seconds"], saved.get("stream")

@@ -19,6 +19,7 @@ from deepinfomax.data.configured import as_trained, load_images, names_of, tell_
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.stored import printable
+from deepinfomax.data.streaming import has_part, stream_of
 from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
 from deepinfomax.recipes import DEFAULT
@@ -27,6 +28,8 @@ from deepinfomax.training import run_folder
 from deepinfomax.training.live_line import duration
 from deepinfomax.training.loop import train
 from deepinfomax.training.processes import end_group
+
+SAMPLE_OF_TRAINING = 4000  #: images of a stream that a run keeps for its first layer and its report
 
 
 def train_command(
@@ -71,7 +74,8 @@ def train_command(
         run_folder.check_free(out)
 
     with shown(f"reading {printable(config.data.source)}"):
-        images = load_images(config)
+        stream = stream_of(config.data, count=SAMPLE_OF_TRAINING) if config.data.stream else None
+        images = load_images(config) if stream is None else stream.sample
         there, holdout = _test_part(config)
     tell_notes(images)
     began = time.perf_counter()
@@ -79,7 +83,7 @@ def train_command(
         about: dict[str, Any] = {"test_part": there, "suggested_holdout": holdout}
         if config.data.source == "photos":
             about["task"] = photos.TASK
-        encoder = train(config, images, out, resume=resume, device=device, about=about)
+        encoder = train(config, stream or images, out, resume=resume, device=device, about=about)
         PartialState().wait_for_everyone()
     finally:
         end_group()
@@ -126,6 +130,8 @@ def _write_report(config: Config, encoder: nn.Module, images: ImageSet, out: Pat
 def _test_part(config: Config) -> tuple[bool, float | None]:
     """Whether the data have test images, and otherwise the fraction of them that may be held out to measure on."""
     data = config.data
+    if data.stream:
+        return has_part(data, "test"), None
     columns: dict[str, Any] = {"root": data.root, "image": data.image, "label": data.label, "window": data.window}
     if has_test_part(data.source, holdout=data.holdout, **columns):
         return True, None

@@ -115,7 +115,7 @@ class Watcher:
         numbers = jsonable({**losses, **turn.measured, "rank": effective_rank(y)})  # the device is waited for once
         logged = StepMetrics(
             step=self.state.step,
-            epoch=self.state.step / self.steps_per_epoch,
+            epoch=self.state.step / max(1, self.steps_per_epoch),
             seconds=self.state.seconds,
             losses={name: numbers[name] for name in losses},
             measured={name: numbers[name] for name in turn.measured},

@@ -106,7 +106,7 @@ def _stored(
         np.arange(len(pieces)),
         blobs,
         title,
-        hashlib.sha256(f"{plain.identity} {size}".encode()).hexdigest(),
+        lambda: hashlib.sha256(f"{plain.identified()} {size}".encode()).hexdigest(),
         None if labels is None else labels[places],
         classes,
         (*notes, *(said if window is not None else ())),

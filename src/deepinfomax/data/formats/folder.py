@@ -1,7 +1,8 @@
 """A folder of images or of other files: flat, one folder for each class, or train and test inside."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
+from deepinfomax.data.paths import PathTable, in_table
 from deepinfomax.data.stored import Parts, Source, StoredImages, printable
 from deepinfomax.errors import UserError
 
@@ -32,7 +34,7 @@ class Files:
     #: folder, files, labels, classes and notes -> the items in them
     stored: Callable[[Path, Sequence[Path], np.ndarray | None, tuple[str, ...], tuple[str, ...]], Source]
     #: what the items are called, where several files are one: the path of each, in the order of `stored`
-    items: Callable[[Sequence[Path]], Sequence[Path]] = list
+    items: Callable[[Sequence[Path]], Sequence[Path]] = in_table
 
 
 def _stored_images(
@@ -51,8 +53,8 @@ class Walk:
     """What lies in a folder and below it, hidden files and folders left out."""
 
     wanted: Callable[[Path], bool] = is_image
-    images: list[Path] = field(default_factory=list)  #: the wanted files, sorted by path
-    others: list[Path] = field(default_factory=list)  #: files of other endings
+    images: PathTable = field(default_factory=PathTable)  #: the wanted files, sorted by path
+    others: PathTable = field(default_factory=PathTable)  #: files of other endings
     links: list[Path] = field(default_factory=list)  #: links that were not followed any more
     visits: Counter[Path] = field(default_factory=Counter)  #: how often each real folder was walked
 
@@ -88,7 +90,7 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
         labels, classes = [None] * len(labels), ()
     notes = {}
     for name, walk in walks.items():
-        mixed = words[name] is None and not all(item.parent == folders[name] for item in items[name])
+        mixed = words[name] is None and any(folder != folders[name] for folder in in_table(items[name]).folders)
         notes[name] = (
             *((f"{files.what} lie both beside and inside sub-folders: read without labels",) if mixed else ()),
             *_passed_over(folders[name], walk, beside, files),
@@ -100,7 +102,7 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
     }
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> PathTable:
     """Image files in a folder and below, sorted by path, hidden ones left out."""
     return walk_folder(folder, Walk()).images
 
@@ -118,14 +120,32 @@ def walk_folder(folder: Path, walk: Walk, above: frozenset[Path] = frozenset()) 
         walk.links.append(folder)
         return walk
     walk.visits[place] += 1
-    for child in _children(folder):
-        if child.is_dir():
+    for name, is_folder in _children(folder):
+        child = folder / name
+        if is_folder:
             walk_folder(child, walk, above | {place})
-        elif walk.wanted(child):
-            walk.images.append(child)
         else:
-            walk.others.append(child)
+            (walk.images if walk.wanted(child) else walk.others).add(folder, name)
     return walk
+
+
+def _holds_any(folder: Path, wanted: Callable[[Path], bool], seen: set[Path]) -> bool:
+    """Whether a wanted file lies in a folder or below it; it is read only so far, each real folder once.
+
+    Args:
+        seen: real folders that are not looked into; those that were are added.
+    """
+    place = folder.resolve()
+    if place in seen:
+        return False
+    seen.add(place)
+    inside = []
+    for name, is_folder in _entries(folder):
+        if is_folder:
+            inside.append(folder / name)
+        elif wanted(folder / name):
+            return True
+    return any(_holds_any(child, wanted, seen) for child in sorted(inside))
 
 
 def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str]]:
@@ -140,7 +160,7 @@ def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str
         twice = sorted(name for part, name in cases if named[part] != name)[0]
         both = f"{base} holds both {twice} and {named[twice.lower()]}"
         raise UserError(f"{both}: put their {files.what} into one of them")
-    loose = sum(files.wanted(child) for child in _children(base) if not child.is_dir())
+    loose = sum(files.wanted(base / name) for name, is_folder in _entries(base) if not is_folder)
     beside = [*(f"{name}/" for name in others), *([f"{loose:,} {files.what}"] if loose else [])]
     return base, {part: base / name for part, name in named.items()}, beside
 
@@ -154,9 +174,9 @@ def _base(root: Path, files: Files) -> tuple[Path, list[str]]:
     while True:
         place = base.resolve()
         seen.add(place)
-        inside = [child for child in _children(base) if child.is_dir()]
-        holding = [child.name for child in inside if walk_folder(child, Walk(files.wanted), frozenset((place,))).images]
-        flat = any(files.wanted(child) for child in _children(base) if not child.is_dir())
+        inside = [name for name, is_folder in _children(base) if is_folder]
+        holding = [name for name in inside if _holds_any(base / name, files.wanted, {place})]
+        flat = any(files.wanted(base / name) for name, is_folder in _entries(base) if not is_folder)
         if flat or len(holding) != 1 or holding[0].lower() in PART_OF or (base / holding[0]).resolve() in seen:
             return base, holding
         base = base / holding[0]
@@ -203,8 +223,12 @@ def _words(folder: Path, files: Sequence[Path], listed: Listed | None) -> np.nda
     """The label of each image as it is written: in the list, or as the name of the sub-folder that the image is in."""
     if listed is not None and listed.label is not None:
         return integers_of([listed.labels.get(file, "") for file in files])
-    parts = [file.relative_to(folder).parts for file in files]
-    return np.array([printable(part[0]) for part in parts]) if all(len(part) > 1 for part in parts) else None
+    table = in_table(files)
+    # The path of a scan may be the folder itself, which lies in none.
+    tops = [inside.relative_to(folder).parts[:1] if inside.is_relative_to(folder) else () for inside in table.folders]
+    if not all(tops):  # some lie directly in the folder
+        return None
+    return np.array([printable(top[0]) for top in tops])[table.folder_of] if tops else np.array([])
 
 
 def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) -> tuple[str, ...]:
@@ -217,7 +241,7 @@ def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) 
         lacking = any(file.suffix.lower() in of_plug_ins for file in others)
         mend = "; to read HEIC and AVIF, pip install pillow-heif" if lacking else ""
         notes.append(f"files that are no {what}, not read: {_counted_endings(others)}{mend}")
-    full = {file.relative_to(folder).parts[0] for file in walk.images}
+    full = {part for inside in walk.images.folders for part in inside.relative_to(folder).parts[:1]}
     empty = {file.relative_to(folder).parts[0] for file in others if file.parent != folder} - full
     if empty:
         notes.append(f"folders without {one} that can be read here: {', '.join(map(printable, sorted(empty)))}")
@@ -239,10 +263,27 @@ def _counted_endings(files: Sequence[Path]) -> str:
     return ", ".join(common) + (f", {rest:,} more" if rest else "")
 
 
-def _children(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Name of each file and folder in a folder, and whether it is a folder; hidden ones left out.
+
+    The file system says what is a folder as it lists the names, so no file is asked.
+    """
     if not folder.is_dir():
-        return []
-    return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+        return
+    with os.scandir(folder) as entries:
+        yield from ((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _children(folder: Path) -> list[tuple[str, bool]]:
+    """The same, sorted by name."""
+    return sorted(_entries(folder))
 
 
 FORMAT = Format(

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,7 @@ def hub_parts(identifier: str, columns: Columns = USUAL, attributes: Sequence[st
     Raises:
         UserError: offline and no copy; no such data set; no access; no image column; `datasets` is not installed.
     """
-    try:
-        import datasets  # a second to import, and only needed here
-    except ImportError:
-        raise UserError(
-            f"{identifier} is read from the Hugging Face hub, which needs one more package: "
-            "pip install 'deepinfomax[hub]'; a local copy needs none (--data-root, or a path)"
-        ) from None
-
-    reachable = _reachable(identifier)
-    with _hub_errors(identifier, reachable), _offline(datasets, not reachable):
-        splits = datasets.load_dataset(identifier)
+    splits = opened_hub(identifier, streaming=False)
     parts = {name: dataset for name, dataset in splits.items() if name in PART_OF}
     if not parts and len(splits) == 1:
         parts = {"train": next(iter(splits.values()))}
@@ -73,6 +63,32 @@ def hub_parts(identifier: str, columns: Columns = USUAL, attributes: Sequence[st
         name: partial(_stored, dataset, identifier, image, part_labels, classes, notes)
         for (name, dataset), part_labels in zip(parts.items(), labels, strict=True)
     }
+
+
+def opened_hub(identifier: str, *, streaming: bool = True) -> Mapping[str, Any]:
+    """The splits of a data set of the hub, by name.
+
+    Raises:
+        UserError: offline and no copy; no such data set; no access; `datasets` is not installed.
+    """
+    try:
+        import datasets  # a second to import, and only needed here
+    except ImportError:
+        raise UserError(
+            f"{identifier} is read from the Hugging Face hub, which needs one more package: "
+            "pip install 'deepinfomax[hub]'; a local copy needs none (--data-root, or a path)"
+        ) from None
+
+    reachable = _reachable(identifier)
+    with _hub_errors(identifier, reachable), _offline(datasets, not reachable):
+        splits: Mapping[str, Any] = datasets.load_dataset(identifier, streaming=streaming)
+    return splits
+
+
+def features_of(dataset: Any) -> Mapping[str, Any]:
+    """The columns of a streamed data set; where its files do not say, those of its first rows."""
+    features = dataset.features if dataset.features is not None else dataset._resolve_features().features
+    return features or {}
 
 
 def _stored(

@@ -18,6 +18,7 @@ from deepinfomax.data.formats.csv_list import read_table
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.listed import of_files
+from deepinfomax.data.paths import PathTable
 from deepinfomax.data.stored import Parts, printable
 from deepinfomax.data.unpacking import unpacked
 from deepinfomax.errors import UserError, first_line
@@ -59,10 +60,10 @@ def read(folder: Path, columns: Columns) -> Parts:
     if not train:
         raise UserError(f"{folders['train']} holds no folders of images that are named after synsets, as n01440764")
     val: list[tuple[str, Path]] = []
-    unlabelled: list[Path] = []
+    unlabelled: Sequence[Path] = []
     if "val" in folders:
         val = [(synset.name, file) for synset in _synset_folders(folders["val"]) for file in image_files(synset)]
-        files = [] if val else image_files(folders["val"])
+        files: Sequence[Path] = [] if val else image_files(folders["val"])
         truth = _truth(files, places, synsets) if files else None
         if truth is None:
             unlabelled = files
@@ -77,7 +78,8 @@ def read(folder: Path, columns: Columns) -> Parts:
 
     def part(name: str, images: Sequence[tuple[str, Path]], notes: tuple[str, ...]) -> partial:
         labels = np.array([number[synset] for synset, _ in images])
-        return partial(of_files, _above(folders[name], folder), [file for _, file in images], labels, classes, notes)
+        files = PathTable(file for _, file in images)
+        return partial(of_files, _above(folders[name], folder), files, labels, classes, notes)
 
     parts: Parts = {"train": part("train", train, notes)}
     if val:

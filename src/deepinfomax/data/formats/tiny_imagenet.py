@@ -8,6 +8,7 @@ import numpy as np
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.listed import of_files
+from deepinfomax.data.paths import PathTable
 from deepinfomax.data.stored import Parts
 from deepinfomax.errors import UserError
 
@@ -23,7 +24,7 @@ def read(root: Path, columns: Columns) -> Parts:
     wnids = sorted(word for line in _lines(root / "wnids.txt") for word in line.split())
     number = {wnid: i for i, wnid in enumerate(wnids)}
     classes = tuple(words.get(wnid, wnid).split(",")[0] for wnid in wnids)
-    train = [file for wnid in wnids for file in image_files(root / "train" / wnid)]
+    train = PathTable(file for wnid in wnids for file in image_files(root / "train" / wnid))
     annotated = [(line + "\t").split("\t")[:2] for line in _lines(annotations) if line]
     unknown = [name for name, wnid in annotated if wnid not in number]
     if unknown:

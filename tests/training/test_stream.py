@@ -1,0 +1,328 @@
+"""Training on shards that are read while it goes: tar files and parquet files, through workers of a DataLoader."""
+
+import io
+import json
+import re
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from command import mistake, run
+from deepinfomax.config import from_tree
+from deepinfomax.data import stream_batches
+from deepinfomax.data.section import Data
+from deepinfomax.data.stream_batches import Place, ShardReader, StreamBatches
+from deepinfomax.data.streaming import has_part, shards_of, shuffled, stream_of
+from deepinfomax.errors import UserError
+from deepinfomax.training.loop import train
+
+pytest.importorskip("datasets", reason="needs the extra hub: pip install 'deepinfomax[hub]'")
+
+TINY = ["--device", "cpu", "encoder.width", "8", "training.batch_size", "4", "training.trackers", "[]"]
+
+
+def picture(number: int, size: int = 32) -> np.ndarray:
+    """An image that says its number: all its pixels are it."""
+    return np.full((size, size, 3), number, np.uint8)
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_tar(file: Path, numbers: range, files: dict[str, bytes] | None = None, size: int = 32) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(file, "w") as shard:
+        for number in numbers:
+            for ending, content in {"png": encoded(picture(number, size)), "cls": str(number % 2).encode()}.items():
+                member = tarfile.TarInfo(f"{number:06}.{ending}")
+                member.size = len(content)
+                shard.addfile(member, io.BytesIO(content))
+        for name, content in (files or {}).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            shard.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def tars(tmp_path: Path) -> Path:
+    """Images 0 to 39 in four shards to train on, 40 to 59 in two to test."""
+    for shard in range(6):
+        part = "train" if shard < 4 else "test"
+        write_tar(tmp_path / "tars" / f"{part}-{shard}.tar", range(shard * 10, shard * 10 + 10))
+    return tmp_path / "tars"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """The same as parquet files."""
+    for shard in range(4):
+        cells = [{"bytes": encoded(picture(shard * 10 + i)), "path": None} for i in range(10)]
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        table = pa.table({"image": cells, "label": [i % 2 for i in range(10)], "note": ["x"] * 10})
+        pq.write_table(table, tmp_path / "tables" / f"train-{shard}.parquet")
+    return tmp_path / "tables"
+
+
+def data(source: Path, **settings) -> Data:
+    return Data(source=str(source), stream=True, **{"shuffle_buffer": 8, **settings})
+
+
+def reader(source: Path, readers: int = 1, begun: dict[int, Place] | None = None, **settings) -> ShardReader:
+    stream = stream_of(data(source, **settings))
+    return ShardReader(stream, 2, seed=0, buffer=4, readers=range(readers), total=readers, begun=begun or {})
+
+
+def seen(batches: list[tuple[torch.Tensor, int, Place]]) -> list[int]:
+    """The numbers of the images in batches, in their order."""
+    return [int(image[0, 0, 0]) for pixels, _, _ in batches for image in pixels]
+
+
+def first_pass(of: ShardReader, number: int = 0) -> list[tuple[torch.Tensor, int, Place]]:
+    """The batches of a reader's first pass."""
+    made, begun = [], of.begun.get(number, Place())
+    for batch in of._batches(number):
+        if batch[2].turn > begun.turn:
+            return made
+        made.append(batch)
+    raise AssertionError("it ends")
+
+
+@pytest.mark.parametrize("kind", ["tars", "tables"])
+def test_a_pass_sees_every_image_once_in_another_order_each_time(kind: str, request: pytest.FixtureRequest):
+    folder = request.getfixturevalue(kind)
+    batches = first_pass(reader(folder))
+    assert sorted(seen(batches)) == list(range(40))
+    again = first_pass(reader(folder))
+    assert seen(again) == seen(batches)
+    later = first_pass(reader(folder, begun={0: Place(turn=1)}))
+    assert sorted(seen(later)) == list(range(40))
+    assert seen(later) != seen(batches)
+    assert seen(batches) != list(range(40))
+
+
+def test_readers_share_the_shards_of_each_pass(tars: Path):
+    both = reader(tars, readers=2)
+    first, second = (seen(first_pass(both, number)) for number in range(2))
+    assert len(first) == len(second) == 20
+    assert sorted(first + second) == list(range(40))
+
+
+def test_a_reader_goes_on_at_the_shards_it_had_read(tars: Path):
+    whole = reader(tars)
+    order = whole.shards(0, 0)
+    places = [place for _, _, place in first_pass(whole)]
+    assert [place.shards for place in places] == sorted(place.shards for place in places)
+    rest = first_pass(reader(tars, begun={0: Place(shards=3)}))
+    assert {number // 10 for number in seen(rest)} == {order[3]}
+    assert rest[-1][2] == Place(0, 4, 0)
+
+
+def test_the_buffer_shuffles_by_its_size():
+    rng = np.random.default_rng(0)
+    assert list(shuffled(iter(range(9)), 1, rng)) == list(range(9))
+    out = [list(shuffled(iter(range(20)), 5, np.random.default_rng(seed))) for seed in range(200)]
+    assert all(sorted(order) == list(range(20)) for order in out)
+    assert all(order.index(i) >= i - 4 for order in out for i in range(20))
+    firsts = Counter(order[0] for order in out)
+    assert set(firsts) == set(range(5))
+    assert min(firsts.values()) > 20
+
+
+def test_a_sample_has_labels_and_says_what_it_is(tars: Path):
+    stream = stream_of(data(tars), "train", count=12)
+    assert stream.shape == (3, 32, 32)
+    assert len(stream.sample) == 12
+    numbers = stream.sample.images[:, 0, 0, 0]
+    assert len(set(numbers.tolist())) == 12
+    np.testing.assert_array_equal(stream.sample.labels, numbers % 2)
+    assert stream.sample.notes == (f"{tars} is streamed: a sample of 12 images of its part train is kept for this",)
+    test = stream_of(data(tars), "test").sample
+    assert sorted(test.images[:, 0, 0, 0].tolist()) == list(range(40, 60))
+
+
+def test_how_many_images_there_are(tars: Path, tables: Path):
+    shards = shards_of(data(tars), "train")
+    assert (len(shards), shards.count, shards.exact) == (4, 40, False)
+    assert shards_of(data(tables), "train").count == 40
+    assert shards_of(data(tables), "train").exact
+    assert has_part(data(tars), "test")
+    assert not has_part(data(tables), "test")
+
+
+def test_images_of_other_sizes_are_brought_to_data_size_or_stop(tmp_path: Path):
+    write_tar(tmp_path / "a.tar", range(6))
+    write_tar(tmp_path / "b.tar", range(6, 12), size=48)
+    with pytest.raises(UserError, match=r"images of 2 sizes .*; set data.size 32"):
+        stream_of(data(tmp_path))
+    assert stream_of(data(tmp_path, size=16)).sample.shape == (3, 16, 16)
+    stream = stream_of(data(tmp_path / "a.tar"))
+    with pytest.raises(ValueError, match="48x48 pixels, and 32x32 before"):
+        stream.decode(encoded(picture(1, 48)))
+
+
+def test_bad_images_stop_or_are_left_out_and_counted(tmp_path: Path):
+    bad = encoded(picture(7))[:40]
+    write_tar(tmp_path / "a.tar", range(8), {"x.png": bad, "x.cls": b"0"})
+    with pytest.raises(UserError, match=r"1 of the first 9 images cannot be read .*; set data.skip_bad true"):
+        stream_of(data(tmp_path / "a.tar"))
+    batches = first_pass(reader(tmp_path / "a.tar", skip_bad=True))
+    assert sorted(seen(batches)) == list(range(8))
+    assert batches[-1][2].bad <= 1
+
+
+def trained(capsys, *words: str) -> str:
+    code, _, err = run(capsys, "train", *words, *TINY)
+    assert code == 0, err
+    return err
+
+
+def test_a_run_on_tar_shards_from_the_command_line(tars: Path, tmp_path: Path, capsys):
+    """Train with two workers, go on, measure and find neighbours."""
+    out = tmp_path / "run"
+    words = [str(tars), "--out", str(out), "data.stream", "true", "data.shuffle_buffer", "8", "data.workers", "2"]
+    err = trained(capsys, *words, "training.steps", "4")
+    said = "a stream of 4 shards with about 40 images, read by 2 workers a process through a shuffle buffer of 8"
+    assert said in " ".join(err.split())
+    code, _, err = run(capsys, "train", *words, *TINY, "--resume", "training.steps", "7")
+    assert code == 0, err
+    assert re.search(
+        r"the stream goes on at shards, not at images: \d of 4 shards of pass 1 were", " ".join(err.split())
+    )
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["data"]["test_part"] is True
+    assert lines[-1]["step"] == 7
+    code, _, err = run(capsys, "evaluate", str(out), "--measures", "knn", "--device", "cpu")
+    assert code == 0, err
+    assert "a sample of 20 images of its part test is kept for this" in " ".join(err.split())
+    assert (out / "report.html").is_file()
+
+
+def test_a_shard_that_breaks_in_the_middle_loses_no_step(tars: Path, tmp_path: Path, capsys, monkeypatch):
+    """What was trained is saved, the shard is mended, and the run goes on."""
+    last = reader(tars).shards(0, 0)[-1]
+    out, broken = tmp_path / "run", tars / f"train-{last}.tar"
+    whole = broken.read_bytes()
+    monkeypatch.setattr("deepinfomax.training.train_run.SAMPLE_OF_TRAINING", 4)
+    words = ["train", str(tars), "--out", str(out), "data.stream", "true", "data.shuffle_buffer", "1"]
+    words += ["data.workers", "1", "training.steps", "30", *TINY]
+    monkeypatch.setattr("deepinfomax.data.streaming._all_cells", lambda shards, skip: shards.cells(0 if last else 1))
+    content = bytearray(whole)
+    content[1536:2048] = b"x" * 512  # no header of a file
+    broken.write_bytes(content)
+    line = mistake(capsys, *words)
+    assert re.search(
+        rf"shard {last + 1} of 4 is damaged \(.*\); .*run is saved at step \d+: mend the data and --resume", line
+    )
+    broken.write_bytes(whole)
+    code, _, err = run(capsys, *words, "--resume")
+    assert code == 0, err
+
+
+def test_other_shards_do_not_continue_a_run(tars: Path, tmp_path: Path, capsys):
+    out = tmp_path / "run"
+    words = [str(tars), "--out", str(out), "data.stream", "true", "data.workers", "1"]
+    trained(capsys, *words, "training.steps", "2")
+    write_tar(tars / "train-9.tar", range(90, 99))
+    line = mistake(capsys, "train", *words, *TINY, "training.steps", "3", "--resume")
+    assert "it was trained on other shards" in line
+
+
+def cut(file: Path) -> None:
+    write_tar(file, range(30))  # more files than are looked at from the beginning
+    file.write_bytes(file.read_bytes()[:58_000])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda file: file.write_bytes(b""), r"is empty; mend it or move it away"),
+        (lambda file: tarfile.open(file, "w").close(), r"holds no samples: the archive is empty; move it away"),
+        (cut, r"train-1\.tar is damaged: it is cut off; mend it or move it away"),
+        (
+            lambda file: write_tar(file, range(0), {"a.txt": b"no", "b.json": b"{}"}),
+            r"is a shard without images \(its ",
+        ),
+        (lambda file: file.write_bytes(b"no archive at all" * 99), r"train-1\.tar is damaged: .*; mend it or move it"),
+    ],
+)
+def test_a_bad_shard_is_one_line_before_anything_is_trained(tars: Path, tmp_path: Path, capsys, make, says: str):
+    make(tars / "train-1.tar")
+    line = mistake(capsys, "train", str(tars), "--out", str(tmp_path / "run"), "data.stream", "true")
+    assert re.search(says, line)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_tables_are_one_line(tables: Path, tmp_path: Path, capsys):
+    words = ["train", str(tables), "--out", str(tmp_path / "run"), "data.stream", "true"]
+    (tables / "train-2.parquet").write_bytes(b"PAR1")
+    assert "train-2.parquet is damaged: " in mistake(capsys, *words)
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tables / "train-2.parquet")
+    assert "train-2.parquet holds no images: move it away" in mistake(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["--recipe", "nat"], "nat needs each image's place in the data, and a stream is read without"),
+        (["--recipe", "supervised"], "supervised needs labels, and a stream is read without"),
+        (["data.limit", "5"], "data.limit needs all images at hand"),
+        (["data.holdout", "0.1"], "data.holdout needs all images at hand"),
+        (["data.workers", "9"], "has 4 shards, too few for 9 workers of 1 processes, which read one each"),
+        (["data.split", "extra"], "has no part extra to stream; it has: test, train"),
+        (["data.image", "jpg"], "has no column jpg (data.image); it has: "),
+        (["training.batch_size", "64", "data.workers", "1"], "hold fewer images than a batch of 64: set a smaller "),
+    ],
+)
+def test_what_cannot_be_streamed_is_one_line(tars: Path, tmp_path: Path, capsys, settings: list[str], says: str):
+    words = ["train", str(tars), "--out", str(tmp_path / "run"), "data.stream", "true", *TINY, *settings]
+    assert says in mistake(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"), [("digits", "digits has no files to stream"), (".", "no shards to stream")]
+)
+def test_what_has_no_shards(source: str, says: str, tmp_path: Path):
+    with pytest.raises(UserError, match=says):
+        stream_of(Data(source=str(tmp_path) if source == "." else source, stream=True))
+
+
+def test_two_processes_have_readers_of_their_own(tars: Path, monkeypatch: pytest.MonkeyPatch):
+    stream = stream_of(data(tars))
+    states = []
+    monkeypatch.setattr(stream_batches, "gather_object", lambda places: states.append(places) or [*states[0], *places])
+    together: list[int] = []
+    for rank in range(2):
+        own = StreamBatches(stream, 5, seed=0, device=torch.device("cpu"), rank=rank, world_size=2, buffer=4, workers=1)
+        assert len(own) == 4
+        for _, (images, labels, index) in own.after(0, 4):
+            assert labels is index is None
+            together += ((images[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+        state = own.state()
+    assert sorted(together) == list(range(40))
+    assert sorted(state["places"]) == [0, 1]
+    resumed = StreamBatches(stream, 5, seed=0, device=torch.device("cpu"), rank=1, world_size=2, buffer=4, workers=1)
+    resumed.begun_with(state)
+    assert resumed.places[1] == Place(*state["places"][1])
+
+
+def test_from_python(tables: Path, tmp_path: Path):
+    config = from_tree(
+        {
+            "data": {"source": str(tables), "stream": True, "workers": 1, "shuffle_buffer": 8},
+            "objective": {"local": {}},
+            "encoder": {"name": "dcgan", "width": 8},
+            "training": {"batch_size": 4, "steps": 2, "trackers": []},
+        }
+    )
+    encoder = train(config, stream_of(config.data), tmp_path / "run", device="cpu", quiet=True)
+    assert encoder(torch.zeros(1, 3, 32, 32)).y.isfinite().all()
