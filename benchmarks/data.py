@@ -230,12 +230,12 @@ def main() -> None:
     rounds, result = arguments.rounds, {}
     try:
         for name, part in {
-            "decoding 256x256 to 224x224": lambda: decoding(256, 224, 384, rounds, folder),
-            "decoding 64x64": lambda: decoding(64, 64, 3072, rounds, folder),
-            "cold random rows of 224x224": lambda: cold_rows(3000, rounds, folder),
+            "decoding 256x256 to 224x224": lambda: decoding(256, 224, 192, rounds, folder),
+            "decoding 64x64": lambda: decoding(64, 64, 1536, rounds, folder),
+            "cold random rows of 224x224": lambda: cold_rows(2000, rounds, folder),
             "augmentation 224x224": lambda: augmentation(224, 16, rounds),
             "augmentation 64x64": lambda: augmentation(64, 64, rounds),
-            "streaming 64x64": lambda: streaming(64, 4096, rounds, folder),
+            "streaming 64x64": lambda: streaming(64, 2048, rounds, folder),
         }.items():
             result[name] = part()
             print(name, json.dumps(result[name]), flush=True)

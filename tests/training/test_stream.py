@@ -296,6 +296,11 @@ def test_what_has_no_shards(source: str, says: str, tmp_path: Path):
         stream_of(Data(source=str(tmp_path) if source == "." else source, stream=True))
 
 
+def test_a_stream_is_not_described(tars: Path, capsys):
+    line = mistake(capsys, "data", str(tars), "data.stream", "true")
+    assert "this command decodes all images: leave data.stream out" in line
+
+
 def test_two_processes_have_readers_of_their_own(tars: Path, monkeypatch: pytest.MonkeyPatch):
     stream = stream_of(data(tars))
     states = []
