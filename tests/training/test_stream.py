@@ -296,6 +296,30 @@ def test_what_has_no_shards(source: str, says: str, tmp_path: Path):
         stream_of(Data(source=str(tmp_path) if source == "." else source, stream=True))
 
 
+def test_a_data_set_of_the_hub_is_streamed(monkeypatch: pytest.MonkeyPatch):
+    """Its own column names, its classes, and no length where the hub does not say it."""
+    import datasets
+
+    cells = [{"bytes": encoded(picture(number)), "path": None} for number in range(12)]
+    features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    whole = datasets.Dataset.from_dict({"img": cells, "label": [0, 1] * 6}, features=features)
+    asked = []
+
+    def load_dataset(identifier: str, *, streaming: bool):
+        asked.append((identifier, streaming))
+        return {"train": whole.to_iterable_dataset(num_shards=3)}
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("deepinfomax.data.formats.hub._reachable", lambda identifier: True)
+    stream = stream_of(Data(source="me/pictures", stream=True))
+    assert asked == [("me/pictures", True)]
+    assert len(stream.shards) == 3
+    assert sorted(stream.sample.images[:, 0, 0, 0].tolist()) == list(range(12))
+    np.testing.assert_array_equal(stream.sample.labels, stream.sample.images[:, 0, 0, 0] % 2)
+    assert stream.sample.classes == ("a", "b")
+    assert not has_part(Data(source="me/pictures", stream=True), "test")
+
+
 def test_a_stream_is_not_described(tars: Path, capsys):
     line = mistake(capsys, "data", str(tars), "data.stream", "true")
     assert "this command decodes all images: leave data.stream out" in line

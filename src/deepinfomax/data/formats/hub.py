@@ -81,7 +81,8 @@ def opened_hub(identifier: str, *, streaming: bool = True) -> Mapping[str, Any]:
 
     reachable = _reachable(identifier)
     with _hub_errors(identifier, reachable), _offline(datasets, not reachable):
-        splits: Mapping[str, Any] = datasets.load_dataset(identifier, streaming=streaming)
+        how = {"streaming": True} if streaming else {}
+        splits: Mapping[str, Any] = datasets.load_dataset(identifier, **how)
     return splits
 
 
