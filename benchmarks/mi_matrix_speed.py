@@ -10,6 +10,7 @@ other work on the machine counts for nothing.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from itertools import combinations
@@ -98,7 +99,7 @@ def main() -> None:
         theirs.append(timed(lambda: mutual_info_regression(features, numbers[target], n_neighbors=3))[0])
     result = {
         "what": "processor seconds of a table by mi_matrix, beside each pair alone; the least of the rounds",
-        "command": "python benchmarks/mi_matrix_speed.py",
+        "command": " ".join(["python benchmarks/mi_matrix_speed.py", *sys.argv[1:]]),
         "rows": ROWS,
         "seed": SEED,
         "rounds": arguments.rounds,
