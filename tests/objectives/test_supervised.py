@@ -7,8 +7,9 @@ from torch.nn.functional import log_softmax, logsigmoid
 
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes
-from deepinfomax.objectives import Batch, Facts
+from deepinfomax.objectives import Batch, Facts, LocalInfoMax
 from deepinfomax.objectives.supervised import Supervised
+from deepinfomax.training.building import uses_labels
 
 SHAPES = Shapes(image=(1, 8, 8), local=(4, 2, 2), conv=(4, 2, 2), fc=(6,), y=(3,))
 
@@ -44,6 +45,27 @@ def test_a_batch_without_labels_has_no_loss():
     loss = Supervised(Facts(SHAPES, classes=4))(features(), batch(torch.full((5,), -1)))["loss"]
     assert loss.item() == 0
     loss.backward()
+
+
+def test_a_single_labelled_image_counts_as_one():
+    objective, f = Supervised(Facts(SHAPES, classes=4)), features()
+    logits = objective.head(f.y)[3]
+    best = int(logits.argmax())
+    terms = objective(f, batch(torch.tensor([-1, -1, -1, best, -1])))
+    torch.testing.assert_close(terms["loss"], -log_softmax(logits, 0)[best])
+    assert terms.measured["accuracy"] == 1
+
+
+def test_one_attribute_is_yes_or_no():
+    objective, f = Supervised(Facts(SHAPES, classes=1), multi_label=True), features(2)
+    u = objective.head(f.y)[:, 0]
+    terms = objective(f, batch(torch.tensor([[1], [0]])))
+    torch.testing.assert_close(terms["loss"], -(logsigmoid(u[0]) + logsigmoid(-u[1])) / 2)
+
+
+def test_it_asks_for_labels_and_deep_infomax_does_not():
+    assert uses_labels(Supervised)
+    assert not uses_labels(LocalInfoMax)
 
 
 def test_several_labels_an_image():
@@ -97,6 +119,7 @@ def test_an_untrained_head_costs_about_log_classes_and_a_trained_one_little():
         ({}, None, "needs labels"),
         ({}, torch.zeros(5, 4, dtype=torch.long), "multi_label to true"),
         ({"multi_label": True}, torch.zeros(5, dtype=torch.long), "multi_label to false"),
+        ({"multi_label": True}, torch.zeros(5, 3, dtype=torch.long), r"of shape \(N, 4\), not \(5, 3\)"),
         ({}, torch.tensor([0, 4, 1, 1, 1]), "from 0 to 4 but supervised.classes is 4"),
     ],
 )
