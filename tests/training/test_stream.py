@@ -190,7 +190,9 @@ def test_a_run_on_tar_shards_from_the_command_line(tars: Path, tmp_path: Path, c
     """Train with two workers, go on, measure and find neighbours."""
     out = tmp_path / "run"
     words = [str(tars), "--out", str(out), "data.stream", "true", "data.shuffle_buffer", "8", "data.workers", "2"]
-    err = trained(capsys, *words, "training.steps", "4")
+    code, said, err = run(capsys, "train", *words, *TINY, "training.steps", "4")
+    assert code == 0, err
+    assert f"trained {out} on a stream of 4 shards in " in said
     said = "a stream of 4 shards with about 40 images, read by 2 workers a process through a shuffle buffer of 8"
     assert said in " ".join(err.split())
     code, _, err = run(capsys, "train", *words, *TINY, "--resume", "training.steps", "7")
@@ -199,7 +201,14 @@ def test_a_run_on_tar_shards_from_the_command_line(tars: Path, tmp_path: Path, c
         r"the stream goes on at shards, not at images: \d of 4 shards of pass 1 were", " ".join(err.split())
     )
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert lines[0]["data"]["test_part"] is True
+    told = lines[0]["data"]
+    assert told["test_part"] is True
+    assert {name: told[name] for name in ("count", "shards", "counted", "sample")} == {
+        "count": 40,
+        "shards": 4,
+        "counted": False,
+        "sample": 40,
+    }
     assert lines[-1]["step"] == 7
     code, _, err = run(capsys, "evaluate", str(out), "--measures", "knn", "--device", "cpu")
     assert code == 0, err
@@ -226,6 +235,22 @@ def test_a_shard_that_breaks_in_the_middle_loses_no_step(tars: Path, tmp_path: P
     broken.write_bytes(whole)
     code, _, err = run(capsys, *words, "--resume")
     assert code == 0, err
+
+
+def test_a_run_that_met_a_bad_image_goes_on_without_it(tars: Path, tmp_path: Path, capsys, monkeypatch):
+    """What the line says helps: the run is saved, and data.skip_bad true continues it."""
+    last = reader(tars).shards(0, 0)[-1]
+    write_tar(tars / f"train-{last}.tar", range(50, 60), {"x.png": encoded(picture(7))[:40], "x.cls": b"0"})
+    monkeypatch.setattr("deepinfomax.training.train_run.SAMPLE_OF_TRAINING", 4)
+    monkeypatch.setattr("deepinfomax.data.streaming._all_cells", lambda shards, skip: shards.cells(0 if last else 1))
+    words = ["train", str(tars), "--out", str(tmp_path / "run"), "data.stream", "true", "data.shuffle_buffer", "1"]
+    words += ["data.workers", "1", *TINY]
+    line = mistake(capsys, *words, "training.steps", "12")
+    assert "set data.skip_bad true to leave such images out; " in line
+    assert re.search(r"is saved at step \d+: mend the data and --resume$", line)
+    code, _, err = run(capsys, *words, "--resume", "data.skip_bad", "true", "training.steps", "16")
+    assert code == 0, err
+    assert "1 images of the stream cannot be read: left out" in " ".join(err.split())
 
 
 def test_other_shards_do_not_continue_a_run(tars: Path, tmp_path: Path, capsys):

@@ -132,7 +132,17 @@ def train(
     exact = arithmetic(on, tf32=training.tf32, deterministic=training.deterministic)
     with lock, watcher, room, exact, Interruption() as interrupted:
         if state.step == 0:
-            watcher.event("start", _start(config, images, game, on, accelerator, about or {}))
+            told = about or {}
+            if stream is not None:
+                shards = stream.shards
+                told = {
+                    "count": shards.count,
+                    "shards": len(shards),
+                    "counted": shards.exact,
+                    "sample": len(images),
+                    **told,
+                }
+            watcher.event("start", _start(config, images, game, on, accelerator, told))
         if resume and state.step == 0:
             watcher.say(f"note: {out} has no checkpoint; it begins at the first step")
         if isinstance(batches, StreamBatches):

@@ -30,6 +30,7 @@ FREE_ON_RESUME = (
     "training.lr",
     "data.source",  # what the images are is compared by their fingerprint
     "data.root",
+    "data.skip_bad",  # a stream that stopped at a bad image goes on without it
 )
 
 

@@ -92,15 +92,18 @@ def train_command(
         _write_report(config, encoder, images, out, device)
     report = out / files.REPORT
     advice = _next(images, out, there, holdout)
+    shown_to_it = f"{len(images):,} {word_of(images.shape)}"
+    if stream is not None:
+        shown_to_it = f"a stream of {len(stream.shards)} shards"
     said = [
-        f"trained {out} on {len(images):,} {word_of(images.shape)} in {duration(seconds)}",
+        f"trained {out} on {shown_to_it} in {duration(seconds)}",
         "",
         f"  {'report':11s}{report}",
     ]
     said += [f"  {what:11s}{command}" for what, command in advice.items()]
     return {
         "run": str(out),
-        "images": len(images),
+        "images": len(images) if stream is None else stream.shards.count,
         "seconds": round(seconds, 1),
         "report": str(report),
         "next": list(advice.values()),
