@@ -39,8 +39,9 @@ from deepinfomax.data.cache import allocated
 from deepinfomax.data.section import Data
 from deepinfomax.data.stream_batches import StreamBatches
 from deepinfomax.data.streaming import stream_of
+from deepinfomax.devices import hardware
 from deepinfomax.objectives import Batch, Facts, LocalInfoMax
-from measuring import hardware, in_turn
+from measuring import in_turn
 
 
 def jpegs(side: int, count: int) -> list[bytes]:
@@ -245,7 +246,9 @@ def main() -> None:
         about = {
             "benchmark": "data",
             "command": f"python benchmarks/data.py --rounds {rounds}",
-            "hardware": hardware() | {"torch": torch.__version__, "python": platform.python_version()},
+            "hardware": hardware(torch.device("cpu")),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
             "load of the machine at the start": round(load, 1),
             "note": "other programs ran beside it: rates are of a share of the processor, ratios are measured in turn",
         }
