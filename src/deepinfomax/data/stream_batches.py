@@ -28,7 +28,7 @@ class Place:
 
     turn: int = 0  #: passes that are over
     shards: int = 0  #: of its shards of this pass, read to their end
-    bad: int = 0  #: images that were left out
+    bad: int = 0  #: images that were left out, in all passes together
 
 
 @dataclass(frozen=True)
@@ -217,4 +217,6 @@ class StreamBatches:
     def left_out(self) -> str:
         """What to say of images of this process that could not be read; "" where there are none."""
         bad = sum(place.bad for place in self.places.values())
-        return f"{bad:,} images of the stream cannot be read: left out" if bad else ""
+        return (
+            f"an image of the stream was left out {bad:,} times, all passes counted: it cannot be read" if bad else ""
+        )
