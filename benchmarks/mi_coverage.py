@@ -222,7 +222,7 @@ def write(runs: list[dict], tasks: Tasks, target: Path) -> None:
         "what": "coverage of the 95 % interval of estimate_mi over independent data sets of known mutual information",
         "command": f"python {' '.join(['benchmarks/mi_coverage.py', *sys.argv[1:]])}",
         "pairs": PAIRS,
-        "settings": SETTINGS,
+        "settings": {name: SETTINGS[name] for name in dict.fromkeys(run["estimator"] for run in runs)},
         "seeds": f"data set i of task t: default_rng([i, t{', 1' if tasks is FRESH else ''}]), estimated with seed i",
         "hardware": f"{hardware(torch.device('cpu'))}, torch {torch.__version__}",
         "minutes": round(sum(run["seconds"] for run in runs) / 60, 1),

@@ -149,3 +149,31 @@ def test_the_page_has_the_figures_of_coverage_and_of_the_test() -> None:
         assert line in part
         if row["independent"]:
             assert 0.035 <= row["found_at_5_percent"] <= 0.065
+    fresh = json.loads((DOCS.parent / "results/mi_coverage_fresh.json").read_text())["tasks"]
+    part = page.partition("<!-- results/mi_coverage_fresh.json -->")[2].partition("<!-- end -->")[0]
+    assert part.count("\n| ") == len(fresh) + 2  # the names of the columns, and a line
+    for row in fresh:
+        assert f"| {row['task']} | {row['truth']:.2f} | {row['truth_within']:.2f} |" in part
+
+
+def test_the_page_has_the_figures_of_the_public_tasks() -> None:
+    page = (DOCS / "estimate-mi.md").read_text(encoding="utf-8")
+    results = json.loads((DOCS.parent / "results/bmi_tasks_30.json").read_text())
+    part = page.partition("<!-- results/bmi_tasks_30.json -->")[2].partition("<!-- end -->")[0]
+    rows = re.findall(
+        r"^\| (\S.*) \| (\d+) \| ([\d.]+) \| (\d+) \| (\d+) \| (\d+|–) \| ([\d.]+) \|$", part, re.MULTILINE
+    )
+    assert len(rows) == len(results["summary"])
+    for summary in results["summary"].values():
+        unwarned = summary.get("above_0.3_nats_without_warning")
+        assert (
+            str(summary["tasks"]),
+            f"{summary['median_absolute_error']:.2f}",
+            str(summary["within_0.1_nats"]),
+            str(len(summary["above_0.3_nats"])),
+            "–" if unwarned is None else str(len(unwarned)),
+            f"{summary['median_processor_seconds']:.1f}",
+        ) in [row[1:] for row in rows]
+        assert unwarned is None or len(unwarned) <= 1  # what the page promises of warnings
+    assert results["lower_bounds_above_truth_plus_2_se"] == []
+    assert f"None of {results['lower_bounds']} values that are called lower bounds" in page
