@@ -31,7 +31,7 @@ def test_outputs_are_white_and_come_with_both_signs(rank):
     kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1]
     images = smooth(400, *[12] * rank, channels=2)
     layer = kind(2, 8, 3, bias=True)
-    whiten_first_layer(nn.Sequential(nn.Identity(), layer), images)
+    assert whiten_first_layer(nn.Sequential(nn.Identity(), layer), images) is True
     seen = patches(images, layer, np.random.default_rng(5)).float()
     out = seen @ layer.weight.flatten(1).T + layer.bias
     assert torch.allclose(out[:, :4], -out[:, 4:], atol=1e-5)

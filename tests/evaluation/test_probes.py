@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 import torch
 from planted import gaussians
 from sklearn.linear_model import LogisticRegression
@@ -215,6 +216,28 @@ def test_the_linear_probe_is_scikit_learns_logistic_regression() -> None:
         theirs = LogisticRegression(C=1 / (decay * len(x)), tol=1e-8, max_iter=2000).fit(standardised.numpy(), y)
         np.testing.assert_allclose(ours[:-1].numpy(), theirs.coef_.T, atol=0.01)
         assert (convex.scores(ours, standardised).argmax(1).numpy() == theirs.predict(standardised)).mean() > 0.99
+
+
+def test_the_gradient_is_that_of_the_value_with_its_weight_decay(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def minimize(fun, start, **options):
+        seen.append(fun)
+        return scipy.optimize.OptimizeResult(x=start)
+
+    monkeypatch.setattr(scipy.optimize, "minimize", minimize)
+    x, y = gaussians(60)
+    x = x.double()
+    convex.fit(x, torch.from_numpy(y), 3, loss=convex.cross_entropy, weight_decay=0.7, iterations=1)
+    w = np.random.default_rng(0).normal(size=(x.shape[1] + 1) * 3)
+    value, gradient = seen[0](w)
+    steps = 1e-6 * np.eye(len(w))
+    slopes = [(seen[0](w + step)[0] - seen[0](w - step)[0]) / 2e-6 for step in steps]
+    np.testing.assert_allclose(gradient, slopes, atol=1e-6)
+    weights = w.reshape(-1, 3)
+    scores = torch.from_numpy(x.numpy() @ weights[:-1] + weights[-1])
+    expected = torch.nn.functional.cross_entropy(scores, torch.from_numpy(y)) + 0.35 * np.square(weights[:-1]).sum()
+    assert value == pytest.approx(float(expected))
 
 
 def test_a_weight_decay_is_chosen_by_200_held_out_images_or_more() -> None:

@@ -39,6 +39,14 @@ def test_zero_scores_say_nothing() -> None:
     torch.testing.assert_close(bounds.gan(*zeros), torch.tensor(-2 * math.log(2)))
 
 
+@pytest.mark.parametrize("name", sorted(bounds.BOUNDS))
+def test_anchors_in_several_axes_are_the_same_anchors(name: str) -> None:
+    torch.manual_seed(0)
+    positive, negative = torch.randn(2, 3, 4), torch.randn(2, 3, 5)
+    bound = bounds.get(name)
+    torch.testing.assert_close(bound(positive, negative), bound(positive.view(6, 4), negative.view(6, 5)))
+
+
 def test_perfect_scores_reach_the_caps() -> None:
     positive, negative = torch.full((2, 3), 200.0), torch.full((2, 9), -200.0)
     for name in ("infonce", "jsd", "gan", "squared_hellinger"):

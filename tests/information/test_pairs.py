@@ -289,6 +289,7 @@ def test_negatives_of_all_processes_or_of_this_one(monkeypatch: pytest.MonkeyPat
 def test_one_negative_is_enough_and_no_unit_is_too_few() -> None:
     local, glob = torch.randn(4, 5, 3), torch.randn(4, 1, 3)
     assert torch.isfinite(local_infomax(local, glob, negatives=1))
+    assert torch.isfinite(local_infomax(local[:2], glob[:2]))  # and two images are enough
     for shapes in (((4, 0, 3), (4, 1, 3)), ((4, 5, 0), (4, 1, 0)), ((4, 5, 3), (4, 0, 3))):
         with pytest.raises(UserError, match="there is nothing to score"):
             local_infomax(torch.zeros(shapes[0]), torch.zeros(shapes[1]))

@@ -197,6 +197,12 @@ def test_with_strided_crops_and_many_globals():
     assert all(p.grad.any() for p in objective.parameters())
 
 
+def test_two_places_are_enough():
+    features = random_features((2, 1))
+    losses = Coordinates(Facts(shapes_of(features)), units=8)(features, batch_of(features))
+    assert all(loss.isfinite() for loss in losses.values())
+
+
 def test_mistakes():
     with pytest.raises(UserError, match="places must be 1 or more"):
         Coordinates(Facts(shapes_of(random_features((3, 4)))), places=0)

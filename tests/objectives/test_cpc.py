@@ -166,6 +166,19 @@ def test_without_gradient_at_keeps_the_value():
         assert without_gradient_at(middle, loss) is loss
 
 
+def test_more_places_than_there_are_mean_all():
+    torch.manual_seed(0)
+    objective = ContrastivePredictiveCoding(Facts(SHAPES), bound="jsd", units=8, scale=0.1, summary=False).eval()
+    all_of_them = objective(features(), batch())["loss"]
+    objective.places = 14  # the deepest offset leaves 3 to 12 places, of 4 channels
+    torch.testing.assert_close(objective(features(), batch())["loss"], all_of_them)
+
+
+def test_scores_are_products_as_they_are_where_no_scale_is_given():
+    objective = ContrastivePredictiveCoding(Facts(SHAPES), units=8)
+    assert {critic.scale for critic in (*objective.critics, objective.summary)} == {1.0}
+
+
 def test_drawn_places_estimate_the_same_with_fewer_negatives():
     torch.manual_seed(0)
     objective = ContrastivePredictiveCoding(

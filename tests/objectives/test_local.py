@@ -60,6 +60,12 @@ def test_dv_with_a_normaliser_for_each_place(critic: str) -> None:
     assert seen.nonzero().flatten().tolist() == sorted(drawn.tolist())
 
 
+@pytest.mark.parametrize("more", [{"score_penalty": 0.05}, {"clip": 20.0}, {"y_conv": 1.0}])
+def test_what_concat_and_convolve_has_not_is_refused(more: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="concat"):
+        LocalInfoMax(Facts(SHAPES), critic="concat", units=8, **more)
+
+
 def test_concat_and_convolve_scores_a_concatenation() -> None:
     """Two halves of a first layer added are one layer on the concatenation."""
     torch.manual_seed(0)
