@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
+from deepinfomax import config as configuration
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.experiments import sequences
@@ -55,6 +56,20 @@ def test_random_starts_are_rotations_of_the_same_series():
         assert any(np.array_equal(view, np.roll(original, s, axis=1)) for s in range(64))
         assert views.labels[i] == closed.labels[i // sequences.STARTS]
     assert not np.array_equal(views.images, sequences.with_random_starts(closed, seed=1).images)
+
+
+def test_a_set_has_its_tuned_setting_beside_that_of_all(monkeypatch, tmp_path):
+    training, test = waves(40, 0), waves(30, 1)
+    monkeypatch.setattr(sequences, "SOURCES", {"waves": sequences.Source()})
+    monkeypatch.setattr(sequences, "load", lambda name: (training, test))
+    monkeypatch.setitem(sequences.TUNED, "waves", {"training.views": 2, "augmentation.noise": 0.1})
+    result = sequences.run("smoke", 0, tmp_path)["waves"]
+    used = configuration.load(tmp_path / "waves-tuned" / "config.toml")
+    assert (used.training.views, used.training.steps, used.augmentation["noise"]) == (2, sequences.STEPS["smoke"], 0.1)
+    assert set(result["dim_tuned"]) == {"conv", "fc", "y"}
+    assert result["dim_tuned"] != result["dim"]
+    del sequences.TUNED["waves"]
+    assert result.items() >= sequences.run("smoke", 0, tmp_path / "without")["waves"].items()
 
 
 def test_an_unknown_set_and_a_missing_dependency(monkeypatch, tmp_path):
