@@ -11,16 +11,22 @@ import tempfile
 from pathlib import Path
 
 import deepinfomax
-from deepinfomax import files
-from deepinfomax.encoders import bundled, storage
+from deepinfomax.encoders import bundled, hub, storage
 from deepinfomax.export import write_repository
+
+ROUNDED = "\nThe weights here are rounded to float16; figures are of the weights before.\n"
 
 
 def bundle(run: Path, name: str, folder: Path) -> None:
     """Write `folder`/`name` anew."""
     description = storage.describe(run)
-    with tempfile.TemporaryDirectory() as temporary:
-        halved = Path(temporary)
+    place = folder / name
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    write_repository(run, name, place)
+    with (place / "README.md").open("a", encoding="utf-8") as card:
+        card.write(ROUNDED)
+    with tempfile.TemporaryDirectory() as halved:
         storage.save(
             deepinfomax.load(run),
             halved,
@@ -29,12 +35,8 @@ def bundle(run: Path, name: str, folder: Path) -> None:
             half=True,
             **description.arguments,
         )
-        for kept in (files.CONFIG, files.METRICS, files.EVALUATION):
-            if (run / kept).is_file():
-                shutil.copyfile(run / kept, halved / kept)
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir(parents=True)
-        write_repository(halved, name, folder / name)
+        for file, on_hub in hub.NAMES.items():
+            shutil.copyfile(Path(halved) / file, place / on_hub)
 
 
 if __name__ == "__main__":

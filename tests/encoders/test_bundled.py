@@ -1,6 +1,7 @@
 """Encoders that come with the package, and the tool that makes them of runs."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,17 @@ def test_a_folder_of_that_name_comes_first(run: Path, place: Path) -> None:
     Path("mine").symlink_to(run)
     whole = deepinfomax.load(run)
     assert all(map(torch.equal, deepinfomax.load("mine").parameters(), whole.parameters()))
+
+
+def test_what_comes_along_is_whole_small_and_measured() -> None:
+    assert bundled.names() == ["natural-32"]
+    folder = bundled.FOLDER / "natural-32"
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 10_000_000
+    features = deepinfomax.load("natural-32")(torch.zeros(2, 3, 32, 32))
+    assert (features.y.shape, features.fc.shape, features.conv.shape[1:]) == ((2, 64), (2, 1024), (256, 4, 4))
+    published = json.loads((TOOL.parents[1] / "results" / "natural-32.json").read_text(encoding="utf-8"))
+    measured = published["evaluation"]["measures"]["mlp"]
+    row = " | ".join(
+        f"{measured[level]['accuracy']:.3f} ± {measured[level]['std']:.3f}" for level in ("conv", "fc", "y")
+    )
+    assert f"| DIM | {row} |" in (folder / "README.md").read_text(encoding="utf-8")
