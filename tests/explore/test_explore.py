@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,7 @@ def test_the_run_that_was_trained_is_a_run_and_can_be_taken_again(explored: dict
     out = tmp_path / "again.html"
     again = asked(str(folder), run=run, out=out, control="random_encoder")
     assert again["images"] == 61
+    assert again["text"].endswith(f"deepinfomax explore {shlex.quote(str(folder))} --run {shlex.quote(str(run))}")
     assert "random encoder" in out.read_text(encoding="utf-8")
     assert again["near_copies_across_parts"] >= 1
     limited = asked(str(folder), run=run, out=out, control="none", settings={"data.limit": "30"})

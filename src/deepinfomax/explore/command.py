@@ -79,7 +79,7 @@ def explore_command(
         tables = write_tables(made.found, page)
         write_page(made.found, page, about=made.about, tables=tables.values(), seed=seed)
     seconds = time.perf_counter() - began
-    return _result(made, page, tables, seconds)
+    return _result(made, data, page, tables, seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(name) if os.access(path.parent, os.W_OK) else Path(name)
 
 
-def _result(made: _Made, page: Path, tables: Mapping[str, Path], seconds: float) -> dict[str, Any]:
+def _result(made: _Made, data: str, page: Path, tables: Mapping[str, Path], seconds: float) -> dict[str, Any]:
     found, collection = made.found, made.found.collection
     main = found.main
     result: dict[str, Any] = {
@@ -256,5 +256,6 @@ def _result(made: _Made, page: Path, tables: Mapping[str, Path], seconds: float)
     lines = [sentence(found), added(found), "", f"  {'page':11s}{page}"]
     lines += [f"  {'tables':11s}{page.with_name(page.stem)}-{{{','.join(tables)}}}.csv"]
     if made.run:
-        lines.append(f"  {'again':11s}deepinfomax explore DATA --run {shlex.quote(files.printable(made.run))}")
+        names = (shlex.quote(files.printable(name)) for name in (data, made.run))
+        lines.append(f"  {'again':11s}deepinfomax explore {' --run '.join(names)}")
     return result | {"text": "\n".join(lines)}
