@@ -179,6 +179,8 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         given = self.settings or {}
         told = {name.removeprefix("data."): given[name] for name in OF_ARRAYS if name in given}
         told.pop("standardise", None)
+        if array.ndim == 2:  # folded by an image_shape of (T,)
+            told.setdefault("kind", "series")
         return from_array(array, None if y is None else _text(np.asarray(y)), name="array", **(told | as_fitted))
 
     def _as_fitted(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def arranged(images: ImageSet, reading: Reading, size: int | None = None, channe
             images = replace(images, images=pixels, notes=images.notes + notes, as_given=False)
             return resized(images, size, channels)
         axes = axes_of(values.shape[1:], reading, name)
-        ordered, said = in_order(values, axes), _said(values, axes)
+        ordered, said = in_order(values, axes), _said(values, axes, told=reading.kind == "series")
         images = replace(images, images=ordered, notes=images.notes + said, as_given=False)
     elif images.pictures:
         return resized(with_unused(images, reading), size, channels)
@@ -179,9 +179,9 @@ def title_of(shape: tuple[int, ...]) -> str:
     return f"{word_of(shape)} of {many} and {size}"
 
 
-def _said(values: np.ndarray, axes: Axes) -> tuple[str, ...]:
-    """The note on what the axes were taken for; none where nothing was guessed."""
-    if values.ndim == 2:  # what embeddings are too
+def _said(values: np.ndarray, axes: Axes, *, told: bool) -> tuple[str, ...]:
+    """The note on what the axes were taken for; none where nothing was guessed, or they were told to be series."""
+    if values.ndim == 2 and not told:  # what embeddings are too
         steps = values.shape[1]
         return (
             f"rows of {steps} numbers are taken as series of {steps} steps; embeddings are for evaluate and explore",

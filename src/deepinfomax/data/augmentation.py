@@ -299,15 +299,15 @@ def _recoloured(images: Tensor, strength: float, probability: float) -> Tensor:
     saturation, hue = (strength, strength / 5) if colour else (0.0, 0.0)
     change = ColorJitter(strength, strength, saturation, hue, p=probability)
     unit = _to_unit(images) if colour else _to_unit(images).expand(-1, 3, *images.shape[2:])
-    drawn = {name: values.to(images.device) for name, values in change.forward_parameters(unit.shape).items()}
+    drawn = change.forward_parameters(unit.shape)  # on the CPU, so that to read them makes no GPU wait
     steps: list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]] = [
-        (enhance.adjust_brightness_accumulative, drawn["brightness_factor"]),
-        (enhance.adjust_contrast_with_mean_subtraction, drawn["contrast_factor"]),
-        (enhance.adjust_saturation_with_gray_subtraction, drawn["saturation_factor"]),
-        (turned_hue, drawn["hue_factor"]),
+        (enhance.adjust_brightness_accumulative, drawn["brightness_factor"].to(images.device)),
+        (enhance.adjust_contrast_with_mean_subtraction, drawn["contrast_factor"].to(images.device)),
+        (enhance.adjust_saturation_with_gray_subtraction, drawn["saturation_factor"].to(images.device)),
+        (turned_hue, drawn["hue_factor"].to(images.device)),
     ]
     order = [steps[number] for number in drawn["order"].tolist() if colour or number < 2]
-    chosen = (drawn["batch_prob"] > 0.5).nonzero()[:, 0]
+    chosen = (drawn["batch_prob"] > 0.5).nonzero()[:, 0].to(images.device)
     out = unit.clone()
     # A few at a time, which a processor's cache holds from the first step to the last; a GPU takes all.
     for some in chosen.split(JITTERED_TOGETHER if images.device.type == "cpu" else max(1, len(chosen))):
