@@ -1,0 +1,64 @@
+"""The measure `mlp` against scikit-learn's MLPClassifier, and against its own matrix products, an epoch each.
+
+    python benchmarks/mlp.py [--images 50000] [--units 4096] [--rounds 3] [--json FILE]
+
+The same 200 hidden units, batches of 256, Adam and float32; ours has dropout and BatchNorm besides, and its time has the
+standardising and the test images in it. Features as in `svm.py`.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+
+import torch
+from sklearn.neural_network import MLPClassifier
+
+from deepinfomax.evaluation import mlp as probe
+from measuring import hardware, in_turn
+from svm import planted
+
+BATCH = 256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--units", type=int, default=4096)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    x, y = planted(arguments.images, arguments.units, 10, seed=0)
+    x_test, y_test = planted(1000, arguments.units, 10, seed=1)
+    one_epoch = {"epochs": 1, "averaged": 1, "decay_at": (), "least_steps": 0, "batch_size": BATCH}
+    probe.SETTINGS["cpu"] = replace(probe.SETTINGS["cpu"], **one_epoch)
+    theirs = MLPClassifier((probe.HIDDEN,), batch_size=BATCH, random_state=0)
+    weights, gradient = torch.randn(arguments.units, probe.HIDDEN), torch.randn(BATCH, probe.HIDDEN)
+    rows, labels = x.numpy(), y
+
+    def products() -> None:
+        for part in x.split(BATCH):
+            part @ weights
+            part.T @ gradient[: len(part)]
+
+    seconds = in_turn(
+        {
+            "ours": lambda: probe.mlp(x, y, x_test, y_test, scale="cpu"),
+            "scikit-learn": lambda: theirs.partial_fit(rows, labels, classes=range(10)),
+            "matrix products": products,
+        },
+        arguments.rounds,
+    )
+    result = {
+        "images": arguments.images,
+        "units": arguments.units,
+        "scikit_learn_over_ours": round(seconds["scikit-learn"] / seconds["ours"], 2),
+        "ours_over_its_matrix_products": round(seconds["ours"] / seconds["matrix products"], 2),
+    }
+    print(result)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump({"benchmark": "mlp", "hardware": hardware(), **result}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
