@@ -2,8 +2,8 @@
 
     python benchmarks/mlp.py [--images 50000] [--units 4096] [--rounds 3] [--json FILE]
 
-The same 200 hidden units, batches of 256, Adam and float32; ours has dropout and BatchNorm besides, and its time has the
-standardising and the test images in it. Features as in `svm.py`.
+The same 200 hidden units, batches of 256, Adam and float32; ours has dropout and BatchNorm besides, and its time has
+the standardising and the test images in it. Features as in `svm.py`.
 """
 
 import argparse
