@@ -2,8 +2,8 @@
 
     python benchmarks/mlp.py [--images 50000] [--units 4096] [--rounds 3] [--json FILE]
 
-The same 200 hidden units, batches of 256, Adam and float32; ours has dropout and BatchNorm besides, and its time has
-the standardising and the test images in it. Features as in `svm.py`.
+The same 200 hidden units, batches of 256, Adam and float32; ours has dropout and BatchNorm besides. An epoch of ours is
+half of what three take longer than one, so that standardising does not count. Features as in `svm.py`.
 """
 
 import argparse
@@ -29,11 +29,14 @@ def main() -> None:
     arguments = parser.parse_args()
     x, y = planted(arguments.images, arguments.units, 10, seed=0)
     x_test, y_test = planted(1000, arguments.units, 10, seed=1)
-    one_epoch = {"epochs": 1, "averaged": 1, "decay_at": (), "least_steps": 0, "batch_size": BATCH}
-    probe.SETTINGS["cpu"] = replace(probe.SETTINGS["cpu"], **one_epoch)
     theirs = MLPClassifier((probe.HIDDEN,), batch_size=BATCH, random_state=0)
     weights, gradient = torch.randn(arguments.units, probe.HIDDEN), torch.randn(BATCH, probe.HIDDEN)
     rows, labels = x.numpy(), y
+
+    def ours(epochs: int) -> None:
+        told = {"epochs": epochs, "averaged": 1, "decay_at": (), "least_steps": 0, "batch_size": BATCH}
+        probe.SETTINGS["cpu"] = replace(probe.SETTINGS["cpu"], **told)
+        probe.mlp(x, y, x_test, y_test, scale="cpu")
 
     def products() -> None:
         for part in x.split(BATCH):
@@ -42,17 +45,19 @@ def main() -> None:
 
     seconds = in_turn(
         {
-            "ours": lambda: probe.mlp(x, y, x_test, y_test, scale="cpu"),
+            "one epoch": lambda: ours(1),
+            "three epochs": lambda: ours(3),
             "scikit-learn": lambda: theirs.partial_fit(rows, labels, classes=range(10)),
             "matrix products": products,
         },
         arguments.rounds,
     )
+    epoch = (seconds["three epochs"] - seconds["one epoch"]) / 2
     result = {
         "images": arguments.images,
         "units": arguments.units,
-        "scikit_learn_over_ours": round(seconds["scikit-learn"] / seconds["ours"], 2),
-        "ours_over_its_matrix_products": round(seconds["ours"] / seconds["matrix products"], 2),
+        "scikit_learn_over_ours": round(seconds["scikit-learn"] / epoch, 2),
+        "ours_over_its_matrix_products": round(epoch / seconds["matrix products"], 2),
     }
     print(result)
     if arguments.json:

@@ -2,9 +2,9 @@
 
     python benchmarks/parts.py [--steps 10] [--rounds 5] [--json FILE]
 
-The step is that of the recipe `dim-fast` at the scale `cpu` (infoNCE, 256 units, 16 of 64 places, 128 images of 32×32,
-float32), on images that lie ready. Shares are of the processor time of one thread by torch's profiler. A convolution's
-limit is one large matrix product with as many multiplications, timed in turn with it.
+The step is "cpu" of `step.py`: infoNCE, 256 units, 16 of 64 places, 128 images of 32×32, float32. Shares are of the
+processor time of one thread by torch's profiler. A convolution's limit is one large matrix product with as many
+multiplications, timed in turn with it.
 """
 
 import argparse
@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from deepinfomax import encoders, recipes
-from deepinfomax.objectives import Batch, Facts, LocalInfoMax
+from deepinfomax import encoders
 from measuring import hardware, in_turn
+from step import IMAGE, N, ours
 
-IMAGE, N = (3, 32, 32), 128
 #: part -> how names of its operations begin; the first that fits
 PARTS = {
     "convolutions": ("aten::mkldnn_convolution", "aten::convolution", "aten::_convolution"),
@@ -33,33 +32,9 @@ PARTS = {
 MATRIX = (2048, 1024, 1024)  #: rows, shared, columns of the product that gives the limit
 
 
-def network() -> tuple[nn.Module, Tensor]:
-    torch.manual_seed(0)
-    encoder = encoders.build("dcgan", IMAGE).to(memory_format=torch.channels_last)
-    return encoder, torch.randn(N, *IMAGE).contiguous(memory_format=torch.channels_last)
-
-
-def step() -> Callable[[], None]:
-    """One step of training, and the optimizer's."""
-    encoder, images = network()
-    section = dict(recipes.recipe("dim-fast", "cpu").objective["local"])
-    section.pop("weight")
-    objective = LocalInfoMax(Facts.of(encoder, IMAGE), **section)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=1e-3, fused=True)
-    batch = Batch(images, None, torch.arange(N))
-
-    def call() -> None:
-        (loss,) = objective(encoder(images), batch).values()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return call
-
-
 def shares(steps: int) -> dict[str, float]:
     """Of the time of all operations, the part of each; what fits none is "the rest"."""
-    call = step()
+    call = ours(256, 16, channels_last=True)
     call()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         for _ in range(steps):
@@ -74,7 +49,9 @@ def shares(steps: int) -> dict[str, float]:
 
 def convolutions() -> dict[str, tuple[Callable[[], object], float]]:
     """Each convolution of the encoder forward and backward, and how many multiplications that is."""
-    encoder, images = network()
+    torch.manual_seed(0)
+    encoder = encoders.build("dcgan", IMAGE).to(memory_format=torch.channels_last)
+    images = torch.randn(N, *IMAGE).contiguous(memory_format=torch.channels_last)
     calls: dict[str, tuple[Callable[[], object], float]] = {}
 
     def seen(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -11,6 +11,7 @@ import deepinfomax
 from deepinfomax import recipes
 from deepinfomax.data import load
 from deepinfomax.encoders import bundled
+from deepinfomax.errors import UserError
 from deepinfomax.training.loop import train
 
 TOOL = Path(__file__).parents[2] / "tools" / "bundle.py"
@@ -54,6 +55,11 @@ def test_a_folder_of_that_name_comes_first(run: Path, place: Path) -> None:
     Path("mine").symlink_to(run)
     whole = deepinfomax.load(run)
     assert all(map(torch.equal, deepinfomax.load("mine").parameters(), whole.parameters()))
+
+
+def test_a_name_that_nothing_has_is_told_which_there_are(place: Path) -> None:
+    with pytest.raises(UserError, match=r"natural-33 does not exist: load takes a run folder, .* or mine"):
+        deepinfomax.load("natural-33")
 
 
 def test_what_comes_along_is_whole_small_and_measured() -> None:

@@ -120,6 +120,9 @@ def describe(folder: str | Path) -> EncoderDescription:
         raise UserError(f"{folder} is a file and no run folder; embeddings are for deepinfomax evaluate and explore")
     path = hub.inside(Path(folder), DESCRIPTION)
     if not path.is_file():
+        if not Path(folder).exists():
+            known = ", ".join(bundled.names())
+            raise UserError(f"{folder} does not exist: load takes a run folder, OWNER/NAME of the hub, or {known}")
         raise UserError(
             f"no {DESCRIPTION} in {folder}: not a run folder, or its training has not written an encoder yet"
         )
