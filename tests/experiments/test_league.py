@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from deepinfomax import experiments
 from deepinfomax.config import difference
 from deepinfomax.data.augmentation import Augmentation
-from deepinfomax.experiments import league, league_trials, paper_tables
+from deepinfomax.experiments import league, league_curves, league_trials, paper_tables
 from deepinfomax.experiments.league import AUGMENTATIONS, CHOSEN, ENTRANTS, TABLES
 from deepinfomax.recipes import recipe
 
@@ -95,3 +96,51 @@ def test_the_default_recipe_is_what_the_league_calls_dim_without_augmentation() 
     assert of_league.objective["local"] == default.objective["local"]
     assert of_league.objective.keys() == {"local"}
     assert of_league.training.first_layer == default.training.first_layer
+
+
+def test_the_curves_take_each_method_at_its_best_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole command on photographs, against the rows of its tables."""
+    entrants = tuple(entrant for entrant in ENTRANTS if entrant.recipe in ("dim-fast", "simclr"))
+    for minutes in league.MINUTES:
+        table = TABLES[f"league-{minutes}"]
+        rows = tuple(row for row in table.rows if row.name in {entrant.name for entrant in entrants})
+        monkeypatch.setitem(
+            paper_tables.ALL_TABLES, f"league-{minutes}", dataclasses.replace(table, data="photos", rows=rows)
+        )
+    monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
+    result = experiments.reproduce("league", scale="smoke", out=tmp_path, seeds=2, device="cpu")
+    assert json.loads((tmp_path / "league-smoke.json").read_text(encoding="utf-8")) == {
+        name: value for name, value in result.items() if name != "text"
+    }
+    assert result["not_run"] == []
+    for minutes in league.MINUTES:
+        table = json.loads((tmp_path / f"league-{minutes}-smoke.json").read_text(encoding="utf-8"))
+        for row in table["rows"]:
+            for measure in table["measures"]:
+                drawn = result["figures"][measure][row["name"]][str(minutes)]
+                levels = {level: row["measured"][f"{measure}.{level}"]["mean"] for level in ("conv", "fc", "y")}
+                assert drawn["mean"] == max(levels.values()) == levels[drawn["level"]]
+                assert drawn["seeds"] == (2 if minutes <= 5 else 1)
+        pixels = table["controls"]["pixels"]["knn"]["mean"]
+        assert result["figures"]["knn"]["raw pixels"][str(minutes)]["mean"] == pixels
+    axes, *_ = league_curves.drawing(result["figures"]).axes
+    lines = {container.get_label(): container.lines[0] for container in axes.containers}
+    assert list(lines["SimCLR"].get_xdata()) == list(league.MINUTES)
+    assert lines["SimCLR"].get_ydata()[0] == result["figures"]["knn"]["SimCLR"]["1"]["mean"]
+    assert "raw pixels" in result["text"]
+
+
+def test_curves_of_some_of_the_tables_say_what_is_missing(tmp_path: Path) -> None:
+    spread = {"mean": 0.5, "sd": None, "seeds": [0.5]}
+    measured = {f"{measure}.{level}": spread for measure in league_curves.MEASURES for level in ("conv", "fc", "y")}
+    table = {"rows": [{"name": "SimCLR", "measured": measured}], "controls": None, "not_run": ["BYOL, seed 0"]}
+    (tmp_path / "league-5-cpu.json").write_text(json.dumps(table), encoding="utf-8")
+    result = league_curves.draw("cpu", tmp_path)
+    assert result["tables"] == ["league-5-cpu.json"]
+    assert result["not_run"] == [
+        "5 minutes: BYOL, seed 0",
+        "all of 1 minutes",
+        "all of 20 minutes",
+        "all of 60 minutes",
+    ]
+    assert (tmp_path / "league-cpu.png").stat().st_size > 10_000

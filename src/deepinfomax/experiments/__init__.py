@@ -1,6 +1,7 @@
 """Experiments: the tables, figures and simulations of the paper, and what goes beyond its images."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def reproduce(
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
     """
-    from deepinfomax.experiments import generator, jsd_and_mi, league_trials, nearest_in_y, sequences
+    from deepinfomax.experiments import generator, jsd_and_mi, league_curves, league_trials, nearest_in_y, sequences
     from deepinfomax.experiments.paper_tables import ALL_TABLES, run_table
     from deepinfomax.experiments.provenance import command, read, software, write
 
@@ -46,12 +47,18 @@ def reproduce(
         "league-trials": lambda number, folder: league_trials.run(scale, number, folder, root=data_root, device=device),
         "neighbours": lambda number, folder: nearest_in_y.run(scale, number, folder, root=data_root, device=device),
     }
-    known = [*ALL_TABLES, *single]
+    known = [*ALL_TABLES, "league", *single]
     out, numbers = out or Path("reproduced"), range(seed, seed + seeds)
     if what == "list":
         return {"known": known, "text": "\n".join(known)}
+
+    def table(name: str, of: Sequence[int] = numbers) -> dict[str, Any]:
+        return run_table(name, scale=scale, out=out, seeds=of, root=data_root, device=device)
+
     if what in ALL_TABLES:
-        return run_table(what, scale=scale, out=out, seeds=numbers, root=data_root, device=device)
+        return table(what)
+    if what == "league":
+        return league_curves.run(scale, out, numbers, table)
     if what not in single:
         raise UserError(f"nothing to reproduce under {what!r}; choose one of {', '.join(known)}")
     path = out / f"{what}-{scale}.json"

@@ -16,6 +16,7 @@ from typing import Any
 from deepinfomax.experiments.published import Row, Table
 
 MINUTES = (1, 5, 20, 60)
+NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 #: what all rows share
 COMMON: dict[str, Any] = {
     "training.first_layer": "whitening",
@@ -82,11 +83,11 @@ def changes(entrant: Entrant, augmentation: str) -> dict[str, Any]:
     return COMMON | {f"augmentation.{name}": value for name, value in settings.items()}
 
 
-def league(minutes: int) -> Table:
-    """The table of all entrants after so many minutes of two cores."""
+def league(minutes: int, data: str = "cifar10") -> Table:
+    """The table of all entrants after so many minutes of two cores; augmentation is as it was chosen on CIFAR-10."""
     return Table(
-        f"Deep InfoMax and today's methods after {minutes} minutes of two cores, CIFAR-10",
-        "cifar10",
+        f"Deep InfoMax and today's methods after {minutes} minutes of two cores, {NAMES[data]}",
+        data,
         tuple(
             Row(each.name, each.recipe, changes=changes(each, CHOSEN.get(each.name, "none")), steps=each.steps)
             for each in (*ENTRANTS, SUPERVISED)
@@ -115,4 +116,6 @@ FIRST_LAYER = Table(
     note="no prior, cosine schedule, bfloat16; each row's random encoder begins as the row does",
 )
 
-TABLES = {f"league-{minutes}": league(minutes) for minutes in MINUTES} | {"first-layer": FIRST_LAYER}
+TABLES = {f"league-{minutes}": league(minutes) for minutes in MINUTES}
+TABLES |= {f"league-cifar100-{minutes}": league(minutes, "cifar100") for minutes in MINUTES}
+TABLES |= {"first-layer": FIRST_LAYER}

@@ -1,0 +1,134 @@
+"""The league's tables as curves: accuracy of each method over minutes of training.
+
+Each measure is taken at the level where the method is best at that time: of DIM mostly conv, of some others fc.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from deepinfomax.experiments.league import ENTRANTS, MINUTES, SUPERVISED
+from deepinfomax.experiments.provenance import read, write
+from deepinfomax.recipes import Scale
+
+MEASURES = {"knn": "nearest neighbours", "linear": "linear probe", "mlp": "MLP probe"}
+SHORT = 5  #: minutes of the longest table that has every seed
+RANDOM, PIXELS = "random encoder", "raw pixels"  #: controls: they take no minutes
+
+#: measure -> name of a method or control -> minutes -> what stands there
+Figures = dict[str, dict[str, dict[str, dict[str, Any]]]]
+
+
+def run(
+    scale: Scale, out: Path, seeds: Sequence[int], table: Callable[[str, Sequence[int]], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Run the tables one after the other, the shortest first, and draw what there is after each.
+
+    Args:
+        seeds: of the short tables; the long ones have the first alone.
+        table: runs the table of that name with those seeds, or finds it finished.
+    """
+    result: dict[str, Any] = {}
+    for length in MINUTES:
+        table(f"league-{length}", seeds if length <= SHORT else seeds[:1])
+        result = draw(scale, out)
+    return result
+
+
+def draw(scale: Scale, out: Path) -> dict[str, Any]:
+    """The curves of those tables of the league that lie in a folder.
+
+    Returns:
+        what is also written to out/league-SCALE.json: "figures": {measure: {method: {minutes: {"mean", "sd", "level"
+        where it is best, "seeds" how many}}}}, accuracies as fractions. The drawing is out/league-SCALE.png.
+    """
+    tables = {length: read(out / f"league-{length}-{scale}.json") for length in MINUTES}
+    there = {length: tree for length, tree in tables.items() if tree}
+    figures: Figures = {measure: {} for measure in MEASURES}
+    for length, tree in there.items():
+        for measure in MEASURES:
+            of_measure = figures[measure]
+            for row in tree["rows"]:
+                of_measure.setdefault(row["name"], {})[str(length)] = best(row["measured"], measure)
+            if tree["controls"] is not None:
+                of_measure.setdefault(RANDOM, {})[str(length)] = best(tree["controls"]["random_encoder"], measure)
+                of_measure.setdefault(PIXELS, {})[str(length)] = best(tree["controls"]["pixels"], measure)
+    result = {
+        "schema": 1,
+        "experiment": "league",
+        "scale": scale,
+        "tables": [f"league-{length}-{scale}.json" for length in there],
+        "not_run": [line for length, tree in there.items() for line in missing(length, tree)]
+        + [f"all of {length} minutes" for length, tree in tables.items() if not tree],
+        "figures": figures,
+    }
+    write(out / f"league-{scale}.json", result)
+    drawing(figures).savefig(out / f"league-{scale}.png", dpi=150)
+    return result | {"text": render(figures)}
+
+
+def best(measured: Mapping[str, Any], measure: str) -> dict[str, Any]:
+    """Of a measure the level with the highest mean; of a control without levels its one figure."""
+    levels = {name.split(".")[-1]: of for name, of in measured.items() if name.split(".")[0] == measure}
+    level = max(levels, key=lambda name: levels[name]["mean"])
+    chosen = levels[level]
+    return {
+        "mean": chosen["mean"],
+        "sd": chosen["sd"],
+        "level": None if level == measure else level,
+        "seeds": len(chosen["seeds"]),
+    }
+
+
+def missing(minutes: int, tree: Mapping[str, Any]) -> list[str]:
+    return [f"{minutes} minutes: {line}" for line in tree["not_run"]]
+
+
+def drawing(figures: Figures) -> Figure:
+    """A panel for each measure; a line for each method, level lines for the controls."""
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(MEASURES))
+    names = [*(entrant.name for entrant in ENTRANTS), SUPERVISED.name]
+    for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
+        for i, name in enumerate(names):
+            points = sorted((int(length), of) for length, of in figures[measure].get(name, {}).items())
+            if not points:
+                continue
+            style = {"color": "0.4", "linestyle": ":"} if name == SUPERVISED.name else {"color": f"C{i}"}
+            means, spreads = ([of[key] or 0.0 for _, of in points] for key in ("mean", "sd"))
+            minutes = [length for length, _ in points]
+            width = 2.5 if name.startswith("DIM") else 1.3
+            axes.errorbar(minutes, means, spreads, marker="o", markersize=3, capsize=2, lw=width, label=name, **style)
+        for name, dashes in ((RANDOM, "--"), (PIXELS, "-.")):
+            if of_control := figures[measure].get(name):
+                mean = float(np.mean([of["mean"] for of in of_control.values()]))
+                axes.axhline(mean, color="0.6", lw=1, linestyle=dashes, label=name)
+        axes.set(title=title, xscale="log", xlabel="minutes of two cores", ylabel="accuracy at the best level")
+        axes.set_xticks(MINUTES, [str(length) for length in MINUTES])
+        axes.minorticks_off()
+    panels[0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def render(figures: Figures) -> str:
+    """A line for each method and control, its best level after so many minutes, in per cent."""
+    lines = []
+    for measure, title in MEASURES.items():
+        lengths = sorted({length for of in figures[measure].values() for length in of}, key=int)
+        lines.append(f"{title:24s}" + "".join(f"{length + ' min':>20s}" for length in lengths))
+        for name, of_name in figures[measure].items():
+            cells = [_cell(of_name.get(length)) for length in lengths]
+            lines.append(f"{name:24s}" + "".join(f"{cell:>20s}" for cell in cells))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(figure: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return "-"
+    spread = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.1f}"
+    level = "" if figure["level"] is None else f" {figure['level']}"
+    return f"{100 * figure['mean']:.1f}{spread}{level}"
