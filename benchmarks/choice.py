@@ -163,7 +163,8 @@ def main() -> None:
         result = {
             "schema": 1,
             "title": "Figures without labels beside linear accuracy",
-            "command": "python benchmarks/choice.py --work DIR",
+            "command": "python benchmarks/choice.py --work DIR"
+            + ("" if arguments.data == "cifar10" else f" --data {arguments.data} --out {arguments.out.name}"),
             "data": f"{arguments.data}: {IMAGES:,} training images, {TEST:,} test images",
             "hardware": hardware(),
             "software": software(),

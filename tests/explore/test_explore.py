@@ -84,6 +84,11 @@ def test_the_page_is_one_file_and_escapes_what_it_is_given(explored: dict) -> No
     assert not re.search(r'(?:src|href)="(?!data:|#|[\w.%-]+\.csv")', text)
     assert not re.search("https?://", text)
     assert "1 of 62 images cannot be read, first: train/red/broken.png" in text
+    points = re.search(r'<a href="#added"><b>([+−]\d+) points</b> own class, beside pixels</a>', text)
+    assert points is not None
+    own = re.search(r"(\d+)% have its class by the encoder, [a-z ]+ by pixels \((\d+)%\)", text)
+    assert own is not None
+    assert abs(int(points[1].replace("−", "-")) - (int(own[1]) - int(own[2]))) <= 1  # each is rounded
     for section in ("map", "clusters", "duplicates", "outliers", "labels", "added", "made"):
         assert f'<section id="{section}">' in text
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch import nn
 
 from deepinfomax import config as configuration
 from deepinfomax import encoders
@@ -26,6 +27,7 @@ from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.report import write as write_report
 from deepinfomax.scales import Section
+from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 
 
@@ -33,16 +35,18 @@ from deepinfomax.training.loop import train
 class Stage:
     """What the quickstart does on one of its data sets."""
 
-    changes: Section  #: settings beyond those of the recipe `cpu`
+    changes: Section  #: settings beyond those of the default recipe
     supervised_steps: int  #: of the supervised control
     #: images of its batches, with all labels and with few: smaller ones take less time for as many steps, and on the
     #: photographs its accuracy is no lower for it
     supervised_batches: tuple[int, int] = (128, 128)
 
 
+#: of every stage: flips, and float32, in which the figures are the same on any processor
+COMMON: Section = {"augmentation.flip": True, "training.precision": "no"}
 STAGES = {
-    "photos": Stage({"training.steps": 170, "encoder.width": 32, "augmentation.flip": True}, 170, (64, 32)),
-    "cifar10": Stage({"training.steps": 600, "data.limit": 20_000, "augmentation.flip": True}, 250),
+    "photos": Stage(COMMON | {"training.steps": 170, "encoder.width": 32}, 170, (64, 32)),
+    "cifar10": Stage(COMMON | {"training.steps": 600, "data.limit": 20_000}, 250),
 }
 #: quick ones; `deepinfomax evaluate` has the rest, at every level
 MEASURES = ("knn", "linear_10_per_class")
@@ -55,7 +59,7 @@ def configured(data: str, *, root: Path | None = None, seed: int = 0) -> Config:
             f"quickstart has {' and '.join(STAGES)}, not {data!r}; for your own data: deepinfomax train DATA"
         )
     changes = STAGES[data].changes | {"seed": seed}
-    config = with_source(configuration.override(recipe("cpu"), changes), data, root)
+    config = with_source(configuration.override(recipe(), changes), data, root)
     return replace(config, recipe=f"quickstart on {data}")
 
 
@@ -80,6 +84,13 @@ def run(
         shown_images = test.take(photos.apart("test"))
     encoder = train(config, training, out, device=device, about=about)
     arguments = {k: v for k, v in config.encoder.items() if k != "name"}
+
+    def fresh() -> nn.Module:
+        """A network that begins as the trained one did, for the controls."""
+        network = encoders.build(config.encoder["name"], training.shape, **arguments)
+        begin(network, config, training)
+        return network
+
     result = evaluate(
         encoder,
         training,
@@ -91,7 +102,7 @@ def run(
         seed=seed,
         device=choose_device(device),
         out=out / "evaluation.json",
-        make_encoder=lambda: encoders.build(config.encoder["name"], training.shape, **arguments),
+        make_encoder=fresh,
         supervised_steps=STAGES[data].supervised_steps,
         supervised_batches=STAGES[data].supervised_batches,
     )

@@ -70,6 +70,7 @@ def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], 
         added=added(found),
         rows=compared(found),
         facts=facts(found),
+        gain=gain(found),
         groups=len(found.main.duplicates.groups()),
         pictures=_stored(found.collection, lists.shown),
         size=(1, 1) if found.collection.pictures is None else found.collection.pictures.shape[2:],
@@ -204,6 +205,17 @@ def added(found: Exploration) -> str:
             f"alone: {only[1]:,}."
         )
     return " ".join(said) or f"Nothing here can be counted that tells the {main.name} from {control.name}."
+
+
+def gain(found: Exploration) -> tuple[str, str]:
+    """The tile of what the encoder adds: a number and what it counts; without labels or a control, names alone."""
+    main, control = found.main, found.control
+    if control is None:
+        return main.name, "without a control"
+    if main.same_class is None or control.same_class is None:
+        return main.name, f"beside {control.name}"
+    points = round(100 * (main.same_class - control.same_class))
+    return f"{points:+d}".replace("-", "−") + " points", f"own class, beside {control.name}"
 
 
 def compared(found: Exploration) -> list[Row]:
