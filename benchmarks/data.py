@@ -34,11 +34,12 @@ from skimage import data as photographs
 from deepinfomax import encoders
 from deepinfomax.data import Batches, ImageSet
 from deepinfomax.data.augmentation import Augmentation
-from deepinfomax.data.blocks import Task, _processes, in_order, rows_of_a_block
+from deepinfomax.data.blocks import Task, numbered, rows_of_a_block
 from deepinfomax.data.cache import allocated
 from deepinfomax.data.section import Data
 from deepinfomax.data.stream_batches import StreamBatches
 from deepinfomax.data.streaming import stream_of
+from deepinfomax.data.workers import mapped, processes
 from deepinfomax.devices import hardware
 from deepinfomax.objectives import Batch, Facts, LocalInfoMax
 from measuring import in_turn
@@ -98,11 +99,11 @@ def decoding(side: int, size: int, count: int, rounds: int, folder: Path) -> dic
         return run
 
     with ExitStack() as stack:
-        pools = {name: stack.enter_context(_processes(n)) for name, n in (("one worker", 1), ("two workers", 2))}
+        pools = {name: stack.enter_context(processes(n)) for name, n in (("one worker", 1), ("two workers", 2))}
         calls = {"pillow": timed("pillow", lambda: pillow(images, size))}
-        calls["no workers"] = timed("no workers", lambda: list(in_order(None, tasks(), 1)))
+        calls["no workers"] = timed("no workers", lambda: list(mapped(None, numbered, tasks(), 1)))
         for name, pool in pools.items():
-            calls[name] = timed(name, lambda pool=pool: list(in_order(pool, tasks(), 6)))
+            calls[name] = timed(name, lambda pool=pool: list(mapped(pool, numbered, tasks(), 6)))
         seconds = in_turn(calls, rounds)
     rates = {f"{name}, images/s": round(count / value) for name, value in seconds.items()}
     rates |= {f"{name}, processor ms an image": round(1e3 * min(used[name]) / count, 3) for name in used}

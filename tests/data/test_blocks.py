@@ -1,17 +1,23 @@
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from deepinfomax import progress
-from deepinfomax.data import blocks, cache, load
+from deepinfomax.data import blocks, cache, load, workers
 from deepinfomax.data.blocks import Block, Journal, decode
 from deepinfomax.data.decoding import survey
 from deepinfomax.data.formats import read_path
@@ -140,11 +146,80 @@ def test_what_the_journal_tells_is_not_believed_blindly(folder: Path, tmp_path: 
     elif damage == "line":
         journal.write_text("".join(lines)[:-9])
     elif damage == "other images":
-        journal.write_text("".join([lines[0].replace('"good": "', '"good": "0'), *lines[1:]]))
+        journal.write_text("".join(line.replace('"files": "', '"files": "0') for line in lines))
     else:
         os.truncate(file, 300)
     np.testing.assert_array_equal(load(folder, cache_dir=tmp_path / "cache").images, expected(folder))
     assert len(tasks) == {"pixels": 4, "line": 4, "other images": 6, "shorter file": 6}[damage]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("begins", ["like an image", "like none"])
+@pytest.mark.parametrize("remedy", ["mended", "left out", "removed", "nothing"])
+def test_a_broken_image_costs_no_other_block(
+    folder: Path, tmp_path: Path, tasks: list[int], begins: str, remedy: str, capsys
+):
+    file, right = folder / "07.png", expected(folder)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] if begins == "like an image" else b"no")
+    with pytest.raises(UserError, match=r"1 of 11 images cannot be read, first: 07\.png .*data\.skip_bad true"):
+        load(folder, cache_dir=tmp_path / "cache")
+    assert sum(tasks) == (11 if begins == "like an image" else 10)
+    del tasks[:]
+    if remedy == "nothing":
+        with pytest.raises(UserError, match="1 of 11 images"):
+            load(folder, cache_dir=tmp_path / "cache")
+    if remedy == "mended":
+        file.write_bytes(content)
+    if remedy == "removed":
+        file.unlink()
+    if remedy != "nothing":
+        images = load(folder, cache_dir=tmp_path / "cache", skip_bad=remedy == "left out")
+        np.testing.assert_array_equal(images.images, right if remedy == "mended" else np.delete(right, 7, axis=0))
+        assert len(list((tmp_path / "cache").iterdir())) == 1
+    # Two images a block. Where the number of images changes, those behind the broken one come into other blocks.
+    counted = {"like an image": {"removed": [2, 2]}, "like none": {"mended": [2, 2, 1], "left out": [], "nothing": []}}
+    assert tasks == counted[begins].get(remedy, [2] if begins == "like an image" else [])
+    assert "were decoded before; it goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small")
+def test_what_another_process_goes_on_with_is_not_taken_over(folder: Path, tmp_path: Path, tasks: list[int]):
+    left, _ = stopped_after(3, folder, tmp_path / "cache", KeyboardInterrupt())
+    del tasks[:]
+    with FileLock(left.with_name(f".{left.name.removeprefix(cache.WRITING)}.lock")):
+        assert len(load(folder, cache_dir=tmp_path / "cache", skip_bad=True)) == 11
+    assert len(tasks) == 6
+    assert (left / blocks.JOURNAL).is_file()
+
+
+def test_headers_read_by_two_processes_are_the_same(folder: Path):
+    (folder / "06.png").write_text("no")
+    source = read_path(folder)["train"]()
+    alone, together = survey(source, workers=1), survey(source, workers=2)
+    assert alone == together
+    assert (alone.readable, list(alone.bad), alone.deep) == (10, [6], {4})
+
+
+def test_many_files_have_their_headers_read_on_all_cores(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    started: list[int] = []
+
+    @contextlib.contextmanager
+    def counted(count: int) -> Iterator[Executor]:
+        started.append(count)
+        with ThreadPoolExecutor(count) as pool:
+            yield pool
+
+    monkeypatch.setattr(workers, "processes", counted)
+    monkeypatch.setattr(workers, "cores", lambda: 3)
+    source = read_path(folder)["train"]()
+    survey(source)
+    assert started == []  # not worth it
+    monkeypatch.setattr(workers, "PAY_ABOVE", 0)
+    survey(source)
+    assert started == [3]
+    survey(replace(source, blobs=lambda index: ((folder / f"{i:02}.png").read_bytes() for i in index)))
+    assert started == [3]  # bytes would have to be sent
 
 
 @pytest.mark.usefixtures("small")
@@ -166,15 +241,16 @@ def test_memory_holds_a_few_blocks_only(folder: Path, small: None):
 
     class Waiting:
         def submit(self, function, task):
-            return self
+            self.number = task[0]
+            return copy(self)
 
-        def result(self) -> Block:
-            return Block({}, 0, 0, 0)
+        def result(self) -> int:
+            return self.number
 
-    results = blocks.in_order(Waiting(), blobs(), 3)  # type: ignore[arg-type]
-    assert next(results)[0] == 0
+    results = workers.mapped(Waiting(), blocks.numbered, blobs(), 3)  # type: ignore[arg-type,var-annotated]
+    assert next(results) == 0
     assert read == [0, 1, 2]
-    assert [number for number, _ in results] == list(range(1, 100))
+    assert list(results) == list(range(1, 100))
 
 
 def test_the_size_is_said_before_and_the_rate_meanwhile(
@@ -203,7 +279,7 @@ def test_blocks_of_a_killed_process_are_kept_for_a_week(folder: Path, tmp_path: 
 
 def test_a_worker_that_is_killed_is_one_line():
     def killed() -> None:
-        with blocks._processes(1) as pool:
+        with workers.processes(1) as pool:
             pool.submit(os._exit, 1).result()
 
     with pytest.raises(UserError, match="a process that decodes was killed, probably for want of memory"):

@@ -6,11 +6,8 @@ So a killed process loses no block that was finished, and memory holds a few blo
 import contextlib
 import hashlib
 import json
-import multiprocessing
-import signal
 import time
 import zlib
-from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -21,18 +18,17 @@ from typing import Any
 import numpy as np
 
 from deepinfomax import progress
+from deepinfomax.data import workers as worker_processes
 from deepinfomax.data.decoding import WORTH_A_BAR, Survey, reason, threads, to_array
 from deepinfomax.data.opening import MAX_PIXELS, Blob, opened
 from deepinfomax.data.stored import StoredImages
-from deepinfomax.errors import UserError
 
+VERSION = 4  #: raise it when decoding changes, and nothing old is read again
 JOURNAL = "blocks.jsonl"  #: in the folder of an entry that is being written
 BLOCK_BYTES = 2**21  #: of decoded pixels in a block, about
 ROWS = (16, 256)  #: of a block, at least and at most
-IDLE = 60  #: seconds after which a worker whose parent was killed ends by itself
-#: what one core needs, measured: seconds an image, and a pixel in its file. Starting workers takes a second or two
+#: what one core needs, measured: seconds an image, and a pixel in its file
 SECONDS_AN_IMAGE, SECONDS_A_PIXEL = 1e-4, 2e-8
-PROCESSES_PAY_ABOVE = 4.0  #: seconds of one core
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,7 @@ class Task:
     deep: tuple[bool, ...]  #: which have more than 8 bits a channel
     shape: tuple[int, int, int]
     max_pixels: int
+    files: str = ""  #: as in `Block`
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,32 @@ class Block:
     brightest: int  #: value of any pixel
     brightest_deep: int  #: value of any pixel of those that are deep
     checksum: int  #: of its bytes
+    files: str = ""  #: changes with the files that it was decoded from
 
 
 class Journal:
-    """The finished blocks of an entry, one JSON line each; the first line says of what.
+    """The finished blocks of an entry, one JSON line each; the first line says how they were decoded.
 
     A line follows the pixels it tells of. After a power cut it may be there without them, so whoever reads it compares
     the checksum.
     """
 
-    def __init__(self, folder: Path, images: Mapping[str, Any]) -> None:
-        self.path, self.images = folder / JOURNAL, json.loads(json.dumps(images))
+    def __init__(self, folder: Path, how: Mapping[str, Any]) -> None:
+        self.path, self.how = folder / JOURNAL, json.loads(json.dumps(how))
 
     def read(self) -> dict[int, Block]:
-        """The blocks by number; none where the journal is of other images, or there is none."""
+        """The blocks by number; none where they were decoded otherwise, or there is none."""
         try:
             lines = [json.loads(line) for line in self.path.read_bytes().split(b"\n")[:-1]]  # the last one was cut off
         except (OSError, ValueError):
             return {}
-        if not lines or lines[0] != self.images:
+        if not lines or lines[0] != self.how:
             return {}
         return {line.pop("block"): Block({int(k): v for k, v in line.pop("bad").items()}, **line) for line in lines[1:]}
 
     def begin(self, blocks: Mapping[int, Block]) -> None:
         """Write it anew with these blocks only."""
-        self.path.write_text(json.dumps(self.images) + "\n", encoding="utf-8")
+        self.path.write_text(json.dumps(self.how) + "\n", encoding="utf-8")
         for number, block in blocks.items():
             self.add(number, block)
 
@@ -89,7 +87,7 @@ class Journal:
 
 
 def begun(folder: Path) -> bool:
-    """Whether a killed process left finished blocks there."""
+    """Whether finished blocks were left there."""
     return (folder / JOURNAL).is_file()
 
 
@@ -124,7 +122,32 @@ def decode_block(task: Task) -> Block:
     with task.file.open("rb+") as file:  # not by a memory map: a full disk is an error here, and a signal there
         file.seek(task.offset)
         file.write(pixels.data)
-    return Block(bad, brightest, brightest_deep, zlib.crc32(pixels.data))
+    return Block(bad, brightest, brightest_deep, zlib.crc32(pixels.data), task.files)
+
+
+def journal_of(folder: Path, shape: tuple[int, int, int], max_pixels: int) -> Journal:
+    """The journal in a folder, for images that are decoded so."""
+    rows = rows_of_a_block(int(np.prod(shape)))
+    return Journal(folder, {"version": VERSION, "shape": shape, "rows": rows, "max_pixels": max_pixels})
+
+
+def files_of_blocks(source: StoredImages, bad: Mapping[int, str], rows: int) -> list[str]:
+    """What changes with the files of each block of `rows` images, of those that are not in `bad`."""
+    good = np.setdiff1d(np.arange(len(source)), list(bad))
+    stamp = source.stamp_at
+    whole = "" if stamp is not None else source.identified()
+
+    def files(places: np.ndarray) -> str:
+        positions = source.index[places]
+        digest = hashlib.sha256(whole.encode())
+        if stamp is None:  # only of all of them together it is known whether they changed
+            digest.update(positions.tobytes())
+        else:
+            for position in positions:
+                digest.update(b"\n" + stamp(int(position)))
+        return digest.hexdigest()[:32]
+
+    return [files(good[first : first + rows]) for first in range(0, len(good), rows)]
 
 
 def decode(
@@ -138,7 +161,7 @@ def decode(
 ) -> np.ndarray:
     """Decode every image that is not in `bad`, each into its row of a .npy file; the bytes are those of any workers.
 
-    Blocks that a killed process has left in the folder of the file are kept.
+    Blocks that an earlier process has left in the folder of the file are kept, where they are of the same files.
 
     Args:
         shape: (C, H, W) of the decoded images.
@@ -157,13 +180,14 @@ def decode(
     row = int(np.prod(shape))
     step = rows_of_a_block(row)
     start = file.stat().st_size - len(good) * row  # behind the header
-    journal = Journal(file.parent, {"shape": shape, "rows": step, "good": hashlib.sha256(good.tobytes()).hexdigest()})
-    done = _still_there(journal, file, start, row * step)
+    journal = journal_of(file.parent, shape, max_pixels)
+    files = files_of_blocks(source, bad, step)
+    done = _still_there(journal.read(), files, file, start, step * row)
     if done:
         before = f"{min(len(good), len(done) * step):,} of {len(good):,} images"
         progress.announce(f"note: {source.name}: {before} were decoded before; it goes on from there")
     journal.begin(done)
-    remaining = [number for number in range(-(-len(good) // step)) if number not in done]
+    remaining = [number for number in range(len(files)) if number not in done]
     places = {number: good[number * step : (number + 1) * step] for number in remaining}
 
     def tasks() -> Iterator[tuple[int, Task]]:
@@ -172,20 +196,21 @@ def decode(
         for number, of_block in places.items():
             deep = tuple(int(place) in headers.deep for place in of_block)
             read = tuple(islice(blobs, len(of_block)))
-            yield number, Task(file, start + number * step * row, read, deep, shape, max_pixels)
+            yield number, Task(file, start + number * step * row, read, deep, shape, max_pixels, files[number])
 
     pixels = sum(width * height * count for (width, height), count in headers.sizes.items())
     with contextlib.ExitStack() as stack:
         if len(good) >= WORTH_A_BAR:
             stack.enter_context(progress.shown(f"decoding {source.name}"))
-        count = workers or (cores() if _processes_pay(len(good), pixels) else 1)
+        seconds = len(good) * SECONDS_AN_IMAGE + pixels * SECONDS_A_PIXEL
+        count = workers or (worker_processes.cores() if worker_processes.pay(seconds) else 1)
         pool: Executor | None = None
         if count > 1:
-            pool = stack.enter_context(_processes(count))
+            pool = stack.enter_context(worker_processes.processes(count))
         elif workers is None and (count := threads(headers)) > 1:
             pool = stack.enter_context(ThreadPoolExecutor(count))
         began, here = time.perf_counter(), 0
-        for number, block in in_order(pool, tasks(), 3 * count):
+        for number, block in worker_processes.mapped(pool, numbered, tasks(), 3 * count):
             journal.add(number, block)
             done[number] = block
             here += len(places[number])
@@ -202,75 +227,24 @@ def decode(
     return filled
 
 
-def _still_there(journal: Journal, file: Path, start: int, size: int) -> dict[int, Block]:
-    """The blocks of the journal whose bytes are those that were written."""
-    blocks = journal.read()
+def numbered(task: tuple[int, Task]) -> tuple[int, Block]:
+    """`decode_block`, with the number that came with the task."""
+    return task[0], decode_block(task[1])
+
+
+def _still_there(blocks: Mapping[int, Block], files: list[str], file: Path, start: int, size: int) -> dict[int, Block]:
+    """Those of the journal's blocks that are of these files, and whose bytes are those that were written.
+
+    One with an image that could not be read is decoded again: the disk, or a missing package, may have been the cause.
+    """
+    same = {
+        number: block
+        for number, block in blocks.items()
+        if number < len(files) and block.files == files[number] and not block.bad
+    }
     with file.open("rb") as images:
-        for number, block in list(blocks.items()):
+        for number, block in list(same.items()):
             images.seek(start + number * size)
             if zlib.crc32(images.read(size)) != block.checksum:
-                del blocks[number]
-    return blocks
-
-
-def _processes_pay(count: int, pixels: int) -> bool:
-    """Whether decoding so many images, of so many pixels in all, takes longer than starting processes for it.
-
-    A process that is itself a worker of some pool may start none.
-    """
-    seconds = count * SECONDS_AN_IMAGE + pixels * SECONDS_A_PIXEL
-    return seconds > PROCESSES_PAY_ABOVE and not multiprocessing.current_process().daemon
-
-
-def cores() -> int:
-    """How many cores this process may use, by its affinity and its container's share."""
-    import joblib  # a tenth of a second, and only needed here
-
-    return joblib.cpu_count()
-
-
-@contextlib.contextmanager
-def _processes(count: int) -> Iterator[Executor]:
-    """A pool of worker processes, ended at once where the block ends by an error.
-
-    joblib's own, as scikit-learn's: its workers are fresh interpreters, which hold no lock of a thread of this process,
-    and which do not run the user's script again, so a script needs no `if __name__ == "__main__"`.
-
-    Raises:
-        UserError: a worker was killed.
-    """
-    from joblib.externals.loky import ProcessPoolExecutor
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    pool = ProcessPoolExecutor(count, timeout=IDLE, initializer=_leave_ctrl_c_to_the_parent)
-    try:
-        yield pool
-    except BrokenProcessPool:
-        pool.shutdown(kill_workers=True)
-        raise UserError(
-            "a process that decodes was killed, probably for want of memory: run it again, it goes on from there; "
-            "LOKY_MAX_CPU_COUNT=1 in the environment lets one process decode"
-        ) from None
-    except BaseException:
-        pool.shutdown(kill_workers=True)
-        raise
-    pool.shutdown()
-
-
-def in_order(pool: Executor | None, tasks: Iterator[tuple[int, Task]], ahead: int) -> Iterator[tuple[int, Block]]:
-    """Each task's number and block; only `ahead` tasks are read before their turn, so memory stays bounded."""
-    if pool is None:
-        yield from ((number, decode_block(task)) for number, task in tasks)
-        return
-    waiting: deque = deque()
-    for number, task in tasks:
-        waiting.append((number, pool.submit(decode_block, task)))
-        if len(waiting) >= ahead:
-            first, result = waiting.popleft()
-            yield first, result.result()
-    for number, result in waiting:
-        yield number, result.result()
-
-
-def _leave_ctrl_c_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                del same[number]
+    return same

@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -10,13 +11,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from deepinfomax import progress
-from deepinfomax.data.blocks import JOURNAL, begun, decode
+from deepinfomax.data.blocks import (
+    JOURNAL,
+    VERSION,
+    begun,
+    decode,
+    files_of_blocks,
+    journal_of,
+    rows_of_a_block,
+)
 from deepinfomax.data.decoding import broken, common_shape, conversions, survey, unreadable
 from deepinfomax.data.fingerprint import DigestedImages, pixel_digest
 from deepinfomax.data.images import CHUNK, ImageSet
@@ -25,10 +34,15 @@ from deepinfomax.data.stored import StoredImages
 from deepinfomax.errors import UserError
 
 META = "meta.json"
+IMAGES = "images.npy"
 WRITING = ".writing-"  #: name of an entry that is not finished
+UNLOCKED = "unlocked-"  #: after that, of one that others may be writing too
 WORTH_SAYING = 2**28  #: bytes of an entry, before it is made
 DAY = 24 * 3600  #: seconds
-VERSION = 4  #: raise it when decoding changes, and nothing old is read again
+
+
+class BrokenImages(UserError):
+    """Images that cannot be read. The others were decoded, and their pixels are kept until these are mended."""
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -59,10 +73,11 @@ def decoded(
 ) -> ImageSet:
     """The decoded images of a source, memory-mapped; decoded on the first call only.
 
-    An entry appears whole or not at all: it is written under a temporary name and renamed; a process that was killed
-    leaves its finished blocks there, and the next one goes on from them. Of several processes that
-    need it at once, one decodes, and the others wait for its entry. An entry with other pixels or labels than were
-    written is decoded anew.
+    An entry appears whole or not at all: it is written under a temporary name and renamed. A process that was killed,
+    or that met a broken image, leaves its finished blocks there, and the next one goes on from them, also with
+    `skip_bad` or once the image is mended or removed: a block counts as long as its files are the same. Of several
+    processes that need it at once, one decodes, and the others wait for its entry. An entry with other pixels or labels
+    than were written is decoded anew.
 
     Raises:
         UserError: images that cannot be read (unless `skip_bad`), images of several sizes (unless `size`), no space.
@@ -98,7 +113,7 @@ def through_cache(
                 return images
             _remove_abandoned(base)
             temporary = _begun(base / f"{WRITING}{entry.name}") if alone else None
-            temporary = temporary or Path(tempfile.mkdtemp(prefix=WRITING, dir=base))
+            temporary = temporary or Path(tempfile.mkdtemp(prefix=WRITING + UNLOCKED, dir=base))
             try:
                 write(temporary)
                 temporary.chmod(base.stat().st_mode & 0o755)  # whoever may read the cache may read its entries
@@ -110,6 +125,10 @@ def through_cache(
                 if begun(temporary) and alone:
                     raise KeyboardInterrupt("stopped; what was decoded is kept: run it again, it goes on") from stop
                 shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            except BrokenImages:
+                if not alone:
+                    shutil.rmtree(temporary, ignore_errors=True)
                 raise
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -150,30 +169,83 @@ def _write(
     if not len(source):
         raise UserError(f"{source.name} holds no images")
     headers = survey(source, max_pixels)
-    if headers.bad and not (skip_bad and headers.readable):
-        raise UserError(stopped(source, broken(source, headers, max_pixels)))
-    shape = common_shape(source, headers, size, channels)
+    if headers.bad and not headers.readable:
+        raise UserError(stopped(source, headers.bad))
+    try:
+        shape = common_shape(source, headers, size, channels)
+    except UserError:  # they cannot be decoded
+        if headers.bad and not skip_bad:
+            raise UserError(stopped(source, broken(source, headers, max_pixels))) from None
+        raise
     bad = dict(headers.bad)
-    file, rows = folder / "images.npy", (len(source) - len(bad), *shape)
-    if not (begun(folder) and _holds(file, rows)):
+    rows = (len(source) - len(bad), *shape)
+    file = folder / IMAGES
+    if not begun(folder):
+        _take_over(folder, source, shape, bad, max_pixels)
+    if not (begun(folder) and _with_rows(file, rows)):
         need(folder, int(np.prod(rows)))
         (folder / JOURNAL).unlink(missing_ok=True)
         allocated(file, rows)
     filled = decode(source, headers, shape, file, bad, max_pixels)
     if bad and not (skip_bad and filled.any()):
-        raise UserError(stopped(source, bad))
+        raise BrokenImages(stopped(source, bad))
     images = np.load(file, mmap_mode="r") if filled.all() else kept_rows(file, filled)
     sizes = {f"{width}x{height}": n for (width, height), n in headers.sizes.most_common(20)}
     write_facts(folder, source, images, bad, conversions(headers, shape[0]), {"sizes": sizes})
 
 
-def _holds(file: Path, shape: tuple[int, ...]) -> bool:
-    """Whether it is a whole .npy file of bytes of that shape."""
+def _take_over(
+    folder: Path, source: StoredImages, shape: tuple[int, int, int], bad: Mapping[int, str], max_pixels: int
+) -> None:
+    """Move what was decoded of the same files for another entry, which was not finished, into this folder.
+
+    Such an entry was for the same images with other labels, without `skip_bad`, or before some of them were mended.
+    """
+    best, most = None, 0
+    left = [*folder.parent.glob(f"{WRITING}*/{JOURNAL}")]
+    files = files_of_blocks(source, bad, rows_of_a_block(int(np.prod(shape)))) if left else []
+    for other in (journal.parent for journal in left):
+        if other.name.startswith(WRITING + UNLOCKED):
+            continue
+        blocks = journal_of(other, shape, max_pixels).read()
+        usable = sum(number < len(files) and block.files == files[number] for number, block in blocks.items())
+        if usable > most:
+            best, most = other, usable
+    if best is None:
+        return
+    lock = FileLock(best.with_name(f".{best.name.removeprefix(WRITING)}.lock"))
+    with contextlib.suppress(OSError), lock.acquire(timeout=0):  # another process goes on with it where that fails
+        (best / IMAGES).replace(folder / IMAGES)
+        (best / JOURNAL).replace(folder / JOURNAL)
+        shutil.rmtree(best, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _with_rows(file: Path, shape: tuple[int, ...]) -> bool:
+    """Make a .npy file of bytes one of this shape, where only the number of its rows differs; whether it is one now.
+
+    Rows are added and removed at its end; the others stay where they are.
+    """
     try:
         images = np.load(file, mmap_mode="r")
     except (OSError, ValueError):
         return False
-    return images.shape == shape and images.dtype == np.uint8
+    if images.shape[1:] != shape[1:] or images.dtype != np.uint8:
+        return False
+    if len(images) == shape[0]:
+        return True
+    start, size = images.offset, int(np.prod(shape))
+    need(file.parent, size - images.nbytes)
+    del images  # it shows the file as it was
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    if len(header.getvalue()) != start:  # NumPy leaves room for a longer number, so it is the same
+        return False
+    with file.open("rb+") as opened:
+        opened.write(header.getvalue())
+        opened.truncate(start + size)
+        _take_space(opened)
+    return True
 
 
 def write_facts(
@@ -214,10 +286,14 @@ def allocated(file: Path, shape: tuple[int, ...], kind: np.dtype | type = np.uin
     A disk that fills up later would end the process without a word, where the memory map is written.
     """
     images = np.lib.format.open_memmap(file, "w+", kind, shape)
-    if hasattr(os, "posix_fallocate"):
-        with file.open("rb+") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    with file.open("rb+") as opened:
+        _take_space(opened)
     return images
+
+
+def _take_space(file: BinaryIO) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
 def need(folder: Path, size: int) -> None:
@@ -273,7 +349,7 @@ def _read(entry: Path, name: str) -> ImageSet | None:
         if (facts := meta.pop("facts", None)) is not None and facts != _digest(meta):
             raise ValueError("other facts than were written")
         labels = np.load(entry / "labels.npy") if meta["labels"] is not None else None
-        images = np.load(entry / "images.npy", mmap_mode="r").view(DigestedImages)
+        images = np.load(entry / IMAGES, mmap_mode="r").view(DigestedImages)
         if labels is not None and (len(labels) != len(images) or pixel_digest(labels) != meta["labels"]):
             raise ValueError("other labels than were written")
         if pixel_digest(images) != meta["pixels"]:

@@ -2,26 +2,29 @@
 
 import contextlib
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from deepinfomax import progress
+from deepinfomax.data import workers as worker_processes
 from deepinfomax.data.opening import DEEP_MODES, MAX_PIXELS, Blob, Header, bits, has_alpha, header, opened, orientation
 from deepinfomax.data.stored import StoredImages
 from deepinfomax.errors import UserError
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 DARK = 16  #: images without a brighter pixel look black; 12-bit values that a 16-bit file holds as they are do
 CHUNK = 64  #: images per task of the pool
+SECONDS_A_HEADER = 5e-5  #: of one core, measured
 THREADS_PAY_ABOVE = 128 * 128  #: pixels in the files; below, most time is Python's and threads queue for its lock
 WORTH_A_BAR = 2000  #: images
 
@@ -46,18 +49,17 @@ class Survey:
         return sum(self.sizes.values())
 
 
-def survey(source: StoredImages, max_pixels: int = MAX_PIXELS) -> Survey:
-    """Read every header: sizes, colour modes and files that are no images. Takes about 50 microseconds an image."""
+def survey(source: StoredImages, max_pixels: int = MAX_PIXELS, workers: int | None = None) -> Survey:
+    """Read every header: sizes, colour modes and files that are no images. Takes about 50 microseconds an image.
 
-    def read(blob: Blob) -> Header:
-        if isinstance(blob, np.ndarray):  # plain pixels
-            channels, height, width = blob.shape
-            return Header((width, height), channels == 1, alpha=False, deep=False, frames=1, dropped_bands=0)
-        with opened(blob, max_pixels) as image:
-            return header(image)
-
-    headers = Survey()
-    for place, entry in enumerate(each_of(source, read, "looking at")):
+    Args:
+        workers: processes that read; None: one a core where there are so many files that it is worth it.
+    """
+    if workers is None:
+        large = worker_processes.pay(len(source) * SECONDS_A_HEADER)
+        workers = worker_processes.cores() if large and _are_files(source) else 1
+    headers, read = Survey(), partial(header_of, max_pixels=max_pixels)
+    for place, entry in enumerate(each_of(source, read, "looking at", workers=workers)):
         if isinstance(entry, str):
             headers.bad[place] = entry
         else:
@@ -70,6 +72,20 @@ def survey(source: StoredImages, max_pixels: int = MAX_PIXELS) -> Survey:
             if entry.deep:
                 headers.deep.add(place)
     return headers
+
+
+def header_of(blob: Blob, max_pixels: int) -> Header:
+    """The header of one image."""
+    if isinstance(blob, np.ndarray):  # plain pixels
+        channels, height, width = blob.shape
+        return Header((width, height), channels == 1, alpha=False, deep=False, frames=1, dropped_bands=0)
+    with opened(blob, max_pixels) as image:
+        return header(image)
+
+
+def _are_files(source: StoredImages) -> bool:
+    """Whether its images are files of their own; to send bytes out of a table costs more than to read their header."""
+    return isinstance(next(source.blobs(source.index[:1]), None), Path)
 
 
 def common_shape(source: StoredImages, headers: Survey, size: int | None, channels: int | None) -> tuple[int, int, int]:
@@ -202,31 +218,38 @@ def _eight_bits(values: np.ndarray, depth: int) -> np.ndarray:
 
 
 def each_of(
-    source: StoredImages, read: Callable[[Blob], Result], verb: str, threads: int = 1
+    source: StoredImages, read: Callable[[Blob], Result], verb: str, threads: int = 1, workers: int = 1
 ) -> Iterator[Result | str]:
-    """`read` of every blob, in order; what is wrong, as a string, for an image that cannot be read."""
+    """`read` of every blob, in order; what is wrong, as a string, for an image that cannot be read.
 
-    def tried(blob: Blob) -> Result | str:
-        try:
-            return read(blob)
-        except Exception as error:  # damaged files make Pillow's decoders raise errors of every kind
-            return reason(error)
-
-    def chunk(blobs: tuple[Blob, ...]) -> list[Result | str]:
-        return [tried(blob) for blob in blobs]
-
+    Args:
+        workers: processes; more than one take the place of threads, and `read` is a function that can be sent to them.
+    """
     with contextlib.ExitStack() as stack:
         if len(source) >= WORTH_A_BAR:
             stack.enter_context(progress.shown(f"{verb} {source.name}"))
         blobs = source.blobs(source.index)
-        chunks = iter(lambda: tuple(islice(blobs, CHUNK)), ())
-        if threads == 1:
-            results: Iterator[list[Result | str]] = map(chunk, chunks)
-        else:
+        size = CHUNK if workers == 1 else 8 * CHUNK
+        chunks = iter(lambda: tuple(islice(blobs, size)), ())
+        pool: Executor | None = None
+        if workers > 1:
+            pool = stack.enter_context(worker_processes.processes(workers))
+        elif threads > 1:
             pool = stack.enter_context(ThreadPoolExecutor(threads))
-            results = _ahead(pool, chunk, chunks, 2 * threads)
+        results = worker_processes.mapped(pool, partial(_tried, read), chunks, 2 * max(threads, workers))
         counted = progress.counted(len(source), "image")
         yield from (result for result, _ in zip(chain.from_iterable(results), counted, strict=True))
+
+
+def _tried(read: Callable[[Blob], Result], blobs: tuple[Blob, ...]) -> list[Result | str]:
+    """`read` of some blobs."""
+    results: list[Result | str] = []
+    for blob in blobs:
+        try:
+            results.append(read(blob))
+        except Exception as error:  # damaged files make Pillow's decoders raise errors of every kind
+            results.append(reason(error))
+    return results
 
 
 def reason(error: Exception) -> str:
@@ -234,19 +257,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     return str(error).split("\n")[0][:80] or type(error).__name__
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterator[Item], depth: int
-) -> Iterator[Result]:
-    """`pool.map` that reads only `depth` items ahead, so that a large source is never in memory whole."""
-    waiting: deque = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= depth:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def threads(headers: Survey) -> int:

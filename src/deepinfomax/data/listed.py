@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deepinfomax.data.paths import in_table
-from deepinfomax.data.stored import StoredArrays, StoredImages, printable, stamp_of
+from deepinfomax.data.stored import StoredArrays, StoredImages, printable, stamp, stamp_of
 
 
 def of_files(
@@ -34,7 +34,17 @@ def of_files(
             digest.update(b"\n" + stamp_of(os.path.join(folders[number], name)))
         return digest.hexdigest()
 
-    return StoredImages(root.name, np.arange(len(files)), blobs, title, identity, labels, classes, notes)
+    return StoredImages(
+        root.name,
+        np.arange(len(files)),
+        blobs,
+        title,
+        identity,
+        labels,
+        classes,
+        notes,
+        stamp_at=lambda i: stamp(files[i]),
+    )
 
 
 def read_each(plain: StoredImages, read: Sequence[Callable[[], np.ndarray]], *, as_given: bool = False) -> StoredArrays:

@@ -33,6 +33,8 @@ class StoredImages:
     notes: tuple[str, ...] = ()
     #: the same images as arrays of numbers; None where pictures of bytes hold all that they are, unless asked always
     as_numbers: "Callable[[StoredImages, bool], StoredArrays | None] | None" = None
+    #: what changes with the file of the image at a position of the source; None where that is not known one by one
+    stamp_at: Callable[[int], bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -102,6 +104,11 @@ def join(first: Source, second: Source, name: str) -> Source:
         given = of.whole if isinstance(of, StoredArrays) else None
         return (given or of.title)(int(of.index[place]))
 
+    def stamp_at(i: int) -> bytes:
+        of, place = (left, i) if i < count else (right, i - count)
+        assert of.stamp_at is not None
+        return of.stamp_at(int(of.index[place]))
+
     def identity() -> str:
         members = [(s.identified(), hashlib.sha256(s.index.tobytes()).hexdigest()) for s in (left, right)]
         return hashlib.sha256(repr(members).encode()).hexdigest()
@@ -115,7 +122,16 @@ def join(first: Source, second: Source, name: str) -> Source:
         return replace(numbers, index=joined.index, labels=joined.labels)
 
     both = StoredImages(
-        name, np.arange(count + len(right)), blobs, title, identity, labels, classes, notes, as_numbers=as_numbers
+        name,
+        np.arange(count + len(right)),
+        blobs,
+        title,
+        identity,
+        labels,
+        classes,
+        notes,
+        as_numbers=as_numbers,
+        stamp_at=None if left.stamp_at is None or right.stamp_at is None else stamp_at,
     )
     if not isinstance(left, StoredArrays):
         return both

@@ -11,10 +11,10 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from deepinfomax.data.blocks import cores
 from deepinfomax.data.decoding import reason
 from deepinfomax.data.images import normalise
 from deepinfomax.data.streaming import Stream, shuffled
+from deepinfomax.data.workers import cores
 from deepinfomax.errors import UserError
 
 MOST_WORKERS = 8  #: of a process, where none are asked for
