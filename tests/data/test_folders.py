@@ -1,11 +1,14 @@
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deepinfomax.data import describe, load, titles
+from deepinfomax.data.names import find, found_once
 from deepinfomax.errors import UserError
 
 
@@ -407,3 +410,50 @@ def test_names_are_shown_without_control_characters(tmp_path: Path, draw):
     images = load(tmp_path)
     assert images.classes == ("a\\x1b[31m", "b\\x0a")
     assert titles(tmp_path, images) == ["a\\x1b[31m/x\\x0d.png", "b\\x0a/x\\x0d.png"]
+
+
+STARTED = """
+import os, sys
+data, run = sys.argv[1:]
+listed = []
+def hook(event, arguments):
+    if event in ("os.scandir", "os.listdir") and str(arguments[0]).startswith(data):
+        listed.append(os.path.relpath(arguments[0], data))
+sys.addaudithook(hook)
+from deepinfomax.cli import main
+from deepinfomax.training import train_run
+def begun(*arguments, **settings):
+    print(*sorted(listed))
+    os._exit(0)
+train_run.train = begun
+sys.argv = ["deepinfomax", "train", data, "--out", run, "--scale", "smoke"]
+main()
+"""
+
+
+@pytest.mark.parametrize("test_part", [False, True])
+def test_a_training_lists_each_folder_once_before_its_first_step(tmp_path: Path, draw, test_part: bool):
+    base = tmp_path / "data" / "train" if test_part else tmp_path / "data"
+    for seed in range(8):
+        draw(base / "ab"[seed % 2] / f"{seed}.png", seed)
+    if test_part:
+        draw(tmp_path / "data" / "test" / "a" / "1.png")
+    words = [sys.executable, "-c", STARTED, str(tmp_path / "data"), str(tmp_path / "run")]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    parts = ["test", "test/a", "train", "train/a", "train/b"]
+    assert done.stdout.split() == [".", *(parts if test_part else ["a", "b"])]
+
+
+def test_within_a_command_the_same_data_are_found_once(tmp_path: Path, draw):
+    for seed in range(5):
+        draw(tmp_path / "data" / f"{seed}.png", seed)
+    with found_once():
+        images = load(tmp_path / "data")
+        draw(tmp_path / "data" / "9.png")
+        assert titles(tmp_path / "data", images) == [f"{seed}.png" for seed in range(5)]
+        parts = find(tmp_path / "data")
+        parts.clear()
+        with found_once():
+            assert len(load(tmp_path / "data")) == 5
+        assert list(find(str(tmp_path / "data"))) == ["train"]
+    assert len(load(tmp_path / "data")) == 6

@@ -9,6 +9,7 @@ from typing import Any
 from deepinfomax.data.description import describe_readable, render_description
 from deepinfomax.data.description_records import DataDescription
 from deepinfomax.data.loading import suggested_holdout
+from deepinfomax.data.names import found_once
 from deepinfomax.data.section import STREAMING, Data, changed, check_recordable, from_source
 from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
@@ -32,7 +33,7 @@ def data_command(
     source = fields.pop("source")
     for name in ("split", *STREAMING):
         fields.pop(name)
-    with shown(f"reading {data}"):
+    with shown(f"reading {data}"), found_once():
         description = describe_readable(data, **fields)
         command = next_command(data, description, root, changes)
     try:

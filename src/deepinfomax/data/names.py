@@ -1,11 +1,14 @@
 """What the user points at: a name, a path or a hub id, and which reader that means."""
 
+import contextlib
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from deepinfomax.data.formats import USUAL, Columns, read_path, suffixes
 from deepinfomax.data.formats.celeba import ATTRIBUTES
 from deepinfomax.data.formats.hub import hub_parts
 from deepinfomax.data.formats.published import Copy, copies_at, copies_in, copy_with, folder_of, read_copy
+from deepinfomax.data.listing import listed_once
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.photos import photos
 from deepinfomax.data.stored import Parts, Source, StoredArrays
@@ -58,6 +62,27 @@ ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")  #: endings of an archive that is
 NAMES = (*PUBLISHED, *EMBEDDED)
 
 
+_known: ContextVar[dict[tuple[Any, ...], Parts] | None] = ContextVar("_known", default=None)
+
+
+@contextlib.contextmanager
+def found_once() -> Iterator[None]:
+    """While the block runs, `find` looks for the same data once only; what comes into a folder meanwhile is not seen.
+
+    A command asks several times: for the images, for whether there is a test part, for the names. A folder of a million
+    files takes ten seconds each time.
+    """
+    if _known.get() is not None:
+        yield
+        return
+    token = _known.set({})
+    try:
+        with listed_once():
+            yield
+    finally:
+        _known.reset(token)
+
+
 def find(data: str | Path, root: str | Path | None = None, columns: Columns = USUAL) -> Parts:
     """The parts of what the user points at, by name; nothing is decoded yet.
 
@@ -67,8 +92,16 @@ def find(data: str | Path, root: str | Path | None = None, columns: Columns = US
     Raises:
         UserError: it is nothing that can be read; the line suggests close names.
     """
-    parts = _found(data, root, columns)
-    return parts if columns.window is None else {part: partial(_in_windows, read) for part, read in parts.items()}
+    asked, known = (type(data), str(data), root and str(root), columns), _known.get()
+    if known is None or asked not in known:
+        with listed_once():
+            parts = _found(data, root, columns)
+        if columns.window is not None:
+            parts = {part: partial(_in_windows, read) for part, read in parts.items()}
+        if known is None:
+            return parts
+        known[asked] = parts
+    return dict(known[asked])
 
 
 def _found(data: str | Path, root: str | Path | None, columns: Columns) -> Parts:

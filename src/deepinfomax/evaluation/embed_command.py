@@ -8,6 +8,7 @@ from typing import Any
 from deepinfomax import memory
 from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import tell_notes, tell_other_parts, titles_of
+from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -42,13 +43,15 @@ def embed_command(
     encoder = storage.load(run)
     config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
-    with shown(f"reading {printable(config.data.source)}"):
-        images = loaded(run, encoder, config, split)
-    tell_notes(images)
-    tell_other_parts(config, split)
+    with found_once():
+        with shown(f"reading {printable(config.data.source)}"):
+            images = loaded(run, encoder, config, split)
+            titles = titles_of(config, images, split)
+        tell_notes(images)
+        tell_other_parts(config, split)
     with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
-    write_embeddings(out, vectors, images.labels, titles_of(config, images, split))
+    write_embeddings(out, vectors, images.labels, titles)
     result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
     said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
     if len(images) >= LEAST_EMBEDDINGS:

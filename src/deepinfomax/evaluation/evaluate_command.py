@@ -15,7 +15,7 @@ from deepinfomax.data.configured import names_of, tell_notes
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
-from deepinfomax.data.names import find, read_folds
+from deepinfomax.data.names import find, found_once, read_folds
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -80,7 +80,7 @@ def evaluate_command(
     run_folder.tell_changed(run)
     config = data_of(own, data, data_root, limit, settings)
     options = _options(data, limit, data_root, settings)
-    with shown(f"reading {printable(config.data.source)}"):
+    with shown(f"reading {printable(config.data.source)}"), found_once():
         _check_test_part(run, config, options)
         train, test = (loaded(run, encoder, config, split) for split in ("train", "test"))
     folds = read_folds(config.data.source, config.data.root)

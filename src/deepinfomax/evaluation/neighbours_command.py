@@ -16,6 +16,7 @@ from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import names_of, tell_notes, tell_other_parts
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.names import found_once
 from deepinfomax.data.opening import opened
 from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.data.stored import printable
@@ -70,11 +71,12 @@ def neighbours_command(
     encoder = storage.load(run)
     config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
-    with shown(f"reading {printable(config.data.source)}"):
-        images = loaded(run, encoder, config, split)
-        names = names_of(config, images, split)
-    tell_notes(images)
-    tell_other_parts(config, split or config.data.split)
+    with found_once():
+        with shown(f"reading {printable(config.data.source)}"):
+            images = loaded(run, encoder, config, split)
+            names = names_of(config, images, split)
+        tell_notes(images)
+        tell_other_parts(config, split or config.data.split)
     # A mistake in what is asked for should leave the gallery as it is.
     asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
     other = None if beside is None else (beside, _encoder_beside(run, beside))

@@ -17,6 +17,7 @@ from deepinfomax import encoders, files, memory
 from deepinfomax.config import Config
 from deepinfomax.data.configured import as_trained, load_images, tell_notes, with_data_settings, with_source
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
@@ -98,7 +99,7 @@ def _of_images(
     seed: int,
     device: str | None,
 ) -> _Made:
-    with shown(f"reading {printable(data)}"):
+    with shown(f"reading {printable(data)}"), found_once():
         config, images = _configured(data, run, settings, root, seed)
         collection = reading.collection_of(config, images)
     tell_notes(images)
@@ -206,7 +207,7 @@ def _of_embeddings(
     if control == "random_encoder":
         raise UserError("embeddings have no encoder to take at random: choose --control pixels")
     loaded = None
-    with shown(f"reading {printable(path)}"):
+    with shown(f"reading {printable(path)}"), found_once():
         if images is not None:
             base = configuration.override(recipe("cpu"), {"data.skip_bad": True} | dict(settings))
             loaded = reading.of_one_size(_whole(with_source(base, images, root), settings))

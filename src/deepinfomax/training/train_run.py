@@ -18,6 +18,7 @@ from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
+from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.data.streaming import has_part, stream_of
 from deepinfomax.errors import UserError
@@ -73,7 +74,7 @@ def train_command(
     if not resume:
         run_folder.check_free(out)
 
-    with shown(f"reading {printable(config.data.source)}"):
+    with shown(f"reading {printable(config.data.source)}"), found_once():
         stream = stream_of(config.data, count=SAMPLE_OF_TRAINING) if config.data.stream else None
         images = load_images(config) if stream is None else stream.sample
         there, holdout = _test_part(config)

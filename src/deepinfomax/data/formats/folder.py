@@ -1,8 +1,7 @@
 """A folder of images or of other files: flat, one folder for each class, or train and test inside."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from deepinfomax.data.formats.csv_list import listed_path, read_table
 from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
 from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
 from deepinfomax.data.listed import of_files
+from deepinfomax.data.listing import listing
 from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.paths import PathTable, in_table
@@ -130,7 +130,7 @@ def walk_folder(folder: Path, walk: Walk, above: frozenset[Path] = frozenset()) 
 
 
 def _holds_any(folder: Path, wanted: Callable[[Path], bool], seen: set[Path]) -> bool:
-    """Whether a wanted file lies in a folder or below it; it is read only so far, each real folder once.
+    """Whether a wanted file lies in a folder or below it; each real folder is looked into once.
 
     Args:
         seen: real folders that are not looked into; those that were are added.
@@ -139,13 +139,10 @@ def _holds_any(folder: Path, wanted: Callable[[Path], bool], seen: set[Path]) ->
     if place in seen:
         return False
     seen.add(place)
-    inside = []
-    for name, is_folder in _entries(folder):
-        if is_folder:
-            inside.append(folder / name)
-        elif wanted(folder / name):
-            return True
-    return any(_holds_any(child, wanted, seen) for child in sorted(inside))
+    inside = listing(folder)
+    if any(wanted(folder / name) for name in inside.files):
+        return True
+    return any(_holds_any(folder / name, wanted, seen) for name in sorted(inside.folders))
 
 
 def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str]]:
@@ -160,7 +157,7 @@ def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str
         twice = sorted(name for part, name in cases if named[part] != name)[0]
         both = f"{base} holds both {twice} and {named[twice.lower()]}"
         raise UserError(f"{both}: put their {files.what} into one of them")
-    loose = sum(files.wanted(base / name) for name, is_folder in _entries(base) if not is_folder)
+    loose = sum(files.wanted(base / name) for name in listing(base).files)
     beside = [*(f"{name}/" for name in others), *([f"{loose:,} {files.what}"] if loose else [])]
     return base, {part: base / name for part, name in named.items()}, beside
 
@@ -174,9 +171,9 @@ def _base(root: Path, files: Files) -> tuple[Path, list[str]]:
     while True:
         place = base.resolve()
         seen.add(place)
-        inside = [name for name, is_folder in _children(base) if is_folder]
-        holding = [name for name in inside if _holds_any(base / name, files.wanted, {place})]
-        flat = any(files.wanted(base / name) for name, is_folder in _entries(base) if not is_folder)
+        inside = listing(base)
+        holding = [name for name in sorted(inside.folders) if _holds_any(base / name, files.wanted, {place})]
+        flat = any(files.wanted(base / name) for name in inside.files)
         if flat or len(holding) != 1 or holding[0].lower() in PART_OF or (base / holding[0]).resolve() in seen:
             return base, holding
         base = base / holding[0]
@@ -263,27 +260,10 @@ def _counted_endings(files: Sequence[Path]) -> str:
     return ", ".join(common) + (f", {rest:,} more" if rest else "")
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Name of each file and folder in a folder, and whether it is a folder; hidden ones left out.
-
-    The file system says what is a folder as it lists the names, so no file is asked.
-    """
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        yield from ((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
 def _children(folder: Path) -> list[tuple[str, bool]]:
-    """The same, sorted by name."""
-    return sorted(_entries(folder))
+    """Name of each file and folder in a folder, sorted, and whether it is a folder; hidden ones left out."""
+    inside = listing(folder)
+    return sorted([*((name, True) for name in inside.folders), *((name, False) for name in inside.files)])
 
 
 FORMAT = Format(

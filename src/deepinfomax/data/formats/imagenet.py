@@ -18,6 +18,7 @@ from deepinfomax.data.formats.csv_list import read_table
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.listed import of_files
+from deepinfomax.data.listing import listing
 from deepinfomax.data.paths import PathTable
 from deepinfomax.data.stored import Parts, printable
 from deepinfomax.data.unpacking import unpacked
@@ -138,9 +139,7 @@ def _folders(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
 
 
 def _synset_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(child for child in folder.iterdir() if SYNSET.fullmatch(child.name) and child.is_dir())
+    return [folder / name for name in sorted(listing(folder).folders) if SYNSET.fullmatch(name)]
 
 
 def _synsets(places: Sequence[Path]) -> Synsets:

@@ -1,12 +1,12 @@
 """What kind of files a folder mostly holds, found by looking at the first few hundred."""
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from deepinfomax.data.listing import listing
 from deepinfomax.data.opening import is_image
 
 LOOKED_AT = 300  #: files
@@ -29,14 +29,11 @@ def first_files(folder: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Some files of a folder and of those below it, hidden ones left out; a large folder is not read to its end."""
+    """Some files of a folder and of those below it, hidden ones left out; links to folders are not followed."""
     waiting = deque([folder])
     while waiting:
-        with contextlib.suppress(PermissionError), os.scandir(waiting.popleft()) as entries:
-            for entry in islice(entries, LOOKED_AT):
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry))
-                else:
-                    yield Path(entry)
+        place = waiting.popleft()
+        with contextlib.suppress(PermissionError):
+            inside = listing(place)
+            waiting.extend(place / name for name in inside.folders if name not in inside.links)
+            yield from (place / name for name in islice(inside.files, LOOKED_AT))

@@ -23,6 +23,7 @@ from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.parquet_series import NO_SERIES, series_columns, stored_series
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, commands_for_numbers, unused_columns
 from deepinfomax.data.labels import number_labels
+from deepinfomax.data.listing import files_below
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, StoredImages, printable, stamp
 from deepinfomax.errors import UserError, first_line
@@ -158,8 +159,7 @@ def _is_folder_of_tables(folder: Path) -> bool:
 
 def _parquet_files(folder: Path) -> list[Path]:
     """The parquet files in a folder and below, sorted by path, hidden ones left out."""
-    inside = sorted(file.relative_to(folder) for file in folder.rglob("*.parquet"))
-    return [folder / file for file in inside if not any(part.startswith(".") for part in file.parts)]
+    return files_below(folder, ".parquet")
 
 
 def _stored(

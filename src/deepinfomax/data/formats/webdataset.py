@@ -18,6 +18,7 @@ from deepinfomax.data.formats.kinds import first_files
 from deepinfomax.data.formats.parquet import part_name
 from deepinfomax.data.formats.record import Columns, Format
 from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.listing import files_below, listing
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable, stamp
 from deepinfomax.errors import UserError, first_line
@@ -115,7 +116,7 @@ def _array(member: Member) -> np.ndarray:
 
 
 def _shards(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*.tar") if not file.name.startswith("."))
+    return files_below(folder, ".tar")
 
 
 def _samples(shard: Path) -> dict[str, Sample]:
@@ -186,9 +187,9 @@ def _tree(member: Member) -> dict[str, Any]:
 
 
 def _is_folder_of_shards(folder: Path) -> bool:
-    """By the first archive in it, or among the first files below; a large folder is not walked to its end."""
-    inside = (file for file in chain(sorted(folder.glob("*.tar")), first_files(folder)) if file.suffix == ".tar")
-    first = next((file for file in inside if not file.name.startswith(".")), None)
+    """By the first archive in it, or among the first files below."""
+    archives = (folder / name for name in sorted(listing(folder).files) if name.endswith(".tar"))
+    first = next((file for file in chain(archives, first_files(folder)) if file.suffix == ".tar"), None)
     return first is not None and is_shard(first)
 
 
