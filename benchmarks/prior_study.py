@@ -2,9 +2,10 @@
 
     python benchmarks/prior_study.py --out results/prior-study.json      # resumes where it stopped
 
-Plain `dim-local` at the scale `cpu` on 8,000 images, 300 steps, one seed. Each run changes one thing: γ, the critic's
-learning rate, betas, penalty or steps, or the way in which the prior is matched. Followed over the steps: the game's
-numbers, the spread of y, and how hard each objective pulls at y. Measured on 2,000 test images: how far y is from its
+Plain `dim-local` at the scale `cpu` on 8,000 images, 300 steps of 64, one seed. Each run changes one thing: γ, the
+critic's learning rate, betas, penalty or steps, or the way in which the prior is matched. The last ones have 600 steps,
+of 256 images where the name says so. Followed over the steps: the numbers of the
+game, the spread of y, and how hard each objective pulls at y. Measured on 2,000 test images: how far y is from its
 prior (classifier, slices, p-values), and how dependent its units are (as a Gaussian of these correlations).
 """
 
@@ -46,10 +47,16 @@ class Run(NamedTuple):
     critic_lr: float = 1e-3  #: that of the encoder
     critic_betas: tuple[float, float] = (0.5, 0.999)
     critic_steps: int = 1  #: for each step of the encoder, on the same batch
+    steps: int = STEPS
 
 
 def game(gamma: float, **more: Any) -> dict[str, Any]:
     return {"prior.weight": gamma} | {f"prior.{name}": value for name, value in more.items()}
+
+
+def large(settings: dict[str, Any], **more: Any) -> Run:
+    """600 steps of 256 images."""
+    return Run(settings | {"training.batch_size": 256}, steps=600, **more)
 
 
 RUNS: dict[str, Run] = {
@@ -68,11 +75,20 @@ RUNS: dict[str, Run] = {
     "γ 1, critic's betas 0 and 0.9": Run(game(1.0), critic_betas=(0.0, 0.9)),
     "γ 1, three steps of the critic": Run(game(1.0), critic_steps=3),
     "sigreg, uniform, γ 0.1": Run(game(0.1, by="sigreg")),
+    # Longer, and with as many images of a step as make the spread of 64 units known: from here on batches are named.
+    "sigreg, Gaussian, γ 1, 256 × 600": large(game(1.0, by="sigreg", prior="gaussian", slices=1024)),
+    "no prior, 256 × 600": large(game(0.0)),
+    "game, γ 1, 256 × 600": large(game(1.0)),
+    "sigreg, Gaussian, γ 1, 64 × 600": Run(game(1.0, by="sigreg", prior="gaussian"), steps=600),
+    "game, Gaussian, γ 1, three steps of the critic, 256 × 600": large(game(1.0, prior="gaussian"), critic_steps=3),
+    "sigreg, Gaussian, γ 10, 256 × 600": large(game(10.0, by="sigreg", prior="gaussian", slices=1024)),
+    "visreg, Gaussian, γ 100, 256 × 600": large(game(100.0, by="visreg", prior="gaussian")),
+    "sigreg, uniform, γ 1, 256 × 600": large(game(1.0, by="sigreg", slices=1024)),
 }
 
 
 def config_of(run: Run) -> Config:
-    common = {"encoder.width": WIDTH, "training.batch_size": BATCH, "training.steps": STEPS, "seed": 0}
+    common = {"encoder.width": WIDTH, "training.batch_size": BATCH, "training.steps": run.steps, "seed": 0}
     return configuration.override(recipe("dim-local", "cpu"), common | run.settings)
 
 
@@ -87,11 +103,11 @@ def trained(run: Run, images: data.ImageSet) -> tuple[Game, list[dict[str, float
     if "opponents" in players:
         critic = torch.optim.Adam(players["opponents"], lr=run.critic_lr, betas=run.critic_betas)
     batches, step = Batches(images, config.training.batch_size, seed=config.seed), 0
-    for epoch in range(STEPS):
+    for epoch in range(run.steps):  # each has at least one step
         for pixels, _, _ in batches(epoch):
             batch = Batch(pixels)
             first = made(batch)
-            seen = step % EVERY == 0 or step == STEPS - 1
+            seen = step % EVERY == 0 or step == run.steps - 1
             if seen:
                 curve.append({"step": step} | looked_at(made, first.features.y, first.losses, first.measured))
             encoder.zero_grad()
@@ -105,7 +121,7 @@ def trained(run: Run, images: data.ImageSet) -> tuple[Game, list[dict[str, float
                 if seen:
                     curve[-1] |= {name.replace("/", "_"): float(loss.detach()) for name, loss in second.losses.items()}
             step += 1
-            if step == STEPS:
+            if step == run.steps:
                 return made.eval(), [{k: float(f"{v:.4g}") for k, v in line.items()} for line in curve]
     raise AssertionError("an epoch has at least one step")
 
@@ -133,6 +149,7 @@ def one(name: str, images: data.ImageSet, test: data.ImageSet) -> dict[str, Any]
     distance = EncoderDistribution(rows).distance(prior, slices=200, steps=200)
     return {
         "settings": run.settings,
+        "steps": run.steps,
         "critic": {"lr": run.critic_lr, "betas": run.critic_betas, "steps": run.critic_steps},
         "distance": {key: round(value, 4) for key, value in asdict(distance).items()},
         "prior": prior,
@@ -158,8 +175,8 @@ def main() -> None:
         result = {
             "schema": 1,
             "title": "The prior of dim-local: the game, and what matches without one",
-            "protocol": f"{IMAGES} images of CIFAR-10, {STEPS} steps of {BATCH}, width {WIDTH}, scale cpu; measured on "
-            f"{TEST} test images against as many samples of the run's own prior",
+            "protocol": f"{IMAGES} images of CIFAR-10, {STEPS} steps of {BATCH} where the name has no others, width "
+            f"{WIDTH}, scale cpu; measured on {TEST} test images against as many samples of the run's own prior",
             "command": shlex.join(["python", *sys.argv]),
             "seeds": [0],
             "hardware": hardware(torch.device("cpu")),
