@@ -144,3 +144,19 @@ def test_curves_of_some_of_the_tables_say_what_is_missing(tmp_path: Path) -> Non
         "all of 60 minutes",
     ]
     assert (tmp_path / "league-cpu.png").stat().st_size > 10_000
+
+
+def test_the_page_shows_what_the_result_holds() -> None:
+    figures = json.loads((RESULTS / "league-cpu.json").read_text(encoding="utf-8"))["figures"]
+    page = (RESULTS.parent / "docs/league.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    header, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line)
+    shown = {row[0]: row[1:] for row in rows}
+    assert shown.keys() == figures["knn"].keys()
+    titles = {"nearest neighbours": "knn", "linear probe": "linear", "MLP probe": "mlp"}
+    for i, column in enumerate(header[1:]):
+        title, minutes = column.removesuffix(" min").split(", ")
+        for name, cells in shown.items():
+            there = figures[titles[title]][name].get(minutes)
+            assert cells[i].split(" ")[0] == ("" if there is None else f"{100 * there['mean']:.1f}"), (name, column)
+    assert len(header) - 1 == len(titles) * len({length for of in figures["knn"].values() for length in of})

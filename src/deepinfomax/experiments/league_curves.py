@@ -89,7 +89,7 @@ def missing(minutes: int, tree: Mapping[str, Any]) -> list[str]:
 
 def drawing(figures: Figures) -> Figure:
     """A panel for each measure; a line for each method, level lines for the controls."""
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(MEASURES))
     names = [entrant.name for entrant in (*ENTRANTS, PLAIN, SUPERVISED)]
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
@@ -113,7 +113,7 @@ def drawing(figures: Figures) -> Figure:
         axes.set(title=title, xscale="log", xlabel="minutes of two cores", ylabel="accuracy at the best level")
         axes.set_xticks(MINUTES, [str(length) for length in MINUTES])
         axes.minorticks_off()
-    panels[0].legend(fontsize=7, frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
