@@ -108,6 +108,14 @@ def nifti(folder: Path) -> Made:
     return folder, VOLUMES[:, None]
 
 
+def nifti_in_time(folder: Path) -> Made:
+    """One file with a fourth axis."""
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Image(VOLUMES.transpose(3, 2, 1, 0), np.eye(4)), folder / "x.nii.gz")
+    return folder / "x.nii.gz", VOLUMES[:, None]
+
+
 def dicom(folder: Path) -> Made:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -197,7 +205,8 @@ def zip_of_images(folder: Path) -> Made:
 FORMATS: dict[str, Callable[[Path], Made]] = {
     make.__name__: make
     for make in (
-        *(npy, npz, parquet, hdf5, packed_hdf5, zarr, tiff_stack, tiff_bands, tiff_volumes, nifti, dicom, audio),
+        *(npy, npz, parquet, hdf5, packed_hdf5, zarr, tiff_stack, tiff_bands, tiff_volumes, nifti),
+        *(nifti_in_time, dicom, audio),
         *(ts, arff, webdataset, webdataset_of_arrays, zip_of_images),
     )
 }

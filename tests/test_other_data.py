@@ -1,11 +1,14 @@
 """Series, volumes and images of many bands through every command, as a person types it."""
 
 import json
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file
 
 import deepinfomax
@@ -127,7 +130,6 @@ def test_evaluate_neighbours_and_report(trained: tuple[str, Path, Path], capsys:
     assert "two.npy holds 2" in told
 
 
-@pytest.mark.parametrize("trained", ["series", "bands"], indirect=True)
 def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     _, file, out = trained
     import onnx
@@ -138,7 +140,7 @@ def test_export(trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.
     assert "standardised inside" in facts["deepinfomax.input"]
     code, _, err = run(capsys, "export", str(out), "--format", "safetensors", "--out", str(tmp_path / "copy"))
     assert code == 0, err
-    values = torch.from_numpy(np.load(file)["images"][:3].astype(np.float32))
+    values = torch.from_numpy(deepinfomax.data.load(file).images[:3].astype(np.float32))
     torch.testing.assert_close(deepinfomax.load(tmp_path / "copy")(values).y, deepinfomax.load(out)(values).y)
 
 
@@ -387,3 +389,130 @@ def test_every_format_is_trained_embedded_and_reported(
     code, _, err = run(capsys, "embed", str(out), str(path), "--out", str(table))
     assert code == 0, err
     assert np.load(table)["embedding"].shape == (len(expected), 8)
+    code, said, err = run(capsys, "neighbours", str(out), "--query", "0", "--json")
+    assert code == 0, err
+    assert len(json.loads(said)["queries"][0]["y"]["index"]) == 8
+    (out / "report.html").unlink()
+    code, _, err = run(capsys, "report", str(out))
+    assert code == 0, err
+    assert 'id="neighbours"' in (out / "report.html").read_text()
+
+
+def bad_ragged_series(folder: Path) -> list[str]:
+    series = np.empty(4, object)
+    series[:] = [RNG.normal(size=(2, length)) for length in (30, 30, 28, 30)]
+    np.savez(folder / "x.npz", x=series)
+    return [str(folder / "x.npz")]
+
+
+def bad_array_of_objects(folder: Path) -> list[str]:
+    np.save(folder / "x.npy", np.array([[1], [1, 2]], object))
+    return [str(folder / "x.npy")]
+
+
+def bad_folder_of_arrays(folder: Path) -> list[str]:
+    for name, length in enumerate((30, 28)):
+        np.save(folder / f"{name}.npy", RNG.normal(size=(2, length)))
+    return [str(folder)]
+
+
+def bad_sizes(folder: Path) -> list[str]:
+    for name, width in enumerate((16, 17, 16)):
+        Image.fromarray(RNG.integers(0, 256, (16, width), dtype=np.uint8)).save(folder / f"{name}.png")
+    return [str(folder)]
+
+
+def bad_shapes(folder: Path) -> list[str]:
+    import nibabel
+
+    for name, side in enumerate((16, 18, 16)):
+        values = RNG.integers(0, 99, (side, side, side)).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / f"{name}.nii.gz")
+    return [str(folder)]
+
+
+def bad_spacing(folder: Path) -> list[str]:
+    import nibabel
+
+    for name, spacing in enumerate((1, 1, 2)):
+        values = RNG.integers(0, 99, (16, 16, 16)).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(values, np.diag([spacing, 1, 1, 1])), folder / f"{name}.nii.gz")
+    return [str(folder)]
+
+
+def bad_range(folder: Path) -> list[str]:
+    np.save(folder / "x.npy", RNG.normal(0, 1000, (20, 16, 16, 3)))
+    return [str(folder / "x.npy"), "data.values", "bytes"]
+
+
+def bad_constant_channel(folder: Path) -> list[str]:
+    series = RNG.normal(size=(20, 3, 40))
+    series[:, 1] = 5
+    np.save(folder / "x.npy", series)
+    return [str(folder / "x.npy")]
+
+
+def bad_hdf5(folder: Path) -> list[str]:
+    file, _ = other_files.hdf5(folder)
+    file.write_bytes(file.read_bytes()[:3000])
+    return [str(file)]
+
+
+def bad_tar(folder: Path) -> list[str]:
+    tarfile.open(folder / "x.tar", "w").close()
+    return [str(folder / "x.tar")]
+
+
+def bad_tars(folder: Path) -> list[str]:
+    for shard in range(2):
+        tarfile.open(folder / f"{shard}.tar", "w").close()
+    return [str(folder)]
+
+
+@pytest.mark.parametrize(
+    ("make", "says", "mend"),
+    [
+        (
+            bad_ragged_series,
+            "x.npz: x cannot be read as an array: it holds objects, as an",
+            "cut or pad them to one length",
+        ),
+        (bad_array_of_objects, "it holds objects", "cut or pad them to one length"),
+        (bad_folder_of_arrays, "it has 2 .npy", "stack them into one .npy file"),
+        (bad_sizes, "images of 2 sizes", "set data.size 16"),
+        (bad_shapes, "the first that differs: 1.nii.gz", "cut, pad or resample them to one shape"),
+        (bad_spacing, "2.nii.gz has voxels of 2 x 1 x 1 mm", "resample all scans to one spacing"),
+        (bad_range, "for bytes they must lie in [0, 1]", "data.values kept takes them as they are"),
+        (bad_constant_channel, "channel 1 of 3 is 5 everywhere", "leave it out: np.delete(x, 1, axis=1)"),
+        (bad_hdf5, "cannot be read as HDF5, or is cut off", "copy it here again, or save it anew"),
+        (bad_tar, "x.tar holds no files: it is empty", "pack it again, or give another"),
+        (bad_tars, "it has 2 .tar", "give one of them, or unpack them; empty ones hold nothing"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_bad_input_is_one_line_that_says_what_to_do(
+    make: Callable[[Path], list[str]], says: str, mend: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "data").mkdir()
+    words = make(tmp_path / "data")
+    before = {file: file.read_bytes() for file in (tmp_path / "data").iterdir()}
+    said = mistake(capsys, "train", *words, "--out", str(tmp_path / "run"), "--scale", "smoke", *SMALL)
+    assert says in said
+    assert mend in said
+    assert not (tmp_path / "run").exists()  # mended, the same command is right
+    assert {file: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
+
+
+@pytest.mark.parametrize("trained", ["series"], indirect=True)
+def test_channels_last_after_channels_first_is_one_line(
+    trained: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    _, file, out = trained
+    values = np.load(file)["images"]
+    np.save(tmp_path / "turned.npy", values.transpose(0, 2, 1))
+    words = ["embed", str(out), str(tmp_path / "turned.npy"), "--out", str(tmp_path / "y.npy")]
+    said = mistake(capsys, *words, "data.kind", "series", "data.layout", "channels-first")
+    assert "their channels are on the other side: set data.layout channels-first or channels-last" in said
+    assert exit_code(*words, "data.layout", "channels-last") == 0
+    expected = deepinfomax.embed(deepinfomax.load(out), values)["y"]
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-6)

@@ -195,7 +195,9 @@ def test_a_damaged_npz(tmp_path: Path):
     content = bytearray((tmp_path / "x.npz").read_bytes())
     content[60:80] = b"\xff" * 20  # the first block of the deflated array
     (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(UserError, match=r"x\.npz: array images cannot be read: .+$"):
+    with pytest.raises(
+        UserError, match=r"x\.npz: images cannot be read as an array: .+; copy it here again, or save it anew$"
+    ):
         load(tmp_path / "x.npz")
 
 

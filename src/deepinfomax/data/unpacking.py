@@ -134,6 +134,8 @@ def _unpack(archive: Path, folder: Path, partial: Path) -> tuple[str, ...]:
             more = f"{len(links):,} links or devices in {printable(archive.name)} are left out"
             notes = (f"{more}, first: {printable(links[0])}",)
         files, size = _contents(partial)
+        if not files:
+            raise UserError(f"{archive} holds no files: it is empty; pack it again, or give another")
         (partial / MANIFEST).write_text(json.dumps({"files": files, "bytes": size, "notes": notes}))
         partial.rename(folder)
         return notes

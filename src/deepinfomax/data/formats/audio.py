@@ -11,7 +11,7 @@ import numpy as np
 from deepinfomax.data.formats import folder as folders
 from deepinfomax.data.formats.kinds import mostly
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.stored import Parts, StoredArrays
 from deepinfomax.errors import UserError, first_line
@@ -66,7 +66,7 @@ def _stored(
     recordings = [_header(file) for file in files]
     sound = [recording for recording in recordings if not recording.wrong]
     if not sound:
-        raise UserError(f"{files[0]} cannot be read as a recording: {recordings[0].wrong}")
+        raise unreadable(files[0], "a recording", recordings[0].wrong)
     rates = sorted({recording.rate for recording in sound})
     if len(rates) > 1:
         other = recordings.index(next(recording for recording in sound if recording.rate != sound[0].rate))

@@ -1,7 +1,7 @@
 """A folder of images or of other files: flat, one folder for each class, or train and test inside."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,13 @@ from deepinfomax.data.stored import Parts, Source, StoredImages, printable
 from deepinfomax.errors import UserError
 
 METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
+#: what makes data of files that a folder is not read for
+MENDS = {
+    ".npy": "stack them into one .npy file, numpy.stack, and give that",
+    ".npz": "give one of them",
+    ".tar": "give one of them, or unpack them; empty ones hold nothing",
+    ".zip": "give one of them, or unpack them; empty ones hold nothing",
+}
 MOST_VISITS = 100  #: of one folder, by links from several places
 
 
@@ -78,7 +85,7 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
         other = _counted_endings([file for walk in walks.values() for file in walk.others])
         may = ", ".join(sorted(files.endings()))
         have = f"{root} holds no {files.what} ({may}; hidden files are not looked at)"
-        raise UserError(f"{have}; it has {other}" if other else have)
+        raise UserError(f"{have}; it has {other}{_mend(walks)}" if other else have)
     items = {name: files.items(walk.images) for name, walk in walks.items()}
     listed = _listed([root, base, *folders.values()], columns)
     words = {name: _words(folders[name], items[name], listed) for name in walks}
@@ -250,6 +257,12 @@ def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) 
             f"{len(walk.links):,} links to folders that were read {MOST_VISITS} times are left, first: {first}"
         )
     return tuple(notes)
+
+
+def _mend(walks: Mapping[str, Walk]) -> str:
+    """What to do with the files that a folder has instead."""
+    there = {file.suffix.lower() for walk in walks.values() for file in walk.others}
+    return next((f": {mend}" for ending, mend in MENDS.items() if ending in there), "")
 
 
 def _counted_endings(files: Sequence[Path]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepinfomax.data.formats.named_arrays import Labelled, parts_of
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.rows import of_rows
 from deepinfomax.data.stored import Parts, Source, stamp
@@ -45,7 +45,7 @@ def _source(file: Path, name: str, of: Labelled) -> Source:
         try:
             mapped = np.memmap(file, kind, "r", place, shape)
         except (OSError, ValueError) as error:
-            raise UserError(f"{file} is damaged: {first_line(error)}") from None
+            raise UserError(f"{file} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
         return image_set(mapped, of.labels, of.classes, str(file), of.count, of.notes)
 
     def rows(start: int, stop: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def _opened(file: Path) -> Iterator[Any]:
         with h5py.File(file, "r") as content:
             yield content
     except (OSError, RuntimeError, KeyError) as error:  # cut off, or no HDF5 at all
-        raise UserError(f"{file} cannot be read as HDF5, or is cut off: {first_line(error)}") from None
+        raise unreadable(file, "HDF5, or is cut off", error) from None
 
 
 FORMAT = Format(

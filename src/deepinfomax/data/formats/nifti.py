@@ -9,10 +9,10 @@ import numpy as np
 from deepinfomax.data.formats import folder as folders
 from deepinfomax.data.formats.kinds import mostly
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.listed import of_files, read_each
 from deepinfomax.data.stored import Parts, StoredArrays
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 SUFFIXES = (".nii", ".nii.gz")
 ALIKE = 1e-3  #: share by which two spacings may differ, as headers round them
@@ -94,7 +94,7 @@ def _times(file: Path) -> int:
 
 def _damaged(file: Path, error: Exception) -> UserError:
     """The line for what nibabel, gzip and zlib raise, which have errors of their own for what is damaged."""
-    return UserError(f"{file} cannot be read as NIfTI: {first_line(error)}")
+    return unreadable(file, "NIfTI", error)
 
 
 def _volume(file: Path) -> np.ndarray:

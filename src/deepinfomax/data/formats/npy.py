@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 
 def read(file: Path, columns: Columns) -> Parts:
@@ -32,7 +32,7 @@ def load_numpy(file: Path) -> Any:
     try:
         return np.load(file, mmap_mode="r" if file.suffix == ".npy" else None, allow_pickle=False)
     except Exception as error:  # NumPy raises errors of ten kinds for damaged headers, and its own for pickles
-        raise UserError(f"{file} cannot be read as a NumPy array: {first_line(error)}") from None
+        raise unreadable(file, "a NumPy array", error) from None
 
 
 FORMAT = Format("npy", "one array: images, series or volumes of any type of number", read, (".npy",))

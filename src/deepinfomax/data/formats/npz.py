@@ -7,10 +7,10 @@ import numpy as np
 
 from deepinfomax.data.formats.named_arrays import Labelled, parts_of
 from deepinfomax.data.formats.npy import load_numpy
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.stored import Parts, Source
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 
 def read(file: Path, columns: Columns) -> Parts:
@@ -32,7 +32,7 @@ def _member(content: Mapping[str, np.ndarray], key: str, file: Path) -> np.ndarr
     try:
         array = content[key]
     except Exception as error:  # damage, a password, or a pickle: NumPy and zipfile raise errors of ten kinds
-        raise UserError(f"{file}: array {key} cannot be read: {first_line(error)}") from None
+        raise unreadable(f"{file}: {key}", "an array", error) from None
     if not isinstance(array, np.ndarray):  # a member that is no .npy comes as its bytes
         raise UserError(f"{file}: {key} is no array")
     return array

@@ -21,7 +21,15 @@ import pyarrow.parquet as pq
 from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes, unused_lists
 from deepinfomax.data.formats.folder import image_files
 from deepinfomax.data.formats.parquet_series import NO_SERIES, series_columns, stored_series
-from deepinfomax.data.formats.record import IMAGE_COLUMNS, USUAL, Columns, Format, commands_for_numbers, unused_columns
+from deepinfomax.data.formats.record import (
+    IMAGE_COLUMNS,
+    USUAL,
+    Columns,
+    Format,
+    commands_for_numbers,
+    unreadable,
+    unused_columns,
+)
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.listing import files_below
 from deepinfomax.data.parts import PART_OF
@@ -229,14 +237,14 @@ def _damage(file: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} is damaged: {first_line(error)}") from None
+        raise UserError(f"{file} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
 
 
 def _schema(file: Path) -> pa.Schema:
     try:
         return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} cannot be read as parquet: {first_line(error)}") from None
+        raise unreadable(file, "parquet", error) from None
 
 
 def _image_column(schema: pa.Schema, columns: Columns) -> str:

@@ -68,7 +68,7 @@ def _rows(file: Path, columns: Sequence[str], rows: np.ndarray) -> Iterator[np.n
                 yield _series([batch.column(name)[row] for name in columns], f"{file} row {first + row}")
             first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} is damaged: {first_line(error)}") from None
+        raise UserError(f"{file} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
 
 
 def _series(cells: Sequence[pa.Scalar], where: str) -> np.ndarray:

@@ -6,11 +6,21 @@ from pathlib import Path
 from shlex import quote
 
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, first_line
 
 IMAGE_COLUMNS = ("image", "img")
 PATH_COLUMNS = ("path", "image", "file", "filename", "file_name")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
+
+
+def unreadable(file: Path | str, what: str, why: Exception | str) -> UserError:
+    """The line for a file that is damaged, or something else than its name says: "x.h5 cannot be read as HDF5: ..."."""
+    said = why if isinstance(why, str) else first_line(why)
+    if "allow_pickle" in said or "Python objects" in said:  # NumPy's ways to say that it would have to unpickle
+        said = "it holds objects, as an array of items of several lengths does: cut or pad them to one length"
+    else:
+        said = f"{said.rstrip('.')}; copy it here again, or save it anew"
+    return UserError(f"{file} cannot be read as {what}: {said}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.listed import of_files, read_each
 from deepinfomax.data.stored import Parts, StoredArrays, StoredImages
 from deepinfomax.errors import UserError, first_line
@@ -106,14 +106,14 @@ def _pages(file: Path) -> StoredArrays:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{file} cannot be read as TIFF: {first_line(error)}") from None
+        raise unreadable(file, "TIFF", error) from None
     count = math.prod(layout.shape[axis] for axis in layout.pages)
 
     def blobs(index: np.ndarray) -> Iterator[np.ndarray]:
         try:
             _, values = _read(file)
         except ValueError as error:
-            raise UserError(f"{file} cannot be read as TIFF: {error}") from None
+            raise unreadable(file, "TIFF", error) from None
         plane = [layout.letters.index(side) for side in "YX"]
         pages = values.transpose(*layout.pages, *layout.axes(CHANNELS), *plane)
         return iter(pages.reshape(count, -1, *pages.shape[-2:])[index])

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.stored import Parts, stamp
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 PAIR = re.compile(r"(.*)_(TRAIN|TEST)(\.ts|\.arff)", re.IGNORECASE)  #: as the archives call their files
 
@@ -54,7 +54,7 @@ def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
             else:
                 table, labels = datasets.load_from_arff_to_dataframe(str(file))
     except Exception as error:  # its readers raise errors of many kinds
-        raise UserError(f"{file} cannot be read as a file of time series: {first_line(error)}") from None
+        raise unreadable(file, "a file of time series", error) from None
     lengths = {len(cell) for name in table.columns for cell in table[name]}
     if not lengths:
         raise UserError(f"{file} holds no series")

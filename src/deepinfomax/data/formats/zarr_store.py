@@ -12,10 +12,10 @@ import numpy as np
 
 from deepinfomax.data.formats.named_arrays import Labelled, parts_of
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.rows import of_rows
 from deepinfomax.data.stored import Parts, Source, stamp
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 MARKS = ("zarr.json", ".zarray", ".zgroup")  #: one of these lies in every store, of version 3 or 2
 ALONE = "array"  #: name of the array of a store that is nothing but one array
@@ -69,7 +69,7 @@ def _damage(folder: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # each codec has errors of its own for what is cut off
-        raise UserError(f"{folder} cannot be read as Zarr: {first_line(error)}") from None
+        raise unreadable(folder, "Zarr", error) from None
 
 
 FORMAT = Format(
