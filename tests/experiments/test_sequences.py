@@ -5,8 +5,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import KNeighborsClassifier
 
+import deepinfomax
 from deepinfomax import config as configuration
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
@@ -70,6 +72,24 @@ def test_a_set_has_its_tuned_setting_beside_that_of_all(monkeypatch, tmp_path):
     assert result["dim_tuned"] != result["dim"]
     del sequences.TUNED["waves"]
     assert result.items() >= sequences.run("smoke", 0, tmp_path / "without")["waves"].items()
+
+
+def test_a_closed_outline_is_described_whatever_it_begins_with(monkeypatch, tmp_path):
+    training, test = waves(40, 0), waves(30, 1)
+    monkeypatch.setattr(sequences, "SOURCES", {"waves": sequences.Source(closed=True)})
+    monkeypatch.setattr(sequences, "load", lambda name: (training, test))
+    result = sequences.run("smoke", 0, tmp_path)["waves"]
+    assert set(result["dim_turned"]) == {"conv", "fc", "y"} == set(result["random_encoder_turned"])
+    assert result["dim_turned"] != result["random_encoder_turned"]
+    encoder = deepinfomax.load(tmp_path / "waves-tuned")
+    begun = [ImageSet(np.roll(test.images, start, axis=2)) for start in (0, 4, 2)]
+    there, quarter, between = (sequences.features(encoder, part, turns=16) for part in begun)
+    for level in ("conv", "fc", "y"):  # 16 starts of 64 steps: to begin 4 later changes nothing
+        np.testing.assert_allclose(there[level], quarter[level], rtol=1e-3, atol=1e-4)
+        assert not np.allclose(there[level], between[level], rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        plain = encoder(torch.from_numpy(test.images))
+    np.testing.assert_allclose(sequences.features(encoder, test)["y"], plain.y, atol=1e-6)
 
 
 def test_an_unknown_set_and_a_missing_dependency(monkeypatch, tmp_path):

@@ -24,6 +24,9 @@ convolutions, is measured with the ridge classifier that its authors use.
 
 All sets have one setting. OSULeaf has a second one beside it, `dim_tuned`, chosen among a few by the labels of its
 training part alone (`TUNED`; results/sequences.json lists what was tried).
+
+Where a closed outline begins means nothing, but an encoder sees it. So each outline of OSULeaf is also described by the
+mean of its features over `TURNS` starts: `dim_turned`, and `random_encoder_turned`, the encoder before training.
 """
 
 import importlib
@@ -52,10 +55,12 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
+from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
 
 STARTS = 16  #: copies of each closed outline, begun at as many random points
+TURNS = 16  #: starts, evenly spaced, over which the features of a closed outline are averaged
 RESULT = "sequences.json"  #: in the folder of a run
 
 #: one part of a set: its series, each (C, T), and a label for each
@@ -134,6 +139,7 @@ TUNED: dict[str, dict[str, Any]] = {
     "OSULeaf": {"training.schedule": "cosine", "training.first_layer": "whitening"},
 }
 STEPS: dict[Scale, int] = {"smoke": 4, "cpu": 300, "paper": 2000}
+TUNED_STEPS: dict[Scale, int] = {"smoke": 4, "cpu": 1000, "paper": 6000}  #: of sets in `TUNED`
 WIDTH: dict[Scale, int] = {"smoke": 8, "cpu": 32, "paper": 64}
 
 
@@ -150,8 +156,9 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
 
     Returns:
         {"OSULeaf": {"raw": {"svm": ..., "knn": ...}, "raw_pca": ..., "catch22": ..., "minirocket": {"ridge": ...},
-        "random_encoder": {"conv": {"svm": ..., "knn": ...}, "fc": ..., "y": ...}, "dim": the same, and "dim_tuned"
-        where `TUNED` has the set}, ...}, accuracies as fractions of the test part.
+        "random_encoder": {"conv": {"svm": ..., "knn": ...}, "fc": ..., "y": ...}, "dim": the same, "dim_tuned" where
+        `TUNED` has the set, "dim_turned" and "random_encoder_turned" where it is of closed outlines}, ...}, accuracies
+        as fractions of the test part.
 
     Raises:
         UserError: sktime, sktime-cython or pycatch22 is not installed.
@@ -176,6 +183,8 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
         result[name] = compare(views, training, test, scale, seed, out / name)
         if name in TUNED:
             result[name]["dim_tuned"] = tuned(views, training, test, scale, seed, out / f"{name}-tuned")
+        if source.closed:
+            result[name] |= turned(views, training, test, scale, seed, out / f"{name}-tuned")
         path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
@@ -191,11 +200,11 @@ def compare(
     flat, flat_test = (s.images.reshape(len(s), -1) for s in (training, test))
     units = min(64, *flat.shape)  # as many as y has, where there are
     components = PCA(units, random_state=seed % 2**32).fit(flat)
-    chosen = StandardScaler().fit(features := catch22(training.images))
+    chosen = StandardScaler().fit(described := catch22(training.images))
     return {
         "raw": accuracies(flat, flat_test, training, test),
         "raw_pca": accuracies(components.transform(flat), components.transform(flat_test), training, test),
-        "catch22": accuracies(chosen.transform(features), chosen.transform(catch22(test.images)), training, test),
+        "catch22": accuracies(chosen.transform(described), chosen.transform(catch22(test.images)), training, test),
         "minirocket": {"ridge": minirocket(training, test, seed)},
         "random_encoder": measure(untrained, training, test),
         "dim": measure(trained, training, test),
@@ -206,8 +215,29 @@ def tuned(
     views: ImageSet, training: ImageSet, test: ImageSet, scale: Scale, seed: int, out: str | Path
 ) -> dict[str, dict[str, float]]:
     """DIM in the setting that `TUNED` has for the set, measured as `compare` measures it."""
-    settings = override(configuration(len(views), scale, seed), TUNED[training.name])
-    return measure(trained_on(views, settings, out), training, test)
+    return measure(trained_on(views, tuned_configuration(views, scale, seed), out), training, test)
+
+
+def turned(
+    views: ImageSet, training: ImageSet, test: ImageSet, scale: Scale, seed: int, out: str | Path
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The encoder of `tuned`, and the same before training, by features that are means over `TURNS` starts.
+
+    Outlines are closed, so this takes out what means nothing. The encoder in `out` is not trained again.
+    """
+    settings = tuned_configuration(views, scale, seed)
+    name, arguments = settings.encoder["name"], {k: v for k, v in settings.encoder.items() if k != "name"}
+
+    def fresh() -> nn.Module:
+        encoder = encoders.build(name, training.shape, **arguments)
+        begin(encoder, settings, views)
+        return encoder
+
+    untrained, trained = random_encoder(fresh, training, seed=seed), trained_on(views, settings, out)
+    return {
+        "random_encoder_turned": measure(untrained, training, test, TURNS),
+        "dim_turned": measure(trained, training, test, TURNS),
+    }
 
 
 def configuration(count: int, scale: Scale, seed: int) -> Config:
@@ -230,24 +260,38 @@ def configuration(count: int, scale: Scale, seed: int) -> Config:
     )
 
 
+def tuned_configuration(views: ImageSet, scale: Scale, seed: int) -> Config:
+    """The setting that was chosen for a set; that of all where none was."""
+    settings = configuration(len(views), scale, seed)
+    if views.name not in TUNED:
+        return settings
+    steps = {"training.epochs": TUNED_STEPS[scale], "training.steps": TUNED_STEPS[scale]}
+    return override(settings, steps | TUNED[views.name])
+
+
 def trained_on(views: ImageSet, settings: Config, out: str | Path) -> nn.Module:
     """Train in the folder `out`, or go on with what lies there."""
     return train(settings, views, out, resume=(Path(out) / CONFIG).is_file(), quiet=True, device="cpu")
 
 
-def measure(encoder: nn.Module, training: ImageSet, test: ImageSet) -> dict[str, dict[str, float]]:
-    """Accuracies at the levels conv, fc and y of a frozen encoder."""
-    with torch.no_grad():
-        features, features_test = (encoder(normalise(s.images)) for s in (training, test))
-    return {
-        level: accuracies(
-            getattr(features, level).flatten(1).numpy(),
-            getattr(features_test, level).flatten(1).numpy(),
-            training,
-            test,
-        )
-        for level in LEVELS
-    }
+def measure(encoder: nn.Module, training: ImageSet, test: ImageSet, turns: int = 1) -> dict[str, dict[str, float]]:
+    """Accuracies at the levels conv, fc and y of a frozen encoder, see `features`."""
+    rows, rows_test = (features(encoder, s, turns) for s in (training, test))
+    return {level: accuracies(rows[level], rows_test[level], training, test) for level in LEVELS}
+
+
+def features(encoder: nn.Module, series: ImageSet, turns: int = 1) -> dict[str, np.ndarray]:
+    """Level -> (N, units), the mean over as many starts of each series, evenly spaced; 1: as the series are."""
+    length = series.shape[1]
+    sums: dict[str, np.ndarray] = {}
+    for turn in range(turns):
+        begun = np.roll(series.images, turn * length // turns, axis=2)
+        with torch.no_grad():
+            seen = encoder(normalise(begun))
+        for level in LEVELS:
+            rows = getattr(seen, level).flatten(1).numpy()
+            sums[level] = sums[level] + rows if turn else rows
+    return {level: rows / turns for level, rows in sums.items()}
 
 
 def accuracies(x: np.ndarray, x_test: np.ndarray, training: ImageSet, test: ImageSet) -> dict[str, float]:
@@ -275,9 +319,9 @@ def catch22(series: np.ndarray) -> np.ndarray:
 
     What they leave undefined, as of a channel that does not change, is 0.
     """
-    features = needed("pycatch22").catch22_all
+    describe = needed("pycatch22").catch22_all
     rows = [
-        [value for channel in item for value in features(channel.tolist())["values"]]
+        [value for channel in item for value in describe(channel.tolist())["values"]]
         for item in np.asarray(series, np.float64)
     ]
     return np.nan_to_num(np.array(rows), nan=0.0, posinf=0.0, neginf=0.0)
