@@ -69,6 +69,29 @@ def test_advice_does_not_name_what_was_done():
     assert warning(lost, "mine", Advice()) == lost_words
 
 
+def spiral(rows: np.ndarray, i: int, j: int) -> np.ndarray:
+    """Turned in the plane of two columns, by an angle that grows with the distance from 0."""
+    angle, turned = (rows**2).mean(1), rows.copy()
+    turned[:, i] = np.cos(angle) * rows[:, i] - np.sin(angle) * rows[:, j]
+    turned[:, j] = np.sin(angle) * rows[:, i] + np.cos(angle) * rows[:, j]
+    return turned
+
+
+@pytest.mark.parametrize("estimator", ["infonce", "auto"])
+def test_a_dependence_too_involved_for_critics_and_neighbours_is_told(estimator):
+    """1.02 nats, of which both show 0.7: a spiral of the public benchmark. Without turns both show 0.95 or more."""
+    rng = np.random.default_rng([10, 5000])
+    x, y = rng.standard_normal((2, 5000, 3))
+    y[:, :2] = 0.8 * x[:, :2] + 0.6 * y[:, :2]
+    settings = {"estimator": estimator, "transform": "rank", "steps": 600, "hidden": (64, 64), "lr": 1e-3}
+    result = estimate_mi(spiral(x, 0, 1), spiral(y, 1, 2), **settings)
+    assert result.nats < 0.8
+    assert "too involved for so few pairs" in result.warning
+    easy = estimate_mi(x, y, **settings)
+    assert easy.nats > 0.9
+    assert "too involved" not in (easy.warning or "")
+
+
 def test_nwj_warns_where_its_variance_is_large():
     result = estimate_mi(*gaussians(12.0, 10, 1000), "jsd-nwj", **FAST)
     assert result.warning is not None
@@ -142,6 +165,36 @@ EDGES = [
         {"neighbours": 1.149, "standard_error": 0.03, "neighbours_error": 0.04},
         {"neighbours": 1.151},
         "neighbours read 1.15",
+    ),
+    (
+        cautions.few_pairs_for_both,
+        {"train_nats": 1.066, "neighbours": 1.0, "neighbours_rise": 0.15},
+        {"train_nats": 1.067},
+        "0.85 nats of a tenth of the pairs and 1.00 of all",
+    ),
+    (
+        cautions.few_pairs_for_both,
+        {"train_nats": 1.09, "neighbours": 1.0, "neighbours_rise": 0.133},
+        {"neighbours_rise": 0.134},
+        "the critic 1.09 of those that it has seen",
+    ),
+    (
+        cautions.few_pairs_for_both,
+        {"train_nats": 1.0, "neighbours": 1.0, "neighbours_rise": 0.2},
+        {"neighbours_rise": 0.21},
+        "too involved",
+    ),
+    (
+        cautions.few_pairs_for_both,  # the critic finds a little more than neighbours do
+        {"train_nats": 1.0, "neighbours": 0.999, "neighbours_rise": 0.3, "standard_error": 0.1},
+        {"neighbours": 1.0},
+        "too involved",
+    ),
+    (
+        cautions.few_pairs_for_both,  # ... and clearly more
+        {"train_nats": 1.2, "neighbours": 0.849, "neighbours_rise": 0.2, "standard_error": 0.05},
+        {"neighbours": 0.851},
+        "too involved",
     ),
     (cautions.below_own_dv, {"by_dv": 1.099}, {"by_dv": 1.101}, "shows 1.10 nats"),
     (cautions.below_own_dv, {"by_dv": 1.29, "standard_error": 0.1}, {"by_dv": 1.31}, "shows 1.31 nats"),

@@ -241,6 +241,14 @@ def test_pointwise_values_average_to_the_estimate():
     assert dv.pointwise.nats.mean() == pytest.approx(dv.nats, abs=0.1)
 
 
+def test_a_featurewise_critic_reads_nothing_where_there_is_nothing():
+    """Its scores begin near 0; those that began at several nats read -0.1 of independent columns."""
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((2, 2000, 10))
+    result = estimate_mi(x, y, critic="featurewise", steps=400, hidden=(64, 64), lr=1e-3)
+    assert abs(result.nats) < 0.04
+
+
 @pytest.mark.parametrize("critic", ["separable", "featurewise"])
 def test_columns_of_their_own_find_many_weak_dependences(critic):
     result = estimate_mi(*gaussians(3.0, 25, 2500), critic=critic, steps=500, hidden=(64, 64), lr=1e-3)

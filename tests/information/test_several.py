@@ -79,6 +79,20 @@ def test_given_labels_numbers_are_estimated_exactly_within_each():
     assert 0.1 < conditional_mi(label, y, z).nats < truth
 
 
+@pytest.mark.parametrize("estimator", ["ksg", "infonce"])
+def test_what_is_shared_beyond_z_is_told_as_a_share_of_labels(estimator):
+    rng = np.random.default_rng(0)
+    z, x = rng.standard_normal((2, 1000))
+    label = (x > 0).astype(int)
+    settings = FAST if estimator == "infonce" else {}
+    result = conditional_mi(label, x, z, estimator, **settings)
+    assert result.entropy == pytest.approx(math.log(2), abs=0.01)
+    assert result.share_of_entropy == pytest.approx(1, abs=0.15)
+    assert result.interval().high <= result.entropy
+    assert "% of the entropy of the labels" in result.sentence()
+    assert conditional_mi(x, z, label, estimator, **settings).share_of_entropy is None  # z is no side
+
+
 def test_a_difference_of_bounds_is_called_none():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((2000, 2))

@@ -55,7 +55,18 @@ def test_columns_are_ranked_by_what_they_tell(table):
     frame = ranking.to_frame()
     assert list(frame["column"]) == [row.column for row in ranking.rows]
     assert set(frame.columns) >= {"nats", "low", "high", "p_value", "adjusted_p"}
+    assert frame["bits"].to_numpy() == pytest.approx(frame["nats"].to_numpy() / math.log(2))
+    share = frame.set_index("column")["share_of_entropy"]
+    assert 0.4 < share["kind"] < 1
+    assert np.isnan(share["a"])
     json.dumps(ranking.to_dict(), allow_nan=False)
+
+
+def test_copies_of_rows_of_a_table_are_told(table):
+    many = pd.concat([table] * 3, ignore_index=True).sample(frac=1, random_state=0)
+    for row in mi_with(many, "sum", shuffles=0).rows:
+        assert row.estimate.warning.startswith("1,200 of 1,800 rows repeat another exactly")
+    assert all(row.estimate.warning is None for row in mi_with(table, "sum", shuffles=0).rows)
 
 
 def test_a_target_beside_the_table(table):

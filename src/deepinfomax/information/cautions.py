@@ -62,6 +62,7 @@ class Evidence:
     tenth: float = math.inf  #: what a tenth of the pairs reads
     neighbours: float = -math.inf  #: what nearest neighbours read beside a critic
     neighbours_error: float = 0.0  #: the standard error of that
+    neighbours_rise: float = 0.0  #: by how much that is above what they read of a tenth of the pairs
     by_dv: float = -math.inf  #: what the same critic reads by DV
     ranked: float | None = None  #: what the ranks of the columns read
     atom: float = 0.0  #: share of the rows in which a column of numbers has one and the same value
@@ -130,7 +131,7 @@ def drifting(e: Evidence) -> str | None:
 
 
 def overfits(e: Evidence) -> str | None:
-    if e.train_nats - e.nats > min(max(0.1, 3 * e.standard_error), max(0.3, 0.2 * abs(e.nats))):
+    if e.train_nats - e.nats > _largest_gap(e):
         return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
     return None
 
@@ -160,7 +161,7 @@ def rare_labels(e: Evidence) -> str | None:
 
 
 def still_rising_with_pairs(e: Evidence) -> str | None:
-    if e.nats - e.tenth > max(0.2, 0.2 * abs(e.nats)):
+    if e.nats - e.tenth > largest_rise(e.nats):
         return (
             f"a tenth of the pairs reads {e.tenth:.2f} nats, so the value still rises with their number: "
             f"{e.advice.more} or {e.advice.critic}"
@@ -174,6 +175,24 @@ def below_neighbours(e: Evidence) -> str | None:
         return (
             f"nearest neighbours read {e.neighbours:.2f} nats of the same pairs: the critic has missed part of the "
             "dependence: see what estimator='auto' says"
+        )
+    return None
+
+
+def few_pairs_for_both(e: Evidence) -> str | None:
+    """Critics and neighbours fail in different ways; where both want more pairs, neither is near the truth.
+
+    Each sign counts from two thirds of what it takes alone, and that of neighbours alone, at its full size, where the
+    critic reads no more than they do. A critic that reads clearly more than neighbours has found what they miss.
+    """
+    gap, rise = (e.train_nats - e.nats) / _largest_gap(e), e.neighbours_rise / largest_rise(e.neighbours)
+    if e.nats - e.neighbours > 3 * math.hypot(e.standard_error, e.neighbours_error):
+        return None
+    if min(gap, rise) > 2 / 3 or (rise > 1 and e.nats <= e.neighbours):
+        return (
+            f"nearest neighbours read {e.neighbours - e.neighbours_rise:.2f} nats of a tenth of the {e.pairs} and "
+            f"{e.neighbours:.2f} of all, and the critic {e.train_nats:.2f} of those that it has seen: the dependence "
+            f"is too involved for so few {e.pairs}, and the truth is probably above: {e.advice.more}"
         )
     return None
 
@@ -220,6 +239,7 @@ OF_CRITICS: tuple[Rule, ...] = (
     drifting,
     overfits,
     below_neighbours,
+    few_pairs_for_both,
     below_own_dv,
     not_learned,
     overflowed,
@@ -260,8 +280,10 @@ def long_tails(farthest: float) -> str:
     return f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
 
 
-def repeated_pairs(sides: tuple[np.ndarray, ...]) -> str:
+def repeated_pairs(sides: tuple[np.ndarray, ...], pairs: str = "pairs") -> str:
     """A caution where pairs are copies of others; "" where none are, or only as many as rounding makes by chance.
+
+    `pairs` is what the caution calls them: rows of a table are alike in all of its columns, its sides.
 
     Copies stand on both sides of the split, so held-out pairs have been seen in training. Rounded values coincide too,
     but then they also do when every column is shuffled on its own.
@@ -276,8 +298,8 @@ def repeated_pairs(sides: tuple[np.ndarray, ...]) -> str:
     if copies <= 10 * by_chance:
         return ""
     return (
-        f"{copies:,} of {len(sides[0]):,} pairs repeat another exactly: if they are copies, what is held out has been "
-        "seen in training, and the value is far too high: drop them"
+        f"{copies:,} of {len(sides[0]):,} {pairs} repeat another exactly: if they are copies, what is held out has "
+        "been seen in training, and the value is far too high: drop them"
     )
 
 
@@ -285,6 +307,16 @@ def _copies(sides: tuple[Any, ...]) -> int:
     """How many pairs are equal to an earlier one."""
     rows = zip(*(np.ascontiguousarray(side) for side in sides), strict=True)
     return len(sides[0]) - len({tuple(hash(part.tobytes()) for part in row) for row in rows})
+
+
+def _largest_gap(e: Evidence) -> float:
+    """Nats by which training pairs may read more than others without a word."""
+    return min(max(0.1, 3 * e.standard_error), max(0.3, 0.2 * abs(e.nats)))
+
+
+def largest_rise(nats: float) -> float:
+    """Nats by which neighbours may read more of all pairs than of a tenth without a word."""
+    return max(0.2, 0.2 * abs(nats))
 
 
 def _with(reason: str, advice: str) -> str:

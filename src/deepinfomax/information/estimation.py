@@ -47,6 +47,7 @@ from deepinfomax.information.cautions import (
     Advice,
     Evidence,
     cautions,
+    few_pairs_for_both,
     long_tails,
     repeated_pairs,
 )
@@ -283,9 +284,12 @@ def summarise(
         read_in_blocks=readings[0].n_test >= BLOCK,
         neighbours=-math.inf if beside is None else beside.nats,
         neighbours_error=0.0 if beside is None else beside.standard_error,
+        neighbours_rise=0.0 if beside is None else beside.shortfall,
         by_dv=float(np.mean([reading.dv_nats for reading in readings])),
         advice=advice,
     )
+    if beside is not None:  # which "auto" may put in front
+        beside = beside.cautioned(few_pairs_for_both(evidence) or "")
     # Close to what can be reached at all, the value says nothing of how far the truth is above it.
     unlimited = nats > (0.7 if evidence.hard_cap else 1.0) * cap and cap < entropy
     return MIEstimate(

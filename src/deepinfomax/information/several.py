@@ -82,7 +82,8 @@ def conditional_mi(
             return conditional.information_given_labels(a, b, c, neighbours)
         return conditional.conditional_information(_numbers(a), _numbers(b), c, neighbours)
 
-    estimate = _estimate("I(X; Y | Z)", "frenzel-pompe", value, sides, neighbours, seed, started)
+    entropy = inputs.labels_entropy(sides[:2])  # no more can be shared of labels x or y, whatever is given
+    estimate = _estimate("I(X; Y | Z)", "frenzel-pompe", value, sides, neighbours, seed, started, entropy=entropy)
     if shuffles:
         rng = np.random.default_rng([seed, len(one), shuffles])
         values = [value(slice(None), _within(given, rng)) for _ in range(shuffles)]
@@ -259,6 +260,7 @@ def _estimate(
     started: float,
     *,
     stretches: bool = False,
+    entropy: float = math.inf,
 ) -> MIEstimate:
     """The value of all rows, and its error by the spread of disjoint parts."""
     n = len(sides[0])
@@ -286,7 +288,7 @@ def _estimate(
         nats=nats,
         standard_error=error,
         lower_bound=False,
-        cap=math.inf,
+        cap=entropy,
         n_train=0,
         n_test=n,
         estimator="counting" if all(map(is_labels, sides)) else name,
@@ -294,6 +296,7 @@ def _estimate(
         seconds=time.monotonic() - started,
         warning="; ".join(reasons) or None,
         seeds=(seed,),
+        entropy=entropy,
         shortfall=max(0.0, nats - tenth) if known else 0.0,
         excess=0.1 * abs(nats - tenth) if known else 0.0,
         degrees=SUBSETS - 1,
@@ -340,6 +343,7 @@ def _by_critics(
         standard_error=error,
         lower_bound=bound,
         cap=min(part.cap for part in parts),
+        entropy=inputs.labels_entropy(sides[:2]),
         n_train=sum(part.n_train for part in parts),
         n_test=sum(part.n_test for part in parts),
         estimator=name,

@@ -24,6 +24,7 @@ from scipy.special import digamma
 from deepinfomax.errors import UserError
 from deepinfomax.information import inputs
 from deepinfomax.information import labels as label_information
+from deepinfomax.information.cautions import largest_rise, repeated_pairs
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import neighbouring_rows_alike
 from deepinfomax.information.inputs import is_labels
@@ -303,10 +304,11 @@ def _estimates(
         estimates |= shared_estimates(
             {name: column.side for name, column in read.items()}, many, shuffles, seed, **settings
         )
+    copies = repeated_pairs(tuple(column.side for column in read.values()), "rows")
     for (a, b), estimate in estimates.items():
         estimate = dataclasses.replace(estimate, quantity=f"I({a}; {b})", notes=read[a].notes + read[b].notes)
         alike = neighbouring_rows_alike((read[a].side, read[b].side), None)
-        estimates[a, b] = estimate.cautioned(alike, no_bound=True)
+        estimates[a, b] = estimate.cautioned(alike, no_bound=True).cautioned(copies, no_bound=True)
     estimates = {pair: estimates[pair] for pair in pairs}
     if not shuffles:
         return estimates, {}
@@ -336,7 +338,7 @@ def _by_neighbours(
         tenth = float(values.mean()) if np.isfinite(values).all() else nats
         excess = 0.1 * abs(nats - tenth)
     reasons = []
-    if nats - tenth > max(0.2, 0.2 * abs(nats)):
+    if nats - tenth > largest_rise(nats):
         reasons.append(f"a tenth of the pairs reads {tenth:.2f} nats, so the value still rises with their number")
     if all(labels) and excess > 0.05 * max(1.0, nats):
         reasons.append(f"labels this rare read {excess:.2f} nats even when shuffled, where the truth is 0")
@@ -380,6 +382,8 @@ def _values(row: Row) -> dict[str, Any]:
     values = {
         "column": row.column,
         "nats": e.nats,
+        "bits": e.bits,
+        "share_of_entropy": e.share_of_entropy,
         "low": low,
         "high": high,
         "standard_error": e.standard_error,

@@ -35,7 +35,9 @@ class ColumnEmbedding(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(units, width))
         self.bias = nn.Parameter(torch.randn(units, width))
-        self.out = nn.Parameter(torch.randn(units, width, embedding) / (units * width) ** 0.5)
+        # Scores begin near 0. Those of larger weights are noise of several nats, which the critic first has to unlearn,
+        # and learns training pairs by heart meanwhile.
+        self.out = nn.Parameter(0.1 * torch.randn(units, width, embedding) / (units * width) ** 0.5)
         self.together = Mlp(units, hidden, embedding)
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N embedding"]:
