@@ -50,6 +50,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "none": {},
     "sigreg, γ 1": SIGREG | {"prior.weight": 1.0},
     "sigreg, γ 0.1": SIGREG | {"prior.weight": 0.1},
+    "sigreg, γ 0.3": SIGREG | {"prior.weight": 0.3},
     "sigreg, γ 0.3, 256 slices": SIGREG | {"prior.weight": 0.3, "prior.slices": 256},
     "game, γ 1": GAUSSIAN | {"prior.weight": 1.0},
 }

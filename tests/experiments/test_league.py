@@ -133,16 +133,20 @@ def test_the_curves_take_each_method_at_its_best_level(tmp_path: Path, monkeypat
 def test_curves_of_some_of_the_tables_say_what_is_missing(tmp_path: Path) -> None:
     spread = {"mean": 0.5, "sd": None, "seeds": [0.5]}
     measured = {f"{measure}.{level}": spread for measure in league_curves.MEASURES for level in ("conv", "fc", "y")}
-    table = {"rows": [{"name": "SimCLR", "measured": measured}], "controls": None, "not_run": ["BYOL, seed 0"]}
-    (tmp_path / "league-5-cpu.json").write_text(json.dumps(table), encoding="utf-8")
+    controls = {"random_encoder": measured, "pixels": dict.fromkeys(league_curves.MEASURES, spread)}
+    whole = {"rows": [{"name": "SimCLR", "measured": measured}], "controls": controls, "not_run": ["BYOL, seed 1"]}
+    for minutes, table in ((5, whole), (20, whole | {"controls": None})):
+        (tmp_path / f"league-{minutes}-cpu.json").write_text(json.dumps(table), encoding="utf-8")
     result = league_curves.draw("cpu", tmp_path)
     assert result["tables"] == ["league-5-cpu.json"]
     assert result["not_run"] == [
-        "5 minutes: BYOL, seed 0",
         "all of 1 minutes",
-        "all of 20 minutes",
+        "5 minutes: BYOL, seed 1",
+        "20 minutes: BYOL, seed 1",
+        "20 minutes: controls",
         "all of 60 minutes",
     ]
+    assert result["figures"]["linear"]["SimCLR"].keys() == {"5"}
     assert (tmp_path / "league-cpu.png").stat().st_size > 10_000
 
 

@@ -39,30 +39,28 @@ def run(
 
 
 def draw(scale: Scale, out: Path) -> dict[str, Any]:
-    """The curves of those tables of the league that lie in a folder.
+    """The curves of those tables of the league that lie in a folder, each with every row of one seed and the controls.
 
     Returns:
         what is also written to out/league-SCALE.json: "figures": {measure: {method: {minutes: {"mean", "sd", "level"
         where it is best, "seeds" how many}}}}, accuracies as fractions. The drawing is out/league-SCALE.png.
     """
     tables = {length: read(out / f"league-{length}-{scale}.json") for length in MINUTES}
-    there = {length: tree for length, tree in tables.items() if tree}
+    there = {length: tree for length, tree in tables.items() if tree and tree["controls"] is not None}
     figures: Figures = {measure: {} for measure in MEASURES}
     for length, tree in there.items():
         for measure in MEASURES:
             of_measure = figures[measure]
             for row in tree["rows"]:
                 of_measure.setdefault(row["name"], {})[str(length)] = best(row["measured"], measure)
-            if tree["controls"] is not None:
-                of_measure.setdefault(RANDOM, {})[str(length)] = best(tree["controls"]["random_encoder"], measure)
-                of_measure.setdefault(PIXELS, {})[str(length)] = best(tree["controls"]["pixels"], measure)
+            of_measure.setdefault(RANDOM, {})[str(length)] = best(tree["controls"]["random_encoder"], measure)
+            of_measure.setdefault(PIXELS, {})[str(length)] = best(tree["controls"]["pixels"], measure)
     result = {
         "schema": 1,
         "experiment": "league",
         "scale": scale,
         "tables": [f"league-{length}-{scale}.json" for length in there],
-        "not_run": [line for length, tree in there.items() for line in missing(length, tree)]
-        + [f"all of {length} minutes" for length, tree in tables.items() if not tree],
+        "not_run": [line for length, tree in tables.items() for line in missing(length, tree)],
         "figures": figures,
     }
     write(out / f"league-{scale}.json", result)
@@ -84,7 +82,11 @@ def best(measured: Mapping[str, Any], measure: str) -> dict[str, Any]:
 
 
 def missing(minutes: int, tree: Mapping[str, Any]) -> list[str]:
-    return [f"{minutes} minutes: {line}" for line in tree["not_run"]]
+    """What a table lacks; a table without its controls, which come last, is not drawn."""
+    if not tree:
+        return [f"all of {minutes} minutes"]
+    lines = [*tree["not_run"], *(["controls"] if tree["controls"] is None else [])]
+    return [f"{minutes} minutes: {line}" for line in lines]
 
 
 def drawing(figures: Figures) -> Figure:
