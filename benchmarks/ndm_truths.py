@@ -2,7 +2,9 @@
 
 64 units, 10,000 training and 2,000 held-out rows, the settings of the scale `cpu`. The truth is a closed form, or the
 mean of the exact log-ratio over 200,000 draws. A reading is right within 0.5 nats or a tenth, whichever is more.
-Finished tasks stay in the file, so a run that was stopped goes on.
+Finished tasks stay in the file, so a run that was stopped goes on. A saved task that lacks what a mixture of Gaussians
+shows gets that (`ndm` reports it since, and its other values did not change by it); where it is above the saved value,
+so that it may change the warning, the task is measured anew.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import torch
 from scipy import stats
 
 from deepinfomax.devices import hardware
-from deepinfomax.evaluation.ndm import SETTINGS, ndm
+from deepinfomax.evaluation.ndm import SETTINGS, by_mixture, ndm
 from deepinfomax.files import write_text
 
 UNITS = 64
@@ -136,13 +138,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/ndm_truths.json"))
     arguments = parser.parse_args()
-    done = json.loads(arguments.out.read_text(encoding="utf-8"))["tasks"] if arguments.out.exists() else {}
+    here = hardware(torch.device("cpu"))
+    saved = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
+    done, machine = saved.get("tasks", {}), saved.get("hardware", here)
     for name, make in TASKS.items():
-        if name in done:
+        if "mixture_nats" in done.get(name, {}):
             continue
         task, settings, began = make(), SETTINGS["cpu"], time.process_time()
         rng = np.random.default_rng(1)
         rows = torch.tensor(task.draw(12_000, rng), dtype=torch.float32)
+        if name in done:
+            of_mixture = float(by_mixture(rows[:10_000], rows[10_000:]).mean())
+            if of_mixture <= done[name]["nats"]:
+                done[name]["mixture_nats"] = round(of_mixture, 3)
+                save(arguments.out, done, machine)
+                continue
         reading = ndm(rows[:10_000], rows[10_000:], **asdict(settings))
         off = abs(reading.nats - task.truth)
         done[name] = {
@@ -151,23 +161,31 @@ def main() -> None:
             "standard_error": round(reading.standard_error, 3),
             "train_nats": round(reading.train_nats, 3),
             "gaussian_nats": round(reading.gaussian_nats, 3),
+            "mixture_nats": round(reading.mixture_nats, 3),
             "right": bool(off <= max(0.5, 0.1 * task.truth)),
             "warning": reading.warning,
             "cpu_seconds": round(time.process_time() - began, 1),
-        }
+        } | ({} if here == machine else {"hardware": here})
         print(name, done[name], flush=True)
-        result = {
-            "schema": 1,
-            "title": "NDM of 64 units whose total correlation is known",
-            "protocol": "10,000 training and 2,000 held-out rows; scale cpu; right: within 0.5 nats or 10 %",
-            "command": shlex.join(["python", *sys.argv]),
-            "settings": asdict(settings),
-            "seeds": [0, 1],
-            "hardware": hardware(torch.device("cpu")),
-            "neither right nor warned": [k for k, v in done.items() if not v["right"] and v["warning"] is None],
-            "tasks": done,
-        }
-        write_text(arguments.out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        save(arguments.out, done, machine)
+
+
+def save(path: Path, done: dict[str, dict], machine: str) -> None:
+    """Everything measured so far, in the order of the tasks; `machine` is that of all tasks which name no other."""
+    settings = SETTINGS["cpu"]
+    done = {name: done[name] for name in TASKS if name in done}
+    result = {
+        "schema": 1,
+        "title": "NDM of 64 units whose total correlation is known",
+        "protocol": "10,000 training and 2,000 held-out rows; scale cpu; right: within 0.5 nats or 10 %",
+        "command": shlex.join(["python", *sys.argv]),
+        "settings": asdict(settings),
+        "seeds": [0, 1],
+        "hardware": machine,
+        "neither right nor warned": [k for k, v in done.items() if not v["right"] and v["warning"] is None],
+        "tasks": done,
+    }
+    write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,27 @@ def test_of_64_units_any_amount_is_read_far_above_the_log_of_the_rows(truth):
     result = ndm(y, held_out, **FAST)
     assert exact - max(0.5, 0.1 * exact) < result.nats < exact + 2 * result.standard_error + 0.1
     assert result.warning is None
+    assert 0 < result.mixture_nats < exact
+
+
+def test_rows_that_fall_into_groups_are_told():
+    """Ten groups far apart: a density that goes unit by unit learns them slowly, a mixture at once."""
+    rng = np.random.default_rng(0)
+    centres = 2 * rng.normal(size=(10, 64))
+    rows = torch.tensor(centres[rng.integers(10, size=4000)] + rng.normal(size=(4000, 64)), dtype=torch.float32)
+    result = ndm(rows[:3000], rows[3000:], **FAST)
+    assert 38 < result.mixture_nats < 41  # of 40.8, with other centres
+    assert result.mixture_nats > result.nats + 1
+    assert f"a mixture of Gaussians shows {result.mixture_nats:.2f} nats of the same rows" in result.warning
+
+
+def test_a_mixture_sees_nothing_in_independent_units():
+    y, held_out, _ = equicorrelated(0.0)
+    assert ndm(y, held_out, **FAST).mixture_nats == pytest.approx(0, abs=0.01)
+    few = torch.randn(150, 64, generator=torch.Generator().manual_seed(0))
+    result = ndm(few[:100], few[100:], **FAST)
+    assert result.mixture_nats == pytest.approx(0, abs=0.3)
+    assert "mixture" not in (result.warning or "")
 
 
 def test_what_no_correlation_shows_is_learned_and_a_lower_bound():
@@ -148,7 +169,9 @@ def test_measure_of_an_encoder():
     assert result.n_train == 700
     assert result.n_test == 200
     assert result.nats > 0.5
-    assert {"standard_error", "gaussian_nats", "train_nats", "warning", "protocol"} <= as_json(result).keys()
+    assert {"standard_error", "gaussian_nats", "mixture_nats", "train_nats", "warning", "protocol"} <= as_json(
+        result
+    ).keys()
 
 
 @pytest.mark.parametrize(("rows", "rho"), [(100, 0.0), (200, 0.0), (200, 0.3)])

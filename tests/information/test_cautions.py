@@ -217,6 +217,8 @@ EDGES = [
     (cautions.still_rising_with_pairs, {"nats": 0.2, "tenth": 0.0}, {"nats": 0.21}, "reads 0.00"),
     (cautions.short_of_the_truth, {"nats": 0.0, "train_nats": 0.5}, {"train_nats": 0.51}, "0.51 nats on training"),
     (cautions.short_of_the_truth, {"nats": -8.0, "train_nats": -7.21}, {"train_nats": -7.19}, "-7.19 nats on training"),
+    (cautions.below_a_mixture, {"mixture": 1.5}, {"mixture": 1.51}, "a mixture of Gaussians shows 1.51 nats"),
+    (cautions.below_a_mixture, {"mixture": 1.89, "mixture_error": 0.3}, {"mixture": 1.91}, "the truth lies above both"),
     (cautions.without_end, {}, {"gaussian": math.inf}, "no end"),
 ]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from deepinfomax.information.density import AutoregressiveDensity, correlations, normal_scores
+from deepinfomax.information.density import AutoregressiveDensity, correlations, mixture_log_ratio, normal_scores
 
 
 def wild(units: int) -> AutoregressiveDensity:
@@ -107,3 +107,17 @@ def test_correlations_of_units_that_are_equal_have_a_root():
 def test_one_unit_has_nothing_to_depend_on():
     with pytest.raises(ValueError, match="one unit"):
         AutoregressiveDensity(torch.ones(1, 1))
+
+
+def test_a_mixture_shows_what_a_group_in_common_tells():
+    """Two groups, of which every unit says the same: log 2 nats for each unit but the first, where none is in doubt."""
+    generator = torch.Generator().manual_seed(0)
+    group = torch.randint(0, 2, (3000, 1), generator=generator)
+    rows = normal_scores(100.0 * group + torch.randn(3000, 4, generator=generator), generator)
+    parts = rows.split([2000, 500, 500])
+    ratio = mixture_log_ratio(*parts, seed=0)
+    assert ratio.shape == (500,)
+    truth = 3 * math.log(2)
+    assert truth - 0.5 < float(ratio.mean()) < truth + 0.02  # half a normal is no normal
+    assert torch.equal(ratio, mixture_log_ratio(*parts, seed=0))
+    assert float(mixture_log_ratio(rows[:30], rows[30:60], rows[60:90], seed=0).abs().max()) == 0  # too few for two

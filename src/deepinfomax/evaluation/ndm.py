@@ -10,6 +10,10 @@ read -4.7, at more the cap. Here the critic is u = log q(z) - Σ log N(z_i), q a
 over independent units is 1, the DV value is the mean of u over held-out rows, and that is below the truth by KL(p || q)
 in expectation, whatever the truth is. Since only ranks count, a sigmoid on y changes nothing: the paper's two figures
 (0.18 and 9.18 for DIM(L)) are two readings of this one quantity.
+
+Rows that fall into groups are the weak point of a density that goes unit by unit: of ten groups far apart it read 36.1
+of 40.8 nats. A mixture of Gaussians, fitted in a second, is another density and as much a lower bound; where it shows
+more of the same rows, the warning says so.
 """
 
 import math
@@ -28,7 +32,7 @@ from deepinfomax.evaluation.measure import Figure, Measure, Remark
 from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.fitting import Best, ScheduledAdam, cosine, mini_batches
 from deepinfomax.information.cautions import OF_DEPENDENCE, Advice, Evidence, cautions
-from deepinfomax.information.density import AutoregressiveDensity, correlations, normal_scores
+from deepinfomax.information.density import AutoregressiveDensity, correlations, mixture_log_ratio, normal_scores
 from deepinfomax.progress import counted, within
 
 
@@ -59,6 +63,7 @@ class Dependence:
     standard_error: float  #: of the held-out rows, together with the spread between trainings
     gaussian_nats: float  #: of a Gaussian with the same correlations: a control without a network; nan for few rows
     train_nats: float  #: the same on training representations; the truth is mostly below
+    mixture_nats: float  #: on held-out representations by a mixture of Gaussians; below the truth in expectation too
     warning: str | None
     n_train: int
     n_test: int
@@ -72,6 +77,7 @@ class Result:
     standard_error: float
     gaussian_nats: float
     train_nats: float
+    mixture_nats: float
     warning: str | None
     n_train: int
     n_test: int
@@ -109,17 +115,14 @@ def ndm(
     MEASURE.check_counts(len(y), len(held_out))
     check_finite(y, "y")
     check_finite(held_out, "held_out")
-    test_readings, train_readings, errors = [], [], []
+    test_readings, train_readings, errors, of_rows = [], [], [], []
     for one_seed in range(seed, seed + repeats):
-        generator = torch.Generator().manual_seed(one_seed)
-        scores = normal_scores(torch.cat([y.float(), held_out.to(y.device).float()]), generator).to(device)
-        z, z_held_out = scores.split([len(y), len(held_out)])
-        order = torch.randperm(len(z), generator=generator).to(device)
-        stop, rest = (z[part] for part in order.tensor_split([min(STOPPING_ROWS, len(z) // 10)]))
+        rest, stop, z_held_out, generator = _ranks(y, held_out, one_seed, device)
         with seeded(one_seed), within(f"density {one_seed - seed + 1} of {repeats}"):
             density = AutoregressiveDensity(correlations(rest.cpu(), stop.cpu())).to(device)
             _train(density, rest, stop, steps, batch_size, lr, generator)
         readings = _read(density, z_held_out)
+        of_rows.append(readings)
         test_readings.append(float(readings.mean()))
         errors.append(float(readings.var() / len(readings)))
         train_readings.append(float(_read(density, rest[: max(len(held_out), 1000)]).mean()))
@@ -127,11 +130,15 @@ def ndm(
     between = float(values.var()) / repeats if repeats > 1 else 0.0
     error = math.sqrt(sum(errors) / repeats + between)
     nats, train_nats, of_gaussian = float(values.mean()), sum(train_readings) / repeats, gaussian(held_out)
+    of_mixture = by_mixture(y, held_out, seed)
+    more_than_density = of_mixture - torch.stack(of_rows).mean(0)
     evidence = Evidence(
         nats=nats,
         standard_error=error,
         train_nats=train_nats,
         gaussian=of_gaussian,
+        mixture=float(of_mixture.mean()),
+        mixture_error=float(more_than_density.std()) / math.sqrt(len(held_out)),
         advice=Advice(steady="give more images"),
         pairs="rows",
         more="images",
@@ -141,6 +148,7 @@ def ndm(
         standard_error=error,
         gaussian_nats=of_gaussian,
         train_nats=train_nats,
+        mixture_nats=float(of_mixture.mean()),
         warning=cautions(OF_DEPENDENCE, evidence),
         n_train=len(y),
         n_test=len(held_out),
@@ -166,6 +174,24 @@ def gaussian(y: Float[Tensor, "N D"]) -> float:
     degrees = torch.arange(n - 1, n - 1 - units, -1, dtype=torch.float64) / 2
     bias = -0.5 * (torch.digamma(degrees) - torch.digamma(degrees[0])).sum()
     return float(-0.5 * torch.logdet(correlations) - bias)
+
+
+def by_mixture(y: Float[Tensor, "N D"], held_out: Float[Tensor, "T D"], seed: int = 0) -> Float64[Tensor, "T"]:
+    """What a mixture of Gaussians shows of each held-out row, in nats; the mean is below the truth in expectation."""
+    rest, stop, z_held_out, _ = _ranks(y, held_out, seed, "cpu")
+    return mixture_log_ratio(rest, stop, z_held_out, seed)
+
+
+def _ranks(
+    y: Tensor, held_out: Tensor, seed: int, device: torch.device | str
+) -> tuple[Tensor, Tensor, Tensor, torch.Generator]:
+    """Normal scores of training, stopping and held-out rows, and the generator after the draws that this took."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = normal_scores(torch.cat([y.float(), held_out.to(y.device).float()]), generator).to(device)
+    z, z_held_out = scores.split([len(y), len(held_out)])
+    order = torch.randperm(len(z), generator=generator).to(device)
+    stop, rest = (z[part] for part in order.tensor_split([min(STOPPING_ROWS, len(z) // 10)]))
+    return rest, stop, z_held_out, generator
 
 
 def _train(
@@ -243,6 +269,7 @@ MEASURE = Measure(
             error="standard_error",
         ),
         Figure("gaussian_nats", "Gaussian control", "nats", "lower", "of a Gaussian with the correlations of y"),
+        Figure("mixture_nats", "Mixture control", "nats", "lower", "of a mixture of Gaussians, another lower bound"),
         Figure("train_nats", "On training images", "nats", None, "the truth is mostly below"),
     ),
     function=measure,

@@ -68,6 +68,8 @@ class Evidence:
     atom: float = 0.0  #: share of the rows in which a column of numbers has one and the same value
     units: int = 0  #: dimensions of both sides together
     gaussian: float = 0.0  #: what a Gaussian with the same correlations has
+    mixture: float = -math.inf  #: what a mixture of Gaussians shows of the same held-out rows
+    mixture_error: float = 0.0  #: the standard error of how much more that is
     advice: Advice = field(default_factory=Advice)
     #: what the data are called: pairs of `estimate_mi`, rows of y for NDM
     pairs: str = "pairs"
@@ -263,6 +265,16 @@ def short_of_the_truth(e: Evidence) -> str | None:
     return None
 
 
+def below_a_mixture(e: Evidence) -> str | None:
+    """Two lower bounds of one quantity, read on the same rows: the truth lies above the higher one."""
+    if e.mixture - e.nats > max(0.5, 3 * e.mixture_error):
+        return (
+            f"a mixture of Gaussians shows {e.mixture:.2f} nats of the same {e.pairs}, which is a lower bound too: "
+            f"the {e.pairs} fall into groups, and the truth lies above both"
+        )
+    return None
+
+
 def without_end(e: Evidence) -> str | None:
     if e.gaussian == math.inf:
         return "a unit is a linear function of others: the dependence has no end, and any number is too small"
@@ -270,7 +282,7 @@ def without_end(e: Evidence) -> str | None:
 
 
 #: of NDM
-OF_DEPENDENCE: tuple[Rule, ...] = (without_end, large_error, short_of_the_truth)
+OF_DEPENDENCE: tuple[Rule, ...] = (without_end, large_error, short_of_the_truth, below_a_mixture)
 
 
 def long_tails(farthest: float) -> str:
