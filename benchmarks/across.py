@@ -61,7 +61,8 @@ def main() -> None:
     of_maps, of_globals = (4 * PROCESSES * images * each * units * 7 // 8 for each in (places, 1))
     print(
         f"by the same count, {images} images a process, {places} places, {units} units: locals there and back "
-        f"{2 * of_maps / 1e9:.2f} GB, globals there and back {2 * of_globals / 1e6:.0f} MB"
+        f"{2 * of_maps / 1e9:.2f} GB, {3 * of_maps / 1e9:.2f} where every process sums all their gradients, "
+        f"globals there and back {2 * of_globals / 1e6:.0f} MB"
     )
     dist.destroy_process_group()
 

@@ -29,6 +29,7 @@ from deepinfomax.commands.report import report
 from deepinfomax.commands.reproduce import reproduce
 from deepinfomax.commands.train import train
 from deepinfomax.errors import UserError
+from deepinfomax.started_together import said_by_another, speaks
 
 app = typer.Typer(
     name="deepinfomax",
@@ -124,7 +125,7 @@ def _run() -> None:
     except UserError as error:
         _fail(str(error))
     except (typer.Abort, KeyboardInterrupt, Stopped) as stop:
-        if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+        if speaks():  # one of several processes for all
             print(f"deepinfomax: {stop}" if str(stop) else "deepinfomax: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
@@ -156,7 +157,9 @@ def _interrupt_again(lost: Any) -> None:
 
 def _fail(message: str) -> None:
     words = [word if len(word) <= LONGEST else f"{word[:100]}...{word[-20:]}" for word in message.split()]
-    print(f"deepinfomax: {files.plain(' '.join(words))}", file=sys.stderr)
+    line = f"deepinfomax: {files.plain(' '.join(words))}"
+    if not said_by_another(line):
+        print(line, file=sys.stderr)
     sys.exit(2)
 
 

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from deepinfomax.started_together import speaks
+
 LINE_EVERY = 30.0  #: seconds between lines where there is no terminal to draw a bar in
 
 #: takes words, how many parts are done, and of how many
@@ -87,7 +89,11 @@ def shown(what: str, console: Console | None = None) -> Iterator[None]:
     last = time.monotonic()
 
     with Progress(
-        *columns, console=console, transient=True, expand=True, disable=not console.is_terminal or console.quiet
+        *columns,
+        console=console,
+        transient=True,
+        expand=True,
+        disable=not console.is_terminal or console.quiet or not speaks(),
     ) as bars:
         bar = bars.add_task(what, total=None)
 

@@ -29,6 +29,24 @@ def test_processes_that_cannot_train_together_are_refused(tmp_path: Path, monkey
         loop._machine(config(), tmp_path, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "4 processes and 2 GPUs are here: start 2, or give --device cpu"),
+        ("cuda:0", "each takes a GPU of its own: give --device cuda, not cuda:0"),
+    ],
+)
+def test_processes_that_would_share_a_gpu_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, message: str
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setattr(processes, "started", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(loop, "choose_device", lambda name: torch.device(name))
+    with pytest.raises(UserError, match=message):
+        loop._machine(config(), tmp_path, device)
+
+
 def test_full_float32_of_a_gpu_holds_within_its_block() -> None:
     gpu, before = torch.device("cuda"), torch.get_float32_matmul_precision()
     with devices.arithmetic(gpu, tf32=True, deterministic=False):

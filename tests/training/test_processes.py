@@ -1,10 +1,14 @@
 import json
 import os
+import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import two_processes
 
@@ -159,6 +163,55 @@ def test_what_is_ruined_in_one_process_stops_all_and_is_not_saved(tmp_path: Path
     assert done.stdout.count("unused parameters True buffers sent False") == 4
 
 
+def trained_by_two(run: Path, *words: str) -> tuple[subprocess.Popen, Path]:
+    """`deepinfomax train --processes 2`, a launcher of its own group, and the file of what all of them say."""
+    command = [sys.executable, "-m", "deepinfomax.cli", "train", "digits", "--processes", "2", "--out", str(run)]
+    command += ["--recipe", "dim-local", "--scale", "smoke", "--device", "cpu", "training.trackers", "[]", *words]
+    said = run.with_suffix(".txt")
+    with said.open("w") as file:
+        started = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, env=ENVIRONMENT)
+    return started, said
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "a process is killed"])
+def test_a_run_of_two_processes_ends_in_lines_and_not_in_tracebacks(tmp_path: Path, how: str) -> None:
+    run = tmp_path / "run"
+    endless = ("training.epochs", "100000", "training.steps", "100000", "training.log_every", "2")
+    launcher, said = trained_by_two(run, *endless, "training.checkpoint_every", "0")
+    metrics = run / "metrics.jsonl"
+    while launcher.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") > 2):
+        time.sleep(0.1)
+    assert launcher.poll() is None, said.read_text()
+    if how == "Ctrl-C":
+        os.killpg(launcher.pid, signal.SIGINT)  # as a terminal does
+        assert launcher.wait(HANGS) == 130
+    else:
+        workers = [p for p in psutil.Process(launcher.pid).children() if "RANK" in p.environ()]
+        (second,) = (worker for worker in workers if worker.environ()["RANK"] == "1")
+        second.kill()
+        assert launcher.wait(HANGS) == 1
+    lines = said.read_text().splitlines()
+    assert all(line.startswith(("step ", "deepinfomax: ")) for line in lines), lines
+    last = [line.removeprefix("deepinfomax: ") for line in lines if line.startswith("deepinfomax: ")]
+    if how == "Ctrl-C":
+        assert len(last) == 1
+        assert re.fullmatch(r"stopped after step \d+; continue with --resume", last[0])
+    else:
+        lost = "another process of this run has ended: --resume goes on from the last checkpoint of "
+        assert last[-1] == "process 1 of 2 was ended by SIGKILL"
+        assert all(line.startswith(lost) for line in last[:-1])
+    saved = checkpoint.load(run / "checkpoint")
+    assert saved is not None
+    assert saved["step"] >= 3
+
+
+def test_a_mistake_that_all_processes_meet_is_one_line(tmp_path: Path) -> None:
+    launcher, said = trained_by_two(tmp_path / "run", "training.batch_size", "2000")
+    assert launcher.wait(HANGS) == 2
+    (line,) = said.read_text().splitlines()
+    assert line.startswith("deepinfomax: digits has 1,500 images, fewer than a batch of 2000 in each of 2 processes")
+
+
 def documented() -> list[str]:
     """The command of the documentation for several processes, as words."""
     page = (Path(__file__).parents[2] / "docs/training.md").read_text()
@@ -182,6 +235,7 @@ def test_the_documented_torchrun_command(tmp_path: Path) -> None:
         environment = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": ""}
         done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("trained ") == 1  # one speaks for all
         return done.stderr
 
     told = train(tmp_path / "whole", "training.steps", "6")
@@ -193,6 +247,12 @@ def test_the_documented_torchrun_command(tmp_path: Path) -> None:
     assert [line["step"] for line in lines] == [0, 2, 4, 6, 6]
     assert (tmp_path / "whole/report.html").is_file()
     assert (tmp_path / "whole/encoder.safetensors").read_bytes() == (tmp_path / "part/encoder.safetensors").read_bytes()
+    evaluate = [sys.executable, "-m", "deepinfomax.cli", "evaluate", str(tmp_path / "whole"), "--processes", "2"]
+    evaluate += ["--measures", "knn", "--scale", "smoke", "--device", "cpu", "--controls", "pixels"]
+    done = subprocess.run(evaluate, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("report: ") == 1
+    assert done.stderr.count("embedding 1,797 images") == 1
     with pytest.raises(UserError, match=r"2 processes trained it and 1 are here.*: start it with 2, or choose another"):
         train_command(
             "digits",

@@ -60,8 +60,10 @@ def evaluate(
     data_root: options.Root = None,
     seed: options.Seed = 0,
     device: options.Device = None,
+    processes: options.Processes = None,
     as_json: options.Json = False,
 ) -> None:
+    options.start(processes)
     with terminal.starting():
         from deepinfomax.evaluation.evaluate_command import evaluate_command
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from deepinfomax import files
+from deepinfomax.started_together import speaks
 
 
 def starting() -> AbstractContextManager[None]:
@@ -18,7 +19,9 @@ def starting() -> AbstractContextManager[None]:
 
 
 def show(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
-    """Print a result as one JSON object, as `text` (its own by default), or name by name."""
+    """Print a result as one JSON object, as `text` (its own by default), or name by name: one process for all."""
+    if not speaks():
+        return
     text = result.pop("text", None) if text is None else text
     if as_json:
         print(json.dumps(result, allow_nan=False))

@@ -33,6 +33,7 @@ def train(
     data_root: options.Root = None,
     seed: Annotated[int | None, typer.Option(min=0, max=options.LAST_SEED, help="Seed of everything random.")] = None,
     device: options.Device = None,
+    processes: options.Processes = None,
     as_json: options.Json = False,
 ) -> None:
     """Train an encoder on DATA; labels are not needed.
@@ -50,6 +51,7 @@ def train(
     keeps a tenth of the images from training, to measure on later.
     """
     arguments.of_training(data, recipe, config, scale, resume, out)
+    options.start(processes)
     with terminal.starting():
         from deepinfomax.training.train_run import train_command
 

@@ -27,6 +27,7 @@ from deepinfomax.data.section import STREAMING, changed, check_recordable, from_
 from deepinfomax.data.stored import printable
 from deepinfomax.data.streaming import SAMPLE, stream_of
 from deepinfomax.errors import UserError
+from deepinfomax.started_together import speaks
 
 
 def with_source(config: Config, source: str, root: Path | None) -> Config:
@@ -45,6 +46,8 @@ def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def tell_notes(*sets: ImageSet) -> None:
     """Print on stderr what was converted or left out of the data on the way, each thing once."""
+    if not speaks():
+        return
     for note in dict.fromkeys(note for images in sets for note in images.notes):
         print(f"note: {files.plain(note)}", file=sys.stderr)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import counted
 
+BATCH = 500  #: images that are embedded at once
 SUFFIXES = (".npz", ".npy", ".parquet")
 #: Columns of a table of one number column per unit that are no units, whatever their case.
 NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__")
@@ -29,7 +30,7 @@ def embed(
     images: ImageSet | np.ndarray | Tensor,
     *,
     levels: Sequence[str] | None = None,
-    batch_size: int = 500,
+    batch_size: int = BATCH,
     device: torch.device | str | None = None,
 ) -> dict[str, Float32[Tensor, "N units"]]:
     """Each level of the representation, flattened, in the order of the images.
@@ -51,6 +52,21 @@ def embed(
         UserError: an unknown level, one that the encoder has not, no images, features that are not finite, or more
             of them than there is memory for.
     """
+    embedded = vectors_of(encoder, images, levels=levels, batch_size=batch_size, device=device)
+    for level, vectors in embedded.items():
+        check_finite(vectors, f"level {level} of the encoder")
+    return embedded
+
+
+def vectors_of(
+    encoder: nn.Module,
+    images: ImageSet | np.ndarray | Tensor,
+    *,
+    levels: Sequence[str] | None = None,
+    batch_size: int = BATCH,
+    device: torch.device | str | None = None,
+) -> dict[str, Float32[Tensor, "N units"]]:
+    """As `embed`, finite or not."""
     for level in levels or ():
         if level not in (*LEVELS, "local"):
             raise UserError(f"unknown level {level!r}; choose of {', '.join(LEVELS)}")
@@ -71,17 +87,15 @@ def embed(
                 for level in levels:
                     flat = getattr(features, level).flatten(1).float()
                     if level not in embedded:
-                        _check_room(level, len(pixels), flat.shape[1])
+                        check_room(level, len(pixels), flat.shape[1])
                         # Made outside inference mode: probes train on copies of these tensors.
                         with torch.inference_mode(False):
                             embedded[level] = torch.empty(len(pixels), flat.shape[1])
                     embedded[level][start : start + len(flat)] = flat
-    for level, vectors in embedded.items():
-        check_finite(vectors, f"level {level} of the encoder")
     return embedded
 
 
-def _check_room(level: str, images: int, units: int) -> None:
+def check_room(level: str, images: int, units: int) -> None:
     """Raises NotEnoughMemory before hours of embedding, rather than have the system end the process on the way."""
     size, free = 4 * images * units, memory.free()
     if size > free:
@@ -108,6 +122,19 @@ def _check_levels(features: Any, levels: Sequence[str]) -> None:
             raise UserError(f"the encoder has no {level}: leave it out of the levels")
 
 
+class Embed(Protocol):
+    """`embed`, here or by several processes (`shared_embedding`)."""
+
+    def __call__(
+        self,
+        encoder: nn.Module,
+        images: ImageSet,
+        *,
+        levels: Sequence[str],
+        device: torch.device | str | None = None,
+    ) -> dict[str, Float32[Tensor, "N units"]]: ...
+
+
 class EmbeddingsOfY:
     """y of sets of images by one encoder, on the CPU; the sets named here are embedded once and kept.
 
@@ -119,10 +146,13 @@ class EmbeddingsOfY:
         encoder: images in [-1, 1] -> Features; it must not change in between.
         device: where it runs.
         sets: those to keep y of, known by identity.
+        embed: what embeds a set.
     """
 
-    def __init__(self, encoder: nn.Module, device: torch.device | str | None, *sets: ImageSet) -> None:
-        self.encoder, self.device, self.sets = encoder, device, sets
+    def __init__(
+        self, encoder: nn.Module, device: torch.device | str | None, *sets: ImageSet, embed: Embed = embed
+    ) -> None:
+        self.encoder, self.device, self.sets, self._embed = encoder, device, sets, embed
         self._kept: dict[int, Tensor] = {}  #: position in `sets` -> y
 
     def keep(self, images: ImageSet, y: Float[Tensor, "N units"]) -> None:
@@ -134,7 +164,7 @@ class EmbeddingsOfY:
         for i, known in enumerate(self.sets):
             if known is images and i in self._kept:
                 return self._kept[i]
-        y = embed(self.encoder, images, levels=("y",), device=self.device)["y"]
+        y = self._embed(self.encoder, images, levels=("y",), device=self.device)["y"]
         self.keep(images, y)
         return y
 

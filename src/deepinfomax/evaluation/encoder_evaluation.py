@@ -23,6 +23,7 @@ from deepinfomax.evaluation.measures import measure_called
 from deepinfomax.evaluation.record import describe
 from deepinfomax.evaluation.running import VALUES_AT_ONCE, Evaluation
 from deepinfomax.evaluation.scales import Scale, check_scale
+from deepinfomax.evaluation.shared_embedding import SharedEmbedding
 from deepinfomax.evaluation.usual import usual_measures
 from deepinfomax.features import LEVELS
 from deepinfomax.seeds import check_seed
@@ -47,6 +48,7 @@ def evaluate(
     notes: Sequence[str] = (),
     options: Sequence[str] = (),
     quiet: bool = False,
+    shared: SharedEmbedding | None = None,
 ) -> dict[str, Any]:
     """Measure a frozen encoder, each figure beside its controls, obtained by the same probe.
 
@@ -73,6 +75,8 @@ def evaluate(
         notes: what a reader of the figures should know besides.
         options: with which `deepinfomax evaluate` reads the same images again, for the commands that the report
             names: ("data.holdout", "0.2").
+        shared: the processes that embed together; all of them call this. The first one measures, and the others return
+            nothing when it has done so.
 
     Returns:
         the contents of evaluation.json: schema, data, encoder, scale, seed, weights, measures, controls, notes.
@@ -110,15 +114,21 @@ def evaluate(
             "weights": weights_digest(encoder),
             **({"options": list(options)} if options else {}),
         },
-        out,
+        out if shared is None or shared.first else None,
         scale=scale,
         seed=seed,
         device=device or "cpu",
         notes=[*notes, *split.in_both(train.images, test.images)],
         folds=folds,
         quiet=quiet,
+        embed=embed if shared is None else shared.embed,
     )
     train, test = _with_labels(train, "training", evaluation), _with_labels(test, "test", evaluation)
+    if shared is not None:
+        shared.sets = (train, test)
+        if not shared.first:
+            shared.help(encoder, evaluation.device)
+            return {}
     folder = None if out is None else out.parent
     evaluation.measure_encoder(measures, ("measures",), encoder, train, test, levels, folder)
     of_features = [name for name in measures if measure_called(name)[0].of == "features"]
@@ -133,6 +143,8 @@ def evaluate(
         asked = (measure_called(name)[1] for name in measures)
         budgets = list(dict.fromkeys(budget for budget in asked if budget is not None))
         _train_supervised(evaluation, make_encoder, train, test, budgets, supervised_steps, supervised_batches)
+    if shared is not None:
+        shared.end()
     evaluation.record.write()
     return evaluation.record.contents
 

@@ -25,11 +25,14 @@ from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.reading import cell
 from deepinfomax.evaluation.run_data import data_of, loaded
+from deepinfomax.evaluation.shared_embedding import SharedEmbedding, own_device
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
 from deepinfomax.report import write as write_report
+from deepinfomax.started_together import speaks, started
 from deepinfomax.training import run_folder
 from deepinfomax.training.building import begin
+from deepinfomax.training.processes import end_group
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
 #: what the figures of a run that held no image out carry, and the report puts beside its verdict; by whether the
@@ -62,6 +65,8 @@ def evaluate_command(
     `levels` and `controls` of None are all levels, and those controls that cost little.
     """
     if run.is_file():
+        if started() > 1:
+            raise UserError(f"{run} is a file of embeddings, which one process measures: leave --processes out")
         given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data} | dict(settings)
         if odd := [name for name, value in given.items() if value not in (None, [])]:
             raise UserError(
@@ -96,6 +101,8 @@ def evaluate_command(
     notes = [*train.notes, *test.notes, *left_out]
     if data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout:
         notes.insert(0, SEEN[_trained_on_labels(run)])
+    shared = SharedEmbedding() if started() > 1 else None
+    on = choose_device(device) if shared is None else own_device(choose_device(device))
     try:
         result = evaluate(
             encoder,
@@ -106,23 +113,29 @@ def evaluate_command(
             controls=controls,
             scale=scale,
             seed=seed,
-            device=choose_device(device),
+            device=on,
             out=run / files.EVALUATION,
             make_encoder=make_encoder,
             folds=folds,
             notes=list(dict.fromkeys(notes)),
             options=options,
+            quiet=not speaks(),
+            shared=shared,
         )
+        if not speaks():
+            return {}, ""
         with shown("writing the report"):
             if data is None:
                 names = names_of(config, test, "test")
-                write_gallery(encoder, test, run, names=names, seed=seed, device=choose_device(device))
+                write_gallery(encoder, test, run, names=names, seed=seed, device=on)
             report = write_report(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"what was measured so far is saved in {run / files.EVALUATION}; the same command measures the rest and "
             "writes the report"
         ) from None
+    finally:
+        end_group()
     return result, f"{render(result)}\n\nreport: {report}"
 
 

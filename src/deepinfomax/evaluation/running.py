@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from deepinfomax.data.images import ImageSet
-from deepinfomax.evaluation.embeddings import EmbeddingsOfY, embed, levels_of
+from deepinfomax.evaluation.embeddings import Embed, EmbeddingsOfY, embed, levels_of
 from deepinfomax.evaluation.few_labels import mean_over_draws
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.evaluation.measure import checked_result
@@ -36,6 +36,7 @@ class Evaluation:
         notes: what a reader of the figures should know besides.
         folds: positions of the labelled training images that each fold has.
         quiet: show nothing.
+        embed: what embeds a whole set.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class Evaluation:
         notes: Sequence[str] = (),
         folds: Sequence[np.ndarray] = (),
         quiet: bool = False,
+        embed: Embed = embed,
     ) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self.record = Record(head, out, partial(self.console.print, markup=False))
-        self.scale, self.seed, self.device, self.folds = scale, seed, device, folds
+        self.scale, self.seed, self.device, self.folds, self.embed = scale, seed, device, folds, embed
         self._of_folds = {"folds": digest(*(np.asarray(fold, dtype=np.int64) for fold in folds))}
         for note in notes:
             self.record.note(note)
@@ -135,12 +137,14 @@ class Evaluation:
             folder: of the run, where measures may leave files; None: nowhere.
         """
         of_features = [name for name in names if measure_called(name)[0].of == "features"]
-        y_of = EmbeddingsOfY(encoder, self.device, train, test)
+        y_of = EmbeddingsOfY(encoder, self.device, train, test, embed=self.embed)
         missing = [v for v in levels if any(not self.has((*path, name, v)) for name in of_features)]
         missing = self._without_absent(missing, encoder, train)
         for together in self._passes(missing, encoder, train, test):
             with self.doing(f"{' '.join(path[1:]) or 'encoder'}: embedding {len(train) + len(test):,} images"):
-                x, x_test = (embed(encoder, images, levels=together, device=self.device) for images in (train, test))
+                x, x_test = (
+                    self.embed(encoder, images, levels=together, device=self.device) for images in (train, test)
+                )
             if "y" in together:
                 y_of.keep(train, x["y"])
                 y_of.keep(test, x_test["y"])

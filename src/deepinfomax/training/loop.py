@@ -174,6 +174,7 @@ def train(
                     state.save(out / run_folder.CHECKPOINT)
                 last_saved = time.perf_counter()
             if stop:
+                processes.end_together(accelerator)
                 raise KeyboardInterrupt(f"stopped after step {number}; continue with --resume")
 
         if isinstance(batches, StreamBatches) and (lost := batches.left_out()):
@@ -185,7 +186,7 @@ def train(
             seconds = seconds_before + time.perf_counter() - began
             total = steps * training.batch_size * accelerator.num_processes
             watcher.event("end", {"step": steps, "seconds": seconds, "images_per_second": total / seconds})
-    accelerator.wait_for_everyone()
+    processes.end_together(accelerator)
     # In the layout in which `load` makes it: another one changes the last bit of what it computes.
     trained = whole_encoder(game, channels)
     return trained.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -276,6 +277,8 @@ def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, o
 def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator, torch.device]:
     """Accelerate on that device, or on the best there is, and the device."""
     on = choose_device(device)
+    if on.type == "cuda":
+        processes.check_gpus(on)
     check_trackers(config.training.trackers)
     # Otherwise a second run in one process could have neither another precision nor another device.
     AcceleratorState._reset_state(reset_partial_state=not processes.grouped())

@@ -3,18 +3,49 @@
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import torch
 from accelerate import Accelerator
 from torch import distributed
 
+from deepinfomax.errors import UserError, first_line
+from deepinfomax.started_together import started
+
 if distributed.is_available():
     # Its functions take `group.WORLD` of the moment of this import as a default. The first DistributedDataParallel
     # imports it too, and what it then took would keep the group alive, with threads that ask for Python's lock while
     # Python ends: "terminate called without an active exception". So it is imported here, before there is a group.
     import torch.distributed.nn.functional
+
+
+__all__ = ["ProcessLost", "any_process", "end_group", "grouped", "leave", "others_there", "started"]
+
+#: in the text of errors by which gloo says that another process does not answer; those of NCCL have a kind of their own
+GONE = ("gloo/transport", "Connection reset by peer", "Connection closed by peer")
+
+
+class ProcessLost(UserError):
+    """Another process of the run has ended, and this one cannot go on alone."""
+
+
+@contextmanager
+def others_there(then: str) -> Iterator[None]:
+    """Within the block the end of another process is `ProcessLost`, and not a page of a library's words.
+
+    Args:
+        then: what a person can do: "--resume goes on from the last checkpoint".
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if grouped() and any(word in str(error) for word in GONE):
+            raise ProcessLost(f"another process of this run has ended: {then}") from None
+        if grouped() and isinstance(error, distributed.DistError):
+            raise ProcessLost(f"the processes of this run have lost each other ({first_line(error)}): {then}") from None
+        raise
 
 
 def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
@@ -27,6 +58,16 @@ def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
         return asked
     counts = accelerator.reduce(torch.tensor(asked, dtype=torch.float32, device=accelerator.device))
     return tuple(count > 0 for count in counts.tolist())
+
+
+def end_together(accelerator: Accelerator) -> None:
+    """Wait for all processes once more, behind the last thing that they do together.
+
+    Whoever leaves first closes connections that another may still read from, and this other one would take its end for
+    a failure. Here it may: nothing comes after.
+    """
+    with suppress(RuntimeError):
+        accelerator.wait_for_everyone()
 
 
 def grouped() -> bool:
@@ -43,9 +84,14 @@ def end_group() -> None:
         distributed.destroy_process_group()
 
 
-def started() -> int:
-    """How many processes were started together, by torchrun or alike."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+def check_gpus(device: torch.device) -> None:
+    """Raises UserError where the processes of this machine cannot have a GPU each."""
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if started() > 1 and device.index is not None:
+        raise UserError(f"of several processes each takes a GPU of its own: give --device cuda, not {device}")
+    if here > max(gpus, 1):
+        few = f"{gpus} GPU{'' if gpus == 1 else 's'}"
+        raise UserError(f"{here} processes and {few} are here: start {gpus}, or give --device cpu")
 
 
 def leave(code: int) -> NoReturn:

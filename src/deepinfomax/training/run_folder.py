@@ -17,6 +17,7 @@ from deepinfomax import files, line_sums
 from deepinfomax.config import Config
 from deepinfomax.errors import UserError
 from deepinfomax.files import CHECKPOINT, CONFIG, METRICS
+from deepinfomax.started_together import speaks
 
 __all__ = ["CHECKPOINT", "CONFIG", "METRICS", "Metrics"]
 
@@ -134,7 +135,7 @@ def fixed_differences(before: Config, now: Config) -> list[str]:
 
 def tell_changed(folder: Path) -> None:
     """Print a note where the configuration of a run is not the one that was written there."""
-    if (folder / CONFIG).is_file() and not files.as_written(folder / CONFIG):
+    if speaks() and (folder / CONFIG).is_file() and not files.as_written(folder / CONFIG):
         print(f"note: {folder / CONFIG} is used, but {files.OTHERWISE}", file=sys.stderr)
 
 

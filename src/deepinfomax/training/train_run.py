@@ -28,7 +28,7 @@ from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
 from deepinfomax.training.live_line import duration
 from deepinfomax.training.loop import train
-from deepinfomax.training.processes import end_group
+from deepinfomax.training.processes import end_group, others_there
 
 SAMPLE_OF_TRAINING = 4000  #: images of a stream that a run keeps for its first layer and its report
 
@@ -84,8 +84,8 @@ def train_command(
         about: dict[str, Any] = {"test_part": there, "suggested_holdout": holdout}
         if config.data.source == "photos":
             about["task"] = photos.TASK
-        encoder = train(config, stream or images, out, resume=resume, device=device, about=about)
-        PartialState().wait_for_everyone()
+        with others_there(f"--resume goes on from the last checkpoint of {printable(out)}, where there is one"):
+            encoder = train(config, stream or images, out, resume=resume, device=device, about=about)
     finally:
         end_group()
     seconds = time.perf_counter() - began
