@@ -11,6 +11,7 @@ import fake_run
 import numpy as np
 import pytest
 
+import deepinfomax
 from deepinfomax.errors import UserError
 from deepinfomax.report import write
 from deepinfomax.report.bars import scale_of
@@ -345,3 +346,10 @@ def test_the_supervised_network_is_said_to_have_its_own_head(tmp_path: Path) -> 
     del evaluation["controls"]["supervised"]
     without = Page(write(fake_run.write_run(tmp_path / "without", measured=evaluation)).read_text(encoding="utf-8"))
     assert "its own head" not in without.text
+
+
+@pytest.mark.parametrize("page", ["report/templates/page.html", "explore/templates/explore.html"])
+def test_no_two_sentences_stick_together(page: str) -> None:
+    """Jinja drops the line end after a block, so that a sentence that ends in one needs a blank of its own."""
+    source = (Path(deepinfomax.__file__).parent / page).read_text(encoding="utf-8")
+    assert not re.findall(r"\.\{% endif %\}\n\s*(?:\{% if [^%]*%\})?[A-Z]", source)
