@@ -89,6 +89,21 @@ def test_groups_and_auto(capsys, csv):
     assert result["beside"]["nats"] != result["nats"]
 
 
+def test_groups_of_tables_and_of_what_is_given(capsys, csv):
+    _, out, _ = run(capsys, csv, "--x", "a", "--y", "c", "--given", "b", "--groups", "subject", "--json")
+    assert json.loads(out)["groups"] == 60
+    _, rows, _ = run(capsys, csv, "--x", "a", "--y", "c", "--given", "b", "--json")
+    assert json.loads(rows)["groups"] is None
+    _, out, _ = run(capsys, csv, "--matrix", "--groups", "subject", "--json")
+    assert json.loads(out)["columns"] == ["a", "b", "c", "age", "kind"]
+    _, by_rows, _ = run(capsys, csv, "--matrix", "--x", "a,b,c,age,kind", "--json")
+    first, of_rows = (json.loads(said)["pairs"][1] for said in (out, by_rows))
+    assert first["nats"] != of_rows["nats"]
+    assert (first["groups"], of_rows["groups"]) == (60, None)
+    _, out, _ = run(capsys, csv, "--y", "c", "--block", "3", "--json")
+    assert {row["groups"] for row in json.loads(out)["columns"]} == {100}
+
+
 def test_a_matrix_and_a_ranking_with_pages(capsys, csv, tmp_path):
     page = tmp_path / "matrix.html"
     code, out, _ = run(capsys, csv, "--matrix", "--x", "a,b,c,kind", "--report", page, "--json")
@@ -184,7 +199,6 @@ def test_missing_values(capsys, csv, tmp_path):
         (("CSV", "--matrix", "--y", "a"), "leave --y out"),
         (("CSV", "--y", "a,b"), "name one column by --y"),
         (("CSV", "--matrix", "--given", "a"), "takes no --given"),
-        (("CSV", "--x", "a", "--y", "b", "--given", "c", "--groups", "subject"), "takes no --groups"),
         (("CSV", "--x", "a", "--y", "b", "--report", "out.pdf"), "such as out.html"),
         (("CSV", "--x", "a", "--y", "b", "--convergence", "--block", "2", *QUICK), "takes no --block"),
         (("CSV", "--x", "a", "--y", "b", "--convergence", "--given", "c"), "takes no --given: it is of one pair"),

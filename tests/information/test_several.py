@@ -93,6 +93,34 @@ def test_what_is_shared_beyond_z_is_told_as_a_share_of_labels(estimator):
     assert conditional_mi(x, z, label, estimator, **settings).share_of_entropy is None  # z is no side
 
 
+@pytest.mark.parametrize("given", ["numbers", "labels"])
+def test_groups_count_as_one_row_each(given):
+    """100 subjects of 20 near-identical rows: by rows much is shared that subjects do not share."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(100), 20)
+    x, y, z = (rng.standard_normal(100)[subject] + 0.01 * rng.standard_normal(2000) for _ in range(3))
+    z = (z > 0).astype(int) if given == "labels" else z
+    assert conditional_mi(x, y, z).nats > 0.6
+    by_subject = conditional_mi(x, y, z, groups=subject, shuffles=19)
+    assert by_subject.groups == 100
+    assert abs(by_subject.nats) < 0.25
+    assert by_subject.p_value > 0.05
+    assert by_subject.warning is None or "resembles" not in by_subject.warning
+    shared = conditional_mi(x, x + y, z, groups=subject, shuffles=19)
+    assert shared.nats > 0.3
+    assert shared.p_value == 0.05
+    assert conditional_mi(x, y, z, block=20).nats == pytest.approx(by_subject.nats, abs=1e-9)
+
+
+def test_critics_of_a_difference_keep_groups_together():
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(100), 10)
+    x, y, z = (rng.standard_normal(100)[subject] + 0.01 * rng.standard_normal(1000) for _ in range(3))
+    assert conditional_mi(x, y, z, "infonce", groups=subject, **FAST).nats < 0.3
+    with pytest.raises(UserError, match="take no groups"):
+        conditional_mi(x, y, (z > 0).astype(int), "infonce", groups=subject, **FAST)
+
+
 def test_a_difference_of_bounds_is_called_none():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((2000, 2))

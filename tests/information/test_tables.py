@@ -69,6 +69,36 @@ def test_copies_of_rows_of_a_table_are_told(table):
     assert all(row.estimate.warning is None for row in mi_with(table, "sum", shuffles=0).rows)
 
 
+def test_groups_of_a_table_count_as_one_row_each():
+    """100 subjects of 10 near-identical rows: numbers, labels and a vector that have nothing to do with each other."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(100), 10)
+
+    def of_subjects(*shape: int) -> np.ndarray:
+        return rng.standard_normal((100, *shape))[subject] + 0.01 * rng.standard_normal((1000, *shape))
+
+    table = {"a": of_subjects(), "b": of_subjects(), "kind": of_subjects() > 0, "vector": of_subjects(8)}
+    settings = {"steps": 300, "batch_size": 32}
+    by_rows = mi_matrix(table, **settings).estimates
+    assert by_rows["a", "b"].nats > 1
+    assert by_rows["a", "vector"].nats > 0.5
+    matrix = mi_matrix(table | {"subject": subject}, groups="subject", shuffles=19, **settings)
+    assert matrix.columns == ("a", "b", "kind", "vector")
+    for estimate in matrix.estimates.values():
+        assert estimate.groups == 100
+        assert estimate.nats < 0.3
+    assert min(matrix.adjusted_p.values()) > 0.05
+    ranking = mi_with(table | {"sum": table["a"] + 0.1 * table["b"]}, "sum", groups=subject, shuffles=19, **settings)
+    assert ranking.rows[0].column == "a"
+    assert ranking.rows[0].estimate.p_value == 0.05
+    assert ranking.rows[0].estimate.warning is None or "resembles" not in ranking.rows[0].estimate.warning
+    assert mi_matrix({"a": table["a"], "b": table["b"]}, block=10).estimates["a", "b"].nats < 0.3
+    with pytest.raises(UserError, match="no column 'who'"):
+        mi_matrix(table, groups="who")
+    with pytest.raises(UserError, match="no column but subject"):
+        mi_matrix({"subject": subject}, groups="subject")
+
+
 def test_a_target_beside_the_table(table):
     by_name = mi_with(table.drop(columns="sum"), table["sum"].to_numpy(), shuffles=0)
     assert by_name.rows[0].column == "a"

@@ -183,8 +183,6 @@ def _plain(column: np.ndarray) -> np.ndarray:
 def _conditional(
     sides: tuple[np.ndarray, np.ndarray], z: np.ndarray, test: bool, settings: dict[str, Any]
 ) -> MIEstimate:
-    if settings.get("groups") is not None or settings.get("block") is not None:
-        raise UserError("--given takes no --groups and no --block yet: give one row of each group")
     shuffles = settings.pop("shuffles", 0) or (SHUFFLES_OF_NEIGHBOURS if test else 0)
     estimator = settings.pop("estimator")
     # Critics give the difference of two bounds; where columns are few, neighbours are the better answer.
@@ -192,7 +190,7 @@ def _conditional(
         few = sum(1 if side.ndim == 1 else side.shape[1] for side in (*sides, z)) <= 8
         estimator = "ksg" if few or estimator == "ksg" else "infonce"
     if estimator == "ksg":
-        kept = {name: settings[name] for name in OF_NEIGHBOURS}
+        kept = {name: settings[name] for name in (*OF_NEIGHBOURS, "block")} | {"groups": settings.get("groups")}
         return conditional_mi(*sides, z, shuffles=shuffles, **kept)
     settings.pop("neighbours")
     return conditional_mi(*sides, z, estimator, shuffles=shuffles, **settings)
@@ -241,10 +239,14 @@ def _many(
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """Every two columns, or all columns against one."""
-    if given or groups or settings["block"] is not None:
-        raise UserError("a table of pairs takes no --given, --groups or --block: name one pair by --x and --y")
+    if given:
+        raise UserError("a table of pairs takes no --given: name one pair by --x and --y")
     shuffles = settings["shuffles"] or (SHUFFLES_OF_NEIGHBOURS if test else 0)
-    arguments = {"shuffles": shuffles, **{name: settings[name] for name in OF_NEIGHBOURS}}
+    arguments = {"shuffles": shuffles, **{name: settings[name] for name in (*OF_NEIGHBOURS, "block")}}
+    if groups:
+        arguments["groups"] = table[groups].astype(str)
+        table = {name: column for name, column in table.items() if name != groups}
+        x = [name for name in x if name != groups]
     if not x:
         table, unusable = _without_unusable(table, y)
         notes += unusable

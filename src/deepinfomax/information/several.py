@@ -28,9 +28,9 @@ from deepinfomax.information import conditional, inputs
 from deepinfomax.information.cautions import LONG_TAIL
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.estimation import estimate_mi
-from deepinfomax.information.groups import neighbouring_rows_alike
+from deepinfomax.information.groups import group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import Transform, is_labels
-from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, units, without_ties
+from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, units, without_ties
 from deepinfomax.information.shuffling import p_value
 from deepinfomax.seeds import check_seed
 
@@ -46,6 +46,8 @@ def conditional_mi(
     *,
     transform: Transform = "rank",
     neighbours: int = 3,
+    groups: Any = None,
+    block: int | None = None,
     shuffles: int = 0,
     seed: int = 0,
     **settings: Any,
@@ -58,6 +60,8 @@ def conditional_mi(
             difference of I(X; Y, Z) and I(X; Z), or, of labels z, the mean over them.
         transform: of each column, before distances are taken.
         neighbours: k.
+        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time. Not of
+            critics with labels z.
         shuffles: for a p-value of conditional independence, by nearest neighbours or counting: x is shuffled among rows
             of the same label, or among those of the nearest z (Runge 2018).
         settings: of `estimate_mi`, where a critic is asked for.
@@ -71,11 +75,17 @@ def conditional_mi(
     if estimator != "ksg":
         if shuffles:
             raise UserError("a p-value of conditional independence is by nearest neighbours: use estimator='ksg'")
+        if groups is not None or block is not None:
+            if is_labels(sides[2]):
+                raise UserError("critics given labels z take no groups and no block: use estimator='ksg'")
+            settings |= {"groups": groups, "block": block}
         return _by_critics(sides, estimator, transform, seed, settings, started)
     one, other, given = (_prepared(side, transform, seed + i) for i, side in enumerate(sides))
+    codes = group_codes(groups, block, len(one))
 
     def value(rows: np.ndarray | slice, order: np.ndarray | None = None) -> float:
-        a, b, c = (one if order is None else one[order])[rows], other[rows], given[rows]
+        a, b, c = one[rows], other[rows], given[rows]
+        a = a if order is None else a[order]
         if all(map(is_labels, (a, b, c))):
             return conditional.conditional_information_of_labels(a, b, c)
         if is_labels(c):
@@ -83,11 +93,15 @@ def conditional_mi(
         return conditional.conditional_information(_numbers(a), _numbers(b), c, neighbours)
 
     entropy = inputs.labels_entropy(sides[:2])  # no more can be shared of labels x or y, whatever is given
-    estimate = _estimate("I(X; Y | Z)", "frenzel-pompe", value, sides, neighbours, seed, started, entropy=entropy)
+    estimate = _estimate(
+        "I(X; Y | Z)", "frenzel-pompe", value, sides, neighbours, seed, started, entropy=entropy, codes=codes
+    )
     if shuffles:
         rng = np.random.default_rng([seed, len(one), shuffles])
-        values = [value(slice(None), _within(given, rng)) for _ in range(shuffles)]
-        estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
+        rows = slice(None) if codes is None else one_of_each(codes, rng)[0]
+        seen = estimate.nats if codes is None else value(rows)
+        values = [value(rows, _within(given[rows], rng)) for _ in range(shuffles)]
+        estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
     return dataclasses.replace(estimate, seconds=time.monotonic() - started)
 
 
@@ -261,17 +275,24 @@ def _estimate(
     *,
     stretches: bool = False,
     entropy: float = math.inf,
+    codes: np.ndarray | None = None,
 ) -> MIEstimate:
-    """The value of all rows, and its error by the spread of disjoint parts."""
-    n = len(sides[0])
+    """The value of all rows, and its error by the spread of disjoint parts; with groups `codes`, of parts of them."""
+    n = len(sides[0]) if codes is None else int(codes.max()) + 1
+    choices = [] if codes is None else one_of_each(codes, np.random.default_rng([seed, n, k]))
+
+    def of(rows: np.ndarray | slice) -> float:
+        return value(rows) if codes is None else averaged(value, choices, rows)
+
     if not 1 <= k < n // SUBSETS - 2:
+        what = "rows" if codes is None else "groups"
         raise UserError(
-            f"{k} neighbours need more than {SUBSETS * (k + 3)} rows, and at least 1 neighbour; you gave {n}"
+            f"{k} neighbours need more than {SUBSETS * (k + 3)} {what}, and at least 1 neighbour; you gave {n}"
         )
     rows = np.arange(n) if stretches else np.random.default_rng([seed, n]).permutation(n)
-    nats = value(slice(None))
+    nats = of(slice(None))
     try:
-        parts = np.array([value(part) for part in np.array_split(rows, SUBSETS)])
+        parts = np.array([of(part) for part in np.array_split(rows, SUBSETS)])
     except UserError:  # no label has rows enough in a tenth
         parts = np.array([math.nan])
     known = bool(np.isfinite(parts).all())
@@ -290,7 +311,8 @@ def _estimate(
         lower_bound=False,
         cap=entropy,
         n_train=0,
-        n_test=n,
+        n_test=len(sides[0]),
+        groups=None if codes is None else n,
         estimator="counting" if all(map(is_labels, sides)) else name,
         critic=None,
         seconds=time.monotonic() - started,
@@ -304,7 +326,7 @@ def _estimate(
     )
     if stretches:
         return estimate
-    return estimate.cautioned(neighbouring_rows_alike((sides[0], sides[1]), None))
+    return estimate.cautioned(neighbouring_rows_alike((sides[0], sides[1]), codes))
 
 
 def _by_critics(

@@ -17,6 +17,7 @@ from deepinfomax.information.critic_reading import read_critic
 from deepinfomax.information.critic_training import off_diagonal
 from deepinfomax.information.estimate import MIEstimate, Pointwise
 from deepinfomax.information.estimators import ESTIMATORS
+from deepinfomax.information.groups import batches_of_groups, one_of_each, rows_of
 from deepinfomax.information.vector_critics import ColumnEmbedding
 from deepinfomax.progress import counted
 
@@ -63,6 +64,7 @@ def shared_estimates(
     shuffles: int = 0,
     seed: int = 0,
     *,
+    codes: np.ndarray | None = None,
     steps: int = 1000,
     batch_size: int = 128,
     lr: float = 1e-3,
@@ -76,17 +78,29 @@ def shared_estimates(
 
     Args:
         sides: (n, D) numbers or (n,) labels, by name, as `inputs.read_side` gives them.
+        codes: (n,) the group of each row, which stays on one side of the split; None: every row is its own.
     """
     started = time.monotonic()
     names = [name for name in sides if any(name in pair for pair in pairs)]
     generator, cpu = torch.Generator().manual_seed(seed), torch.device("cpu")
-    parts = inputs.split_pairs(len(sides[names[0]]), 0.2, 0.2, generator)
+    n = len(sides[names[0]]) if codes is None else int(codes.max()) + 1
+    parts = inputs.split_pairs(n, 0.2, 0.2, generator)
+    of_parts = None
+    if codes is not None:
+        parts = inputs.Parts(*(rows_of(codes, part) for part in parts))
+        of_parts = [codes[part.numpy()] for part in (parts.test, parts.stop, parts.train)]
     numbers = {name: inputs.prepare(sides[name], parts.train, "rank", cpu) for name in names}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         critic = SharedCritic({name: side.shape[1] for name, side in numbers.items()}, pairs, hidden)
     train, stop, held_out = ({name: side[part] for name, side in numbers.items()} for part in parts)
-    stopping = {name: side[:STOPPING_PAIRS] for name, side in stop.items()}
+    if of_parts is None:
+        batches = mini_batches(len(parts.train), batch_size, generator=generator)
+        stopping = {name: side[:STOPPING_PAIRS] for name, side in stop.items()}
+    else:
+        batches = batches_of_groups(of_parts[2], batch_size, generator)
+        rows = torch.from_numpy(one_of_each(of_parts[1], np.random.default_rng(seed))[0])[:STOPPING_PAIRS]
+        stopping = {name: side[rows] for name, side in stop.items()}
 
     def values(rows: dict[str, Tensor]) -> Tensor:
         embedded = {name: critic.embed(name, side) for name, side in rows.items()}
@@ -94,7 +108,6 @@ def shared_estimates(
         return torch.stack([bounds.infonce(one.diagonal().unsqueeze(1), off_diagonal(one)) for one in scores])
 
     adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
-    batches = mini_batches(len(parts.train), batch_size, generator=generator)
     every, best, curve = max(1, steps // EVALUATIONS), Best(critic), []
     step, gave_up = 0, False
     for step in counted(steps, "step of all critics"):
@@ -117,6 +130,7 @@ def shared_estimates(
             _OnePair(critic, (a, b)),
             ESTIMATORS["infonce"],
             *([part[a], part[b]] for part in (held_out, stop, train)),
+            codes=of_parts,
             shuffles=shuffles,
             seed=seed,
         )
@@ -150,6 +164,7 @@ def shared_estimates(
             shuffles=shuffles,
             entropy=entropy,
             shortfall=math.inf if unlimited else max(0.0, reading.train_nats - reading.nats),
+            groups=None if codes is None else n,
             pointwise=Pointwise(parts.test.numpy(), reading.pointwise),
             training=(tuple(curve),),
         )

@@ -26,9 +26,9 @@ from deepinfomax.information import inputs
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.cautions import largest_rise, repeated_pairs
 from deepinfomax.information.estimate import MIEstimate
-from deepinfomax.information.groups import neighbouring_rows_alike
+from deepinfomax.information.groups import group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import is_labels
-from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, nearest, without_ties
+from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, nearest, without_ties
 from deepinfomax.information.shared_critic import shared_estimates
 from deepinfomax.information.shuffling import p_value
 from deepinfomax.progress import counted
@@ -152,7 +152,15 @@ class Matrix:
 
 
 def mi_with(
-    table: Any, target: Any, *, neighbours: int = 3, shuffles: int = SHUFFLES, seed: int = 0, **settings: Any
+    table: Any,
+    target: Any,
+    *,
+    neighbours: int = 3,
+    groups: Any = None,
+    block: int | None = None,
+    shuffles: int = SHUFFLES,
+    seed: int = 0,
+    **settings: Any,
 ) -> Ranking:
     """What each column of a table tells of one of them, or of a further array.
 
@@ -160,6 +168,9 @@ def mi_with(
         table: a data frame, a mapping of names to arrays, or an array (n, D).
         target: the name of a column; or an array of n rows.
         neighbours: k of nearest neighbours.
+        groups: (n,) which rows belong together, as of `estimate_mi`; or the name of the column that tells, which is
+            then not compared.
+        block: of a series: so many successive rows belong together.
         shuffles: of each pair, for its p-value; 0: none. To show one of n columns alone at 5 % takes 20 n or more.
         settings: of the critic of vectors, see `shared_critic.shared_estimates`.
 
@@ -167,7 +178,7 @@ def mi_with(
         UserError: no such column, fewer than two columns, and what `estimate_mi` raises, with the column's name.
     """
     started = time.monotonic()
-    columns = read_table(table)
+    columns, codes = _grouped(read_table(table), groups, block)
     if isinstance(target, str | int | np.integer):
         name = str(target)
         if name not in columns:
@@ -176,19 +187,28 @@ def mi_with(
         name = "target"
         columns = {key: value for key, value in columns.items() if key != name} | {name: np.asarray(target)}
     pairs = [(other, name) for other in columns if other != name]
-    estimates, adjusted = _estimates(columns, pairs, neighbours, shuffles, seed, settings)
+    estimates, adjusted = _estimates(columns, pairs, codes, neighbours, shuffles, seed, settings)
     rows = [Row(other, estimates[other, name], adjusted.get((other, name))) for other, _ in pairs]
     rows.sort(key=lambda row: -row.estimate.nats)
     return Ranking(name, tuple(rows), time.monotonic() - started)
 
 
-def mi_matrix(table: Any, *, neighbours: int = 3, shuffles: int = 0, seed: int = 0, **settings: Any) -> Matrix:
+def mi_matrix(
+    table: Any,
+    *,
+    neighbours: int = 3,
+    groups: Any = None,
+    block: int | None = None,
+    shuffles: int = 0,
+    seed: int = 0,
+    **settings: Any,
+) -> Matrix:
     """Mutual information of every two columns of a table; arguments and errors as of `mi_with`."""
     started = time.monotonic()
-    columns = read_table(table)
+    columns, codes = _grouped(read_table(table), groups, block)
     names = list(columns)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    estimates, adjusted = _estimates(columns, pairs, neighbours, shuffles, seed, settings)
+    estimates, adjusted = _estimates(columns, pairs, codes, neighbours, shuffles, seed, settings)
     return Matrix(tuple(names), estimates, adjusted, time.monotonic() - started)
 
 
@@ -247,6 +267,20 @@ def stacked(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
+def _grouped(
+    columns: dict[str, np.ndarray], groups: Any, block: int | None
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The columns to compare, and the group of each row; None: every row is its own."""
+    if isinstance(groups, str):
+        if groups not in columns:
+            raise UserError(f"the table has no column {groups!r}; it has {', '.join(columns)}")
+        name, groups = groups, columns[groups]
+        columns = {other: values for other, values in columns.items() if other != name}
+        if not columns:
+            raise UserError(f"the table has no column but {name}, which tells the groups")
+    return columns, group_codes(groups, block, len(next(iter(columns.values()))))
+
+
 def _pandas() -> Any:
     try:
         import pandas
@@ -273,6 +307,7 @@ class _Column:
 def _estimates(
     columns: dict[str, np.ndarray],
     pairs: list[tuple[str, str]],
+    codes: np.ndarray | None,
     k: int,
     shuffles: int,
     seed: int,
@@ -289,25 +324,29 @@ def _estimates(
             raise UserError(f"column {column.name} has {len(column.side)} rows, others {n}")
     if n < inputs.FEWEST_PAIRS:
         raise UserError(f"{n} rows are too few: give at least {inputs.FEWEST_PAIRS}")
-    if not 1 <= k < n // SUBSETS:
-        raise UserError(f"{k} neighbours need more than {SUBSETS * k} rows, and at least 1 neighbour; you gave {n}")
+    independent, what = (n, "rows") if codes is None else (int(codes.max()) + 1, "groups")
+    if not 1 <= k < independent // SUBSETS:
+        raise UserError(
+            f"{k} neighbours need more than {SUBSETS * k} {what}, and at least 1 neighbour; you gave {independent}"
+        )
     few = [pair for pair in pairs if read[pair[0]].units + read[pair[1]].units <= MOST_UNITS]
     many = [pair for pair in pairs if pair not in set(few)]
     rng = np.random.default_rng([seed, n, k])
-    parts = np.array_split(rng.permutation(n), SUBSETS)
-    orders = [rng.permutation(n) for _ in range(shuffles)]
+    parts = np.array_split(rng.permutation(independent), SUBSETS)
+    orders = [rng.permutation(independent) for _ in range(shuffles)]
+    choices = [] if codes is None else one_of_each(codes, rng)
     estimates = {}
     for i in counted(len(few), "pair"):
         a, b = few[i - 1]
-        estimates[a, b] = _by_neighbours(read[a], read[b], k, parts, orders, seed)
+        estimates[a, b] = _by_neighbours(read[a], read[b], k, parts, orders, choices, seed)
     if many:
         estimates |= shared_estimates(
-            {name: column.side for name, column in read.items()}, many, shuffles, seed, **settings
+            {name: column.side for name, column in read.items()}, many, shuffles, seed, codes=codes, **settings
         )
-    copies = repeated_pairs(tuple(column.side for column in read.values()), "rows")
+    copies = "" if codes is not None else repeated_pairs(tuple(column.side for column in read.values()), "rows")
     for (a, b), estimate in estimates.items():
         estimate = dataclasses.replace(estimate, quantity=f"I({a}; {b})", notes=read[a].notes + read[b].notes)
-        alike = neighbouring_rows_alike((read[a].side, read[b].side), None)
+        alike = neighbouring_rows_alike((read[a].side, read[b].side), codes)
         estimates[a, b] = estimate.cautioned(alike, no_bound=True).cautioned(copies, no_bound=True)
     estimates = {pair: estimates[pair] for pair in pairs}
     if not shuffles:
@@ -317,31 +356,46 @@ def _estimates(
 
 
 def _by_neighbours(
-    a: _Column, b: _Column, k: int, parts: list[np.ndarray], orders: list[np.ndarray], seed: int
+    a: _Column,
+    b: _Column,
+    k: int,
+    parts: list[np.ndarray],
+    orders: list[np.ndarray],
+    choices: list[np.ndarray],
+    seed: int,
 ) -> MIEstimate:
+    """One pair, by rows in `choices` of one of each group, of which `parts` and `orders` are; without any, by all."""
     started = time.monotonic()
     labels = is_labels(a.side), is_labels(b.side)
     one, other = a.ready, b.ready
 
-    def value(x: np.ndarray, y: np.ndarray) -> float:
+    def value(rows: np.ndarray | slice, order: np.ndarray | None = None) -> float:
+        x, y = one[rows], other[rows]
+        y = y if order is None else y[order]
         if not any(labels) and x.shape[1] == y.shape[1] == 1:
             return ksg_of_columns(x[:, 0], y[:, 0], k)
         return nearest(x, y, k)
 
-    n, nats = len(one), value(one, other)
-    if all(labels):
+    def of(rows: np.ndarray | slice) -> float:
+        return averaged(value, choices, rows) if choices else value(rows)
+
+    n, nats = len(one), of(slice(None))
+    excess = abs(label_information.by_chance(one, other, np.random.default_rng([seed, n]))) if all(labels) else 0.0
+    if all(labels) and not choices:
         error, tenth = label_information.standard_error(one, other), nats
-        excess = abs(label_information.by_chance(one, other, np.random.default_rng([seed, n])))
     else:
-        values = np.array([value(one[part], other[part]) for part in parts])
-        error = float(np.std(values, ddof=1)) / math.sqrt(SUBSETS) if np.isfinite(values).all() else math.inf
-        tenth = float(values.mean()) if np.isfinite(values).all() else nats
-        excess = 0.1 * abs(nats - tenth)
+        values = np.array([of(part) for part in parts])
+        known = bool(np.isfinite(values).all())
+        error = float(np.std(values, ddof=1)) / math.sqrt(SUBSETS) if known else math.inf
+        tenth = float(values.mean()) if known and not all(labels) else nats
+        excess = excess or 0.1 * abs(nats - tenth)
     reasons = []
     if nats - tenth > largest_rise(nats):
         reasons.append(f"a tenth of the pairs reads {tenth:.2f} nats, so the value still rises with their number")
     if all(labels) and excess > 0.05 * max(1.0, nats):
         reasons.append(f"labels this rare read {excess:.2f} nats even when shuffled, where the truth is 0")
+    rows = choices[0] if choices else slice(None)
+    seen = value(rows) if choices and orders else nats
     return MIEstimate(
         nats=nats,
         standard_error=error,
@@ -357,9 +411,10 @@ def _by_neighbours(
         entropy=inputs.labels_entropy([a.side, b.side]),
         shortfall=max(0.0, nats - tenth),
         excess=excess,
-        degrees=None if all(labels) else SUBSETS - 1,
-        p_value=p_value(nats, [value(one, other[order]) for order in orders]) if orders else None,
+        degrees=None if all(labels) and not choices else SUBSETS - 1,
+        p_value=p_value(seen, [value(rows, order) for order in orders]) if orders else None,
         shuffles=len(orders),
+        groups=len(choices[0]) if choices else None,
     )
 
 
@@ -391,6 +446,7 @@ def _values(row: Row) -> dict[str, Any]:
         "adjusted_p": row.adjusted_p,
         "estimator": e.estimator,
         "lower_bound": e.lower_bound,
+        "groups": e.groups,
         "dependence": _shown(e, row.adjusted_p),
         "warning": e.warning,
     }
