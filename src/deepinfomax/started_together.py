@@ -46,7 +46,7 @@ def start(processes: int, words: Sequence[str]) -> int:
     What torchrun prints of its own when one of them stops is left out: they have said why.
 
     Returns:
-        the exit code: of the first process that failed; 130 after Ctrl-C.
+        the exit code: 1 where a process was killed, else of the first that failed; 130 after Ctrl-C.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -73,6 +73,8 @@ def start(processes: int, words: Sequence[str]) -> int:
         for rank, number in killed.items():  # the launcher ends the others by SIGTERM
             name = signal.Signals(number).name
             print(f"deepinfomax: process {rank} of {processes} was ended by {name}", file=sys.stderr)
+        if killed:  # the others then stop as well, and some of them may be noticed before it
+            return 1
         first = failed.get_first_failure()[1].exitcode
         return first if first > 0 else 1
     finally:

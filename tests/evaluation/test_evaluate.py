@@ -837,12 +837,14 @@ def test_what_cannot_be_held_at_once_is_a_sample_of_pixels_and_one_level_after_t
         return plain(*args, levels=levels, **settings)
 
     monkeypatch.setattr(running, "embed", noted)
+    monkeypatch.setattr(encoder_evaluation, "embed", noted)
     monkeypatch.setattr(running, "VALUES_AT_ONCE", 100)
     monkeypatch.setattr(encoder_evaluation, "VALUES_AT_ONCE", 100 * TRAIN.images[0].size)
     result = run(measures=measures, folds=folds)
     assert without_seconds(result["measures"]) == without_seconds(whole["measures"])
     each = [(level,) for level in ("conv", "fc", "y") for _ in range(2)]  # of both sets; before it, one image
-    assert embedded == 2 * [("conv", "fc", "y"), *each]
+    one_encoder = [("conv", "fc", "y"), *each]
+    assert embedded == [*one_encoder, ("y",), *one_encoder]  # between: y of one image, for its number of units
     assert result["controls"]["pixels"]["knn"]["n_train"] == 60
     assert result["controls"]["pixels"]["knn"]["n_test"] == 40
     assert set(result["controls"]["pixels"]) == {"knn"}
