@@ -16,7 +16,16 @@ from torch import nn
 from deepinfomax import memory, progress
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.evaluation import controls, encoder_evaluation, evaluate, evaluate_embeddings, mine, rank, running
+from deepinfomax.evaluation import (
+    controls,
+    embeddings,
+    encoder_evaluation,
+    evaluate,
+    evaluate_embeddings,
+    mine,
+    rank,
+    running,
+)
 from deepinfomax.evaluation.embeddings import Embeddings, embed, write_embeddings
 from deepinfomax.evaluation.embeddings_evaluation import _split
 from deepinfomax.evaluation.evaluate_command import render
@@ -186,7 +195,7 @@ def test_a_killed_evaluation_keeps_what_it_finished_and_goes_on(
     assert result["measures"]["knn"].keys() == {"conv", "fc", "y"}
 
     calls.clear()
-    monkeypatch.setattr(running, "embed", None)  # nothing is missing, so nothing may be embedded
+    monkeypatch.setattr(embeddings, "vectors_of", None)  # nothing is missing, so nothing may be embedded
     assert run(out=out, controls=("pixels",)) == result
     assert calls == []
 

@@ -153,6 +153,15 @@ end_group()
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second NVIDIA GPU")
+def test_two_gpus_share_a_network_that_is_cut() -> None:
+    """FSDP2 by Accelerate; its numbers are compared by tests/training/test_sharded.py."""
+    command = [*TORCHRUN, str(Path(__file__).parents[2] / "examples/sharded.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith("2 processes, ")
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second NVIDIA GPU")
 def test_two_gpus_train_together(tmp_path: Path) -> None:
     script, run = tmp_path / "two.py", tmp_path / "run"
     script.write_text(TWO.format(tests=str(Path(__file__).parents[1] / "training"), run=str(run)))
