@@ -7,14 +7,13 @@ run; memory is the peak that one step adds, in a process of its own.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 
 import torch
 
 from deepinfomax import local_infomax
-from measuring import extra_mebibytes, hardware, in_turn
+from measuring import extra_mebibytes, in_turn, write
 from naive import infonce as naive_infonce
 
 PLACES = 64
@@ -76,9 +75,7 @@ def main() -> None:
     row |= {"all_scores_once_mib": round(scores)}
     rows.append(row)
     print(row)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"benchmark": "loss", "hardware": hardware(), "rows": rows}, file, indent=1)
+    write(arguments.json, "loss", {"rows": rows})
 
 
 if __name__ == "__main__":

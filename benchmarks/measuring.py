@@ -1,8 +1,11 @@
-"""Timing things in turn, so that a machine's drift falls on all of them; and the memory of one of them."""
+"""Timing things in turn, so that a machine's drift falls on all of them; memory of one; the file of the figures."""
 
+import argparse
+import json
 import multiprocessing
 import os
 import platform
+import shlex
 import statistics
 import time
 from collections.abc import Callable
@@ -11,17 +14,29 @@ from pathlib import Path
 
 import torch
 
+from deepinfomax import devices
+
+STARTED = time.perf_counter()
+
+
+def clock() -> float:
+    """Seconds of the processor with one thread, see `in_turn`, else of the clock."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
 
 def in_turn(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, after one call that does not count; A B C A B C ..."""
+    """Median seconds of each, after one call that does not count; A B C A B C ...
+
+    With one thread they are seconds of the processor, which other programs beside it change little; else of the clock.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for call in candidates.values():
         call()
     for _ in range(rounds):
         for name, call in candidates.items():
-            began = time.perf_counter()
+            began = clock()
             call()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(clock() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -50,6 +65,28 @@ def extra_mebibytes(make: Callable[[], Callable[[], object]]) -> float:
     if not here.poll():
         raise RuntimeError("the measured process did not finish")
     return here.recv()
+
+
+def write(file: str | None, benchmark: str, figures: dict[str, object]) -> None:
+    """The figures with what they came from, as JSON; nowhere for None.
+
+    The load is that of the machine at the end, this program in it: how many programs wanted a core in the last minute.
+    """
+    if file is None:
+        return
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--json")
+    told = {
+        "benchmark": benchmark,
+        "command": shlex.join(["python", f"benchmarks/{benchmark}.py", *parser.parse_known_args()[1]]),
+        "hardware": devices.hardware(torch.device("cpu")),
+        "load": round(os.getloadavg()[0], 1),
+        "clock": "processor" if torch.get_num_threads() == 1 else "wall",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "minutes": round((time.perf_counter() - STARTED) / 60, 1),
+    }
+    Path(file).write_text(json.dumps(told | figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def hardware() -> dict[str, object]:

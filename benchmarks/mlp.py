@@ -7,14 +7,13 @@ half of what three take longer than one, so that standardising does not count. F
 """
 
 import argparse
-import json
 from dataclasses import replace
 
 import torch
 from sklearn.neural_network import MLPClassifier
 
 from deepinfomax.evaluation import mlp as probe
-from measuring import hardware, in_turn
+from measuring import in_turn, write
 from svm import planted
 
 BATCH = 256
@@ -60,9 +59,7 @@ def main() -> None:
         "ours_over_its_matrix_products": round(epoch / seconds["matrix products"], 2),
     }
     print(result)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"benchmark": "mlp", "hardware": hardware(), **result}, file, indent=1)
+    write(arguments.json, "mlp", result)
 
 
 if __name__ == "__main__":

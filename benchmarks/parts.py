@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from deepinfomax import encoders
-from measuring import hardware, in_turn
+from measuring import in_turn, write
 from step import IMAGE, N, ours
 
 #: part -> how names of its operations begin; the first that fits
@@ -96,9 +96,7 @@ def main() -> None:
         "convolutions_over_a_matrix_product": against_their_limit(arguments.rounds),
     }
     print(json.dumps(result, indent=1, ensure_ascii=False))
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"benchmark": "parts", "hardware": hardware(), **result}, file, indent=1, ensure_ascii=False)
+    write(arguments.json, "parts", result)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ the same mathematics here; "cpu" is the preset of that name (256 units, 16 of 64
 """
 
 import argparse
-import json
 from collections.abc import Callable
 
 import torch
 
 from deepinfomax import encoders
 from deepinfomax.objectives import Batch, Facts, LocalInfoMax
-from measuring import hardware, in_turn
+from measuring import in_turn, write
 from naive import Step as NaiveStep
 
 IMAGE, N = (3, 32, 32), 128
@@ -64,9 +63,7 @@ def main() -> None:
         "cpu_over_naive": round(seconds["naive"] / seconds["cpu"], 1),
     }
     print(result)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"benchmark": "step", "hardware": hardware(), **result}, file, indent=1)
+    write(arguments.json, "step", result)
 
 
 if __name__ == "__main__":

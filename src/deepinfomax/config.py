@@ -68,7 +68,7 @@ class Training:
     precision: Literal["no", "bf16", "fp16", "auto"] = "no"  #: mixed; scores stay float32. auto: bf16 where it is fast
     tf32: bool = True  #: of an NVIDIA GPU, for float32 products and convolutions of networks; scores stay float32
     deterministic: bool = False  #: a GPU computes the same run bit for bit too, and more slowly; a CPU does anyway
-    sync_batchnorm: bool = True  #: several GPUs: BatchNorm by the images of all of them; false: by each one's own
+    sync_batchnorm: bool = True  #: several GPUs: BatchNorm by all images, where losses compare them; false: never
     channels_last: bool = False  #: memory layout of images and maps; a small gain on CPUs, a larger one in fp16
     compile: bool = False  #: torch.compile the encoder: about half a minute once, for some per cent on a CPU
     log_every: Count = 20  #: steps between lines of metrics.jsonl

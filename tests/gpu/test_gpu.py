@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,12 +20,15 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from test_loop import config, equal, images, weights
 from test_processes import ENVIRONMENT, HANGS, TORCHRUN
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from deepinfomax import config as configuration
 from deepinfomax import recipes
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.devices import arithmetic
+from deepinfomax.evaluation import convex
 from deepinfomax.information.bounds import BOUNDS
 from deepinfomax.information.pairs import local_infomax
 from deepinfomax.objectives.protocol import Batch
@@ -138,6 +142,29 @@ def test_a_run_on_the_gpu_ends_near_the_one_on_the_cpu(tmp_path: Path, precision
     assert next(trained.parameters()).device.type == "cpu"
     sample = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert torch.cosine_similarity(trained(sample).y.flatten(), beside(sample).y.flatten(), dim=0) > 0.5
+
+
+class NoFloat64(TorchDispatchMode):
+    """An error where a number on the GPU is float64: most compute with them many times more slowly, and Apple's not."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for made in tree_leaves(result):
+            if isinstance(made, torch.Tensor) and made.device.type == "cuda":
+                assert made.dtype != torch.float64, func
+        return result
+
+
+@pytest.mark.parametrize("loss", [convex.cross_entropy, convex.squared_hinge, convex.balanced_cross_entropy])
+def test_probes_compute_in_float32_and_add_up_on_the_cpu(loss: convex.Loss) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, labels = torch.randn(500, 20, generator=generator), torch.randint(3, (500,), generator=generator)
+    target = torch.nn.functional.one_hot(labels, 3).float() if loss is convex.balanced_cross_entropy else labels
+    settings: Any = {"loss": loss, "weight_decay": 0.1, "iterations": 20}
+    expected = convex.fit(x, target, 3, **settings)
+    with NoFloat64():
+        found = convex.fit(x.to(GPU), target.to(GPU), 3, **settings)
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-2, atol=1e-3)
 
 
 TWO = """

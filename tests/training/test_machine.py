@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_loop import config
+from test_loop import config, images
+from torch import nn
 
-from deepinfomax import devices
+from deepinfomax import config as configuration
+from deepinfomax import devices, recipes
 from deepinfomax.errors import UserError
 from deepinfomax.training import loop, processes
+from deepinfomax.training.building import build_game, with_common_batchnorm
 
 
 def test_a_run_on_the_cpu_does_not_keep_the_next_one_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +48,28 @@ def test_processes_that_would_share_a_gpu_are_refused(
     monkeypatch.setattr(loop, "choose_device", lambda name: torch.device(name))
     with pytest.raises(UserError, match=message):
         loop._machine(config(), tmp_path, device)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "common"),
+    [
+        ("dim-local", {}, True),
+        ("dim-local", {"local.negatives_from": "own"}, False),
+        ("dim-global", {}, True),
+        ("simclr", {}, True),
+        ("ae", {}, False),
+        ("nat", {}, False),
+        ("supervised", {}, False),
+    ],
+)
+def test_batchnorm_is_common_where_losses_compare_images_of_several_processes(
+    recipe: str, changes: dict[str, object], common: bool
+) -> None:
+    settings = configuration.override(recipes.recipe(recipe, "smoke"), changes)
+    game = with_common_batchnorm(build_game(settings, (3, 16, 16), images()))
+    kinds = {type(m) for m in game.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+    assert (nn.SyncBatchNorm in kinds) == common
+    assert (kinds == {nn.SyncBatchNorm}) == common
 
 
 def test_full_float32_of_a_gpu_holds_within_its_block() -> None:

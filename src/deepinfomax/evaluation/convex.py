@@ -30,7 +30,7 @@ def cross_entropy(
     """-log softmax at the label, in nats."""
     log_p = scores.log_softmax(1)
     rows = torch.arange(len(scores), device=scores.device)
-    loss = -_double(log_p[rows, labels]).mean()
+    loss = -in_float64(log_p[rows, labels]).mean()
     error = log_p.exp()
     error[rows, labels] -= 1
     return loss, error / len(scores)
@@ -42,7 +42,7 @@ def squared_hinge(
     """Σ over classes of max(0, 1 - s)². s is the score of a row's class, and -score of any other class."""
     sign = 2 * one_hot(labels, scores.shape[1]).to(scores) - 1
     shortfall = (1 - sign * scores).clamp_min_(0)
-    return _double(shortfall).square().sum(1).mean(), -2 * sign * shortfall / len(scores)
+    return _sums_of_rows(shortfall, torch.square).mean(), -2 * sign * shortfall / len(scores)
 
 
 def balanced_cross_entropy(
@@ -55,7 +55,7 @@ def balanced_cross_entropy(
     """
     weight = balance(targets)
     each = binary_cross_entropy_with_logits(scores, targets, reduction="none")
-    return _double(weight * each).sum(), weight * (scores.sigmoid() - targets)
+    return _sum(weight * each, torch.positive), weight * (scores.sigmoid() - targets)
 
 
 def balance(targets: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
@@ -68,9 +68,16 @@ def balance(targets: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
     return weight / targets.shape[1]
 
 
-def _double(values: Tensor) -> Tensor:
-    """In fp64, for sums; on the CPU, but for an NVIDIA GPU: of a million images and classes that would be gigabytes."""
-    return values.double() if values.device.type == "cuda" else in_float64(values)
+def _sums_of_rows(values: Float[Tensor, "N K"], function: Callable[[Tensor], Tensor]) -> Float[Tensor, "N"]:
+    """Of a function of each value, in fp64 on the CPU. Another device adds up a row in fp32, and sends that number."""
+    if values.device.type == "cpu":
+        return function(values.double()).sum(1)
+    return in_float64(function(values).sum(1))
+
+
+def _sum(values: Float[Tensor, "N K"], function: Callable[[Tensor], Tensor]) -> Float[Tensor, ""]:
+    """Of a function of all values, as `_sums_of_rows`."""
+    return function(values.double()).sum() if values.device.type == "cpu" else _sums_of_rows(values, function).sum()
 
 
 def fit(
@@ -96,7 +103,7 @@ def fit(
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         w = torch.from_numpy(flat.reshape(shape)).to(x.dtype).to(x.device)
         value, error = loss(torch.addmm(w[-1], x, w[:-1]), target)
-        value = value + weight_decay / 2 * _double(w[:-1]).square().sum()
+        value = value + weight_decay / 2 * _sum(w[:-1], torch.square)
         gradient = torch.empty_like(w)
         # errorᵀ x, not xᵀ error: on a CPU the second is 17 times slower, for the same numbers.
         gradient[:-1] = torch.mm(error.T, x).T + weight_decay * w[:-1]

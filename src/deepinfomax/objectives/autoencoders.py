@@ -30,6 +30,8 @@ class Autoencoder(nn.Module):
         width: the least number of channels of the decoder's maps.
     """
 
+    compares_processes = False
+
     def __init__(self, facts: Facts, *, width: Count = 64) -> None:
         super().__init__()
         shapes = facts.shapes
@@ -61,6 +63,8 @@ class VariationalAutoencoder(nn.Module):
         beta: β; 1 is the VAE, the paper's β-VAEs have 0.1 to 4 (A.6).
         width: the least number of channels of the decoder's maps.
     """
+
+    compares_processes = False
 
     def __init__(self, facts: Facts, *, beta: NotNegative = 1.0, width: Count = 64) -> None:
         super().__init__()

@@ -31,6 +31,8 @@ class BiGAN(nn.Module):
         width: channels of D's first convolution, and the least of the generator's maps.
     """
 
+    compares_processes = False
+
     def __init__(
         self, facts: Facts, *, penalty: NotNegative = 1.0, spectral_norm: bool = False, width: Count = 64
     ) -> None:

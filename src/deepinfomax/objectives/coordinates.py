@@ -49,6 +49,8 @@ class Coordinates(nn.Module):
         UserError: a map of one place.
     """
 
+    compares_processes = False
+
     def __init__(self, facts: Facts, *, kind: Kind = "both", units: Count = 512, places: Count | None = None) -> None:
         super().__init__()
         channels, *sizes = facts.shapes.local

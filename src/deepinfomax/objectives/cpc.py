@@ -76,6 +76,7 @@ class ContrastivePredictiveCoding(nn.Module):
         if offsets >= sides[0]:
             raise UserError(f"cpc.offsets must be from 1 to {sides[0] - 1}: the local map has {sides[0]} rows")
         self.places = places
+        self.compares_processes = negatives_from == "all"
         self.information = PairBound(bound, negatives, pairing, negatives_from, tau)
         scale = 1.0 if scale is None else scale
         self.autoregression = RowGRU(channels)

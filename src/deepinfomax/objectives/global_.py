@@ -50,6 +50,7 @@ class GlobalInfoMax(nn.Module):
         super().__init__()
         if facts.shapes.conv is None:
             raise UserError("global needs an encoder with a conv map, and this one has none: use local")
+        self.compares_processes = negatives_from == "all"
         self.information = PairBound(bound, negatives, pairing, negatives_from, tau)
         self.critic = GlobalCritic(torch.Size(facts.shapes.conv).numel(), facts.shapes.globals[0], units)
 

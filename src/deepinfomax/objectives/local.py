@@ -95,6 +95,7 @@ class LocalInfoMax(nn.Module):
         self.levels = {
             name: weight for name, weight in zip(LEVELS, (y_local, y_conv, map_map), strict=True) if weight > 0
         }
+        self.compares_processes = negatives_from == "all"
         self.information = PairBound(
             bound,
             negatives,

@@ -37,6 +37,7 @@ class NoiseAsTargets(nn.Module):
     """
 
     uses_index = True
+    compares_processes = False
 
     targets: Float[Tensor, "images D"]  #: points on the sphere
     assignment: Int[Tensor, "images"]  #: image i has the point targets[assignment[i]]

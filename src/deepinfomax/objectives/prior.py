@@ -51,6 +51,8 @@ class PriorMatching(nn.Module):
         UserError: a prior that this way has no formula for: uniform by visreg, the ball by noise.
     """
 
+    compares_processes = False
+
     def __init__(
         self,
         facts: Facts,

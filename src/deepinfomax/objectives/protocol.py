@@ -15,6 +15,7 @@ from deepinfomax.features import Features, Shapes
 __all__ = [
     "AcrossViews",
     "Batch",
+    "ComparesProcesses",
     "Decodes",
     "Facts",
     "KnowsItsPrior",
@@ -133,6 +134,13 @@ class TwoPlayer(Protocol):
     def adversary(self, features: Features, batch: Batch) -> Terms:
         """Scalar losses that the second player minimises; `features` carry no gradient."""
         ...
+
+
+@runtime_checkable
+class ComparesProcesses(Protocol):
+    """An objective that says whether its losses compare images of one process with those of others; without it, yes."""
+
+    compares_processes: bool  #: if so, and several GPUs train, BatchNorm is by the images of all of them
 
 
 @runtime_checkable

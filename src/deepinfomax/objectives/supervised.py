@@ -27,6 +27,7 @@ class Supervised(nn.Module):
     """
 
     uses_labels = True
+    compares_processes = False
 
     def __init__(
         self,

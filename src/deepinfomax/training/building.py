@@ -15,6 +15,7 @@ from deepinfomax.features import Shapes
 from deepinfomax.objectives import OBJECTIVES, Facts, Game
 from deepinfomax.objectives.game import check_views
 from deepinfomax.objectives.occlusion import Occlusion
+from deepinfomax.objectives.protocol import ComparesProcesses
 
 
 def build_game(
@@ -53,6 +54,20 @@ def build_game(
         check_views(objectives[name][1], config.training.views + config.training.small_views, name)
     occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
     return Game(encoder, objectives, occlusion)
+
+
+def with_common_batchnorm(game: Game) -> Game:
+    """The game with BatchNorm by the images of all processes, where an objective compares them; else as it is.
+
+    BatchNorm of one process marks the images of its batch alike. Scores that compare them with images of other
+    processes can tell them by that mark, and learn nothing else. A loss of each image alone has no use for it, and
+    waits for no other process in every layer.
+    """
+    compared = (
+        objective.compares_processes if isinstance(objective, ComparesProcesses) else True
+        for objective in game.objectives.values()
+    )
+    return nn.SyncBatchNorm.convert_sync_batchnorm(game) if any(compared) else game
 
 
 def begin(encoder: nn.Module, config: Config, images: ImageSet, channels: Channels | None = None) -> None:

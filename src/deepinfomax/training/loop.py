@@ -33,7 +33,7 @@ from deepinfomax.objectives.protocol import Batch
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import checkpoint, processes, run_folder
-from deepinfomax.training.building import build_game, uses_index, uses_labels
+from deepinfomax.training.building import build_game, uses_index, uses_labels, with_common_batchnorm
 from deepinfomax.training.decoded_images import write_decoded_images
 from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
@@ -315,7 +315,7 @@ def _game(
         _check_described(encoder, config, image_shape)
     # On a CPU torch has no SyncBatchNorm.
     if accelerator.num_processes > 1 and device.type == "cuda" and config.training.sync_batchnorm:
-        game = nn.SyncBatchNorm.convert_sync_batchnorm(game)
+        game = with_common_batchnorm(game)
     layout = torch.channels_last if channels_last else torch.preserve_format
     return game.to(device, memory_format=layout)  # type: ignore[call-overload]
 
