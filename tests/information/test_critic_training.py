@@ -81,3 +81,13 @@ def test_training_gives_up_after_its_patience_in_evaluations():
         assert len(fit.stopping) == steps // 10  # evaluated forty times over all steps
         assert fit.gave_up == (patience == 2)
     assert Fit(steps=1, skipped=0, stopping=(1.0, 3.0), gave_up=False).rise == 2.0
+
+
+def test_how_far_the_stopping_value_fell_back():
+    def fit(*stopping: float) -> Fit:
+        return Fit(steps=10, skipped=0, stopping=stopping, gave_up=True)
+
+    assert fit(0.1, 0.5, 0.4, 0.2).fall == pytest.approx(0.3)
+    assert fit(0.1, 0.5, 0.2, math.nan, -math.inf).fall == pytest.approx(0.3)
+    assert fit(0.1, 0.5).fall == 0
+    assert fit(math.nan).fall == fit().fall == 0

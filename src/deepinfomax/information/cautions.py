@@ -57,6 +57,7 @@ class Evidence:
     skipped: float = 0.0  #: share of the training steps that overflowed
     steps: int = FEWEST_STEPS  #: fewest steps of a training
     rise: float = 0.0  #: of the stopping value over the second half of training
+    fall: float = 0.0  #: of the stopping value from its best to the end of training
     read_in_blocks: bool = False  #: whether more pairs would be read in more blocks, which raises no cap
     by_chance: float = 0.0  #: what labels read when they are shuffled
     tenth: float = math.inf  #: what a tenth of the pairs reads
@@ -135,6 +136,19 @@ def drifting(e: Evidence) -> str | None:
 def overfits(e: Evidence) -> str | None:
     if e.train_nats - e.nats > _largest_gap(e):
         return f"{e.train_nats:.2f} nats on training {e.pairs}: the critic overfits, and more {e.more} would raise it"
+    return None
+
+
+def learned_by_heart(e: Evidence) -> str | None:
+    """The weights of the best step are kept, so training pairs need not read more; but it came too early.
+
+    Of independent sides every critic falls back, from 0, and rightly so.
+    """
+    if e.nats > max(0.1, 3 * e.standard_error) and e.fall > max(0.25, 0.2 * e.nats):
+        return (
+            f"the stopping value fell back by {e.fall:.2f} nats as the training went on: the critic learns single "
+            f"{e.pairs} before it has learned all that they share: {e.advice.more} or a narrower critic"
+        )
     return None
 
 
@@ -240,6 +254,7 @@ OF_CRITICS: tuple[Rule, ...] = (
     few_negatives,
     drifting,
     overfits,
+    learned_by_heart,
     below_neighbours,
     few_pairs_for_both,
     below_own_dv,

@@ -40,6 +40,12 @@ class Fit:
         best = np.fmax.accumulate(self.stopping).tolist()
         return best[-1] - best[(len(best) - 1) // 2]
 
+    @property
+    def fall(self) -> float:
+        """Nats from the best stopping value to the last, while the training went on; 0 where none are finite."""
+        finite = [value for value in self.stopping if math.isfinite(value)]
+        return max(finite) - finite[-1] if finite else 0.0
+
 
 def train_critic(
     critic: nn.Module,

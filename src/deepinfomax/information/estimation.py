@@ -281,6 +281,7 @@ def summarise(
         skipped=max(fit.skipped / fit.steps for fit in fits),
         steps=min(fit.steps for fit in fits),
         rise=max(fit.rise for fit in fits),
+        fall=float(np.mean([fit.fall for fit in fits])),
         read_in_blocks=readings[0].n_test >= BLOCK,
         neighbours=-math.inf if beside is None else beside.nats,
         neighbours_error=0.0 if beside is None else beside.standard_error,
