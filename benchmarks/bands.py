@@ -7,16 +7,13 @@ the colours tell, each mixed in its own way. Both go the way of all floats: kept
 by the training part. Then the recipe dim-fast for so many steps, and the MLP probe at each level.
 """
 
-import argparse
 import dataclasses
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from deepinfomax import config as configuration
 from deepinfomax import data
@@ -27,7 +24,7 @@ from deepinfomax.features import LEVELS
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
-from measuring import hardware
+from measuring import hardware, once, one_thread, options
 
 RESULTS = Path(__file__).parent.parent / "results"
 BANDS, IMAGES, TEST = 12, 10_000, 5000
@@ -56,9 +53,11 @@ def as_floats(images: ImageSet, matrix: np.ndarray) -> ImageSet:
 def one(kind: str, seed: int, images: ImageSet, test: ImageSet, work: Path) -> dict[str, Any]:
     """Train on the colours or on the bands, and measure; what is finished in `work` is not done again."""
     out = work / f"{kind}-{seed}"
-    done = out / "measured.json"
-    if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+    return once(out, lambda: trained_and_measured(kind, seed, images, test, out))
+
+
+def trained_and_measured(kind: str, seed: int, images: ImageSet, test: ImageSet, out: Path) -> dict[str, Any]:
+    """In the folder `out`, where a training that was stopped goes on."""
     matrix = np.eye(3) if kind == "colours" else mixing(seed)
     part, part_of_test = as_floats(images, matrix), as_floats(test, matrix)
     settings = configuration.override(recipe("dim-fast", "cpu"), SETTINGS | {"seed": seed})
@@ -76,18 +75,12 @@ def one(kind: str, seed: int, images: ImageSet, test: ImageSet, work: Path) -> d
     }
     if kind == "bands":
         row["condition_of_matrix"] = round(float(np.linalg.cond(matrix)), 2)
-    done.write_text(json.dumps(row) + "\n", encoding="utf-8")
     return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--out", type=Path, default=RESULTS / "bands.json")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    arguments = options(__doc__, RESULTS / "bands.json").parse_args()
+    one_thread()
     images, test = data.load("cifar10", limit=IMAGES), data.load("cifar10", "test")
     test = test.take(slice(0, TEST))
     rows: list[dict[str, Any]] = []

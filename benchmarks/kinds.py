@@ -14,16 +14,13 @@ Equal steps, so two views take about twice the time. Photographs: CIFAR-10. Scan
 sets of `deepinfomax reproduce sequences`. The linear and the MLP probe are fitted on the training part.
 """
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import volumes
 from deepinfomax import config as configuration
@@ -36,7 +33,7 @@ from deepinfomax.features import LEVELS
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
-from measuring import hardware
+from measuring import hardware, once, one_thread, options
 
 RESULTS = Path(__file__).parent.parent / "results"
 MEASURES = ("linear", "mlp")
@@ -91,9 +88,11 @@ def settings(kind: str, choice: str, count: int, seed: int) -> configuration.Con
 def one(kind: str, choice: str, seed: int, parts: Parts, work: Path) -> dict[str, Any]:
     """Train and measure; what is finished in `work` is not done again."""
     out = work / f"{kind}-{choice.replace(' ', '-')}-{seed}"
-    done = out / "measured.json"
-    if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+    return once(out, lambda: trained_and_measured(kind, choice, seed, parts, out))
+
+
+def trained_and_measured(kind: str, choice: str, seed: int, parts: Parts, out: Path) -> dict[str, Any]:
+    """In the folder `out`, where a training that was stopped goes on."""
     training, test = parts
     config = settings(kind, choice, len(training), seed)
     processor = time.process_time()
@@ -120,7 +119,6 @@ def one(kind: str, choice: str, seed: int, parts: Parts, work: Path) -> dict[str
         "processor_seconds_of_training": round(trained),
         "processor_seconds": round(time.process_time() - processor),
     }
-    done.write_text(json.dumps(row) + "\n", encoding="utf-8")
     return row
 
 
@@ -148,14 +146,10 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser = options(__doc__, RESULTS / "kinds.json")
     parser.add_argument("--data", nargs="+", choices=SOURCES, default=list(SOURCES))
-    parser.add_argument("--out", type=Path, default=RESULTS / "kinds.json")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    one_thread()
     rows: list[dict[str, Any]] = []
     for kind in arguments.data:
         parts = SOURCES[kind]()

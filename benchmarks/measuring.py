@@ -11,12 +11,38 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from deepinfomax import devices
 
 STARTED = time.perf_counter()
+
+
+def options(says: str | None, out: Path, seeds: tuple[int, ...] = (0,)) -> argparse.ArgumentParser:
+    """Those of a benchmark of several runs: the folder of the runs, their seeds, and the file of the result."""
+    parser = argparse.ArgumentParser(description=says, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(seeds))
+    parser.add_argument("--out", type=Path, default=out)
+    return parser
+
+
+def one_thread() -> None:
+    """By itself on one core, and without asking the hub."""
+    torch.set_num_threads(1)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def once(folder: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The figures of a run, kept in its folder and not measured again."""
+    done = folder / "measured.json"
+    if done.is_file():
+        return json.loads(done.read_text(encoding="utf-8"))
+    figures = measure()
+    done.write_text(json.dumps(figures, ensure_ascii=False) + "\n", encoding="utf-8")
+    return figures
 
 
 def clock() -> float:

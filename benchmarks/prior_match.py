@@ -8,15 +8,11 @@ training images with flips, 625 steps; measured on 5,000 other training images: 
 Gaussian, how dependent its units are, and the MLP and the linear probe.
 """
 
-import argparse
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from deepinfomax import config as configuration
 from deepinfomax import data
@@ -31,7 +27,7 @@ from deepinfomax.features import LEVELS
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
-from measuring import hardware
+from measuring import hardware, once, one_thread, options
 
 RESULTS = Path(__file__).parent.parent / "results"
 IMAGES, TRAINING = 20_000, 15_000
@@ -63,9 +59,11 @@ def config_of(name: str, seed: int) -> Config:
 def one(name: str, seed: int, training: ImageSet, test: ImageSet, work: Path) -> dict[str, Any]:
     """Train and measure; what is finished in `work` is not done again."""
     out = work / f"{name.replace(', ', '-').replace(' ', '')}-{seed}"
-    done = out / "measured.json"
-    if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+    return once(out, lambda: trained_and_measured(name, seed, training, test, out))
+
+
+def trained_and_measured(name: str, seed: int, training: ImageSet, test: ImageSet, out: Path) -> dict[str, Any]:
+    """In the folder `out`, where a training that was stopped goes on."""
     began = time.process_time()
     encoder = train(config_of(name, seed), training, out, resume=(out / CONFIG).is_file(), device="cpu", quiet=True)
     trained = time.process_time() - began
@@ -81,30 +79,21 @@ def one(name: str, seed: int, training: ImageSet, test: ImageSet, work: Path) ->
         quiet=True,
     )["measures"]
     y = EmbeddingsOfY(encoder, "cpu")(test)
+    distance = EncoderDistribution(y).distance("gaussian", slices=500)
     row = {
         "run": name,
         "seed": seed,
         **{m: {level: round(measured[m][level]["accuracy"], 4) for level in LEVELS} for m in MEASURES},
         "gaussian_nats": round(gaussian(y), 2),
-        "distance_to_gaussian": {key: round(value, 4) for key, value in asdict(distance(y)).items()},
+        "distance_to_gaussian": {key: round(value, 4) for key, value in asdict(distance).items()},
         "processor_seconds_of_training": round(trained),
     }
-    done.write_text(json.dumps(row) + "\n", encoding="utf-8")
     return row
 
 
-def distance(y: torch.Tensor) -> Any:
-    return EncoderDistribution(y).distance("gaussian", slices=500)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--out", type=Path, default=RESULTS / "prior-match.json")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    arguments = options(__doc__, RESULTS / "prior-match.json").parse_args()
+    one_thread()
     images = data.load("cifar10", limit=IMAGES)
     training, test = images.take(slice(0, TRAINING)), images.take(slice(TRAINING, None))
     rows: list[dict[str, Any]] = []

@@ -13,20 +13,17 @@ are always on one side. Cubes of the same part overlap each other, and all are o
 places of it, and not of other people.
 """
 
-import argparse
 import csv
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from deepinfomax import config as configuration
 from deepinfomax import data, encoders
@@ -38,7 +35,7 @@ from deepinfomax.features import LEVELS
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
-from measuring import hardware
+from measuring import hardware, once, one_thread, options
 
 RESULTS = Path(__file__).parent.parent / "results"
 SCAN = "templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz"
@@ -145,9 +142,11 @@ def parts() -> tuple[ImageSet, ImageSet]:
 def one(name: str, seed: int, training: ImageSet, test: ImageSet, work: Path) -> dict[str, Any]:
     """Train by the recipe of that name and measure; what is finished in `work` is not done again."""
     out = work / f"{name}-{seed}"
-    done = out / "measured.json"
-    if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+    return once(out, lambda: trained_and_measured(name, seed, training, test, out))
+
+
+def trained_and_measured(name: str, seed: int, training: ImageSet, test: ImageSet, out: Path) -> dict[str, Any]:
+    """In the folder `out`, where a training that was stopped goes on."""
     settings = configuration.override(recipe(name, "cpu"), SETTINGS | {"seed": seed})
     began, processor = time.perf_counter(), time.process_time()
     encoder = train(settings, training, out, resume=(out / CONFIG).is_file(), device="cpu")
@@ -178,18 +177,12 @@ def one(name: str, seed: int, training: ImageSet, test: ImageSet, work: Path) ->
         "processor_seconds_of_training": round(trained),
         "processor_seconds": round(time.process_time() - processor),
     }
-    done.write_text(json.dumps(row) + "\n", encoding="utf-8")
     return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=RESULTS / "volumes.json")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    arguments = options(__doc__, RESULTS / "volumes.json", seeds=(0, 1, 2)).parse_args()
+    one_thread()
     training, test = parts()
     rows: list[dict[str, Any]] = []
     for seed in arguments.seeds:
