@@ -11,11 +11,11 @@ import numpy as np
 
 from deepinfomax.data.formats.named_arrays import Labelled, parts_of
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format, unreadable
+from deepinfomax.data.formats.record import Columns, Format, damaged, unreadable
 from deepinfomax.data.in_memory import image_set
 from deepinfomax.data.rows import of_rows
 from deepinfomax.data.stored import Parts, Source, stamp
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 
 def read(file: Path, columns: Columns) -> Parts:
@@ -45,7 +45,7 @@ def _source(file: Path, name: str, of: Labelled) -> Source:
         try:
             mapped = np.memmap(file, kind, "r", place, shape)
         except (OSError, ValueError) as error:
-            raise UserError(f"{file} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
+            raise damaged(file, error) from None
         return image_set(mapped, of.labels, of.classes, str(file), of.count, of.notes)
 
     def rows(start: int, stop: int) -> np.ndarray:

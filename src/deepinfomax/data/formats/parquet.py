@@ -27,6 +27,7 @@ from deepinfomax.data.formats.record import (
     Columns,
     Format,
     commands_for_numbers,
+    damaged,
     unreadable,
     unused_columns,
 )
@@ -34,7 +35,7 @@ from deepinfomax.data.labels import number_labels
 from deepinfomax.data.listing import files_below
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, StoredImages, printable, stamp
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 CLASS_LISTS = ("names", "classes", "words", "fine")  #: keys of a classes.json that is no plain list
 BATCH = 512  #: rows read at a time
@@ -237,7 +238,7 @@ def _damage(file: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
+        raise damaged(file, error) from None
 
 
 def _schema(file: Path) -> pa.Schema:

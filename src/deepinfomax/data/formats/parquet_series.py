@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepinfomax.data.formats.record import Columns
+from deepinfomax.data.formats.record import Columns, damaged
 from deepinfomax.data.stored import StoredArrays, printable, stamp
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError
 
 BATCH = 1024  #: rows read at a time
 NO_SERIES = ("embedding", "embeddings")  #: columns that `deepinfomax embed` and others write; data.image names one
@@ -68,7 +68,7 @@ def _rows(file: Path, columns: Sequence[str], rows: np.ndarray) -> Iterator[np.n
                 yield _series([batch.column(name)[row] for name in columns], f"{file} row {first + row}")
             first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
+        raise damaged(file, error) from None
 
 
 def _series(cells: Sequence[pa.Scalar], where: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from deepinfomax.errors import UserError, first_line
 
 IMAGE_COLUMNS = ("image", "img")
 PATH_COLUMNS = ("path", "image", "file", "filename", "file_name")
+AGAIN = "copy it here again, or save it anew"
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 
 
@@ -19,8 +20,13 @@ def unreadable(file: Path | str, what: str, why: Exception | str) -> UserError:
     if "allow_pickle" in said or "Python objects" in said:  # NumPy's ways to say that it would have to unpickle
         said = "it holds objects, as an array of items of several lengths does: cut or pad them to one length"
     else:
-        said = f"{said.rstrip('.')}; copy it here again, or save it anew"
+        said = f"{said.rstrip('.')}; {AGAIN}"
     return UserError(f"{file} cannot be read as {what}: {said}")
+
+
+def damaged(file: Path | str, why: Exception) -> UserError:
+    """The line for a file that began well and then breaks off."""
+    return UserError(f"{file} is damaged: {first_line(why)}; {AGAIN}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from deepinfomax.data.formats.kinds import first_files
 from deepinfomax.data.formats.parquet import part_name
-from deepinfomax.data.formats.record import Columns, Format
+from deepinfomax.data.formats.record import Columns, Format, damaged
 from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.listing import files_below, listing
 from deepinfomax.data.opening import extensions
@@ -130,7 +130,7 @@ def _samples(shard: Path) -> dict[str, Sample]:
                     samples.setdefault(key, {})[ending] = Member(shard, member.name, member.offset_data, member.size)
             rest = shard.stat().st_size - content.offset  # tarfile takes half a header for the end
     except (tarfile.TarError, OSError) as error:
-        raise UserError(f"{shard} is damaged: {first_line(error)}; copy it here again, or save it anew") from None
+        raise damaged(shard, error) from None
     end = shard.stat().st_size
     cut = any(member.offset + member.size > end for sample in samples.values() for member in sample.values())
     if cut or 0 < rest < tarfile.BLOCKSIZE:
