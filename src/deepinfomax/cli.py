@@ -29,7 +29,7 @@ from deepinfomax.commands.report import report
 from deepinfomax.commands.reproduce import reproduce
 from deepinfomax.commands.train import train
 from deepinfomax.errors import UserError
-from deepinfomax.started_together import said_by_another, speaks
+from deepinfomax.started_together import said_by_another, speaks, started
 
 app = typer.Typer(
     name="deepinfomax",
@@ -100,7 +100,7 @@ def main() -> None:
     except SystemExit as end:
         code = int(end.code or 0)
     processes = sys.modules.get("deepinfomax.training.processes")  # there, once something has trained
-    if processes is not None and processes.started() > 1:
+    if processes is not None and started() > 1:
         processes.leave(code)
     if code:
         sys.exit(code)

@@ -27,7 +27,7 @@ def test_a_run_on_the_cpu_does_not_keep_the_next_one_there(tmp_path: Path, monke
 
 def test_processes_that_cannot_train_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise each would train alone, all of them in one folder."""
-    monkeypatch.setattr(processes, "started", lambda: 2)
+    monkeypatch.setattr(loop, "started", lambda: 2)
     with pytest.raises(UserError, match="2 processes were started, and on cpu they cannot train together: give --dev"):
         loop._machine(config(), tmp_path, "cpu")
 
@@ -60,6 +60,7 @@ def test_processes_that_would_share_a_gpu_are_refused(
         ("ae", {}, False),
         ("nat", {}, False),
         ("supervised", {}, False),
+        ("dim-local", {"local.negatives_from": "own", "prior.by": "sigreg"}, True),  # of the batch of all processes
     ],
 )
 def test_batchnorm_is_common_where_losses_compare_images_of_several_processes(

@@ -42,7 +42,7 @@ class Stage:
     supervised_batches: tuple[int, int] = (128, 128)
 
 
-#: of every stage: flips, and float32, in which the figures are the same on any processor
+#: of every stage: flips, and float32, so that figures differ little from one processor to another
 COMMON: Section = {"augmentation.flip": True, "training.precision": "no"}
 STAGES = {
     "photos": Stage(COMMON | {"training.steps": 170, "encoder.width": 32}, 170, (64, 32)),

@@ -51,8 +51,6 @@ class PriorMatching(nn.Module):
         UserError: a prior that this way has no formula for: uniform by visreg, the ball by noise.
     """
 
-    compares_processes = False
-
     def __init__(
         self,
         facts: Facts,
@@ -68,6 +66,7 @@ class PriorMatching(nn.Module):
         self.prior: Prior = prior
         self.by: By = by
         self.penalty, self.slices, self.noise = penalty, slices, noise
+        self.compares_processes = by != "adversary"  #: the others take the images of all processes together
         self.units = facts.shapes.globals[0]
         if by == "visreg" and prior == "uniform":
             raise UserError(

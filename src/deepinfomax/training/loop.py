@@ -32,6 +32,7 @@ from deepinfomax.objectives.game import Game
 from deepinfomax.objectives.protocol import Batch
 from deepinfomax.progress import shown
 from deepinfomax.recipes import recipe
+from deepinfomax.started_together import started
 from deepinfomax.training import checkpoint, processes, run_folder
 from deepinfomax.training.building import build_game, uses_index, uses_labels, with_common_batchnorm
 from deepinfomax.training.decoded_images import write_decoded_images
@@ -289,9 +290,9 @@ def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator
         project_dir=str(out),
         kwargs_handlers=[DistributedDataParallelKwargs()],  # `Step` sets what the networks need
     )
-    if processes.started() > 1 and accelerator.num_processes == 1:
+    if started() > 1 and accelerator.num_processes == 1:
         raise UserError(
-            f"{processes.started()} processes were started, and on {on} they cannot train together: give "
+            f"{started()} processes were started, and on {on} they cannot train together: give "
             "--device cpu, or start one"
         )
     return accelerator, accelerator.device if on.type == accelerator.device.type and on.index is None else on

@@ -21,8 +21,6 @@ if distributed.is_available():
     import torch.distributed.nn.functional
 
 
-__all__ = ["ProcessLost", "any_process", "end_group", "grouped", "leave", "others_there", "started"]
-
 #: in the text of errors by which gloo says that another process does not answer; those of NCCL have a kind of their own
 GONE = ("gloo/transport", "Connection reset by peer", "Connection closed by peer")
 
