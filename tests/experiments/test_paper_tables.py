@@ -75,6 +75,8 @@ def test_at_the_scale_cpu_rows_have_equal_time_and_so_different_steps() -> None:
     assert at_64["dim-local"] == round(STEPS["dim-local"] / 4)
     half = paper_tables.row_config(TABLES["negatives"], TABLES["negatives"].rows[0], "cpu", 0)
     assert half.training.steps == STEPS["dim-local"] / 2
+    long = paper_tables.row_config(TABLES["table1-10"], TABLES["table1-10"].rows[4], "cpu", 0)
+    assert long.training.steps == STEPS["bigan"] * 5
 
 
 def test_a_configuration_is_the_same_wherever_its_data_lie_and_no_other() -> None:
