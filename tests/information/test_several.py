@@ -117,8 +117,58 @@ def test_critics_of_a_difference_keep_groups_together():
     subject = np.repeat(np.arange(100), 10)
     x, y, z = (rng.standard_normal(100)[subject] + 0.01 * rng.standard_normal(1000) for _ in range(3))
     assert conditional_mi(x, y, z, "infonce", groups=subject, **FAST).nats < 0.3
-    with pytest.raises(UserError, match="take no groups"):
-        conditional_mi(x, y, (z > 0).astype(int), "infonce", groups=subject, **FAST)
+
+
+@pytest.mark.parametrize("by", ["subjects", "visits"])
+def test_critics_given_labels_keep_groups_together(by):
+    """What z tells is the subject's, or each row's: a group then has rows of both labels."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(200), 10)
+    x, y = (rng.standard_normal(200)[subject] + 0.01 * rng.standard_normal(2000) for _ in range(2))
+    z = rng.integers(0, 2, 200)[subject] if by == "subjects" else rng.integers(0, 2, 2000)
+    assert not conditional_mi(x, y, z, "infonce", **FAST).lower_bound  # of rows: they resemble the rows before them
+    by_subject = conditional_mi(x, y, z, "infonce", groups=subject, **FAST)
+    assert by_subject.groups == 200
+    assert by_subject.lower_bound
+    assert by_subject.nats < 2 * by_subject.standard_error
+    by_block = conditional_mi(x, y, z, "infonce", block=10, **FAST)
+    assert by_block.nats == pytest.approx(by_subject.nats, abs=1e-6)
+    if by == "subjects":
+        shared = conditional_mi(x, x + 0.3 * y, z, "infonce", groups=subject, **FAST)
+        assert shared.nats > 0.5
+
+
+def test_a_label_of_too_few_groups_is_told():
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(100), 10)
+    z = (subject < 20).astype(int)
+    with pytest.raises(UserError, match="rows of 20 groups: give at least 30"):
+        conditional_mi(*rng.standard_normal((2, 1000)), z, "infonce", groups=subject, **FAST)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_total_correlation_and_interaction_count_a_group_once(labels):
+    """300 subjects of 10 near-identical rows, three independent variables."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(300), 10)
+    a, b, c = (rng.standard_normal(300)[subject] + 0.01 * rng.standard_normal(3000) for _ in range(3))
+    together = a + b
+    if labels:
+        a, b, c, together = (np.digitize(side, [-0.5, 0.5]) for side in (a, b, c, together))
+    by_rows, by_subject = (total_correlation(a, b, c, groups=which, shuffles=49) for which in (None, subject))
+    assert by_rows.nats > (0.01 if labels else 1)
+    assert by_rows.p_value == 0.02
+    assert abs(by_subject.nats) < (0.02 if labels else 0.2)
+    assert by_subject.p_value > 0.05
+    assert by_subject.groups == 300
+    assert total_correlation(a, b, together, groups=subject, shuffles=49).p_value == 0.02
+    assert total_correlation(a, b, c, block=10).nats == pytest.approx(by_subject.nats, abs=1e-9)
+    shared = interaction_information(a, b, together, groups=subject)
+    assert shared.groups == 300
+    assert shared.nats < -3 * shared.standard_error  # together makes a and b dependent
+    assert abs(interaction_information(a, b, c, groups=subject).nats) < 0.15
+    with pytest.raises(UserError, match="groups or block"):
+        total_correlation(a, b, groups=subject, block=10)
 
 
 def test_a_difference_of_bounds_is_called_none():

@@ -28,7 +28,7 @@ from deepinfomax.information import conditional, inputs
 from deepinfomax.information.cautions import LONG_TAIL
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.estimation import estimate_mi
-from deepinfomax.information.groups import group_codes, neighbouring_rows_alike, one_of_each
+from deepinfomax.information.groups import FEWEST_GROUPS, group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import Transform, is_labels
 from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, units, without_ties
 from deepinfomax.information.shuffling import p_value
@@ -60,8 +60,7 @@ def conditional_mi(
             difference of I(X; Y, Z) and I(X; Z), or, of labels z, the mean over them.
         transform: of each column, before distances are taken.
         neighbours: k.
-        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time. Not of
-            critics with labels z.
+        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
         shuffles: for a p-value of conditional independence, by nearest neighbours or counting: x is shuffled among rows
             of the same label, or among those of the nearest z (Runge 2018).
         settings: of `estimate_mi`, where a critic is asked for.
@@ -75,11 +74,8 @@ def conditional_mi(
     if estimator != "ksg":
         if shuffles:
             raise UserError("a p-value of conditional independence is by nearest neighbours: use estimator='ksg'")
-        if groups is not None or block is not None:
-            if is_labels(sides[2]):
-                raise UserError("critics given labels z take no groups and no block: use estimator='ksg'")
-            settings |= {"groups": groups, "block": block}
-        return _by_critics(sides, estimator, transform, seed, settings, started)
+        codes = group_codes(groups, block, len(sides[0]))
+        return _by_critics(sides, estimator, transform, codes, seed, settings, started)
     one, other, given = (_prepared(side, transform, seed + i) for i, side in enumerate(sides))
     codes = group_codes(groups, block, len(one))
 
@@ -98,7 +94,7 @@ def conditional_mi(
     )
     if shuffles:
         rng = np.random.default_rng([seed, len(one), shuffles])
-        rows = slice(None) if codes is None else one_of_each(codes, rng)[0]
+        rows = _independent(codes, len(one), rng)
         seen = estimate.nats if codes is None else value(rows)
         values = [value(rows, _within(given[rows], rng)) for _ in range(shuffles)]
         estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
@@ -106,12 +102,19 @@ def conditional_mi(
 
 
 def total_correlation(
-    *variables: Any, transform: Transform = "rank", neighbours: int = 3, shuffles: int = 0, seed: int = 0
+    *variables: Any,
+    transform: Transform = "rank",
+    neighbours: int = 3,
+    groups: Any = None,
+    block: int | None = None,
+    shuffles: int = 0,
+    seed: int = 0,
 ) -> MIEstimate:
     """Σ H(X_i) - H(X_1, ..., X_m), in nats: how far m variables are from independent; 0 where they are.
 
     Args:
         variables: two or more, each (n,) or (n, D) numbers; or all labels (n,).
+        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
         shuffles: for a p-value of independence: every variable but the first is shuffled.
 
     Raises:
@@ -134,22 +137,37 @@ def total_correlation(
             return conditional.total_correlation_of_labels(*parts)
         return conditional.total_correlation(*parts, k=neighbours)
 
-    estimate = _estimate("total correlation", "ksg", value, sides, neighbours, seed, started)
+    codes = group_codes(groups, block, len(sides[0]))
+    estimate = _estimate("total correlation", "ksg", value, sides, neighbours, seed, started, codes=codes)
     if shuffles:
         rng = np.random.default_rng([seed, len(sides[0]), shuffles])
-        orders = ([rng.permutation(len(sides[0])) for _ in sides[1:]] for _ in range(shuffles))
-        values = [value(slice(None), order) for order in orders]
-        estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
+        rows = _independent(codes, len(sides[0]), rng)
+        seen = estimate.nats if codes is None else value(rows)
+        orders = ([rng.permutation(len(rows)) for _ in sides[1:]] for _ in range(shuffles))
+        values = [value(rows, order) for order in orders]
+        estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
     return dataclasses.replace(estimate, seconds=time.monotonic() - started)
 
 
 def interaction_information(
-    x: Any, y: Any, z: Any, *, transform: Transform = "rank", neighbours: int = 3, seed: int = 0
+    x: Any,
+    y: Any,
+    z: Any,
+    *,
+    transform: Transform = "rank",
+    neighbours: int = 3,
+    groups: Any = None,
+    block: int | None = None,
+    seed: int = 0,
 ) -> MIEstimate:
     """I(X; Y) - I(X; Y | Z), in nats: above 0, z explains part of what x and y share; below 0, z makes them dependent.
 
     The sign is that of redundancy (co-information; McGill's has the other sign in some books). The biases of the two
     terms differ, so values near 0 tell little.
+
+    Args:
+        x, y, z: (n,) or (n, D) numbers, or (n,) labels; row i of all was drawn together.
+        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
     """
     started, seed = time.monotonic(), check_seed(seed)
     sides = _read({"x": x, "y": y, "z": z})
@@ -168,7 +186,8 @@ def interaction_information(
         def value(rows: np.ndarray | slice) -> float:
             return conditional.interaction_information(a[rows], b[rows], c[rows], neighbours)
 
-    estimate = _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started)
+    codes = group_codes(groups, block, len(sides[0]))
+    estimate = _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started, codes=codes)
     return dataclasses.replace(estimate, signed=True)
 
 
@@ -240,6 +259,11 @@ def _prepared(side: np.ndarray, transform: Transform, seed: int) -> np.ndarray:
 def _numbers(side: np.ndarray) -> np.ndarray:
     """Labels as points that are all equally far from each other, and farther than any two numbers are."""
     return np.eye(int(side.max()) + 1)[side] * 10 * LONG_TAIL if is_labels(side) else side
+
+
+def _independent(codes: np.ndarray | None, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows that a shuffle may exchange: all n, or of groups one row of each."""
+    return np.arange(n) if codes is None else one_of_each(codes, rng)[0]
 
 
 def _within(given: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -330,13 +354,19 @@ def _estimate(
 
 
 def _by_critics(
-    sides: list[np.ndarray], estimator: str, transform: Transform, seed: int, settings: dict[str, Any], started: float
+    sides: list[np.ndarray],
+    estimator: str,
+    transform: Transform,
+    codes: np.ndarray | None,
+    seed: int,
+    settings: dict[str, Any],
+    started: float,
 ) -> MIEstimate:
     """By critics: of labels z the mean over them, a lower bound where each is; else a difference, which is none."""
     x, y, z = sides
 
-    def mi(a: np.ndarray, b: np.ndarray) -> MIEstimate:
-        return estimate_mi(a, b, estimator, transform=transform, seed=seed, **settings)
+    def mi(a: np.ndarray, b: np.ndarray, of: np.ndarray | None = codes) -> MIEstimate:
+        return estimate_mi(a, b, estimator, transform=transform, groups=of, seed=seed, **settings)
 
     if is_labels(z):
         names, counts = np.unique(z, return_counts=True)
@@ -344,10 +374,17 @@ def _by_critics(
             raise UserError(
                 f"a label of z has {counts.min()} rows: give at least {inputs.FEWEST_PAIRS} of each, or merge"
             )
-        parts = [mi(*(_relabelled(side[z == name]) for side in (x, y))) for name in names]
+        if codes is not None and (fewest := min(len(np.unique(codes[z == name])) for name in names)) < FEWEST_GROUPS:
+            raise UserError(f"a label of z has rows of {fewest} groups: give at least {FEWEST_GROUPS}, or merge labels")
+        parts = [
+            mi(*(_relabelled(side[z == name]) for side in (x, y)), None if codes is None else codes[z == name])
+            for name in names
+        ]
         share = counts / len(z)
         nats = float(share @ [part.nats for part in parts])
-        error = float(np.linalg.norm(share * [part.standard_error for part in parts]))
+        errors = share * [part.standard_error for part in parts]
+        # The same groups may have rows of several labels: their errors then add up.
+        error = float(np.linalg.norm(errors) if codes is None else errors.sum())
         shortfall = float(share @ [part.shortfall for part in parts])
         bound, name = all(part.lower_bound for part in parts), parts[0].estimator
         notes: tuple[str, ...] = ()
@@ -368,6 +405,7 @@ def _by_critics(
         entropy=inputs.labels_entropy(sides[:2]),
         n_train=sum(part.n_train for part in parts),
         n_test=sum(part.n_test for part in parts),
+        groups=None if codes is None else int(codes.max()) + 1,
         estimator=name,
         critic=parts[0].critic,
         seconds=time.monotonic() - started,
