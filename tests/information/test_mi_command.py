@@ -202,6 +202,8 @@ def test_missing_values(capsys, csv, tmp_path):
         (("CSV", "--x", "a", "--y", "b", "--report", "out.pdf"), "such as out.html"),
         (("CSV", "--x", "a", "--y", "b", "--convergence", "--block", "2", *QUICK), "takes no --block"),
         (("CSV", "--x", "a", "--y", "b", "--convergence", "--given", "c"), "takes no --given: it is of one pair"),
+        (("CSV", "--x", "a,b", "--y", "b"), "column 'b' stands in --x and in --y"),
+        (("CSV", "--x", "a", "--y", "b", "--given", "a"), "column 'a' stands in --x and in --given"),
         (("CSV", "--matrix", "--convergence"), "--convergence takes no --matrix: it is of one pair"),
     ],
 )
@@ -210,3 +212,10 @@ def test_mistakes(capsys, csv, words, says):
     assert code == 2
     assert says in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_constant_column_is_told_by_its_name(capsys, csv, tmp_path):
+    pd.read_csv(csv).assign(flat=1.5).to_csv(tmp_path / "flat.csv", index=False)
+    code, _, err = run(capsys, tmp_path / "flat.csv", "--x", "a,flat", "--y", "b")
+    assert code == 2
+    assert "flat is constant and carries no information: drop it" in err

@@ -76,8 +76,10 @@ def read_side(values: Any, name: str) -> np.ndarray:
         )
     constant = np.flatnonzero(np.ptp(array, axis=0) == 0) if len(array) else np.arange(array.shape[1])
     if array.shape[1] == 0 or (len(array) and len(constant)):
-        column = f"column {constant[0]} of {name} is constant" if len(constant) else f"{name} has no columns"
-        raise UserError(f"{column} and carries no information: drop it")
+        if not len(constant):
+            raise UserError(f"{name} has no columns and carries no information: drop it")
+        which = name if array.shape[1] == 1 else f"column {constant[0]} of {name}"
+        raise UserError(f"{which} is constant and carries no information: drop it")
     return array
 
 

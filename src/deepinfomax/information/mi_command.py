@@ -1,7 +1,7 @@
 """`deepinfomax estimate-mi`: files and names of columns -> an estimate, a ranking or a matrix, and its report."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -89,6 +89,7 @@ def estimate_mi_command(
                 f"say which columns to compare, such as --x {first_of} --y {last_of}, or --matrix for every two; "
                 f"{first.name} has {', '.join(table)}"
             )
+        _check_sides(table, {"--x": x, "--y": y, "--given": given})
         sides = (joined(table, x), joined(table, y))
         names = (", ".join(x), ", ".join(y))
         if groups:
@@ -114,6 +115,23 @@ def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
     names = [name for name in table if taken(name)]
     names = names if len(names) > 1 else list(table)
     return names[0], names[-1]
+
+
+def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a column on two sides, and by its own name one that tells nothing.
+
+    Raises:
+        UserError: either.
+    """
+    seen: dict[str, str] = {}
+    for option, names in sides.items():
+        for name in dict.fromkeys(names):
+            if name in seen:
+                raise UserError(
+                    f"column {name!r} stands in {seen[name]} and in {option}, and tells everything of itself: name it once"
+                )
+            seen[name] = option
+            inputs.read_side(table[name], name)
 
 
 def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:

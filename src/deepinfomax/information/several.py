@@ -376,10 +376,10 @@ def _by_critics(
             )
         if codes is not None and (fewest := min(len(np.unique(codes[z == name])) for name in names)) < FEWEST_GROUPS:
             raise UserError(f"a label of z has rows of {fewest} groups: give at least {FEWEST_GROUPS}, or merge labels")
-        parts = [
-            mi(*(_relabelled(side[z == name]) for side in (x, y)), None if codes is None else codes[z == name])
-            for name in names
-        ]
+        parts = []
+        for name in names:
+            rows = z == name
+            parts.append(mi(_relabelled(x[rows]), _relabelled(y[rows]), None if codes is None else codes[rows]))
         share = counts / len(z)
         nats = float(share @ [part.nats for part in parts])
         errors = share * [part.standard_error for part in parts]
