@@ -127,9 +127,7 @@ def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]
     for option, names in sides.items():
         for name in dict.fromkeys(names):
             if name in seen:
-                raise UserError(
-                    f"column {name!r} stands in {seen[name]} and in {option}: name it once"
-                )
+                raise UserError(f"column {name!r} stands in {seen[name]} and in {option}: name it once")
             seen[name] = option
             inputs.read_side(table[name], name)
 
