@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py                        # on the best device here
     python benchmarks/gpu.py --device pretended     # without a GPU: waits, copies and work are counted, not times
+    python benchmarks/gpu.py --compile none encoder step graphs [--scale cpu]     # each row by each `training.compile`
 
 The paper's setting on CIFAR-10: DIM(L) on 32×32 images, critics of 2048 units over all places, prior, Adam. Work is
 what torch counts of one step's products and convolutions; the share is that work a second over `--peak`, the device's
@@ -12,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "infoNCE, float32": {"training.tf32": False},
     "infoNCE, TF32": {},
     "infoNCE, bf16": {"training.precision": "bf16"},
-    "infoNCE, bf16, compiled": {"training.precision": "bf16", "training.compile": True},
     "infoNCE, TF32, N 512": {"training.batch_size": 512},
     "infoNCE, bf16, N 512": {"training.precision": "bf16", "training.batch_size": 512},
     "JSD, TF32": {"local.bound": "jsd"},
@@ -42,8 +43,10 @@ class Work(TorchDispatchMode):
         return result
 
 
-def measure(changes: dict[str, Any], device: torch.device, steps: int, scale: str, counters: Any) -> dict[str, Any]:
-    """One row: a run's own batches, augmentation and step, on noise."""
+def measure(
+    changes: dict[str, Any], device: torch.device, steps: int, scale: str, counters: Any, compile: str = "none"
+) -> dict[str, Any]:
+    """One row: a run's own batches, augmentation and step, on noise. Work is counted of the step as it is."""
     import numpy as np
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -55,12 +58,14 @@ def measure(changes: dict[str, Any], device: torch.device, steps: int, scale: st
     from deepinfomax.devices import arithmetic
     from deepinfomax.objectives.protocol import Batch
     from deepinfomax.training.building import build_game
+    from deepinfomax.training.compiling import check_compile, step_of
     from deepinfomax.training.optimizers import optimizer
     from deepinfomax.training.schedule import batches_from
-    from deepinfomax.training.step import Step
 
-    settings = config.override(recipes.recipe("dim-local", scale), changes)
+    compiled = {} if compile == "none" else {"training.compile": compile}
+    settings = config.override(recipes.recipe("dim-local", scale), changes | compiled)
     training = settings.training
+    check_compile(training.compile, device, processes=1)
     pixels = np.random.default_rng(0).integers(0, 256, (8 * training.batch_size, 3, 32, 32), dtype=np.uint8)
     images = ImageSet(pixels, name="noise")
     augment = Augmentation(**settings.augmentation)
@@ -69,10 +74,8 @@ def measure(changes: dict[str, Any], device: torch.device, steps: int, scale: st
     torch.manual_seed(0)
     game = build_game(settings, images.shape, images).to(device)
     optimizers = {player: optimizer(own, training, device) for player, own in game.players().items()}
-    if training.compile:
-        game.encoder.compile()
-    step = Step(accelerator, game, optimizers)
-    batches = batches_from(Batches(images, training.batch_size, device=device), 0, steps + 4)
+    step = step_of(False, accelerator, game, optimizers)
+    batches = batches_from(Batches(images, training.batch_size, device=device), 0, steps + 10)
 
     def one() -> None:
         _, (seen, labels, index) = next(batches)
@@ -81,7 +84,10 @@ def measure(changes: dict[str, Any], device: torch.device, steps: int, scale: st
     with arithmetic(device, tf32=training.tf32, deterministic=False):
         with Work() as work:
             one()
-        one()
+        if training.compile:
+            step = step_of(training.compile, accelerator, game, optimizers)
+        for _ in range(4):  # CUDA graphs are recorded in the second one
+            one()
         if counters is not None:
             counters.forget()
         one()
@@ -111,6 +117,7 @@ def main() -> None:
     parser.add_argument("--device")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--scale", default="paper", help="smoke: to see that it runs")
+    parser.add_argument("--compile", nargs="+", default=["none"], choices=["none", "encoder", "step", "graphs"])
     parser.add_argument("--rows", help="names, divided by semicolons; all by default")
     parser.add_argument("--peak", type=float, help="teraflops of the device, for the share of the roofline")
     parser.add_argument("--json")
@@ -119,6 +126,8 @@ def main() -> None:
     if unknown := [name for name in rows if name not in ROWS]:
         parser.error(f"there is no row {unknown[0]!r}; rows are {'; '.join(ROWS)}")
     counters = None
+    if arguments.device == "pretended" and arguments.compile != ["none"]:
+        parser.error("torch.compile knows no pretended device: leave --compile out")
     if arguments.device == "pretended":
         sys.path.insert(0, str(Path(__file__).parents[1] / "tests/devices"))
         import pretended as counters  # before the library is imported
@@ -126,9 +135,9 @@ def main() -> None:
 
     device = choose_device(arguments.device) if counters is None else torch.device(counters.NAME, 0)
     results = {}
-    for name in rows:
+    for name, compile in product(rows, arguments.compile):
         if counters is None:
-            row = measure(ROWS[name], device, arguments.steps, arguments.scale, None)
+            row = measure(ROWS[name], device, arguments.steps, arguments.scale, None, compile)
         elif "bf16" in name:  # autocast knows no pretended device
             continue
         else:
@@ -136,8 +145,9 @@ def main() -> None:
                 row = measure(ROWS[name], device, arguments.steps, arguments.scale, counters)
         if arguments.peak and "teraflops" in row:
             row["share of the peak"] = round(row["teraflops"] / arguments.peak, 3)
-        results[name] = row
-        print(f"{name}: {', '.join(f'{what} {value}' for what, value in row.items())}", flush=True)
+        named = name if compile == "none" else f"{name}, compiled: {compile}"
+        results[named] = row
+        print(f"{named}: {', '.join(f'{what} {value}' for what, value in row.items())}", flush=True)
     if arguments.json:
         on = "pretended" if counters is not None else hardware(device)
         Path(arguments.json).write_text(json.dumps({"benchmark": "gpu", "hardware": on, "rows": results}, indent=1))

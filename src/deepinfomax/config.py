@@ -30,6 +30,8 @@ from deepinfomax.scales import Section
 from deepinfomax.seeds import check_seed
 from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, one_line, parse_value, validate
 
+#: what torch.compile may be given of a step
+Compile = Literal[False, "encoder", "step", "graphs"]
 #: what Hugging Face Accelerate can log to
 TRACKERS = tuple(str(kind.value) for kind in LoggerType if kind != LoggerType.ALL)
 
@@ -39,6 +41,15 @@ def _known_trackers(names: tuple[str, ...]) -> tuple[str, ...]:
     if unknown:
         raise UserError(f"training.trackers {unknown[0]!r} is unknown{nearest(unknown[0], TRACKERS)}")
     return names
+
+
+def _what_is_compiled(value: object) -> object:
+    """true is what earlier versions called "encoder"."""
+    if value is True:
+        return "encoder"
+    if value is not False and value not in ("encoder", "step", "graphs"):
+        raise UserError(f"training.compile must be false, encoder, step or graphs, not {value!r}")
+    return value
 
 
 Seed = Annotated[int, BeforeValidator(check_seed)]  # as it is given: what checks types takes true for 1
@@ -70,7 +81,7 @@ class Training:
     deterministic: bool = False  #: a GPU computes the same run bit for bit too, and more slowly; a CPU does anyway
     sync_batchnorm: bool = True  #: several GPUs: BatchNorm by all images, where losses compare them; false: never
     channels_last: bool = False  #: memory layout of images and maps; a small gain on CPUs, a larger one in fp16
-    compile: bool = False  #: torch.compile the encoder: about half a minute once, for some per cent on a CPU
+    compile: Annotated[Compile, BeforeValidator(_what_is_compiled)] = False  #: by torch.compile, see `compiling`
     log_every: Count = 20  #: steps between lines of metrics.jsonl
     checkpoint_every: NotNegative = 60.0  #: seconds between checkpoints
     trackers: Annotated[tuple[str, ...], AfterValidator(_known_trackers)] = ("tensorboard",)  #: of Accelerate's names

@@ -60,9 +60,10 @@ def in_float64(x: Tensor) -> Tensor:
 def full_float32(device: torch.device) -> Iterator[None]:
     """Within the block products of matrices on an NVIDIA GPU have all 24 bits of float32, whatever the networks' have.
 
-    TF32 has 11: it would round scores that reach the hundreds by tenths of nats.
+    TF32 has 11: it would round scores that reach the hundreds by tenths of nats. torch.compile cannot change that
+    within what it compiles: there all products have them (`training.compiling`).
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or torch.compiler.is_compiling():
         yield
         return
     before = torch.get_float32_matmul_precision()

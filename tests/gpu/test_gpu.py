@@ -18,6 +18,7 @@ import torch
 import two_processes
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from test_compiling import of_compiled
 from test_loop import config, equal, images, weights
 from test_processes import ENVIRONMENT, HANGS, TORCHRUN
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -110,6 +111,16 @@ def stepped(recipe: str, precision: str, steps: int = 3) -> torch.Tensor:
 def test_steps_are_finite_and_do_not_wait(recipe: str, precision: str) -> None:
     """Two players share one scaler in fp16: see `Step`."""
     assert bool(stepped(recipe, precision).isfinite())
+
+
+@pytest.mark.parametrize("compile", ["step", "graphs"])
+def test_a_compiled_step_is_the_same_in_float32_and_does_not_wait(compile: str, tmp_path: Path) -> None:
+    """Every objective but `nat`. By `graphs` the last of eight steps is one that CUDA graphs play."""
+    for name, found in of_compiled(tmp_path, compile)[compile].items():
+        assert found["same names"], name
+        assert found["numbers"] < 1e-3, name
+        assert found["weights"] < 1e-2, name
+        assert found["later"] == 0, name
 
 
 def test_the_memory_of_a_step_is_bounded() -> None:

@@ -38,6 +38,7 @@ class NoiseAsTargets(nn.Module):
 
     uses_index = True
     compares_processes = False
+    compiles = False  # the assignment is SciPy's, on the CPU
 
     targets: Float[Tensor, "images D"]  #: points on the sphere
     assignment: Int[Tensor, "images"]  #: image i has the point targets[assignment[i]]

@@ -67,6 +67,8 @@ class PriorMatching(nn.Module):
         self.by: By = by
         self.penalty, self.slices, self.noise = penalty, slices, noise
         self.compares_processes = by != "adversary"  #: the others take the images of all processes together
+        # SciPy knows the quantiles that visreg asks for, and the Bessel functions of spheres and balls.
+        self.compiles = by != "visreg" and (by != "sigreg" or prior in ("uniform", "gaussian"))
         self.units = facts.shapes.globals[0]
         if by == "visreg" and prior == "uniform":
             raise UserError(

@@ -16,6 +16,7 @@ __all__ = [
     "AcrossViews",
     "Batch",
     "ComparesProcesses",
+    "Compiles",
     "Decodes",
     "Facts",
     "KnowsItsPrior",
@@ -141,6 +142,13 @@ class ComparesProcesses(Protocol):
     """An objective that says whether its losses compare images of one process with those of others; without it, yes."""
 
     compares_processes: bool  #: if so, and several GPUs train, BatchNorm is by the images of all of them
+
+
+@runtime_checkable
+class Compiles(Protocol):
+    """An objective that says whether torch.compile can compile it; without it, yes."""
+
+    compiles: bool  #: false: it needs another library, or numbers on the CPU, and is computed as it is
 
 
 @runtime_checkable

@@ -74,7 +74,8 @@ class Supervised(nn.Module):
             )
         if not self.multi_label and labels.ndim != 1:
             raise UserError(f"labels of shape {tuple(labels.shape)} are multi-hot: set supervised.multi_label to true")
-        if self.multi_label or self._looked:
+        # A compiled step would be cut in two by a look at numbers. `train` has looked at all labels before it.
+        if self.multi_label or self._looked or torch.compiler.is_compiling():
             return labels
         # A GPU would have to be waited for in every step: there the first batch alone is looked at.
         self._looked = labels.device.type != "cpu"

@@ -35,12 +35,12 @@ from deepinfomax.recipes import recipe
 from deepinfomax.started_together import started
 from deepinfomax.training import checkpoint, processes, run_folder
 from deepinfomax.training.building import build_game, uses_index, uses_labels, with_common_batchnorm
+from deepinfomax.training.compiling import check_compile, step_of
 from deepinfomax.training.decoded_images import write_decoded_images
 from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
 from deepinfomax.training.schedule import batches_from, count_steps, learning_rate, set_learning_rate, step_seed
 from deepinfomax.training.state import RunState
-from deepinfomax.training.step import Step
 from deepinfomax.training.watching import Watcher, check_trackers
 
 
@@ -114,9 +114,7 @@ def train(
         batches = StreamBatches(stream, training.batch_size, buffer=buffer, workers=workers, **shares)
     steps = count_steps(training, len(batches))
     lock = _open_folder(out, config, state, steps, resume, accelerator)
-    if training.compile:
-        game.encoder.compile()
-    step = Step(accelerator, game, state.optimizers)
+    step = step_of(training.compile, accelerator, game, state.optimizers)
     watcher = Watcher(
         accelerator,
         out,
@@ -290,6 +288,7 @@ def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator
         project_dir=str(out),
         kwargs_handlers=[DistributedDataParallelKwargs()],  # `Step` sets what the networks need
     )
+    check_compile(config.training.compile, on, accelerator.num_processes)
     if started() > 1 and accelerator.num_processes == 1:
         raise UserError(
             f"{started()} processes were started, and on {on} they cannot train together: give "

@@ -1,0 +1,105 @@
+"""`training.compile`: the encoder, or both players' turns, as code that torch.compile writes for this machine.
+
+Networks are compiled where they are, so their parameters keep their names. The optimizers stay as they are: fused, each
+is a kernel or two already, and compiled they would be compiled anew for every learning rate of a schedule.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim import Optimizer
+
+from deepinfomax.config import Compile
+from deepinfomax.devices import full_float32
+from deepinfomax.errors import UserError
+from deepinfomax.features import Features
+from deepinfomax.objectives.game import Game, Turn
+from deepinfomax.objectives.protocol import Batch, Compiles
+from deepinfomax.training.step import Step
+
+#: of torch.compile: what is drawn is what a step that is not compiled draws
+SAME_DRAWS = {"fallback_random": True}
+#: of torch.compile: what `mode="reduce-overhead"` stands for, which cannot be given beside options
+CUDA_GRAPHS = {"triton.cudagraphs": True}
+
+
+def check_compile(compile: Compile, device: torch.device, processes: int) -> None:
+    """Raises UserError where a run on this device, of so many processes, cannot be compiled in this way."""
+    if compile != "graphs":
+        return
+    if device.type != "cuda":
+        raise UserError(
+            f"training.compile graphs needs an NVIDIA GPU, and this run is on {device.type}: set it to step"
+        )
+    if processes > 1:
+        raise UserError(f"training.compile graphs is for one process, and {processes} are here: set it to step")
+
+
+def step_of(compile: Compile, accelerator: Accelerator, game: Game, optimizers: Mapping[str, Optimizer]) -> Step:
+    """The step of a run, with as much of it compiled as `training.compile` says. That happens in the first step."""
+    if compile in ("step", "graphs"):
+        return CompiledStep(accelerator, game, optimizers, graphs=compile == "graphs")
+    if compile == "encoder":
+        game.encoder.compile()
+    return Step(accelerator, game, optimizers)
+
+
+def compile_turns(game: Game, **how: Any) -> None:
+    """Have both players' turns compiled; `how` is what torch.compile takes.
+
+    Of the first player's only the encoder, where an objective cannot be compiled: torch.compile gives up a loop that it
+    cannot compile whole, here the one over the objectives.
+    """
+    # torch warns of its own old names, and of whole float32, which is wanted.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\._inductor\b")
+    warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
+    whole = all(own.compiles for own in game.objectives.values() if isinstance(own, Compiles))
+    for part in (game if whole else game.encoder, game.opponents):
+        if part is not None:
+            part.compile(dynamic=False, **how)
+
+
+class CompiledStep(Step):
+    """The step with both players' turns compiled.
+
+    Args:
+        graphs: whether CUDA graphs compute them. A graph writes into the same memory in every step, so that what is
+            returned is a copy.
+    """
+
+    def __init__(
+        self, accelerator: Accelerator, game: Game, optimizers: Mapping[str, Optimizer], *, graphs: bool = False
+    ) -> None:
+        self.graphs = graphs
+        super().__init__(accelerator, game, optimizers)
+
+    def _prepare(self) -> None:
+        # Not before: several processes first look for parameters without a gradient, and need no code for that.
+        assert isinstance(self.game, Game)
+        compile_turns(self.game, options=SAME_DRAWS | (CUDA_GRAPHS if self.graphs else {}))
+        super()._prepare()
+
+    def __call__(self, batch: Batch) -> Turn:
+        """As `Step`."""
+        if self.graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        # Otherwise torch.compile cuts a turn in two at `torch.autograd.grad`: gradient penalties could not be
+        # differentiated, and `cpc` would have wrong gradients without an error. And it cannot round scores otherwise
+        # than the networks' products, so all products of a step have the whole of float32.
+        with torch._dynamo.config.patch(trace_autograd_ops=True), full_float32(self.accelerator.device):
+            turn = super().__call__(batch)
+        return _copy(turn) if self.graphs else turn
+
+
+def _copy(turn: Turn) -> Turn:
+    """The same numbers in memory of their own."""
+
+    def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in tensors.items()}
+
+    features = Features(*(None if level is None else level.clone() for level in turn.features))  # type: ignore[arg-type]
+    return Turn(features, turn.total.clone(), copies(turn.losses), copies(turn.measured))
