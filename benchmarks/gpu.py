@@ -58,14 +58,13 @@ def measure(
     from deepinfomax.devices import arithmetic
     from deepinfomax.objectives.protocol import Batch
     from deepinfomax.training.building import build_game
-    from deepinfomax.training.compiling import check_compile, step_of
+    from deepinfomax.training.compiling import step_of
     from deepinfomax.training.optimizers import optimizer
     from deepinfomax.training.schedule import batches_from
 
     compiled = {} if compile == "none" else {"training.compile": compile}
     settings = config.override(recipes.recipe("dim-local", scale), changes | compiled)
     training = settings.training
-    check_compile(training.compile, device, processes=1)
     pixels = np.random.default_rng(0).integers(0, 256, (8 * training.batch_size, 3, 32, 32), dtype=np.uint8)
     images = ImageSet(pixels, name="noise")
     augment = Augmentation(**settings.augmentation)
@@ -132,8 +131,15 @@ def main() -> None:
         sys.path.insert(0, str(Path(__file__).parents[1] / "tests/devices"))
         import pretended as counters  # before the library is imported
     from deepinfomax.devices import choose_device, hardware
+    from deepinfomax.errors import UserError
+    from deepinfomax.training.compiling import check_compile
 
     device = choose_device(arguments.device) if counters is None else torch.device(counters.NAME, 0)
+    try:
+        for compile in arguments.compile:
+            check_compile(compile, device, processes=1)
+    except UserError as error:
+        parser.error(str(error))
     results = {}
     for name, compile in product(rows, arguments.compile):
         if counters is None:
