@@ -29,6 +29,8 @@ CUDA_GRAPHS = {"triton.cudagraphs": True}
 
 def check_compile(compile: Compile, device: torch.device, processes: int) -> None:
     """Raises UserError where a run on this device, of so many processes, cannot be compiled in this way."""
+    if compile in ("encoder", "step") and device.type == "cpu":
+        check_compiler()
     if compile != "graphs":
         return
     if device.type != "cuda":
@@ -37,6 +39,20 @@ def check_compile(compile: Compile, device: torch.device, processes: int) -> Non
         )
     if processes > 1:
         raise UserError(f"training.compile graphs is for one process, and {processes} are here: set it to step")
+
+
+def check_compiler() -> None:
+    """Raises UserError where this machine has no C++ compiler: torch looks for one in the first step, too late."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise UserError(
+            "training.compile needs a C++ compiler on a CPU, and none was found: install g++, or name another in the "
+            "environment variable CXX, or set it to false"
+        ) from None
 
 
 def step_of(compile: Compile, accelerator: Accelerator, game: Game, optimizers: Mapping[str, Optimizer]) -> Step:
