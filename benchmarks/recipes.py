@@ -70,7 +70,7 @@ def of_recipes(names: list[str]) -> dict[str, dict[str, float]]:
 
 def of_the_league() -> dict[str, dict[str, float]]:
     counted = {}
-    for entrant in (*league.ENTRANTS, league.SUPERVISED):
+    for entrant in (*league.ENTRANTS, league.PATCHES, league.SUPERVISED):
         changes = league.changes(entrant, "areas and colour")
         seconds = processor_seconds_of_a_step(config.override(recipes.recipe(entrant.recipe, "cpu"), changes))
         counted[entrant.name] = {

@@ -34,6 +34,7 @@ HIDDEN = {"fill": 0.0, "block": None}
 RESNET = {"name": "resnet18", "width": 64, "stem": "small", "y": 64}
 READS_FC = {"weight": 1.0, "level": "fc"}
 WIDE = {"hidden": 8192, "outputs": 8192}
+ACROSS_PATCHES = {"bound": "infonce", "several": "rest", "across": 1.0, "within": 0.0}
 PRIOR = {"weight": 0.1}
 LOCAL = {"weight": 1.0}
 
@@ -89,6 +90,7 @@ TABLE = {
         DCGAN,
         None,
     ),
+    "dim-patches": ({"emp_ssl": READS_FC, "local": {"weight": 10.0, **ACROSS_PATCHES}}, RESNET, None),
     "simclr": ({"simclr": READS_FC}, RESNET, None),
     "vicreg": ({"vicreg": {**READS_FC, **WIDE}}, RESNET, None),
     "barlow": ({"barlow": {**READS_FC, **WIDE}}, RESNET, None),
@@ -96,6 +98,8 @@ TABLE = {
     "lejepa": ({"lejepa": READS_FC}, RESNET, None),
     "emp-ssl": ({"emp_ssl": READS_FC}, RESNET, None),
 }
+
+PATCHES = {"views": 20, "epochs": 30, "optimizer": "lars", "batch_size": 100, "lr": 0.3, "weight_decay": 1e-4}
 
 #: What differs from the steps of the paper of Deep InfoMax, as the methods' papers have it: recipe -> training.
 TRAINING = {
@@ -113,7 +117,8 @@ TRAINING = {
         "weight_decay": 5e-4,
         "betas": (0.9, 0.999),
     },
-    "emp-ssl": {"views": 20, "epochs": 30, "optimizer": "lars", "batch_size": 100, "lr": 0.3, "weight_decay": 1e-4},
+    "dim-patches": PATCHES,
+    "emp-ssl": PATCHES,
 }
 
 #: What two cores change in a section; a critic of concat-and-convolve has units only.
@@ -166,6 +171,8 @@ def test_what_two_cores_train(name: str) -> None:
     assert set(made.objective) == set(objective)
     for section, given in objective.items():
         change = {"units": 256} if given.get("critic") == "concat" else ON_TWO_CORES.get(section, {})
+        if given.get("several") == "rest":
+            change = change | {"places": 4}
         expected = DEFAULTS[section] | given | change
         assert picked(made.objective[section], expected) == expected, section
     if encoder["name"] == "strided":
@@ -176,10 +183,10 @@ def test_what_two_cores_train(name: str) -> None:
     assert made.occlusion == occlusion
     training = {"steps": 2000, "batch_size": 128, "lr": 1e-3, "betas": (0.5, 0.999), "optimizer": "adam"}
     training |= {"views": 1, "small_views": 0, "schedule": "constant", "weight_decay": 0.0}
-    if name == "dim-fast":
+    if name in ("dim-fast", "dim-patches"):
         training |= {"schedule": "cosine", "first_layer": "whitening", "precision": "auto"}
     if name in TRAINING:
-        training |= {"views": 4 if name == "emp-ssl" else 2, "schedule": "cosine"}
+        training |= {"views": 4 if name in ("dim-patches", "emp-ssl") else 2, "schedule": "cosine"}
     assert picked(vars(made.training), training) == training
 
 

@@ -86,6 +86,7 @@ def _lars(batch_size: int, lr: float, weight_decay: float, **more: Any) -> Secti
     return own | more
 
 
+EMP_SSL = _lars(100, 0.3, 1e-4, trust=5e-3, warmup=0, views=20, epochs=30)
 WIDE = {"hidden": 8192, "outputs": 8192}  #: projectors of VICReg and Barlow Twins
 COORDINATES: Sections = {"coordinates": {"weight": 1.0}}
 #: Table 3 drops the prior term; ResNet-50 on CIFAR-10
@@ -215,6 +216,18 @@ RECIPES: dict[str, Recipe] = {
         training={"views": 2, "lr": 2e-4, "betas": (0.8, 0.999), "weight_decay": 1e-5},
         small_training=TWO,
     ),
+    # Of this package: EMP-SSL's term keeps y from collapsing and draws patches together, the local term asks that the
+    # other patches tell each place. A weight of 1 for hundreds of nats of the former left the latter without effect.
+    "dim-patches": Recipe(
+        "classes",
+        "DIM(L), infoNCE: each place against y of the image's other patches, beside EMP-SSL's term",
+        {"emp_ssl": {"weight": 1.0, "level": "fc"}, "local": {"weight": 10.0, "several": "rest"}},
+        RESNET,
+        augmentation=AREAS,
+        training=TWO | EMP_SSL,
+        small_training=FAST | {"views": 4},
+        small_encoder={"name": "dcgan"},
+    ),
     # The command for CIFAR-10 in the authors' README, rate 1.0 for each 256 images.
     "simclr": _joint(
         "SimCLR (arXiv 2002.05709), ResNet-18: two views of an image attract, views of others repel",
@@ -254,7 +267,7 @@ RECIPES: dict[str, Recipe] = {
         "EMP-SSL (arXiv 2304.03977), ResNet-18, 20 patches",
         "emp_ssl",
         {},
-        _lars(100, 0.3, 1e-4, trust=5e-3, warmup=0, views=20, epochs=30),
+        EMP_SSL,
         augmentation=AREAS | {"scale": (0.25, 0.25)},
         small_training=TWO | {"views": 4},
     ),

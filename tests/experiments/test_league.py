@@ -46,10 +46,13 @@ def test_the_first_layer_is_all_that_differs_where_it_is_measured() -> None:
 
 def test_what_was_chosen_is_what_the_search_chose() -> None:
     published = json.loads((RESULTS / "league-trials-cpu.json").read_text(encoding="utf-8"))
-    assert published["runs"]["0"]["chosen"] == CHOSEN
-    speeds = json.loads((RESULTS / "league-speeds.json").read_text(encoding="utf-8"))["entrants"]
+    assert published["runs"]["0"]["chosen"] == {entrant.name: CHOSEN[entrant.name] for entrant in ENTRANTS}
+    assert CHOSEN["DIM(L) across patches"] == CHOSEN["EMP-SSL"]
+    counts = json.loads((RESULTS / "league-speeds.json").read_text(encoding="utf-8"))
+    speeds, ratio = counts["entrants"], counts["ratio"]
     steps = {entrant.name: entrant.steps for entrant in (*ENTRANTS, league.SUPERVISED)}
     assert {name: counted["steps_in_two_minutes"] for name, counted in speeds.items()} == steps
+    assert ratio["steps_in_two_minutes"] == league.PATCHES.steps == round(steps[ratio["to"]] / ratio["times_as_long"])
 
 
 def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +156,8 @@ def test_curves_of_some_of_the_tables_say_what_is_missing(tmp_path: Path) -> Non
 def test_the_page_shows_what_the_result_holds() -> None:
     figures = json.loads((RESULTS / "league-cpu.json").read_text(encoding="utf-8"))["figures"]
     page = (RESULTS.parent / "docs/league.md").read_text(encoding="utf-8")
-    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    table = page.split("<!-- table -->")[1].split("<!-- end -->")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
     header, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line)
     shown = {row[0]: row[1:] for row in rows}
     assert shown.keys() == figures["knn"].keys()

@@ -11,8 +11,9 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.training.loop import train
 
-VIEWS = ["dim-views", "simclr", "vicreg", "barlow", "byol", "lejepa", "emp-ssl"]
-NAMES = {"dim-views": "local_map_map", "emp-ssl": "emp_ssl"}  #: a loss of each where it is not called like the recipe
+VIEWS = ["dim-views", "dim-patches", "simclr", "vicreg", "barlow", "byol", "lejepa", "emp-ssl"]
+#: a loss of each where it is not called like the recipe
+NAMES = {"dim-views": "local_map_map", "dim-patches": "local", "emp-ssl": "emp_ssl"}
 
 
 def settings(recipe: str, **more: object) -> config.Config:

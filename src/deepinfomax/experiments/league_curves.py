@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepinfomax.experiments.league import ENTRANTS, MINUTES, PLAIN, SUPERVISED
+from deepinfomax.experiments.league import ENTRANTS, MINUTES, PATCHES, PLAIN, SUPERVISED
 from deepinfomax.experiments.provenance import read, write
 from deepinfomax.recipes import Scale
 
@@ -93,7 +93,7 @@ def drawing(figures: Figures) -> Figure:
     """A panel for each measure; a line for each method, level lines for the controls."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(MEASURES))
-    names = [entrant.name for entrant in (*ENTRANTS, PLAIN, SUPERVISED)]
+    names = [entrant.name for entrant in (*ENTRANTS, PLAIN, PATCHES, SUPERVISED)]
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for i, name in enumerate(names):
             points = sorted((int(length), of) for length, of in figures[measure].get(name, {}).items())
@@ -104,6 +104,8 @@ def drawing(figures: Figures) -> Figure:
                 style = {"color": "0.4", "linestyle": ":"}
             elif name == PLAIN.name:
                 style = {"color": "C0", "linestyle": "--"}
+            elif name == PATCHES.name:
+                style = {"color": "C7", "linestyle": "--"}
             means, spreads = ([of[key] or 0.0 for _, of in points] for key in ("mean", "sd"))
             minutes = [length for length, _ in points]
             width = 2.5 if name.startswith("DIM") else 1.3
