@@ -185,6 +185,8 @@ def test_what_two_cores_train(name: str) -> None:
     training |= {"views": 1, "small_views": 0, "schedule": "constant", "weight_decay": 0.0}
     if name in ("dim-fast", "dim-patches"):
         training |= {"schedule": "cosine", "first_layer": "whitening", "precision": "auto"}
+    if name in ("bigan", "dim-global", "dim-local-global"):
+        training |= {"lr": 2e-4}
     if name in TRAINING:
         training |= {"views": 4 if name in ("dim-patches", "emp-ssl") else 2, "schedule": "cosine"}
     assert picked(vars(made.training), training) == training
