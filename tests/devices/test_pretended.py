@@ -17,7 +17,7 @@ COPIES = {
     "step nat": {"objectives/nat.py": 3},
     "step prior.by visreg prior.prior gaussian": {"objectives/slices.py": 1},  # the quantiles of the prior
 }
-COLOURED = ("dim-views", "simclr", "vicreg", "barlow", "byol", "lejepa", "emp-ssl")
+COLOURED = ("dim-views", "dim-patches", "simclr", "vicreg", "barlow", "byol", "lejepa", "emp-ssl")
 COPIES |= {f"step {recipe}": {"data/augmentation.py": 5} for recipe in COLOURED}  # kornia draws on the CPU
 
 
