@@ -18,6 +18,13 @@ MEASURES = {"knn": "nearest neighbours", "linear": "linear probe", "mlp": "MLP p
 SHORT = 5  #: minutes of the longest table that has every seed
 RANDOM, PIXELS = "random encoder", "raw pixels"  #: controls: they take no minutes
 
+#: lines that look like those of a relative: plain DIM(L) as DIM(L), across patches as EMP-SSL
+STYLES = {
+    PLAIN.name: {"color": "C0", "linestyle": "--"},
+    PATCHES.name: {"color": "C7", "linestyle": "--"},
+    SUPERVISED.name: {"color": "0.4", "linestyle": ":"},
+}
+
 #: measure -> name of a method or control -> minutes -> what stands there
 Figures = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
@@ -99,13 +106,7 @@ def drawing(figures: Figures) -> Figure:
             points = sorted((int(length), of) for length, of in figures[measure].get(name, {}).items())
             if not points:
                 continue
-            style = {"color": f"C{i}"}
-            if name == SUPERVISED.name:
-                style = {"color": "0.4", "linestyle": ":"}
-            elif name == PLAIN.name:
-                style = {"color": "C0", "linestyle": "--"}
-            elif name == PATCHES.name:
-                style = {"color": "C7", "linestyle": "--"}
+            style = STYLES.get(name, {"color": f"C{i}"})
             means, spreads = ([of[key] or 0.0 for _, of in points] for key in ("mean", "sd"))
             minutes = [length for length, _ in points]
             width = 2.5 if name.startswith("DIM") else 1.3
