@@ -7,8 +7,9 @@ import os
 import platform
 import shlex
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 
 from deepinfomax import devices
+from deepinfomax.experiments.provenance import software
+from deepinfomax.experiments.provenance import write as write_result
 
 STARTED = time.perf_counter()
 
@@ -43,6 +46,35 @@ def once(folder: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     figures = measure()
     done.write_text(json.dumps(figures, ensure_ascii=False) + "\n", encoding="utf-8")
     return figures
+
+
+def each_once(
+    arguments: argparse.Namespace, wanted: Mapping[str, Callable[[Path], dict[str, Any]]], about: Mapping[str, Any]
+) -> None:
+    """Measure each run in a folder of its own, see `once`, and write the file of the result anew after each.
+
+    Args:
+        arguments: of `options`.
+        wanted: name of a run -> what measures it, given its folder.
+        about: what else the file says: "title", "data", ...
+    """
+    runs: list[dict[str, Any]] = []
+    for name, measure in wanted.items():
+        folder = arguments.work / name.replace(", ", "-").replace(" ", "-")
+        runs.append(once(folder, lambda measure=measure, folder=folder: measure(folder)))
+        print(json.dumps(runs[-1], ensure_ascii=False), flush=True)
+        seeds = " ".join(map(str, arguments.seeds))
+        result = {
+            "schema": 1,
+            **about,
+            "command": f"python benchmarks/{Path(sys.argv[0]).name} --work DIR --seeds {seeds}",
+            "seeds": arguments.seeds,
+            "hardware": hardware(),
+            "software": software(),
+            "not_run": list(wanted)[len(runs) :],
+            "runs": runs,
+        }
+        write_result(arguments.out, result)
 
 
 def clock() -> float:

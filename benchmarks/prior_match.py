@@ -8,9 +8,9 @@ training images with flips, 625 steps; measured on 5,000 other training images: 
 Gaussian, how dependent its units are, and the MLP and the linear probe.
 """
 
-import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ from deepinfomax.evaluation.distribution import EncoderDistribution
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY
 from deepinfomax.evaluation.encoder_evaluation import evaluate
 from deepinfomax.evaluation.ndm import gaussian
-from deepinfomax.experiments.provenance import software, write
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
-from measuring import hardware, once, one_thread, options
+from measuring import each_once, one_thread, options
 
 RESULTS = Path(__file__).parent.parent / "results"
 IMAGES, TRAINING = 20_000, 15_000
@@ -54,12 +53,6 @@ RUNS: dict[str, dict[str, Any]] = {
 
 def config_of(name: str, seed: int) -> Config:
     return configuration.override(recipe("dim-fast", "cpu"), SETTINGS | {"seed": seed} | RUNS[name])
-
-
-def one(name: str, seed: int, training: ImageSet, test: ImageSet, work: Path) -> dict[str, Any]:
-    """Train and measure; what is finished in `work` is not done again."""
-    out = work / f"{name.replace(', ', '-').replace(' ', '')}-{seed}"
-    return once(out, lambda: trained_and_measured(name, seed, training, test, out))
 
 
 def trained_and_measured(name: str, seed: int, training: ImageSet, test: ImageSet, out: Path) -> dict[str, Any]:
@@ -95,29 +88,18 @@ def main() -> None:
     arguments = options(__doc__, RESULTS / "prior-match.json").parse_args()
     one_thread()
     images = data.load("cifar10", limit=IMAGES)
-    training, test = images.take(slice(0, TRAINING)), images.take(slice(TRAINING, None))
-    rows: list[dict[str, Any]] = []
-    for seed in arguments.seeds:
-        for name in RUNS:
-            rows.append(one(name, seed, training, test, arguments.work))
-            print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
-            result = {
-                "schema": 1,
-                "title": "DIM(L) with and without a prior, batches of 256: distance of y to a Gaussian, and accuracy",
-                "command": f"python benchmarks/prior_match.py --work DIR --seeds {' '.join(map(str, arguments.seeds))}",
-                "data": f"cifar10: {TRAINING:,} training images, measured on {IMAGES - TRAINING:,} other ones",
-                "config": {"recipe": "dim-fast", "scale": "cpu", **SETTINGS, "runs": RUNS},
-                "seeds": arguments.seeds,
-                "hardware": hardware(),
-                "software": software(),
-                "not_run": [f"{n}, seed {s}" for s in arguments.seeds for n in RUNS if not there(rows, n, s)],
-                "runs": rows,
-            }
-            write(arguments.out, result)
-
-
-def there(rows: list[dict[str, Any]], name: str, seed: int) -> bool:
-    return any(row["run"] == name and row["seed"] == seed for row in rows)
+    parts = images.take(slice(0, TRAINING)), images.take(slice(TRAINING, None))
+    wanted = {
+        f"{name}, seed {seed}": partial(trained_and_measured, name, seed, *parts)
+        for seed in arguments.seeds
+        for name in RUNS
+    }
+    about = {
+        "title": "DIM(L) with and without a prior, batches of 256: distance of y to a Gaussian, and accuracy",
+        "data": f"cifar10: {TRAINING:,} training images, measured on {IMAGES - TRAINING:,} other ones",
+        "config": {"recipe": "dim-fast", "scale": "cpu", **SETTINGS, "runs": RUNS},
+    }
+    each_once(arguments, wanted, about)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The search of augmentation for each entrant of the league, on training images that are held out."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepinfomax import config as configuration
 from deepinfomax.config import Config
@@ -11,7 +12,7 @@ from deepinfomax.evaluation import evaluate
 from deepinfomax.experiments.league import AUGMENTATIONS, ENTRANTS, Entrant, changes
 from deepinfomax.experiments.paper_tables import SCALES, trained
 from deepinfomax.recipes import Scale, recipe
-from deepinfomax.report.reading import read_metrics
+from deepinfomax.report.reading import Metrics, read_metrics
 from deepinfomax.training.run_folder import METRICS
 
 HELD_OUT = 4  #: one of so many training images is held out, to judge by
@@ -26,6 +27,40 @@ def trial_config(entrant: Entrant, augmentation: str, scale: Scale, seed: int, r
     if scale in MINUTES:
         settings["training.steps"] = round(entrant.trial_steps * MINUTES[scale] / MINUTES["cpu"])
     return with_source(configuration.override(recipe(entrant.recipe, scale), settings), "cifar10", root)
+
+
+class Trial(NamedTuple):
+    """A configuration, judged on training images that it has not seen."""
+
+    trained_on: int
+    judged_on: int
+    accuracies: dict[str, dict[str, float]]  #: measure -> level -> fraction
+    metrics: Metrics  #: of its training
+
+
+def on_held_out(
+    config: Config, scale: Scale, folder: Path, device: str | None = None, measures: Sequence[str] = ("mlp",)
+) -> Trial:
+    """Train in `folder`, or find trained there, without one in `HELD_OUT` of the training images; measure on those."""
+    images = load_images(config)
+    held_out = len(images) // HELD_OUT
+    training, test = images.take(slice(0, -held_out)), images.take(slice(-held_out, None))
+    measured = evaluate(
+        trained(config, folder, device, images=training),
+        training,
+        test,
+        measures=measures,
+        controls=(),
+        scale=scale,
+        seed=config.seed,
+        device=choose_device(device),
+        out=folder / "evaluation.json",
+        quiet=True,
+    )["measures"]
+    accuracies = {
+        measure: {level: figures["accuracy"] for level, figures in measured[measure].items()} for measure in measures
+    }
+    return Trial(len(training), len(test), accuracies, read_metrics(folder / METRICS))
 
 
 def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device: str | None = None) -> dict[str, Any]:
@@ -46,26 +81,9 @@ def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device:
         trials[entrant.name] = {}
         for augmentation in AUGMENTATIONS:
             config = trial_config(entrant, augmentation, scale, seed, root)
-            images = load_images(config)
-            held_out = len(images) // HELD_OUT
-            training, test = images.take(slice(0, -held_out)), images.take(slice(-held_out, None))
-            folder = out / f"{entrant.recipe}-{augmentation.replace(' ', '-')}"
-            measured = evaluate(
-                trained(config, folder, device, images=training),
-                training,
-                test,
-                measures=("mlp",),
-                controls=(),
-                scale=scale,
-                seed=seed,
-                device=choose_device(device),
-                out=folder / "evaluation.json",
-                quiet=True,
-            )["measures"]["mlp"]
-            accuracies = {level: figures["accuracy"] for level, figures in measured.items()}
+            trial = on_held_out(config, scale, out / f"{entrant.recipe}-{augmentation.replace(' ', '-')}", device)
+            accuracies, end = trial.accuracies["mlp"], trial.metrics.end
             best = max(accuracies, key=lambda level: accuracies[level])
-            end = read_metrics(folder / METRICS).end
-            assert end is not None
             trials[entrant.name][augmentation] = {
                 "accuracy": round(accuracies[best], 4),
                 "level": best,
@@ -75,7 +93,7 @@ def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device:
     chosen = {name: max(tried, key=lambda each: tried[each]["accuracy"]) for name, tried in trials.items()}
     seconds = sum(trial["training_seconds"] for tried in trials.values() for trial in tried.values())
     return {
-        "data": {"name": config.data.source, "trained_on": len(training), "judged_on": len(test)},
+        "data": {"name": config.data.source, "trained_on": trial.trained_on, "judged_on": trial.judged_on},
         "training_minutes": round(seconds / 60, 1),
         "trials": trials,
         "chosen": chosen,
