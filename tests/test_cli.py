@@ -73,6 +73,37 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture) -> None:
         assert "--json" in out
 
 
+def test_vectors_averaged_over_copies_are_measured_beside_the_others(
+    capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    words = ("--measures", "knn", "--scale", "smoke", "--json")
+    run(capsys, "evaluate", str(trained), *words)
+    files = {name: (trained / name).read_bytes() for name in ("evaluation.json", "report.html")}
+    code, out, err = run(capsys, "evaluate", str(trained), "--average", "shifts,mirror", *words)
+    assert code == 0, err
+    result, file = json.loads(out), trained / "evaluation.mirror-shifts.json"
+    assert result.pop("file") == str(file)
+    assert result == json.loads(file.read_text())
+    assert "the vectors of an image are means over its copies (mirror, shifts)" in result["notes"]
+    assert result["controls"]["random_encoder"]["knn"].keys() == {"conv", "fc", "y"}
+    assert files == {name: (trained / name).read_bytes() for name in files}
+    both = []
+    for more in ((), ("--average", "mirror")):
+        words = ("embed", str(trained), str(folder), "--out", str(tmp_path / "y.npy"), *more)
+        assert run(capsys, *words)[0] == 0
+        both.append(np.load(tmp_path / "y.npy"))
+    assert both[0].shape == both[1].shape
+    assert not np.allclose(*both, atol=1e-3)
+    message = mistake(capsys, *words[:-1], "turned")
+    assert "unknown copies 'turned'; choose of mirror, shifts" in message
+    message = mistake(
+        capsys, "evaluate", str(trained), "--average", "mirror", "--controls", "supervised", "--scale", "smoke"
+    )
+    assert "the supervised network is not averaged" in message
+    message = mistake(capsys, "evaluate", str(tmp_path / "y.npy"), "--average", "mirror")
+    assert "which has no use for --average" in message
+
+
 def test_a_folder_of_jpegs_from_data_to_neighbours(
     capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@ from . import encoders as encoders
 from . import information as information
 from . import objectives as objectives
 from . import recipes as recipes
+from .encoders.averaged import Averaged as Averaged
 from .encoders.storage import load as load
 from .encoders.wrapping import wrap as wrap
 from .errors import UserError as UserError

@@ -386,7 +386,7 @@ def test_folds_of_an_archive_are_measured(root: Path):
         training=Training(steps=2, batch_size=8, trackers=()),
     )
     train(config, load_images(config), root / "run", device="cpu", quiet=True)
-    settings = {"data": None, "controls": (), "limit": None, "data_root": None, "settings": {}}
+    settings = {"data": None, "controls": (), "average": None, "limit": None, "data_root": None, "settings": {}}
     result, _ = evaluate_command(
         root / "run", measures=["linear_folds"], levels=["y"], scale="smoke", seed=0, device="cpu", **settings
     )

@@ -22,7 +22,8 @@ Measures (--measures NAME,NAME,...) and what each is for:
 knn, linear, mlp and svm can be taken with few labels: linear_10_per_class, linear_1_percent.
 
 Settings of the data can follow: `data.holdout 0.1` keeps a tenth for testing where DATA has no test part. Of a file
-of embeddings, writes FILE.evaluation.json beside it.
+of embeddings, writes FILE.evaluation.json beside it. With --average, writes evaluation.NAMES.json in the run
+folder, and leaves the report as it is.
 """
 
 
@@ -56,6 +57,7 @@ def evaluate(
     scale: Annotated[
         str, typer.Option(help="smoke, cpu or paper: how long the probes are trained.", callback=arguments.scale)
     ] = "cpu",
+    average: options.Average = None,
     limit: Annotated[int | None, typer.Option(help="Use the first so many training images.")] = None,
     data_root: options.Root = None,
     seed: options.Seed = 0,
@@ -75,6 +77,7 @@ def evaluate(
         levels=None if levels is None else words.names(levels),
         controls=None if controls is None else words.names(controls),
         scale=scale,
+        average=None if average is None else words.names(average),
         limit=limit,
         data_root=data_root,
         seed=seed,

@@ -23,6 +23,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Root = Annotated[Path | None, typer.Option(help="Folder of local data sets by name; or set DEEPINFOMAX_DATA.")]
 DATA_HELP = "A name (cifar10, photos), a folder of images or scans, an archive, .parquet, .npy, .h5, .csv, a hub id."
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, callback=arguments.data)]
+Average = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated: mirror, shifts. Average each picture's vectors over its mirror image (2 times as long), "
+        "over four small shifts (5 times), or both (10 times).",
+        show_default=False,
+    ),
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", callback=arguments.run)]
 
 

@@ -1,7 +1,7 @@
 """`deepinfomax embed`: a run folder and images -> a file of embeddings."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
+from deepinfomax.encoders.averaged import Averaged, check_copies, check_pictures
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.run_data import loaded, whole_of_other
@@ -30,16 +31,21 @@ def embed_command(
     *,
     settings: Mapping[str, Any],
     level: str,
+    average: Sequence[str] | None,
     split: str,
     data_root: Path | None,
     seed: int,
     device: str | None,
 ) -> dict[str, Any]:
-    """Write one level's embeddings of DATA to a .parquet, .npy or .npz file."""
+    """Write one level's embeddings of DATA to a .parquet, .npy or .npz file.
+
+    `average`: copies of each picture whose embeddings are averaged, see `Averaged`; None: the picture alone.
+    """
     if level not in LEVELS:
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
+    average = None if average is None else check_copies(average)
     encoder = storage.load(run)
     config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
@@ -49,6 +55,9 @@ def embed_command(
             titles = titles_of(config, images, split)
         tell_notes(images)
         tell_other_parts(config, split)
+    if average is not None:
+        check_pictures(images.shape)
+        encoder = Averaged(encoder, average)
     with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels, titles)

@@ -19,6 +19,7 @@ from deepinfomax.data.names import find, found_once, read_folds
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
+from deepinfomax.encoders.averaged import Averaged, check_copies, check_pictures
 from deepinfomax.encoders.standardised import Standardised, with_channels_of
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
@@ -53,6 +54,7 @@ def evaluate_command(
     levels: Sequence[str] | None,
     controls: Sequence[str] | None,
     scale: Any,
+    average: Sequence[str] | None,
     limit: int | None,
     data_root: Path | None,
     seed: int,
@@ -62,12 +64,15 @@ def evaluate_command(
 
     Or measure a file of embeddings: its figures go beside it, to FILE.evaluation.json, and are continued there (they
     are only returned where that folder is read-only).
-    `levels` and `controls` of None are all levels, and those controls that cost little.
+    `levels` and `controls` of None are all levels, and those controls that cost little. `average`: copies of each
+    picture whose vectors are averaged, see `Averaged`; the figures go to a file of their own, and the report stays.
     """
+    average = None if average is None else check_copies(average)
     if run.is_file():
         if started() > 1:
             raise UserError(f"{run} is a file of embeddings, which one process measures: leave --processes out")
-        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data} | dict(settings)
+        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data}
+        given |= {"--average": average} | dict(settings)
         if odd := [name for name, value in given.items() if value not in (None, [])]:
             raise UserError(
                 f"{run} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
@@ -101,6 +106,14 @@ def evaluate_command(
     notes = [*train.notes, *test.notes, *left_out]
     if data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout:
         notes.insert(0, SEEN[_trained_on_labels(run)])
+    out = run / files.EVALUATION
+    if average is not None:
+        check_pictures(train.shape)
+        encoder, make_encoder = Averaged(encoder, average), _averaging(make_encoder, average)
+        if "supervised" in controls:
+            raise UserError("the supervised network is not averaged over copies: leave --average or that control out")
+        out = out.with_name(f"{out.stem}.{'-'.join(average)}{out.suffix}")
+        notes.append(f"the vectors of an image are means over its copies ({', '.join(average)})")
     shared = SharedEmbedding() if started() > 1 else None
     on = choose_device(device) if shared is None else own_device(choose_device(device))
     try:
@@ -114,7 +127,7 @@ def evaluate_command(
             scale=scale,
             seed=seed,
             device=on,
-            out=run / files.EVALUATION,
+            out=out,
             make_encoder=make_encoder,
             folds=folds,
             notes=list(dict.fromkeys(notes)),
@@ -124,6 +137,8 @@ def evaluate_command(
         )
         if not speaks():
             return {}, ""
+        if average is not None:
+            return result | {"file": str(out)}, f"{render(result)}\n\nsaved in {out}"
         with shown("writing the report"):
             if data is None:
                 names = names_of(config, test, "test")
@@ -131,12 +146,16 @@ def evaluate_command(
             report = write_report(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"what was measured so far is saved in {run / files.EVALUATION}; the same command measures the rest and "
-            "writes the report"
+            f"what was measured so far is saved in {out}; the same command measures the rest and writes the report"
         ) from None
     finally:
         end_group()
     return result, f"{render(result)}\n\nreport: {report}"
+
+
+def _averaging(make_encoder: Callable[[], nn.Module] | None, average: Sequence[str]) -> Callable[[], nn.Module] | None:
+    """What builds an encoder that is averaged over the same copies, so that controls stand on equal terms."""
+    return None if make_encoder is None else lambda: Averaged(make_encoder(), average)
 
 
 def _trained_on_labels(run: Path) -> bool:
