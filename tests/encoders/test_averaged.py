@@ -23,11 +23,9 @@ def moved_pixel_by_pixel(image: Tensor, down: int, right: int) -> Tensor:
     return torch.from_numpy(padded[:, top : top + height, left : left + width].copy())
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (2, 1, 33, 48), (1, 5, 7, 2)])
+@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (2, 1, 33, 48), (1, 5, 7, 3)])
 @pytest.mark.parametrize(("down", "right"), [(1, 1), (1, -1), (-1, 0), (0, 1), (2, -1)])
 def test_a_shift_is_a_window_of_the_reflected_image(shape: tuple[int, ...], down: int, right: int) -> None:
-    if shape[-1] == 2 and abs(down) == 2:
-        pytest.skip("numpy reflects more than once here")
     images = torch.arange(int(np.prod(shape))).view(shape)
     expected = torch.stack([moved_pixel_by_pixel(image, down, right) for image in images])
     assert torch.equal(shifted(images, down, right), expected)
