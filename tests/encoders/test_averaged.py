@@ -7,6 +7,8 @@ from deepinfomax import Averaged, Features, embed, encoders
 from deepinfomax.encoders.averaged import copies_of, shifted
 from deepinfomax.errors import UserError
 
+CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  #: down and right
+
 
 def encoder() -> nn.Module:
     torch.manual_seed(0)
@@ -23,23 +25,25 @@ def moved_pixel_by_pixel(image: Tensor, down: int, right: int) -> Tensor:
     return torch.from_numpy(padded[:, top : top + height, left : left + width].copy())
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (2, 1, 33, 48), (1, 5, 7, 3)])
-@pytest.mark.parametrize(("down", "right"), [(1, 1), (1, -1), (-1, 0), (0, 1), (2, -1)])
-def test_a_shift_is_a_window_of_the_reflected_image(shape: tuple[int, ...], down: int, right: int) -> None:
-    images = torch.arange(int(np.prod(shape))).view(shape)
-    expected = torch.stack([moved_pixel_by_pixel(image, down, right) for image in images])
-    assert torch.equal(shifted(images, down, right), expected)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (2, 1, 33, 48), (1, 5, 7, 2)])
+def test_a_shift_is_a_window_of_the_reflected_image(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    images = torch.arange(int(np.prod(shape))).view(shape).to(dtype)
+    made = list(shifted(images))
+    assert len(made) == len(CORNERS)
+    for copy, move in zip(made, CORNERS, strict=True):
+        assert torch.equal(copy, torch.stack([moved_pixel_by_pixel(image, *move) for image in images]))
 
 
-def test_a_row_of_one_pixel_stays() -> None:
-    images = torch.rand(2, 1, 1, 8)
-    assert torch.equal(shifted(images, 1, 0), images)
+def test_a_row_of_one_pixel_moves_along_itself_only() -> None:
+    images = torch.arange(8.0).view(1, 1, 1, 8)
+    assert [copy.flatten().tolist()[:2] for copy in shifted(images)] == [[1, 0], [1, 2], [1, 0], [1, 2]]
 
 
 def test_copies_are_counted_and_differ() -> None:
     images = torch.rand(2, 3, 16, 16)
     for copies, count in ((("mirror",), 2), (("shifts",), 5), (("mirror", "shifts"), 10)):
-        made = copies_of(images, copies)
+        made = list(copies_of(images, copies))
         assert len(made) == count
         assert torch.equal(made[0], images)
         assert not any(torch.equal(a, b) for i, a in enumerate(made) for b in made[:i])
@@ -48,7 +52,7 @@ def test_copies_are_counted_and_differ() -> None:
 @pytest.mark.parametrize("copies", [("mirror",), ("shifts",), ("mirror", "shifts")])
 def test_each_level_is_the_mean_over_copies(copies: tuple[str, ...]) -> None:
     net, images = encoder(), torch.rand(4, 3, 16, 16) * 2 - 1
-    moves = [(0, 0), *([(a, b) for a in (1, -1) for b in (1, -1)] if "shifts" in copies else [])]
+    moves = [(0, 0), *(CORNERS if "shifts" in copies else ())]
     totals: dict[str, list[Tensor]] = {level: [] for level in ("local", "conv", "fc", "y")}
     for image in images:
         each = [net(moved_pixel_by_pixel(image, *move)[None]) for move in moves]

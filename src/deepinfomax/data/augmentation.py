@@ -210,7 +210,7 @@ def random_crop(
     """A window of that size, one side for each axis, of each image, its corner uniform over all that fit in the padded
     image.
     """
-    images = _reflected(images, padding)
+    images = reflected(images, padding)
     windows = images
     corner: tuple[Tensor | slice, ...] = (torch.arange(len(images), device=images.device), slice(None))
     for axis, side in enumerate(_sides(size, images), start=2):
@@ -223,7 +223,7 @@ def centre_crop(images: Shaped[Tensor, "N C *S"], size: int | tuple[int, ...]) -
     """The window in the middle; where the image is smaller, it is first extended by reflection."""
     sides = _sides(size, images)
     missing = [side - whole for side, whole in zip(sides, images.shape[2:], strict=True)]
-    images = _reflected(images, max(0, *(-(-more // 2) for more in missing)))
+    images = reflected(images, max(0, *(-(-more // 2) for more in missing)))
     for axis, side in enumerate(sides, start=2):
         images = images.narrow(axis, (images.shape[axis] - side) // 2, side)
     return images
@@ -356,19 +356,21 @@ def _luma(device: torch.device) -> Tensor:
     return torch.tensor([0.299, 0.587, 0.114], device=device).view(1, 3, 1, 1)
 
 
-def _reflected(images: Tensor, padding: int) -> Tensor:
-    """`padding` pixels on each side, mirrored at the border pixel; for every type (torch's own has none for uint8)."""
-    if not padding:
-        return images
-    for axis in range(2, images.ndim):
-        side = images.shape[axis]
-        places = torch.arange(-padding, side + padding, device=images.device).abs()
-        images = images.index_select(axis, torch.where(places < side, places, 2 * (side - 1) - places))
+def reflected(images: Shaped[Tensor, "N C *S"], padding: int | tuple[int, ...]) -> Shaped[Tensor, "N C *T"]:
+    """So many pixels more on each side of each axis, mirrored at the border pixel.
+
+    For every type; torch's own has none for uint8.
+    """
+    for axis, more in enumerate(_sides(padding, images), start=2):
+        if more:
+            side = images.shape[axis]
+            places = torch.arange(-more, side + more, device=images.device).abs()
+            images = images.index_select(axis, torch.where(places < side, places, 2 * (side - 1) - places))
     return images
 
 
 def _sides(size: int | tuple[int, ...], images: Tensor) -> tuple[int, ...]:
-    """One side for each axis of the images."""
+    """One number for each axis of the images."""
     return (size,) * (images.ndim - 2) if isinstance(size, int) else size
 
 

@@ -1,12 +1,13 @@
 """The mean over copies of an image, mirrored and shifted: better vectors of an encoder that is trained already."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
+from deepinfomax.data.augmentation import reflected
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 
@@ -20,8 +21,8 @@ class Averaged(nn.Module):
     fixed, so that the vectors of an image are the same in every call. "mirror": the image and its mirror image.
     "shifts": the image, and the image moved by a sixteenth of its height and width to each of four corners; what comes
     in at the border is reflected. Both: all five and their mirror images. Encoding takes two, five and ten times as
-    long; memory is that of the encoder. Maps are averaged as they come, so that a place of a mean over mirror images
-    holds the left side and the right.
+    long. Memory: the encoder's for one copy, and twice its `Features`. Maps are averaged as they come, so that a place
+    of a mean over mirror images holds the left side and the right.
 
     The mean helps as far as a mirrored or shifted image has the same meaning: not for letters or numerals.
 
@@ -40,39 +41,37 @@ class Averaged(nn.Module):
 
     def forward(self, images: Num[Tensor, "N C H W"]) -> Features:
         check_pictures(tuple(images.shape[1:]))
-        each = [self.encoder(copy) for copy in copies_of(images, self.copies)]
-        return Features(
-            *(None if levels[0] is None else torch.stack(levels).mean(0) for levels in zip(*each, strict=True))  # type: ignore[arg-type]
-        )
+        copies = copies_of(images, self.copies)
+        total, number = self.encoder(next(copies)), 1
+        for copy in copies:  # one after the other, so that only the sum is kept
+            total, number = _each_level(torch.add, total, self.encoder(copy)), number + 1
+        return _each_level(lambda level: level / number, total)
 
     def extra_repr(self) -> str:
         return f"copies={self.copies}"
 
 
-def copies_of(images: Num[Tensor, "N C H W"], copies: Sequence[str]) -> list[Num[Tensor, "N C H W"]]:
-    """The images themselves first, then those that `copies` asks for."""
-    made = [images]
-    if "shifts" in copies:
-        made += [shifted(images, down, right) for down, right in itertools.product((-1, 1), (-1, 1))]
-    if "mirror" in copies:
-        made += [copy.flip(-1) for copy in made]
-    return made
+def _each_level(function: Callable[..., Tensor], *features: Features) -> Features:
+    """A function of each level that the encoder has."""
+    levels = zip(*features, strict=True)
+    return Features(*(None if same[0] is None else function(*same) for same in levels))  # type: ignore[arg-type]
 
 
-def shifted(images: Num[Tensor, "N C H W"], down: int, right: int) -> Num[Tensor, "N C H W"]:
-    """Moved by so many sixteenths of the height and width (at least a pixel); the border is reflected."""
-    rows, columns = (
-        _reflected(size, sixteenths * max(1, size // 16), images.device)
-        for size, sixteenths in zip(images.shape[-2:], (down, right), strict=True)
-    )
-    return images[..., rows, :][..., columns]
+def copies_of(images: Num[Tensor, "N C H W"], copies: Sequence[str]) -> Iterator[Num[Tensor, "N C H W"]]:
+    """The images themselves first, then those that `copies` asks for, one after the other."""
+    for copy in itertools.chain([images], shifted(images) if "shifts" in copies else []):
+        yield copy
+        if "mirror" in copies:
+            yield copy.flip(-1)
 
 
-def _reflected(size: int, by: int, device: torch.device) -> Tensor:
-    """Which of `size` rows comes to each row when they move by `by`; beyond the border they run backwards."""
-    rows = torch.arange(size, device=device) - by
-    last = size - 1
-    return last - (last - rows.abs()).abs() if size > 1 else torch.zeros_like(rows)
+def shifted(images: Num[Tensor, "N C H W"]) -> Iterator[Num[Tensor, "N C H W"]]:
+    """Moved to each of four corners by a sixteenth of the height and width, by a pixel at least; a side of 1 stays."""
+    height, width = images.shape[2:]
+    down, right = (min(max(1, side // 16), side - 1) for side in (height, width))
+    padded = reflected(images, (down, right))
+    for top, left in itertools.product((0, 2 * down), (0, 2 * right)):
+        yield padded[..., top : top + height, left : left + width]
 
 
 def check_copies(copies: Sequence[str]) -> tuple[str, ...]:
@@ -91,5 +90,5 @@ def check_pictures(shape: tuple[int, ...]) -> None:
     if len(shape) != 3:
         raise UserError(
             f"only pictures (channels, height, width) can be averaged over copies, and these have the shape {shape}: "
-            "leave that out"
+            "leave the averaging out"
         )

@@ -63,6 +63,9 @@ def embed_command(
     write_embeddings(out, vectors, images.labels, titles)
     result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
     said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
+    if average is not None:
+        result["average"] = list(average)
+        said += f", averaged over copies ({', '.join(average)})"
     if len(images) >= LEAST_EMBEDDINGS:
         result["next"] = [f"deepinfomax evaluate {shlex.quote(str(out))}"]
         said += f"\n\n  {'measure':11s}{result['next'][0]}"

@@ -67,7 +67,10 @@ def evaluate_command(
     `levels` and `controls` of None are all levels, and those controls that cost little. `average`: copies of each
     picture whose vectors are averaged, see `Averaged`; the figures go to a file of their own, and the report stays.
     """
-    average = None if average is None else check_copies(average)
+    if average is not None:
+        average = check_copies(average)
+        if "supervised" in (controls or ()):
+            raise UserError("the supervised network is not averaged over copies: leave --average or that control out")
     if run.is_file():
         if started() > 1:
             raise UserError(f"{run} is a file of embeddings, which one process measures: leave --processes out")
@@ -110,8 +113,6 @@ def evaluate_command(
     if average is not None:
         check_pictures(train.shape)
         encoder, make_encoder = Averaged(encoder, average), _averaging(make_encoder, average)
-        if "supervised" in controls:
-            raise UserError("the supervised network is not averaged over copies: leave --average or that control out")
         out = out.with_name(f"{out.stem}.{'-'.join(average)}{out.suffix}")
         notes.append(f"the vectors of an image are means over its copies ({', '.join(average)})")
     shared = SharedEmbedding() if started() > 1 else None
@@ -146,7 +147,8 @@ def evaluate_command(
             report = write_report(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"what was measured so far is saved in {out}; the same command measures the rest and writes the report"
+            f"what was measured so far is saved in {out}; the same command measures the rest"
+            f"{' and writes the report' if average is None else ''}"
         ) from None
     finally:
         end_group()
