@@ -22,7 +22,7 @@ EMP_SSL = next(entrant for entrant in league.ENTRANTS if entrant.name == "EMP-SS
 #: DIM(L) beside EMP-SSL's own term: places of one random area with y of each other area of the image, ...
 ACROSS = {"local.units": 256, "local.scale": 0.0625, "local.across": 1.0, "local.within": 0.0, "local.weight": 10.0}
 REST = ACROSS | {"local.several": "rest"}  #: with the mean of the other areas' y, ...
-FOUR = REST | {"local.places": 4}  #: the recipe `dim-patches`
+DIM_PATCHES = REST | {"local.places": 4}  #: what the recipe `dim-patches` adds
 WITHIN = ACROSS | {"local.across": 0.0, "local.within": 1.0, "local.places": 16}  #: with its own
 SIGREG = {"prior.by": "sigreg", "prior.prior": "gaussian"}
 #: name -> entrant, steps, what differs from it
@@ -44,12 +44,12 @@ RUNS: dict[str, tuple[league.Entrant, int, dict[str, Any]]] = {
     "EMP-SSL and DIM(L) across its patches": (EMP_SSL, 482, ACROSS | {"local.places": 16}),
     "EMP-SSL and DIM(L), y of the rest": (EMP_SSL, 482, REST | {"local.places": 16}),
     "EMP-SSL and DIM(L), y of the rest, weight 40": (EMP_SSL, 482, REST | {"local.places": 16, "local.weight": 40.0}),
-    "EMP-SSL and DIM(L), y of the rest, 4 places": (EMP_SSL, 560, FOUR),
+    "EMP-SSL and DIM(L), y of the rest, 4 places": (EMP_SSL, 560, DIM_PATCHES),
     "EMP-SSL and DIM(L) within patches": (EMP_SSL, 482, WITHIN),
-    "dim-patches, 3 areas": (EMP_SSL, 747, FOUR | {"training.views": 3}),
-    "dim-patches, 6 areas": (EMP_SSL, 373, FOUR | {"training.views": 6}),
-    "dim-patches, batches of 64": (EMP_SSL, 1120, FOUR | {"training.batch_size": 64}),
-    "dim-patches, batches of 256": (EMP_SSL, 280, FOUR | {"training.batch_size": 256}),
+    "dim-patches, 3 areas": (EMP_SSL, 747, DIM_PATCHES | {"training.views": 3}),
+    "dim-patches, 6 areas": (EMP_SSL, 373, DIM_PATCHES | {"training.views": 6}),
+    "dim-patches, batches of 64": (EMP_SSL, 1120, DIM_PATCHES | {"training.batch_size": 64}),
+    "dim-patches, batches of 256": (EMP_SSL, 280, DIM_PATCHES | {"training.batch_size": 256}),
 }
 
 
