@@ -14,7 +14,7 @@ from deepinfomax.evaluation.measure import as_json
 from deepinfomax.evaluation.ndm import SETTINGS, Settings, _read, _train, gaussian, measure, ndm
 from deepinfomax.features import Features
 from deepinfomax.information.cautions import OF_DEPENDENCE, Evidence, cautions
-from deepinfomax.information.density import AutoregressiveDensity
+from deepinfomax.information.density import AutoregressiveDensity, normal_scores
 
 FAST = {"steps": 40, "batch_size": 250, "repeats": 1}
 
@@ -183,6 +183,18 @@ def test_the_gaussian_control_is_unbiased_for_few_rows(rows, rho):
     mean, error = np.mean(result), np.std(result) / 10
     assert abs(mean - float(-0.5 * torch.logdet(covariance))) < 4 * error
     assert math.isnan(gaussian(torch.randn(65, 64)))
+
+
+def test_of_long_tails_the_gaussian_control_is_above_the_truth_and_that_of_ranks_is_not():
+    """One row in a hundred is far out in every unit; given which, units are independent: 7 times its entropy at most."""
+    generator, units = torch.Generator().manual_seed(0), 8
+    far = torch.rand(4000, 1, generator=generator) < 0.01
+    y = torch.randn(4000, units, generator=generator) + 20 * far
+    entropy = -sum(p * math.log(p) for p in (0.01, 0.99))
+    most = (units - 1) * entropy
+    assert gaussian(y) > 10 * most
+    assert gaussian(normal_scores(y, generator)) < most
+    assert ndm(y[:3000], y[3000:], **FAST).nats < most + 0.1
 
 
 @pytest.mark.parametrize("units", [3, 20])
