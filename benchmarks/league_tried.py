@@ -2,8 +2,8 @@
 
     python benchmarks/league_tried.py --work DIR       # resumes where it stopped; writes results/league-tried.json
 
-The trials of `experiments/league_trials.py`, twice as long for DIM(L), two and a half times for EMP-SSL: 15,000 training images of CIFAR-10,
-bfloat16, judged on 5,000 other training images. Test images choose nothing.
+The trials of `experiments/league_trials.py`, twice as long for DIM(L), two and a half times for EMP-SSL: 15,000
+training images of CIFAR-10, bfloat16, judged on 5,000 other training images. Test images choose nothing.
 """
 
 import dataclasses

@@ -220,7 +220,8 @@ def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     def over_seeds(figures: list[Any]) -> Any:
         if isinstance(figures[0], dict):
             return {key: over_seeds([figure[key] for figure in figures]) for key in figures[0]}
-        return {"mean": round(float(np.mean(figures)), 4), "std": round(float(np.std(figures, ddof=1)), 4) if len(figures) > 1 else None}
+        spread = round(float(np.std(figures, ddof=1)), 4) if len(figures) > 1 else None
+        return {"mean": round(float(np.mean(figures)), 4), "std": spread}
 
     of = {name: [row for row in rows if row["recipe"] == name] for name in RECIPES}
     controls = ("random_encoder", "pixels", "pixels_pca")  # the same beside every recipe

@@ -186,7 +186,7 @@ def test_the_gaussian_control_is_unbiased_for_few_rows(rows, rho):
 
 
 def test_of_long_tails_the_gaussian_control_is_above_the_truth_and_that_of_ranks_is_not():
-    """One row in a hundred is far out in every unit; given which, units are independent: 7 times its entropy at most."""
+    """One row in a hundred is far out in every unit, all else is independent: 7 times its entropy at most."""
     generator, units = torch.Generator().manual_seed(0), 8
     far = torch.rand(4000, 1, generator=generator) < 0.01
     y = torch.randn(4000, units, generator=generator) + 20 * far

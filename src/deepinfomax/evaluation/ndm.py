@@ -61,8 +61,8 @@ class Dependence:
 
     nats: float  #: on held-out representations, mean over trainings; below the truth in expectation
     standard_error: float  #: of the held-out rows, together with the spread between trainings
-    #: of a Gaussian with the same correlations: a control without a network; nan for few rows. Of units with long tails it
-    #: can be above the truth, since a few rows make their correlations; the truth is not below that of the ranks
+    #: of a Gaussian with the same correlations: a control without a network; nan for few rows. Where units have long
+    #: tails a few rows make their correlations, and it can be above the truth; that of the ranks cannot
     gaussian_nats: float
     train_nats: float  #: the same on training representations; the truth is mostly below
     mixture_nats: float  #: on held-out representations by a mixture of Gaussians; below the truth in expectation too
