@@ -7,6 +7,7 @@ only at `paper`.
 """
 
 import dataclasses
+import glob
 import hashlib
 import json
 import math
@@ -26,6 +27,7 @@ from deepinfomax.data.configured import as_trained, load_images, with_source
 from deepinfomax.data.images import ImageSet
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments import drawings, league
@@ -47,7 +49,7 @@ from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import read_metrics
 from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
-from deepinfomax.training.run_folder import CONFIG, METRICS
+from deepinfomax.training.run_folder import CONFIG, METRICS, read_config
 
 ALL_TABLES = TABLES | league.TABLES
 
@@ -124,18 +126,35 @@ def controlled(table: Table, scale: Scale) -> dict[str, Row]:
 
 def digest(config: Config) -> str:
     """What identifies a configuration, wherever its data lie."""
-    data = dataclasses.replace(config.data, root=None)
-    return hashlib.sha256(configuration.dumps(dataclasses.replace(config, data=data)).encode()).hexdigest()[:12]
+    return hashlib.sha256(_without_place(config).encode()).hexdigest()[:12]
+
+
+def _without_place(config: Config) -> str:
+    return configuration.dumps(dataclasses.replace(config, data=dataclasses.replace(config.data, root=None)))
 
 
 @contextmanager
 def run_folder(out: Path, row: Row, scale: Scale, config: Config) -> Iterator[Path]:
-    """The folder of one row's run, held: another table, or an experiment on its encoders, may want the same one."""
-    name = f"{config.data.source}-{row.recipe}-{scale}-seed{config.seed}-{digest(config)}"
-    folder = out / "runs" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{name}.lock")):
+    """The folder of one row's run, held: another table, or an experiment on its encoders, may want the same one.
+
+    Its name has the digest of every setting, so that one which the package gets later changes the name. A run of an
+    earlier version that means the same, with the default of what it did not have, is taken as it is.
+    """
+    parent, start = out / "runs", f"{config.data.source}-{row.recipe}-{scale}-seed{config.seed}-"
+    folder = parent / (start + digest(config))
+    if not folder.exists():
+        earlier = sorted(parent.glob(glob.escape(start) + "*"))
+        folder = next((other for other in earlier if _is_of(other, config)), folder)
+    parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(parent / f".{folder.name}.lock"):
         yield folder
+
+
+def _is_of(folder: Path, config: Config) -> bool:
+    try:
+        return _without_place(read_config(folder)) == _without_place(config)
+    except UserError:  # no run, or one with a setting that is gone
+        return False
 
 
 def _one(table: Table, config: Config, scale: Scale, folder: Path, device: str | None) -> Run:
