@@ -118,27 +118,29 @@ def axes_of(shape: tuple[int, ...], reading: Reading, name: str) -> Axes:
             "(N, C, T), images (N, H, W) or (N, C, H, W), volumes (N, D, H, W) or (N, C, D, H, W)"
         )
     kind = fits[0]
-    found = _channel_axis(shape, reading.layout)
+    channel_axis = _channel_axis(shape, reading.layout)
     if fits == ["images", "series"]:
         square = max(shape) < SQUARE * min(shape)
         kind = "images" if square else "series"
         alike = "" if shape[0] == shape[1] else "the two sides are alike"
         because = alike if square else "the shorter axis holds the channels"
-        return Axes(kind, None if square else found, because)
+        return Axes(kind, None if square else channel_axis, because)
     if fits == ["images", "volumes"]:
-        kind = "images" if found is not None else "volumes"
+        kind = "images" if channel_axis is not None else "volumes"
         because = (
-            "the shortest axis holds the channels" if found is not None else "no axis is short enough for channels"
+            "the shortest axis holds the channels"
+            if channel_axis is not None
+            else "no axis is short enough for channels"
         )
-        return Axes(kind, found, because)
+        return Axes(kind, channel_axis, because)
     if len(shape) == len(AXES[kind]):
         return Axes(kind, None)
-    if found is None:
+    if channel_axis is None:
         raise UserError(
             f"{name} has {kind} of shape {'x'.join(map(str, shape))}, which does not show where the channels are: set "
             "data.layout channels-first or channels-last"
         )
-    return Axes(kind, found, "the shortest axis holds the channels" if reading.layout == "auto" else "")
+    return Axes(kind, channel_axis, "the shortest axis holds the channels" if reading.layout == "auto" else "")
 
 
 def _channel_axis(shape: tuple[int, ...], layout: Layout) -> int | None:

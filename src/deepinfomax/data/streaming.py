@@ -113,21 +113,21 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
     first = list(islice(cells, min(FIRST, count)))
     if not first:
         raise UserError(f"{shards.name} holds no images")
-    found = StoredImages(
+    stored = StoredImages(
         shards.name,
         np.arange(len(first)),
         lambda index: (first[i][0] for i in index),
         lambda i: f"image {i} of the stream",
         shards.identity,
     )
-    headers = survey(found, max_pixels)
+    headers = survey(stored, max_pixels)
     if not headers.readable or (headers.bad and not data.skip_bad):
         why = next(iter(headers.bad.values()))
         mend = "; set data.skip_bad true to leave such images out" if headers.readable else ""
         raise UserError(
             f"{shards.name}: {len(headers.bad)} of the first {len(first)} images cannot be read ({why}){mend}"
         )
-    shape = common_shape(found, headers, data.size, data.channels)
+    shape = common_shape(stored, headers, data.size, data.channels)
     count = max(1, min(count, SAMPLE_BYTES // int(np.prod(shape))))
     plain = Stream(
         shards, shape, data.size is not None, data.skip_bad, max_pixels, ImageSet(np.empty((0, *shape), "u1"))
@@ -227,13 +227,13 @@ def _files(place: Path) -> dict[str, list[Path]]:
         UserError: no shards, or shards of two kinds.
     """
     if place.is_dir():
-        found = {
+        by_ending = {
             ending: [f for f in sorted(place.rglob(f"*{ending}")) if not f.name.startswith(".")] for ending in KINDS
         }
-        kinds = [ending for ending, files in found.items() if files]
+        kinds = [ending for ending, files in by_ending.items() if files]
         if len(kinds) > 1:
             raise UserError(f"{place} holds .tar and .parquet files: name a folder of one kind to stream it")
-        files = found[kinds[0]] if kinds else []
+        files = by_ending[kinds[0]] if kinds else []
     else:
         files = [place] if place.suffix in KINDS else []
     if not files:

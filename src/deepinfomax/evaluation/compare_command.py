@@ -151,7 +151,7 @@ def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed
 
 def bounds_of(run: Run) -> list[Bound]:
     """The bounds of a run at its end: the mean of the last tenth of the lines, beside the cap."""
-    columns, found = run.metrics.columns, []
+    columns, bounds = run.metrics.columns, []
     for key, values in columns.items():
         objective, _, figure = key.partition("/")
         if figure != "bound" or not np.isfinite(values).any():
@@ -160,15 +160,15 @@ def bounds_of(run: Run) -> list[Bound]:
         cap = columns.get(f"{objective}/cap")
         last = known[-max(1, len(known) // 10) :]
         most = None if cap is None or not np.isfinite(cap).any() else float(cap[np.isfinite(cap)][-1])
-        found.append(Bound(objective, float(last.mean()), most))
-    return found
+        bounds.append(Bound(objective, float(last.mean()), most))
+    return bounds
 
 
 def accuracies_of(run: Run, level: str) -> dict[str, float]:
     """What evaluation.json has at the level, for those who have labels after all."""
     measures = table(run.evaluation, "measures")
-    found = {name: number(at(measures, name, level, "accuracy")) for name in ACCURACIES}
-    return {name: value for name, value in found.items() if value is not None}
+    accuracies = {name: number(at(measures, name, level, "accuracy")) for name in ACCURACIES}
+    return {name: value for name, value in accuracies.items() if value is not None}
 
 
 def as_record(one: Compared) -> dict[str, Any]:

@@ -254,9 +254,9 @@ def measure(
     deviations = p.std(0)
     varies = deviations > 1e-4 * deviations.max()
     p, p_test = (part[:, varies] / deviations[varies] for part in (p, p_test))
-    found = decode(vectors[0], p, vectors[1], p_test, steps=settings.steps, seed=seed, device=device)
+    decoded = decode(vectors[0], p, vectors[1], p_test, steps=settings.steps, seed=seed, device=device)
     return Result(
-        **asdict(found),
+        **asdict(decoded),
         components=p.shape[1],
         n_train=len(p),
         n_test=len(p_test),

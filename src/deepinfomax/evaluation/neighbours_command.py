@@ -101,11 +101,11 @@ def neighbours_command(
             bank, of_asked = (
                 embed(encoder, these, device=choose_device(device)) for these in (images, asked_for.pictures)
             )
-            found = search(asked_for, images, bank, of_asked, names, count, metric)
-            result["queries"] = as_records(found)
-            result["text"] = as_table(found)
-            if (arrays := as_pictures(found)) is not None:
-                result["sheet"] = str(write_sheet(found, arrays, run))
+            answers = search(asked_for, images, bank, of_asked, names, count, metric)
+            result["queries"] = as_records(answers)
+            result["text"] = as_table(answers)
+            if (arrays := as_pictures(answers)) is not None:
+                result["sheet"] = str(write_sheet(answers, arrays, run))
                 if on_page:
                     write_queries(arrays, run)
         result["report"] = str(write_report(run))
@@ -191,10 +191,10 @@ def _queries(queries: Sequence[str], images: ImageSet, read: Callable[[str], Ima
             pictures.append(np.asarray(images.images[int(query)]))
             continue
         if not images.pictures and read is not None:
-            found = read(query)
-            if len(found) != 1:
-                raise UserError(f"--query {query} holds {len(found):,} {word_of(found.shape)}: give a file of one")
-            pictures.append(np.asarray(found.images[0]))
+            of_file = read(query)
+            if len(of_file) != 1:
+                raise UserError(f"--query {query} holds {len(of_file):,} {word_of(of_file.shape)}: give a file of one")
+            pictures.append(np.asarray(of_file.images[0]))
             continue
         if images.images.dtype != np.uint8 or len(images.shape) != 3:
             shape = "x".join(map(str, images.shape))

@@ -29,7 +29,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class Neighbours:
     """The neighbours of each query at each level, nearest first."""
 
     asked: Asked
@@ -56,7 +56,7 @@ class Found:
 def search(
     asked: Asked, bank: ImageSet, vectors: Mapping[str, Tensor], of_asked: Mapping[str, Tensor], names: Sequence[str],
     count: int, metric: str,
-) -> Found:  # fmt: skip
+) -> Neighbours:  # fmt: skip
     """The `count` nearest images of the bank to each query; a query by index is not its own neighbour.
 
     Args:
@@ -66,71 +66,71 @@ def search(
     Raises:
         UserError: as `neighbours`.
     """
-    found = Found(asked, bank, names, {level: [] for level in vectors}, {level: [] for level in vectors}, metric)
+    answers = Neighbours(asked, bank, names, {level: [] for level in vectors}, {level: [] for level in vectors}, metric)
     for level, of_bank in vectors.items():
         for i, own in enumerate(asked.index):
             if own is not None:
                 nearest = other_neighbours(of_bank, torch.tensor([own]), min(count, len(bank) - 1), metric)
             else:
                 nearest = neighbours(of_asked[level][i : i + 1], of_bank, min(count, len(bank)), metric)
-            found.index[level].append(nearest[0][0].numpy())
-            found.distance[level].append(nearest[1][0].numpy())
-    return found
+            answers.index[level].append(nearest[0][0].numpy())
+            answers.distance[level].append(nearest[1][0].numpy())
+    return answers
 
 
-def as_records(found: Found) -> list[dict[str, Any]]:
+def as_records(answers: Neighbours) -> list[dict[str, Any]]:
     """For JSON: of each query its words and name, and at each level indices, distances, names, and labels if any."""
-    labels = found.bank.labels
+    labels = answers.bank.labels
     records = []
-    for i, words in enumerate(found.asked.words):
-        record: dict[str, Any] = {"query": words, "name": found.name(i)}
-        for level, nearest in found.index.items():
+    for i, words in enumerate(answers.asked.words):
+        record: dict[str, Any] = {"query": words, "name": answers.name(i)}
+        for level, nearest in answers.index.items():
             index = nearest[i]
             record[level] = {
                 "index": index.tolist(),
-                "distance": [round(float(d), 6) for d in found.distance[level][i]],
-                "name": [found.names[position] for position in index],
+                "distance": [round(float(d), 6) for d in answers.distance[level][i]],
+                "name": [answers.names[position] for position in index],
             }
             if labels is not None:
                 record[level]["label"] = np.asarray(labels[index]).tolist()
             if labels is not None and labels.ndim == 1:
-                record[level]["class"] = [found.class_of(position) for position in index]
+                record[level]["class"] = [answers.class_of(position) for position in index]
         records.append(record)
     return records
 
 
-def as_table(found: Found, level: str = "y") -> str:
+def as_table(answers: Neighbours, level: str = "y") -> str:
     """For a terminal: under each query its neighbours at one level, with distance, class and name."""
     lines = []
-    for i in range(len(found.asked.words)):
-        own = found.asked.index[i]
-        of_class = "" if own is None else found.class_of(own)
-        called = f"{found.name(i)} ({of_class})" if of_class else found.name(i)
-        lines.append(f"{called}: nearest in {level} by {METRIC_NAMES[found.metric]}")
-        index, distance = found.index[level][i], found.distance[level][i]
-        classes = [found.class_of(position) for position in index]
+    for i in range(len(answers.asked.words)):
+        own = answers.asked.index[i]
+        of_class = "" if own is None else answers.class_of(own)
+        called = f"{answers.name(i)} ({of_class})" if of_class else answers.name(i)
+        lines.append(f"{called}: nearest in {level} by {METRIC_NAMES[answers.metric]}")
+        index, distance = answers.index[level][i], answers.distance[level][i]
+        classes = [answers.class_of(position) for position in index]
         width = max([len(name) for name in classes] or [0])
         for rank, (position, far, name) in enumerate(zip(index, distance, classes, strict=True), 1):
-            lines.append(f"  {rank:3d}  {far:10.4g}  {name:{width}s}{'  ' if width else ''}{found.names[position]}")
+            lines.append(f"  {rank:3d}  {far:10.4g}  {name:{width}s}{'  ' if width else ''}{answers.names[position]}")
         lines.append("")
     return "\n".join(lines[:-1])
 
 
-def as_pictures(found: Found) -> dict[str, np.ndarray] | None:
+def as_pictures(answers: Neighbours) -> dict[str, np.ndarray] | None:
     """The arrays of a gallery that holds the queries, first, and their neighbours; None for what cannot be drawn."""
-    bank, asked = found.bank, found.asked
-    count = min((len(index) for nearest in found.index.values() for index in nearest), default=0)
+    bank, asked = answers.bank, answers.asked
+    count = min((len(index) for nearest in answers.index.values() for index in nearest), default=0)
     if not drawable(bank.shape) or count == 0:
         return None
-    used = sorted({int(position) for nearest in found.index.values() for index in nearest for position in index})
+    used = sorted({int(position) for nearest in answers.index.values() for index in nearest for position in index})
     place = {position: len(asked.words) + i for i, position in enumerate(used)}
     arrays = {
         "images": pictures_of(np.concatenate([asked.pictures.images, bank.images[np.array(used)]])),
         "query": np.arange(len(asked.words)),
-        "names": np.array([*(found.name(i) for i in range(len(asked.words))), *(found.names[p] for p in used)]),
-        "metric": np.array(METRIC_NAMES[found.metric]),
+        "names": np.array([*(answers.name(i) for i in range(len(asked.words))), *(answers.names[p] for p in used)]),
+        "metric": np.array(METRIC_NAMES[answers.metric]),
     }
-    for level, nearest in found.index.items():
+    for level, nearest in answers.index.items():
         arrays[f"neighbours_{level}"] = np.array([[place[int(p)] for p in index[:count]] for index in nearest])
     if bank.labels is not None and bank.labels.ndim == 1:
         of_asked = [-1 if own is None else bank.labels[own] for own in asked.index]
@@ -139,14 +139,14 @@ def as_pictures(found: Found) -> dict[str, np.ndarray] | None:
     return arrays
 
 
-def write_sheet(found: Found, arrays: Mapping[str, np.ndarray], run: Path) -> Path:
+def write_sheet(answers: Neighbours, arrays: Mapping[str, np.ndarray], run: Path) -> Path:
     """A picture of the queries with their neighbours in y, into the run folder."""
     figure = draw(
         arrays["images"],
         arrays["query"],
-        {f"nearest in y by {METRIC_NAMES[found.metric]}": arrays["neighbours_y"]},
+        {f"nearest in y by {METRIC_NAMES[answers.metric]}": arrays["neighbours_y"]},
         arrays.get("labels"),
-        found.bank.classes,
+        answers.bank.classes,
         names=[shortened(name) for name in arrays["names"]],
     )
     with files.replacing(run / SHEET) as partial:

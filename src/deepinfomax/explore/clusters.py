@@ -35,9 +35,9 @@ def clusters(unit: np.ndarray, *, seed: int) -> Clusters:
     say("groups")
     few = PCA(min(DIMENSIONS, *unit.shape), random_state=seed).fit_transform(unit)
     smallest = max(5, len(unit) // 200)
-    found = HDBSCAN(min_cluster_size=smallest, min_samples=5, copy=True).fit_predict(few)
-    if found.max() >= 1 and (found >= 0).mean() >= LEAST_IN_GROUPS:
-        return _ordered(unit, found, "hdbscan")
+    group = HDBSCAN(min_cluster_size=smallest, min_samples=5, copy=True).fit_predict(few)
+    if group.max() >= 1 and (group >= 0).mean() >= LEAST_IN_GROUPS:
+        return _ordered(unit, group, "hdbscan")
     method = MiniBatchKMeans if len(unit) > LARGE else KMeans
     return _ordered(unit, method(parts_of(len(unit)), n_init=3, random_state=seed).fit_predict(unit), "k-means")
 
@@ -47,12 +47,12 @@ def parts_of(count: int) -> int:
     return int(min(40, max(2, round(count**0.5 / 5))))
 
 
-def _ordered(unit: np.ndarray, found: np.ndarray, method: Literal["hdbscan", "k-means"]) -> Clusters:
+def _ordered(unit: np.ndarray, group: np.ndarray, method: Literal["hdbscan", "k-means"]) -> Clusters:
     """Numbered by size, and the members of each by their distance from its middle."""
-    numbers, sizes = np.unique(found[found >= 0], return_counts=True)
-    of, central = np.full(len(found), -1, np.int64), []
+    numbers, sizes = np.unique(group[group >= 0], return_counts=True)
+    of, central = np.full(len(group), -1, np.int64), []
     for new, old in enumerate(numbers[np.argsort(-sizes, kind="stable")]):
-        members = np.flatnonzero(found == old)
+        members = np.flatnonzero(group == old)
         of[members] = new
         middle = unit[members].mean(0)
         central.append(members[np.argsort(((unit[members] - middle) ** 2).sum(1), kind="stable")])

@@ -71,21 +71,23 @@ def explore_command(
     if images is not None or reading.holds_embeddings(Path(data)):
         if run is not None:
             raise UserError(f"{data} is a file of embeddings, and --run an encoder of images: leave one of them out")
-        made = _of_embeddings(Path(data), images, control, settings, data_root, seed)
+        explored = _of_embeddings(Path(data), images, control, settings, data_root, seed)
         page = out or _beside(Path(data))
     else:
-        made = _of_images(data, run, control, settings, data_root, seed, device)
-        page = out or Path(made.run) / "explore.html"
+        explored = _of_images(data, run, control, settings, data_root, seed, device)
+        page = out or Path(explored.run) / "explore.html"
     with shown(f"writing {page}"):
-        tables = write_tables(made.found, page)
-        write_page(made.found, page, about=made.about, tables=tables.values(), seed=seed)
+        tables = write_tables(explored.exploration, page)
+        write_page(explored.exploration, page, about=explored.about, tables=tables.values(), seed=seed)
     seconds = time.perf_counter() - began
-    return _result(made, data, page, tables, seconds)
+    return _result(explored, data, page, tables, seconds)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Made:
-    found: Exploration
+class _Explored:
+    """What was explored, and how that was made."""
+
+    exploration: Exploration
     about: list[tuple[str, str]]
     run: str = ""  #: the run folder of the encoder; "": there is none
 
@@ -98,7 +100,7 @@ def _of_images(
     root: Path | None,
     seed: int,
     device: str | None,
-) -> _Made:
+) -> _Explored:
     with shown(f"reading {printable(data)}"), found_once():
         config, images = _configured(data, run, settings, root, seed)
         collection = reading.collection_of(config, images)
@@ -122,7 +124,7 @@ def _of_images(
         elif control == "random_encoder":
             views.append(_with_proposers(partial(by_network, _random(folder, seed), name="random encoder"), seen))
         (main, *beside), proposers = zip(*views, strict=True)
-        found = explore(collection, main, *beside, proposers=proposers, seed=seed)
+        exploration = explore(collection, main, *beside, proposers=proposers, seed=seed)
     about = [
         ("data", printable(config.data.source)),
         ("parts", config.data.split.replace("+", ", ")),
@@ -132,7 +134,7 @@ def _of_images(
         ("seed", str(seed)),
         ("hardware", hardware(on)),
     ]
-    return _Made(found, about, str(folder))
+    return _Explored(exploration, about, str(folder))
 
 
 def _configured(
@@ -198,7 +200,7 @@ def _random(run: Path, seed: int) -> nn.Module:
 
 def _of_embeddings(
     path: Path, images: str | None, control: str, settings: Mapping[str, Any], root: Path | None, seed: int
-) -> _Made:
+) -> _Explored:
     of_training = [name for name in settings if not name.startswith("data.")]
     if of_training:
         raise UserError(f"nothing is trained on embeddings: leave {of_training[0]} out")
@@ -219,13 +221,13 @@ def _of_embeddings(
             shown_images = ImageSet(collection.pictures)
             beside, proposed = _with_proposers(partial(of_pixels, seed=seed), shown_images)
             proposers = [main.nearest, proposed]
-        found = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
+        exploration = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
     about = [("embeddings", printable(path)), ("vectors", main.says)]
     if images is not None:
         about.append(("images", printable(images)))
     if beside is not None:
         about.append(("control", beside.says))
-    return _Made(found, [*about, ("seed", str(seed))])
+    return _Explored(exploration, [*about, ("seed", str(seed))])
 
 
 def _beside(path: Path) -> Path:
@@ -234,9 +236,9 @@ def _beside(path: Path) -> Path:
     return path.with_name(name) if os.access(path.parent, os.W_OK) else Path(name)
 
 
-def _result(made: _Made, data: str, page: Path, tables: Mapping[str, Path], seconds: float) -> dict[str, Any]:
-    found, collection = made.found, made.found.collection
-    main = found.main
+def _result(explored: _Explored, data: str, page: Path, tables: Mapping[str, Path], seconds: float) -> dict[str, Any]:
+    exploration, collection = explored.exploration, explored.exploration.collection
+    main = exploration.main
     result: dict[str, Any] = {
         "page": str(page),
         "tables": {name: str(path) for name, path in tables.items()},
@@ -248,15 +250,16 @@ def _result(made: _Made, data: str, page: Path, tables: Mapping[str, Path], seco
         "outliers": int((main.outliers >= UNUSUAL).sum()),
         "labels_in_doubt": None if main.doubts is None else len(main.doubts.doubtful),
         "beside": {
-            row.what: dict(zip((view.name for view in found.views), row.values, strict=True)) for row in compared(found)
+            row.what: dict(zip((view.name for view in exploration.views), row.values, strict=True))
+            for row in compared(exploration)
         },
         "seconds": round(seconds, 1),
     }
-    if made.run:
-        result["run"] = made.run
-    lines = [sentence(found), added(found), "", f"  {'page':11s}{page}"]
+    if explored.run:
+        result["run"] = explored.run
+    lines = [sentence(exploration), added(exploration), "", f"  {'page':11s}{page}"]
     lines += [f"  {'tables':11s}{page.with_name(page.stem)}-{{{','.join(tables)}}}.csv"]
-    if made.run:
-        names = (shlex.quote(files.printable(name)) for name in (data, made.run))
+    if explored.run:
+        names = (shlex.quote(files.printable(name)) for name in (data, explored.run))
         lines.append(f"  {'again':11s}deepinfomax explore {' --run '.join(names)}")
     return result | {"text": "\n".join(lines)}

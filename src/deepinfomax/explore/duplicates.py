@@ -96,8 +96,8 @@ def duplicates(pictures: np.ndarray, pairs: np.ndarray) -> Duplicates:
     """Those of the candidate pairs (P, 2) that are nearly the same picture; pictures (N, C, H, W) uint8."""
     say("near-copies")
     compared = compare(pictures, pairs)
-    found = np.flatnonzero(compared.identical | (compared.correlation >= LEAST_CORRELATION))
-    order = found[np.lexsort((-compared.correlation[found], ~compared.identical[found]))]
+    kept = np.flatnonzero(compared.identical | (compared.correlation >= LEAST_CORRELATION))
+    order = kept[np.lexsort((-compared.correlation[kept], ~compared.identical[kept]))]
     return Duplicates(pairs[order], compared.correlation[order], compared.identical[order], True)
 
 
@@ -108,8 +108,8 @@ def duplicates_by_vectors(unit: np.ndarray) -> Duplicates:
     apart = np.linalg.norm(unit[pairs[:, 0]] - unit[pairs[:, 1]], axis=1)
     usual = np.minimum(near.distance[pairs[:, 0], -1], near.distance[pairs[:, 1], -1])
     share = apart / np.maximum(usual, 1e-12)
-    found = np.flatnonzero(share <= CLOSE)
-    order = found[np.argsort(share[found], kind="stable")]
+    kept = np.flatnonzero(share <= CLOSE)
+    order = kept[np.argsort(share[kept], kind="stable")]
     return Duplicates(pairs[order], (1 - share)[order], np.zeros(len(order), bool), False)
 
 

@@ -47,7 +47,7 @@ class Row:
     better: int | None  #: which of the values is the better one; None: neither
 
 
-def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], tables: Iterable[Path], seed: int) -> Path:  # fmt: skip  # noqa: E501
+def write_page(exploration: Exploration, path: Path, *, about: list[tuple[str, str]], tables: Iterable[Path], seed: int) -> Path:  # fmt: skip  # noqa: E501
     """Write the page.
 
     Args:
@@ -56,26 +56,26 @@ def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], 
         seed: draws the images that have a picture on the map, where there are too many for all.
     """
     environment = templates("deepinfomax.explore")
-    lists = Lists(found)
+    lists = Lists(exploration)
     sheet = None
-    if found.collection.pictures is not None:
-        sheet = sheets(found.collection.pictures, np.array(sorted(lists.shown), np.int64), seed=seed)
+    if exploration.collection.pictures is not None:
+        sheet = sheets(exploration.collection.pictures, np.array(sorted(lists.shown), np.int64), seed=seed)
     text = environment.get_template("explore.html").render(
-        found=found,
-        collection=found.collection,
+        exploration=exploration,
+        collection=exploration.collection,
         lists=lists,
-        main=found.main.name,
-        control=None if found.control is None else found.control.name,
-        sentence=sentence(found),
-        added=added(found),
-        rows=compared(found),
-        facts=facts(found),
-        gain=gain(found),
-        groups=len(found.main.duplicates.groups()),
-        pictures=_stored(found.collection, lists.shown),
-        size=(1, 1) if found.collection.pictures is None else found.collection.pictures.shape[2:],
+        main=exploration.main.name,
+        control=None if exploration.control is None else exploration.control.name,
+        sentence=sentence(exploration),
+        added=added(exploration),
+        rows=compared(exploration),
+        facts=facts(exploration),
+        gain=gain(exploration),
+        groups=len(exploration.main.duplicates.groups()),
+        pictures=_stored(exploration.collection, lists.shown),
+        size=(1, 1) if exploration.collection.pictures is None else exploration.collection.pictures.shape[2:],
         exact_up_to=EXACT_UP_TO,
-        data=json.dumps(map_data(found, sheet), allow_nan=False).replace("<", "\\u003c"),
+        data=json.dumps(map_data(exploration, sheet), allow_nan=False).replace("<", "\\u003c"),
         about=about,
         tables=[table.name for table in tables],
         version=__version__,
@@ -88,9 +88,9 @@ def write_page(found: Exploration, path: Path, *, about: list[tuple[str, str]], 
 class Lists:
     """The heads of all lists, as the page shows them, and which images they need."""
 
-    def __init__(self, found: Exploration) -> None:
+    def __init__(self, exploration: Exploration) -> None:
         self.shown: set[int] = set()
-        collection, main = found.collection, found.main
+        collection, main = exploration.collection, exploration.main
         self.clusters: list[dict[str, Any]] = [
             {
                 "number": number,
@@ -101,9 +101,9 @@ class Lists:
             for number, members in enumerate(main.clusters.central, 1)
         ]
         self.left_over = int((main.clusters.of < 0).sum())
-        self.copies = self._copies(found)
-        self.outliers = [self._outliers(found, view) for view in found.views]
-        self.doubts = self._doubts(found)
+        self.copies = self._copies(exploration)
+        self.outliers = [self._outliers(exploration, view) for view in exploration.views]
+        self.doubts = self._doubts(exploration)
         kept = {item.position for group in self.clusters for item in group["central"]}
         kept |= {item.position for group in self.copies for item in group["images"]}
         kept |= {entry["image"].position for entries in self.outliers for entry in entries}
@@ -112,12 +112,12 @@ class Lists:
     def _item(self, collection: Collection, i: int) -> Item:
         return Item(i, collection.names[i], collection.part_of(i), collection.class_of(i))
 
-    def _copies(self, found: Exploration) -> list[dict[str, Any]]:
+    def _copies(self, exploration: Exploration) -> list[dict[str, Any]]:
         """Groups of near-copies: those across parts first, then the most alike."""
-        collection, copies = found.collection, found.main.duplicates
+        collection, copies = exploration.collection, exploration.main.duplicates
         groups: list[dict[str, Any]] = []
         for members, rows in copies.groups_with_pairs():
-            by = int(np.bitwise_or.reduce(found.found_by[rows]))
+            by = int(np.bitwise_or.reduce(exploration.found_by[rows]))
             groups.append(
                 {
                     "images": [self._item(collection, i) for i in members[:COPIES].tolist()],
@@ -125,31 +125,31 @@ class Lists:
                     "alike": float(copies.alike[rows].max()),
                     "identical": bool(copies.identical[rows].any()),
                     "across": len({collection.part_of(i) for i in members.tolist()}) > 1,
-                    "by": "" if found.control is None or by == 3 else searches(found, by),
+                    "by": "" if exploration.control is None or by == 3 else searches(exploration, by),
                     "classes": sorted({collection.class_of(i) for i in members.tolist()} - {""}),
                 }
             )
         return sorted(groups, key=lambda g: (not g["across"], not g["identical"], -g["alike"]))[:GROUPS]
 
-    def _outliers(self, found: Exploration, view: View) -> list[dict[str, Any]]:
+    def _outliers(self, exploration: Exploration, view: View) -> list[dict[str, Any]]:
         """The most unusual by one view; of each its rank by the other."""
-        other = next((v for v in found.views if v is not view), None)
+        other = next((v for v in exploration.views if v is not view), None)
         ranks = None if other is None else np.argsort(np.argsort(-other.outliers, kind="stable"))
-        order = np.argsort(-view.outliers, kind="stable")[: OUTLIERS if view is found.main else OUTLIERS // 4]
+        order = np.argsort(-view.outliers, kind="stable")[: OUTLIERS if view is exploration.main else OUTLIERS // 4]
         return [
             {
-                "image": self._item(found.collection, i),
+                "image": self._item(exploration.collection, i),
                 "score": float(view.outliers[i]),
                 "other_rank": None if ranks is None else int(ranks[i]) + 1,
             }
             for i in order.tolist()
         ]
 
-    def _doubts(self, found: Exploration) -> list[dict[str, Any]]:
-        doubts, collection = found.main.doubts, found.collection
+    def _doubts(self, exploration: Exploration) -> list[dict[str, Any]]:
+        doubts, collection = exploration.main.doubts, exploration.collection
         if doubts is None:
             return []
-        control = None if found.control is None else found.control.doubts
+        control = None if exploration.control is None else exploration.control.doubts
         too = set() if control is None else set(control.doubtful.tolist())
         return [
             {
@@ -163,9 +163,9 @@ class Lists:
         ]
 
 
-def sentence(found: Exploration) -> str:
+def sentence(exploration: Exploration) -> str:
     """What is in the folder, in one sentence."""
-    main, collection = found.main, found.collection
+    main, collection = exploration.main, exploration.collection
     if main.clusters.method == "hdbscan":
         groups = f"{len(main.clusters)} groups"
     else:
@@ -184,12 +184,12 @@ def sentence(found: Exploration) -> str:
     return f"{len(collection):,} {what}: {'; '.join(said)}."
 
 
-def added(found: Exploration) -> str:
+def added(exploration: Exploration) -> str:
     """What the encoder adds to the control, whichever way it went."""
-    if found.control is None:
-        more = "; --images IMAGES, those they were made of, does" if found.collection.pictures is None else ""
+    if exploration.control is None:
+        more = "; --images IMAGES, those they were made of, does" if exploration.collection.pictures is None else ""
         return f"There is no control beside these vectors: nothing says what they add to plain pixels{more}."
-    main, control = found.main, found.control
+    main, control = exploration.main, exploration.control
     said = []
     if main.same_class is not None and control.same_class is not None:
         gain = main.same_class - control.same_class
@@ -198,7 +198,7 @@ def added(found: Exploration) -> str:
             f"Of an image's {VOTERS} nearest, {main.same_class:.0%} have its class by the {main.name}, {words} by "
             f"{control.name} ({control.same_class:.0%})."
         )
-    only = [int((found.found_by == by).sum()) for by in (1, 2)]
+    only = [int((exploration.found_by == by).sum()) for by in (1, 2)]
     if len(main.duplicates):
         said.append(
             f"Near-copies found by the {main.name} alone: {only[0]:,} of {len(main.duplicates):,}; by {control.name} "
@@ -207,9 +207,9 @@ def added(found: Exploration) -> str:
     return " ".join(said) or f"Nothing here can be counted that tells the {main.name} from {control.name}."
 
 
-def gain(found: Exploration) -> tuple[str, str]:
+def gain(exploration: Exploration) -> tuple[str, str]:
     """The tile of what the encoder adds: a number and what it counts; without labels or a control, names alone."""
-    main, control = found.main, found.control
+    main, control = exploration.main, exploration.control
     if control is None:
         return main.name, "without a control"
     if main.same_class is None or control.same_class is None:
@@ -218,9 +218,9 @@ def gain(found: Exploration) -> tuple[str, str]:
     return f"{points:+d}".replace("-", "−") + " points", f"own class, beside {control.name}"
 
 
-def compared(found: Exploration) -> list[Row]:
+def compared(exploration: Exploration) -> list[Row]:
     """Figures of the encoder beside the control's."""
-    views = found.views
+    views = exploration.views
     rows: list[Row] = []
 
     def row(what: str, says: str, values: list[float | None], form: str) -> None:
@@ -231,24 +231,24 @@ def compared(found: Exploration) -> list[Row]:
         better = int(np.argmax(numbers)) if len(set(shown)) > 1 else None
         rows.append(Row(what, says, shown, better))
 
-    chance = _chance(found.collection)
+    chance = _chance(exploration.collection)
     by_chance = "" if chance is None else f"; by chance {chance:.0%}"
     row("own class", f"share of the {VOTERS} nearest with an image's class{by_chance}", [v.same_class for v in views], ".1%")  # fmt: skip  # noqa: E501
     row("groups and classes", "adjusted mutual information; 0: by chance, 1: the same", [v.cluster_agreement for v in views], ".2f")  # fmt: skip  # noqa: E501
     row("classes told", "labels that the others give rightly, out of sample", [None if v.doubts is None else v.doubts.accuracy for v in views], ".1%")  # fmt: skip  # noqa: E501
-    if found.control is not None:
-        finds = [float(((found.found_by & by) > 0).sum()) for by in (1, 2)]
+    if exploration.control is not None:
+        finds = [float(((exploration.found_by & by) > 0).sum()) for by in (1, 2)]
         row("near-copies", "pairs that the pixels confirm", [*finds], ",.0f")
     row("map", f"neighbours that are neighbours on the map, of {VOTERS}", [v.map_keeps for v in views], ".0%")
     return rows
 
 
-def facts(found: Exploration) -> list[tuple[str, str, str]]:
+def facts(exploration: Exploration) -> list[tuple[str, str, str]]:
     """Tiles of the head: a number, what it counts, and where on the page."""
-    main = found.main
+    main = exploration.main
     kind = "groups" if main.clusters.method == "hdbscan" else "parts"
     tiles = [
-        (f"{len(found.collection):,}", "images", "map"),
+        (f"{len(exploration.collection):,}", "images", "map"),
         (f"{len(main.clusters):,}", kind, "clusters"),
         (f"{len(main.duplicates):,}", "near-copies", "duplicates"),
         (f"{int((main.outliers >= UNUSUAL).sum()):,}", "outliers", "outliers"),
@@ -258,9 +258,9 @@ def facts(found: Exploration) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def map_data(found: Exploration, sheet: Sheets | None) -> dict[str, Any]:
+def map_data(exploration: Exploration, sheet: Sheets | None) -> dict[str, Any]:
     """What the script draws; arrays of numbers in base64, little-endian."""
-    collection, main = found.collection, found.main
+    collection, main = exploration.collection, exploration.main
     colours: dict[str, Any] = {}
     if collection.labels is not None:
         names = [collection.class_name(k) for k in range(int(collection.labels.max()) + 1)]
@@ -287,7 +287,7 @@ def map_data(found: Exploration, sheet: Sheets | None) -> dict[str, Any]:
                 "places": _packed(np.round((view.places + 1) * 32767.5).clip(0, 65535), "<u2"),
                 "nearest": _packed(view.representation.nearest.index[:, :near], "<u4"),
             }
-            for view in found.views
+            for view in exploration.views
         ],
         "sheets": None
         if sheet is None

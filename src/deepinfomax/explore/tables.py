@@ -12,16 +12,16 @@ from deepinfomax.explore.analysis import Exploration
 Row = Sequence[object]
 
 
-def write_tables(found: Exploration, page: Path) -> dict[str, Path]:
+def write_tables(exploration: Exploration, page: Path) -> dict[str, Path]:
     """Write PAGE-images.csv and so on beside the page; returns them by what they hold."""
     tables: dict[str, tuple[Row, Iterable[Row]]] = {
-        "images": (_images_header(found), _images(found)),
-        "clusters": (("group", "images", "rank", "name", "part", "class"), _clusters(found)),
-        "duplicates": (DUPLICATES, _duplicates(found)),
-        "outliers": (("rank", "name", "part", "class", "score", "score_by_control"), _outliers(found)),
+        "images": (_images_header(exploration), _images(exploration)),
+        "clusters": (("group", "images", "rank", "name", "part", "class"), _clusters(exploration)),
+        "duplicates": (DUPLICATES, _duplicates(exploration)),
+        "outliers": (("rank", "name", "part", "class", "score", "score_by_control"), _outliers(exploration)),
     }
-    if found.main.doubts is not None:
-        tables["labels"] = (LABELS, _labels(found))
+    if exploration.main.doubts is not None:
+        tables["labels"] = (LABELS, _labels(exploration))
     written = {}
     for name, (header, rows) in tables.items():
         path = page.with_name(f"{page.stem}-{name}.csv")
@@ -43,31 +43,31 @@ LABELS = (
 )  # fmt: skip
 
 
-def _images_header(found: Exploration) -> list[str]:
+def _images_header(exploration: Exploration) -> list[str]:
     header = ["name", "part", "class", "group", "outlier_score", "probability_of_label"]
-    return header + [f"{axis}_by_{view.name}" for view in found.views for axis in "xy"]
+    return header + [f"{axis}_by_{view.name}" for view in exploration.views for axis in "xy"]
 
 
-def _images(found: Exploration) -> Iterator[Row]:
-    collection, main = found.collection, found.main
+def _images(exploration: Exploration) -> Iterator[Row]:
+    collection, main = exploration.collection, exploration.main
     for i, name in enumerate(collection.names):
         likely = "" if main.doubts is None or np.isnan(main.doubts.likely[i]) else f"{main.doubts.likely[i]:.4f}"
         group = int(main.clusters.of[i])
-        places = [f"{one:.4f}" for view in found.views for one in view.places[i]]
+        places = [f"{one:.4f}" for view in exploration.views for one in view.places[i]]
         about = (collection.part_of(i), collection.class_of(i), group + 1 if group >= 0 else "")
         yield name, *about, f"{main.outliers[i]:.4f}", likely, *places
 
 
-def _clusters(found: Exploration) -> Iterator[Row]:
-    collection = found.collection
-    for group, members in enumerate(found.main.clusters.central, 1):
+def _clusters(exploration: Exploration) -> Iterator[Row]:
+    collection = exploration.collection
+    for group, members in enumerate(exploration.main.clusters.central, 1):
         for rank, i in enumerate(members.tolist(), 1):
             yield group, len(members), rank, collection.names[i], collection.part_of(i), collection.class_of(i)
 
 
-def _duplicates(found: Exploration) -> Iterator[Row]:
-    collection, copies = found.collection, found.main.duplicates
-    for rank, (pair, by) in enumerate(zip(copies.pairs.tolist(), found.found_by.tolist(), strict=True), 1):
+def _duplicates(exploration: Exploration) -> Iterator[Row]:
+    collection, copies = exploration.collection, exploration.main.duplicates
+    for rank, (pair, by) in enumerate(zip(copies.pairs.tolist(), exploration.found_by.tolist(), strict=True), 1):
         a, b = pair
         yield (
             rank,
@@ -77,28 +77,28 @@ def _duplicates(found: Exploration) -> Iterator[Row]:
             "yes" if copies.identical[rank - 1] else "no",
             *(collection.part_of(i) for i in pair),
             *(collection.class_of(i) for i in pair),
-            searches(found, by),
+            searches(exploration, by),
         )
 
 
-def searches(found: Exploration, by: int) -> str:
+def searches(exploration: Exploration, by: int) -> str:
     """Which search found a pair, in words."""
-    names = [view.name for view in found.views]
+    names = [view.name for view in exploration.views]
     return " and ".join(name for bit, name in zip((1, 2), names, strict=False) if by & bit)
 
 
-def _outliers(found: Exploration) -> Iterator[Row]:
-    collection, scores = found.collection, found.main.outliers
+def _outliers(exploration: Exploration) -> Iterator[Row]:
+    collection, scores = exploration.collection, exploration.main.outliers
     for rank, i in enumerate(np.argsort(-scores, kind="stable").tolist(), 1):
-        other = "" if found.control is None else f"{found.control.outliers[i]:.4f}"
+        other = "" if exploration.control is None else f"{exploration.control.outliers[i]:.4f}"
         about = (collection.names[i], collection.part_of(i), collection.class_of(i))
         yield rank, *about, f"{scores[i]:.4f}", other
 
 
-def _labels(found: Exploration) -> Iterator[Row]:
-    collection, doubts = found.collection, found.main.doubts
+def _labels(exploration: Exploration) -> Iterator[Row]:
+    collection, doubts = exploration.collection, exploration.main.doubts
     assert doubts is not None
-    control = None if found.control is None else found.control.doubts
+    control = None if exploration.control is None else exploration.control.doubts
     too = set() if control is None else set(control.doubtful.tolist())
     for rank, i in enumerate(doubts.doubtful.tolist(), 1):
         yield (

@@ -86,11 +86,11 @@ class Coordinates(nn.Module):
 
     def coordinates(self, position: Int[Tensor, "N K"]) -> tuple[Int[Tensor, "N*K"], ...]:
         """Places by number -> their coordinate along each axis of the map."""
-        rest, found = position.flatten(), []
+        rest, along_axes = position.flatten(), []
         for size in reversed(self.sizes):  # torch.unravel_index copies the sizes to the device in every step
-            found.append(rest % size)
+            along_axes.append(rest % size)
             rest = rest // size
-        return tuple(reversed(found))
+        return tuple(reversed(along_axes))
 
     def predict(
         self,

@@ -100,7 +100,7 @@ class PairBound:
         """The bound, and the mean squared score where it is wanted."""
         if isinstance(critic, EncodeAndDot):
             estimate = local_infomax_with_squares if self.squares else local_infomax
-            found = estimate(
+            value = estimate(
                 local,
                 glob,
                 bound,
@@ -111,7 +111,7 @@ class PairBound:
                 clip=self.clip,
                 normaliser=self.normaliser,
             )
-            return (found.bound, found.mean_square) if isinstance(found, BoundAndSquares) else (found, None)
+            return (value.bound, value.mean_square) if isinstance(value, BoundAndSquares) else (value, None)
         value = scored_infomax(
             critic.pair,
             local,

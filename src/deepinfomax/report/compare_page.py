@@ -67,7 +67,7 @@ def write_comparison(compared: Sequence["Compared"], path: Path, *, level: str, 
 
 def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
     """A row a figure, a cell a run; the outermost in its direction is marked."""
-    found = []
+    rows_of_page = []
     for name, figure in FIGURES.items():
         values = [None if one.scores is None else getattr(one.scores, name) for one in compared]
         known = [value for value in values if value is not None]
@@ -80,8 +80,8 @@ def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
                 (f"{text} of {one.scores.units}" if one.scores is not None else text, mark)
                 for (text, mark), one in zip(cells, compared, strict=True)
             ]
-        found.append({"title": figure.title, "says": figure.says, "cells": cells})
-    return found
+        rows_of_page.append({"title": figure.title, "says": figure.says, "cells": cells})
+    return rows_of_page
 
 
 def accuracies(compared: Sequence["Compared"]) -> list[tuple[str, list[str]]]:
