@@ -153,4 +153,9 @@ def write(file: str | None, benchmark: str, figures: dict[str, object]) -> None:
 
 
 def hardware() -> dict[str, object]:
-    return {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "machine": platform.machine()}
+    return {
+        "processor": devices.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+    }

@@ -29,7 +29,6 @@ import itertools
 import json
 import math
 import os
-import platform
 import shlex
 import statistics
 import sys
@@ -40,6 +39,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from deepinfomax import devices
 from deepinfomax.information import bounds, readouts
 from deepinfomax.information.readouts import Scores
 from deepinfomax.information.vector_critics import JointCritic, SeparableCritic
@@ -227,10 +227,7 @@ def _key(run: dict) -> str:
 
 
 def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread, torch {torch.__version__}"
+    return f"{devices.processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread, torch {torch.__version__}"
 
 
 def main() -> None:

@@ -133,10 +133,10 @@ def hardware(device: torch.device) -> str:
     """What a figure was computed on: the GPU's name, or the processor's with its cores and the threads in use."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's own name where the system tells it, else its kind."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
