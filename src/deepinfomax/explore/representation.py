@@ -52,8 +52,8 @@ def unit(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
 def of_encoder(encoder: nn.Module, images: ImageSet, *, name: str, device: torch.device | str | None, seed: int) -> Representation:  # fmt: skip  # noqa: E501
     """An encoder's last convolutional map, or the level nearest to it that it has, as `COMPONENTS` numbers.
 
-    The map tells more of what an image looks like than y does, and how much it tells can be measured: labels that are
-    wrong and copies that are changed are found more often by it.
+    The map tells more of what an image looks like than y does: labels that are wrong and copies that are changed are
+    found more often by it.
     """
     level = levels_of(encoder, images)[0]
 
