@@ -28,9 +28,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
-from deepinfomax import data, encoders
+from deepinfomax import data
 from deepinfomax.data.images import ImageSet
 from deepinfomax.encoders import storage
+from deepinfomax.evaluation.controls import random_encoder
+from deepinfomax.evaluation.evaluate_command import maker
 from deepinfomax.experiments.provenance import software
 from deepinfomax.explore import duplicates
 from deepinfomax.explore.command import explore_command
@@ -38,6 +40,7 @@ from deepinfomax.explore.label_doubts import label_doubts
 from deepinfomax.explore.nearest import nearest
 from deepinfomax.explore.outliers import outlier_scores
 from deepinfomax.explore.representation import Representation, of_encoder, of_pixels
+from deepinfomax.training.run_folder import read_config
 from measuring import hardware
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -59,20 +62,21 @@ def command(source: str, folder: Path, settings: dict[str, str]) -> dict[str, An
     )
 
 
-def encoder(work: Path) -> torch.nn.Module:
+def run_of(work: Path) -> Path:
     """Trained by the command on the first 20,000 images of CIFAR-10's training part, without labels."""
-    found = sorted(work.glob("runs/cifar10-explore*"))
-    for run in found:
+    for run in sorted(work.glob("runs/cifar10-explore*")):
         if "limit = 20000" in (run / "config.toml").read_text() and (run / "encoder.safetensors").is_file():
-            return storage.load(run)
+            return run
     command("cifar10", work, {"data.split": "train", "data.limit": "20000"})
-    return encoder(work)
+    return run_of(work)
 
 
 def representations(images: ImageSet, work: Path, seed: int = 0) -> dict[str, Representation]:
-    trained = encoder(work)
-    torch.manual_seed(seed)
-    untrained = encoders.build("dcgan", images.shape).eval()
+    run = run_of(work)
+    trained, trained_on = storage.load(run), data.load("cifar10", limit=20_000)
+    make = maker(run, read_config(run), trained_on, trained)
+    assert make is not None
+    untrained = random_encoder(make, trained_on, seed=seed)
     return {
         "encoder": of_encoder(trained, images, name="encoder", device="cpu", seed=seed),
         "pixels": of_pixels(images, seed=seed),

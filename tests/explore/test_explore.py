@@ -4,22 +4,31 @@ import csv
 import json
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_pictures import pictures
+from torch import nn
 
 from deepinfomax import config as configuration
+from deepinfomax import encoders
 from deepinfomax.data import configured
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.evaluation.embeddings import write_embeddings
-from deepinfomax.explore import reading
+from deepinfomax.explore import command, reading
 from deepinfomax.explore.command import explore_command
 from deepinfomax.recipes import recipe
+from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
+from deepinfomax.training.run_folder import read_config
 
 SMALL = {"encoder.width": "4", "encoder.fc": "16", "encoder.y": "8", "training.steps": "3", "training.batch_size": "16"}
 
@@ -91,6 +100,27 @@ def test_the_page_is_one_file_and_escapes_what_it_is_given(explored: dict) -> No
     assert abs(int(points[1].replace("−", "-")) - (int(own[1]) - int(own[2]))) <= 1  # each is rounded
     for section in ("map", "clusters", "duplicates", "outliers", "labels", "added", "made"):
         assert f'<section id="{section}">' in text
+
+
+def test_the_random_encoder_begins_as_the_run_did(
+    explored: dict, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def keep(make: Callable[[], nn.Module], images: ImageSet, **options: Any) -> nn.Module:
+        made.append((random_encoder(make, images, **options), images))
+        return made[0][0]
+
+    monkeypatch.setattr(command, "random_encoder", keep)
+    run = Path(explored["run"])
+    asked(str(folder), run=run, out=tmp_path / "page.html", control="random_encoder")
+    (fresh, images), config, description = made[0], read_config(run), storage.describe(run)
+    assert config.training.first_layer == "whitening"
+    whitened = encoders.build(description.architecture, description.image_shape, **description.arguments)
+    before = next(whitened.parameters()).clone()
+    begin(whitened, config, images)
+    assert not torch.allclose(next(whitened.parameters()), before)
+    torch.testing.assert_close(next(fresh.parameters()), next(whitened.parameters()))
 
 
 def test_the_run_that_was_trained_is_a_run_and_can_be_taken_again(explored: dict, folder: Path, tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from deepinfomax import config as configuration
-from deepinfomax import encoders, files, memory
+from deepinfomax import files, memory
 from deepinfomax.config import Config
 from deepinfomax.data.configured import as_trained, load_images, tell_notes, with_data_settings, with_source
 from deepinfomax.data.images import ImageSet
@@ -22,6 +21,8 @@ from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device, hardware
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
+from deepinfomax.evaluation.controls import random_encoder
+from deepinfomax.evaluation.evaluate_command import maker
 from deepinfomax.evaluation.run_data import check_scale
 from deepinfomax.explore import reading
 from deepinfomax.explore.analysis import UNUSUAL, Exploration, explore
@@ -122,7 +123,8 @@ def _of_images(
         if control == "pixels":
             views.append(_with_proposers(partial(of_pixels, seed=seed), images))
         elif control == "random_encoder":
-            views.append(_with_proposers(partial(by_network, _random(folder, seed), name="random encoder"), seen))
+            fresh = random_encoder(_maker(folder, config, seen, encoder), seen, seed=seed, device=on)
+            views.append(_with_proposers(partial(by_network, fresh, name="random encoder"), seen))
         (main, *beside), proposers = zip(*views, strict=True)
         exploration = explore(collection, main, *beside, proposers=proposers, seed=seed)
     about = [
@@ -187,15 +189,12 @@ def _with_proposers(
     return represent(images), nearest(level.unit, min(PROPOSED, len(images) - 1))
 
 
-def _random(run: Path, seed: int) -> nn.Module:
-    """The same network before training."""
-    description = storage.describe(run)
-    if description.architecture not in encoders.ARCHITECTURES:
+def _maker(run: Path, config: Config, images: ImageSet, encoder: nn.Module) -> Callable[[], nn.Module]:
+    """What builds the same network before training, as the random encoder of `evaluate` is built."""
+    make = maker(run, config, images, encoder)
+    if make is None:
         raise UserError("a network of your own has no random encoder to compare with: choose --control pixels")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = encoders.build(description.architecture, description.image_shape, **description.arguments)
-    return network.eval()
+    return make
 
 
 def _of_embeddings(

@@ -123,7 +123,7 @@ class Lists:
                     "images": [self._item(collection, i) for i in members[:COPIES].tolist()],
                     "count": len(members),
                     "alike": float(copies.alike[rows].max()),
-                    "identical": bool(copies.identical[rows].any()),
+                    "identical": bool(copies.identical[rows].all()),
                     "across": len({collection.part_of(i) for i in members.tolist()}) > 1,
                     "by": "" if exploration.control is None or by == 3 else searches(exploration, by),
                     "classes": sorted({collection.class_of(i) for i in members.tolist()} - {""}),

@@ -67,7 +67,7 @@ def write_comparison(compared: Sequence["Compared"], path: Path, *, level: str, 
 
 def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
     """A row a figure, a cell a run; the outermost in its direction is marked."""
-    rows_of_page = []
+    figures = []
     for name, figure in FIGURES.items():
         values = [None if one.scores is None else getattr(one.scores, name) for one in compared]
         known = [value for value in values if value is not None]
@@ -80,8 +80,8 @@ def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
                 (f"{text} of {one.scores.units}" if one.scores is not None else text, mark)
                 for (text, mark), one in zip(cells, compared, strict=True)
             ]
-        rows_of_page.append({"title": figure.title, "says": figure.says, "cells": cells})
-    return rows_of_page
+        figures.append({"title": figure.title, "says": figure.says, "cells": cells})
+    return figures
 
 
 def accuracies(compared: Sequence["Compared"]) -> list[tuple[str, list[str]]]:
