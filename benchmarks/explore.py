@@ -37,7 +37,6 @@ from deepinfomax.experiments.provenance import software
 from deepinfomax.explore import duplicates
 from deepinfomax.explore.command import explore_command
 from deepinfomax.explore.label_doubts import label_doubts
-from deepinfomax.explore.nearest import nearest
 from deepinfomax.explore.outliers import outlier_scores
 from deepinfomax.explore.representation import Representation, of_encoder, of_pixels
 from deepinfomax.training.run_folder import read_config
@@ -146,8 +145,9 @@ JUDGED_DIFFERENT = {(4869, 9169), (5201, 7225)}
 def natural(own: np.ndarray, work: Path) -> set[tuple[int, int]]:
     """Pairs of images that are near-copies before anything is planted: those listed, less those judged."""
     made = representations(duplicates.levelled(ImageSet(own)), work)
-    proposed = [duplicates.candidates(nearest(r.unit, 8)) for r in made.values()]
-    listed = duplicates.duplicates(own, np.unique(np.concatenate(proposed), axis=0)).pairs.tolist()
+    first = duplicates.twins(own)
+    proposed = [duplicates.proposed(r.unit, first) for r in made.values()]
+    listed = duplicates.duplicates(own, np.concatenate(proposed), first=first).pairs.tolist()
     return {(a, b) for a, b in listed} - JUDGED_DIFFERENT
 
 
@@ -162,10 +162,13 @@ def copies(work: Path) -> dict[str, Any]:
         images = ImageSet(np.concatenate([own, np.stack(planted)]))
         true = {(int(i), len(own) + n) for n, i in enumerate(source)}
         made = representations(duplicates.levelled(images), work)
-        pairs = {name: duplicates.candidates(nearest(r.unit, 8)) for name, r in made.items()}
-        pairs = {"encoder and pixels": np.unique(np.concatenate([pairs["encoder"], pairs["pixels"]]), axis=0)} | pairs
+        first = duplicates.twins(images.images)
+        pairs = {name: duplicates.proposed(r.unit, first) for name, r in made.items()}
+        pairs = {"encoder and pixels": np.concatenate([pairs["encoder"], pairs["pixels"]])} | pairs
         for name, proposed in pairs.items():
-            listed = {tuple(pair) for pair in duplicates.duplicates(images.images, proposed).pairs.tolist()}
+            listed = {
+                tuple(pair) for pair in duplicates.duplicates(images.images, proposed, first=first).pairs.tolist()
+            }
             of = [*range(len(own)), *source.tolist()]
             sources = [tuple(sorted((of[a], of[b]))) for a, b in listed]
             right = sum(a == b or (a, b) in before for a, b in sources)

@@ -128,9 +128,15 @@ def test_the_run_that_was_trained_is_a_run_and_can_be_taken_again(explored: dict
     assert (run / "config.toml").is_file()
     assert (run / "encoder.safetensors").is_file()
     out = tmp_path / "again.html"
-    again = asked(str(folder), run=run, out=out, control="random_encoder")
+    again = asked(str(folder), run=run, out=out, control="random_encoder", settings={"data.max_pixels": "4000"})
     assert again["images"] == 61
-    assert again["text"].endswith(f"deepinfomax explore {shlex.quote(str(folder))} --run {shlex.quote(str(run))}")
+    words = shlex.split(again["text"].splitlines()[-1].removeprefix("  again"))
+    given = ["--run", str(run), "--out", str(out), "--control", "random_encoder", "data.max_pixels", "4000"]
+    assert words == ["deepinfomax", "explore", str(folder), *given]
+    plain = explored["text"].splitlines()[-1]
+    assert shlex.split(plain)[1:4] == ["deepinfomax", "explore", str(folder)]
+    assert "training" not in plain  # what it was trained by does not change what it sees
+    assert "data.max_pixels 4000" in out.read_text(encoding="utf-8")
     assert "random encoder" in out.read_text(encoding="utf-8")
     assert again["near_copies_across_parts"] >= 1
     limited = asked(str(folder), run=run, out=out, control="none", settings={"data.limit": "30"})
@@ -157,6 +163,63 @@ def test_embeddings_of_anyone_with_their_images_and_without(folder: Path, tmp_pa
     assert shown["text"].startswith("61 images: ")
     assert shown["near_copies_across_parts"] == 1  # the pixels propose what these vectors do not
     assert set(shown["beside"]["own class"]) == {"embeddings", "pixels"}
+
+
+def test_images_that_share_only_what_is_looked_at_are_no_copies(tmp_path: Path) -> None:
+    for n, pattern in enumerate(pictures(14, side=32).transpose(0, 2, 3, 1)):
+        Image.fromarray(pattern).resize((30 + n, 20)).save(tmp_path / f"{n:02d}.png")
+    wide = np.random.default_rng(0).integers(0, 256, (20, 40, 3)).astype(np.uint8)
+    Image.fromarray(wide).save(tmp_path / "20.png")
+    Image.fromarray(wide).save(tmp_path / "21.bmp")
+    wide[:, :5] = 0
+    Image.fromarray(wide).save(tmp_path / "22.png")
+    config = configured.with_source(recipe(), str(tmp_path), None)
+    config, images = reading.of_one_size(config)
+    collection = reading.collection_of(config, images)
+    assert config.data.size == reading.SIDE
+    assert collection.stored is not None
+    a, b, other = collection.stored(np.array([14, 15, 16]))
+    assert a == b != other
+    limited = configuration.override(config, {"data.limit": 10})
+    some = configured.load_images(limited)
+    again = reading.stored_pixels(limited, some)
+    names = configured.names_of(limited, some)
+    assert again is not None
+    for i, name in enumerate(names):
+        of_all = collection.names.index(name)
+        assert again(np.array([i])) == collection.stored(np.array([of_all]))
+    np.save(tmp_path / "large.npy", images.images.repeat(2, 2).repeat(2, 3).transpose(0, 2, 3, 1))
+    arrays, loaded = reading.of_one_size(configured.with_source(recipe(), str(tmp_path / "large.npy"), None))
+    of_arrays = reading.stored_pixels(arrays, loaded)
+    assert of_arrays is not None
+    assert len(set(of_arrays(np.arange(17)))) == 15  # the three share their middle
+
+
+def test_images_all_the_same_are_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "same").mkdir()
+    for n in range(12):
+        Image.new("RGB", (16, 16), (9, 9, 9)).save(tmp_path / "same" / f"{n}.png")
+    with pytest.raises(UserError, match="same has 12 images, all of them the same"):
+        asked("same", settings=SMALL)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_classes_keep_their_names_and_images_without_an_embedding_are_told(folder: Path, tmp_path: Path) -> None:
+    config = configured.with_source(configuration.override(recipe(), {"data.skip_bad": True}), str(folder), None)
+    images = configured.load_images(config)
+    assert images.labels is not None
+    names = configured.names_of(config, images)
+    vectors = np.random.default_rng(0).standard_normal((len(names), 6)).astype(np.float32)
+    write_embeddings(tmp_path / "train.parquet", vectors, images.labels, names)
+    every = reading.all_parts(config)
+    both = (every, configured.load_images(every))
+    collection, _ = reading.collection_of_embeddings(tmp_path / "train.parquet", both)
+    assert {collection.class_of(i) for i in range(len(collection))} == {"red", "blue"}
+    assert "17 of the 61 images have no embedding" in " ".join(collection.notes)
+    write_embeddings(tmp_path / "other.parquet", vectors, 1 - images.labels, names)
+    other, _ = reading.collection_of_embeddings(tmp_path / "other.parquet", both)
+    assert {other.class_of(i) for i in range(len(other))} == {"0", "1"}  # numbers of another kind keep their own
 
 
 def test_rows_find_their_images_by_name(folder: Path, tmp_path: Path) -> None:

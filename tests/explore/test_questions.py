@@ -10,8 +10,10 @@ from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
 from small_pictures import groups, pictures, shifted
 
 from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
 from deepinfomax.explore import clusters, duplicates, label_doubts, map, outliers
-from deepinfomax.explore.analysis import united
+from deepinfomax.explore.analysis import explore, united
+from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.nearest import nearest
 from deepinfomax.explore.representation import of_pixels, of_vectors, reduced_vectors, unit
 
@@ -110,6 +112,72 @@ def test_planted_copies_are_found_and_flat_images_are_not_alike() -> None:
     parts = np.array(["train"] * 60 + ["test"] * 6)
     assert found.across(parts).all()
     assert not found.across(None).any()
+
+
+@pytest.mark.parametrize("count", [duplicates.CANDIDATES + 5, duplicates.MOST_TWINS + 5])
+def test_however_many_copies_there_are_all_are_found_and_their_likes_too(count: int) -> None:
+    images = pictures(40, side=32)
+    darker = (images[7] * 0.8).astype(np.uint8)
+    both = np.concatenate([images, np.repeat(images[7:8], count, 0), np.repeat(darker[None], count, 0)])
+    first = duplicates.twins(both)
+    copies, dark = [7, *range(40, 40 + count)], [*range(40 + count, 40 + 2 * count)]
+    assert [np.flatnonzero(first == i).tolist() for i in (7, 40 + count)] == [copies, dark]
+    level = of_pixels(duplicates.levelled(ImageSet(both)), seed=0)
+    found = duplicates.duplicates(both, duplicates.proposed(level.unit, first), first=first)
+    listed = {tuple(pair) for pair in found.pairs.tolist()}
+    assert len(listed) == len(found)
+    if count < duplicates.MOST_TWINS:
+        assert listed == {(i, j) for i in copies + dark for j in copies + dark if i < j}
+        same = {tuple(pair) for pair in found.pairs[found.identical].tolist()}
+        assert same == {(i, j) for group in (copies, dark) for i in group for j in group if i < j}
+    else:
+        assert listed == {(c[0], i) for c in (copies, dark) for i in c[1:]} | {(7, dark[0])}
+    assert [group.tolist() for group in found.groups()] == [copies + dark]
+    vectors = np.repeat(groups((30,))[0], 2, 0)
+    vectors[4:20] = vectors[4]
+    by_vectors = duplicates.duplicates_by_vectors(unit(vectors))
+    assert {(i, j) for i in range(4, 20) for j in range(i + 1, 20)} <= {tuple(p) for p in by_vectors.pairs.tolist()}
+
+
+def test_what_is_cut_away_tells_two_images_apart() -> None:
+    images = pictures(20)
+    images[1] = images[2] = images[0]
+    whole = [b"one", b"other", b"one", *(str(i).encode() for i in range(3, 20))]
+    found = duplicates.duplicates(images, np.array([[3, 4]]), stored=lambda positions: [whole[i] for i in positions])
+    assert found.pairs.tolist() == [[0, 2], [0, 1], [1, 2]]
+    assert found.identical.tolist() == [True, False, False]
+    assert found.alike.tolist() == [1, 1, 1]
+
+
+def test_twins_of_any_shape_are_what_a_loop_finds() -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (200, 2, 3))
+    first = [next(j for j in range(200) if np.array_equal(rows[i], rows[j])) for i in range(200)]
+    assert duplicates.twins(rows).tolist() == first
+
+
+def test_an_image_stored_often_makes_no_other_strange() -> None:
+    vectors, _ = groups((60,))
+    many = np.concatenate([vectors, np.repeat(vectors[:1], 40, 0)])
+    collection = Collection("many", [str(i) for i in range(100)])
+    scores = explore(collection, of_vectors(many, seed=0)).main.outliers
+    np.testing.assert_allclose(scores[60:], scores[0])
+    assert scores.max() < 2
+    same = Collection("same", [str(i) for i in range(20)])
+    with pytest.raises(UserError, match="all 20 rows of same are the same"):
+        explore(same, of_vectors(np.ones((20, 4), np.float32), seed=0))
+
+
+def test_two_kinds_of_vectors_are_cut_into_no_more_parts() -> None:
+    two = np.repeat(np.eye(2, dtype=np.float32), 500, 0)
+    assert len(clusters.clusters(two, seed=0)) == 2
+
+
+def test_images_of_one_colour_have_no_components() -> None:
+    flat = ImageSet(np.full((12, 3, 8, 8), 7, np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None, None])
+    level = of_pixels(duplicates.levelled(flat), seed=0)
+    assert level.says == "raw pixels, the same for all images"
+    assert len(level.vectors) == 12
+    assert not level.vectors.any()
 
 
 def test_copies_of_copies_are_one_group() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
 
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation.neighbours import agreement
 from deepinfomax.explore import duplicates as near_copies
 from deepinfomax.explore.clusters import Clusters, clusters
@@ -12,7 +13,6 @@ from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.duplicates import Duplicates
 from deepinfomax.explore.label_doubts import LabelDoubts, label_doubts
 from deepinfomax.explore.map import kept_neighbours, layout
-from deepinfomax.explore.nearest import Nearest
 from deepinfomax.explore.outliers import outlier_scores
 from deepinfomax.explore.representation import Representation
 from deepinfomax.progress import within
@@ -59,37 +59,45 @@ def explore(
     main: Representation,
     control: Representation | None = None,
     *,
-    proposers: tuple[Nearest, ...] = (),
+    proposals: tuple[np.ndarray, ...] = (),
     seed: int = 0,
 ) -> Exploration:
     """Ask every question.
 
     Args:
-        proposers: neighbours, of the encoder and of the control, that propose near-copies; () takes those of the
-            representations. Neighbours by levelled images propose darkened copies too.
+        proposals: (P, 2) candidates for near-copies, of the encoder and of the control; () takes the neighbours by the
+            representations. Those by levelled images hold darkened copies too.
         seed: of the map, the groups and the folds of the labels.
+
+    Raises:
+        UserError: all rows are the same.
     """
     representations = [main] if control is None else [main, control]
+    first = near_copies.twins(main.vectors if collection.pictures is None else collection.pictures)
+    if not first.any():
+        raise UserError(f"all {len(first):,} rows of {collection.title} are the same: there is nothing to explore")
     views = []
     for i, representation in enumerate(representations):
-        near = proposers[i] if i < len(proposers) else representation.nearest
+        pairs = proposals[i] if i < len(proposals) else near_copies.proposed(representation.unit, first)
         with within(f"by {representation.name}"):
-            views.append(view(collection, representation, near, seed=seed))
+            views.append(view(collection, representation, first, pairs, seed=seed))
     if control is None:
         return Exploration(collection, views[0], None, np.ones(len(views[0].duplicates), np.int64))
     both, found_by = united(views[0].duplicates, views[1].duplicates)
     return Exploration(collection, replace(views[0], duplicates=both), views[1], found_by)
 
 
-def view(collection: Collection, representation: Representation, proposers: Nearest, *, seed: int) -> View:
-    """Every question of one representation."""
+def view(
+    collection: Collection, representation: Representation, first: np.ndarray, pairs: np.ndarray, *, seed: int
+) -> View:
+    """Every question of one representation; `first`: twins of the images, `pairs`: candidates for near-copies."""
     near, unit = representation.nearest, representation.unit
     places = layout(unit, near, seed=seed)
     groups = clusters(unit, seed=seed)
     if collection.pictures is None:
-        copies = near_copies.duplicates_by_vectors(unit)
+        copies = near_copies.duplicates_by_vectors(unit, first)
     else:
-        copies = near_copies.duplicates(collection.pictures, near_copies.candidates(proposers))
+        copies = near_copies.duplicates(collection.pictures, pairs, first=first, stored=collection.stored)
     doubts = same = agreed = None
     if collection.labels is not None:
         labels, known = collection.labels, np.flatnonzero(collection.labels >= 0)
@@ -101,12 +109,18 @@ def view(collection: Collection, representation: Representation, proposers: Near
         places=places,
         map_keeps=kept_neighbours(places, near),
         clusters=groups,
-        outliers=outlier_scores(representation.vectors),
+        outliers=_outliers(representation.vectors, first),
         duplicates=copies,
         doubts=doubts,
         same_class=same,
         cluster_agreement=agreed,
     )
+
+
+def _outliers(vectors: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Scores of all images; twins count as one, or an image stored 20 times would make all near it strange."""
+    distinct, of = np.unique(first, return_inverse=True)
+    return outlier_scores(vectors[distinct])[of]
 
 
 def united(first: Duplicates, second: Duplicates) -> tuple[Duplicates, np.ndarray]:

@@ -1,5 +1,6 @@
 """What is explored: images, what each is called, which part it is of, and its label where it has one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,10 +21,14 @@ class Collection:
     labels: np.ndarray | None = None  #: (N,) int64, -1 for none; None: no image has a label
     classes: tuple[str, ...] = ()  #: names in label order
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each
+    #: of images at some positions: what changes with any pixel of them as they are stored; None: pictures are all of it
+    stored: Callable[[np.ndarray], list[bytes]] | None = None
 
     def __post_init__(self) -> None:
         if len(self) < LEAST:
             raise UserError(f"{self.title} has {len(self)} images; there is something to explore from {LEAST} on")
+        if self.pictures is not None and all(np.array_equal(one, self.pictures[0]) for one in self.pictures):
+            raise UserError(f"{self.title} has {len(self):,} images, all of them the same: there is nothing to explore")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from deepinfomax import config as configuration
@@ -26,19 +27,18 @@ from deepinfomax.evaluation.evaluate_command import maker
 from deepinfomax.evaluation.run_data import check_scale
 from deepinfomax.explore import reading
 from deepinfomax.explore.analysis import UNUSUAL, Exploration, explore
-from deepinfomax.explore.duplicates import levelled
-from deepinfomax.explore.nearest import Nearest, nearest
+from deepinfomax.explore.duplicates import levelled, proposed, twins
 from deepinfomax.explore.page import added, compared, sentence, write_page
 from deepinfomax.explore.representation import Representation, of_encoder, of_pixels, of_vectors
 from deepinfomax.explore.tables import write_tables
-from deepinfomax.progress import shown
+from deepinfomax.progress import announce, shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import run_folder
 from deepinfomax.training.loop import train
 
 STEPS = 600  #: of training by the default recipe, with flips: a minute or two on two cores for images of 32 pixels
 CONTROLS = ("pixels", "random_encoder", "none")
-PROPOSED = 8  #: nearest by levelled images that propose near-copies
+USUAL = {"control": "pixels", "seed": 0}  #: options that need not be said again
 
 
 @memory.enough_for("exploring", lower="data.limit or data.size")
@@ -81,7 +81,8 @@ def explore_command(
         tables = write_tables(explored.exploration, page)
         write_page(explored.exploration, page, about=explored.about, tables=tables.values(), seed=seed)
     seconds = time.perf_counter() - began
-    return _result(explored, data, page, tables, seconds)
+    options = {"out": out, "control": control, "data-root": data_root, "seed": seed}
+    return _result(explored, page, tables, seconds, _again(data, explored.run, options, settings))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +120,20 @@ def _of_images(
     on = choose_device(device)
     with shown("exploring"):
         by_network = partial(of_encoder, device=on, seed=seed)
-        views = [_with_proposers(partial(by_network, encoder, name="encoder"), seen)]
+        first = twins(images.images)
+        views = [_with_proposals(partial(by_network, encoder, name="encoder"), seen, first)]
         if control == "pixels":
-            views.append(_with_proposers(partial(of_pixels, seed=seed), images))
+            views.append(_with_proposals(partial(of_pixels, seed=seed), images, first))
         elif control == "random_encoder":
             fresh = random_encoder(_maker(folder, config, seen, encoder), seen, seed=seed, device=on)
-            views.append(_with_proposers(partial(by_network, fresh, name="random encoder"), seen))
-        (main, *beside), proposers = zip(*views, strict=True)
-        exploration = explore(collection, main, *beside, proposers=proposers, seed=seed)
+            views.append(_with_proposals(partial(by_network, fresh, name="random encoder"), seen, first))
+        (main, *beside), proposals = zip(*views, strict=True)
+        exploration = explore(collection, main, *beside, proposals=proposals, seed=seed)
     about = [
         ("data", printable(config.data.source)),
         ("parts", config.data.split.replace("+", ", ")),
+        *_sizes(config),
+        *_said(settings),
         ("encoder", f"{'trained on these images, ' if run is None else ''}{printable(folder)}"),
         ("vectors", main.says),
         *(("control", one.says) for one in beside),
@@ -167,6 +171,8 @@ def _whole(config: Config, settings: Mapping[str, Any]) -> Config:
 def _trained(config: Config, images: ImageSet, device: str | None) -> tuple[Config, Path, nn.Module]:
     """An encoder of exactly these images, in a run folder of its own."""
     batch = min(config.training.batch_size, 1 << (len(images).bit_length() - 1))
+    if batch < config.training.batch_size:
+        announce(f"note: batches of {batch} in place of {config.training.batch_size}: there are {len(images)} images")
     training = dataclasses.replace(config.training, batch_size=batch, trackers=())
     config = dataclasses.replace(config, training=training, recipe="explore")
     folder = _free(Path("runs"), f"{reading.shortened(config.data.source)}-explore".replace("/", "-"))
@@ -181,12 +187,12 @@ def _free(parent: Path, name: str) -> Path:
     return folder
 
 
-def _with_proposers(
-    represent: Callable[[ImageSet], Representation], images: ImageSet
-) -> tuple[Representation, Nearest]:
-    """The images as vectors, and the neighbours by levelled images, which propose near-copies."""
+def _with_proposals(
+    represent: Callable[[ImageSet], Representation], images: ImageSet, first: np.ndarray
+) -> tuple[Representation, np.ndarray]:
+    """The images as vectors, and what neighbours by levelled images propose as near-copies; `first`: their twins."""
     level = represent(levelled(images))
-    return represent(images), nearest(level.unit, min(PROPOSED, len(images) - 1))
+    return represent(images), proposed(level.unit, first)
 
 
 def _maker(run: Path, config: Config, images: ImageSet, encoder: nn.Module) -> Callable[[], nn.Module]:
@@ -215,18 +221,30 @@ def _of_embeddings(
         collection, embeddings = reading.collection_of_embeddings(path, loaded)
     with shown("exploring"):
         main = of_vectors(embeddings.vectors, seed=seed)
-        beside, proposers = None, []
+        beside, proposals = None, []
         if collection.pictures is not None and control == "pixels":
-            shown_images = ImageSet(collection.pictures)
-            beside, proposed = _with_proposers(partial(of_pixels, seed=seed), shown_images)
-            proposers = [main.nearest, proposed]
-        exploration = explore(collection, main, beside, proposers=tuple(proposers), seed=seed)
+            first = twins(collection.pictures)
+            beside, by_pixels = _with_proposals(partial(of_pixels, seed=seed), ImageSet(collection.pictures), first)
+            proposals = [proposed(main.unit, first), by_pixels]
+        exploration = explore(collection, main, beside, proposals=tuple(proposals), seed=seed)
     about = [("embeddings", printable(path)), ("vectors", main.says)]
     if images is not None:
-        about.append(("images", printable(images)))
+        about += [("images", printable(images)), *_said(settings)]
     if beside is not None:
         about.append(("control", beside.says))
     return _Explored(exploration, [*about, ("seed", str(seed))])
+
+
+def _sizes(config: Config) -> list[tuple[str, str]]:
+    size = config.data.size
+    if size is None:
+        return []
+    return [("size", f"{size} pixels: the shorter side is scaled to it, the centre cut out")]
+
+
+def _said(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    words = " ".join(f"{name} {value}" for name, value in settings.items())
+    return [("settings", printable(words))] if words else []
 
 
 def _beside(path: Path) -> Path:
@@ -235,7 +253,19 @@ def _beside(path: Path) -> Path:
     return path.with_name(name) if os.access(path.parent, os.W_OK) else Path(name)
 
 
-def _result(explored: _Explored, data: str, page: Path, tables: Mapping[str, Path], seconds: float) -> dict[str, Any]:
+def _again(data: str, run: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The same page by the encoder that is there, without training."""
+    words = [data, "--run", run]
+    for name, value in options.items():
+        if value is not None and value != USUAL.get(name):
+            words += [f"--{name}", str(value)]
+    for name, value in settings.items():
+        if name.startswith("data."):
+            words += [name, str(value)]
+    return " ".join(["deepinfomax", "explore", *(shlex.quote(files.printable(word)) for word in words)])
+
+
+def _result(explored: _Explored, page: Path, tables: Mapping[str, Path], seconds: float, again: str) -> dict[str, Any]:
     exploration, collection = explored.exploration, explored.exploration.collection
     main = exploration.main
     result: dict[str, Any] = {
@@ -259,6 +289,5 @@ def _result(explored: _Explored, data: str, page: Path, tables: Mapping[str, Pat
     lines = [sentence(exploration), added(exploration), "", f"  {'page':11s}{page}"]
     lines += [f"  {'tables':11s}{page.with_name(page.stem)}-{{{','.join(tables)}}}.csv"]
     if explored.run:
-        names = (shlex.quote(files.printable(name)) for name in (data, explored.run))
-        lines.append(f"  {'again':11s}deepinfomax explore {' --run '.join(names)}")
+        lines.append(f"  {'again':11s}{again}")
     return result | {"text": "\n".join(lines)}

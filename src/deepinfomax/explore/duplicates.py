@@ -3,11 +3,15 @@
 Neighbours propose, pixels decide. Each image's nearest by the vectors are its candidates; a pair counts where the
 middle of one image is found in the other at almost full correlation, at some shift. Vectors alone cannot decide: two
 skies may lie closer than a photograph and its compressed copy.
+
+Twins, which are the same to the last number, are known without any neighbours. Only one of them is searched for: an
+image stored a hundred times would have no other neighbours.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -27,6 +31,7 @@ CLOSE = 0.35  #: without pixels: how much nearer than the other neighbours two i
 SIDE, REACH = 32, 4  #: pixels: images are compared at this size, shifted by at most so much
 FLAT = 2.0  #: grey levels of standard deviation below which an image has nothing to be compared by
 PAIRS_AT_ONCE = 2000
+MOST_TWINS = 30  #: of which all pairs are listed; of more of them each is paired with the first alone
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Duplicates:
 
     pairs: np.ndarray  #: (P, 2) int64, the smaller position first
     alike: np.ndarray  #: (P,) correlation of pixels; without pixels 1 - the share of the other neighbours' distance
-    identical: np.ndarray  #: (P,) bool: not one pixel differs; all False without pixels
+    identical: np.ndarray  #: (P,) bool: not one pixel of the stored images differs; all False without pixels
     checked: bool  #: whether pixels decided
 
     def __len__(self) -> int:
@@ -69,9 +74,15 @@ class Duplicates:
         return np.asarray(parts[self.pairs[:, 0]] != parts[self.pairs[:, 1]])
 
 
-class Compared(NamedTuple):
-    correlation: np.ndarray  #: (P,)
-    identical: np.ndarray  #: (P,) bool
+def twins(rows: np.ndarray) -> np.ndarray:
+    """(N,) of each picture, or vector, the first that is the same to the last number: itself where there is none."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(digest(row), i) for i, row in enumerate(rows)], np.int64)
+
+
+def digest(row: np.ndarray) -> bytes:
+    """What is the same for the same numbers in the same shape, and else not."""
+    return hashlib.blake2b(repr(row.shape).encode() + np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
 
 
 def levelled(images: ImageSet) -> ImageSet:
@@ -92,36 +103,111 @@ def candidates(near: Nearest, count: int = CANDIDATES) -> np.ndarray:
     return np.unique(pairs, axis=0)
 
 
-def duplicates(pictures: np.ndarray, pairs: np.ndarray) -> Duplicates:
-    """Those of the candidate pairs (P, 2) that are nearly the same picture; pictures (N, C, H, W) uint8."""
+def proposed(unit: np.ndarray, first: np.ndarray, count: int = CANDIDATES) -> np.ndarray:
+    """(P, 2) candidates by vectors (N, D): each image with the nearest that are no twins, one image of all twins."""
+    distinct = np.unique(first)
+    near = nearest(unit[distinct], min(count, len(distinct) - 1))
+    return distinct[candidates(near, count)]
+
+
+def duplicates(
+    pictures: np.ndarray,
+    pairs: np.ndarray,
+    *,
+    first: np.ndarray | None = None,
+    stored: Callable[[np.ndarray], list[bytes]] | None = None,
+) -> Duplicates:
+    """Those of the candidate pairs (P, 2) that are nearly the same picture, and all twins.
+
+    Args:
+        pictures: (N, C, H, W) uint8.
+        first: `twins` of the pictures, where they are known already.
+        stored: of images at some positions: what changes with any pixel of them as they are stored, where the pictures
+            are smaller or cut out; None: pictures are the whole images.
+    """
     say("near-copies")
-    compared = compare(pictures, pairs)
-    kept = np.flatnonzero(compared.identical | (compared.correlation >= LEAST_CORRELATION))
-    order = kept[np.lexsort((-compared.correlation[kept], ~compared.identical[kept]))]
-    return Duplicates(pairs[order], compared.correlation[order], compared.identical[order], True)
+    first = twins(pictures) if first is None else first
+    pairs = np.unique(np.sort(first[pairs], 1), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    correlation = correlations(pictures, pairs)
+    kept = np.flatnonzero(correlation >= LEAST_CORRELATION)
+    similar, of = _of_all_twins(pairs[kept], first)
+    same = pairs_of_twins(first)
+    identical = np.concatenate([_identical(same, stored), np.zeros(len(similar), bool)])
+    pairs = np.concatenate([same, similar])
+    alike = np.concatenate([np.ones(len(same)), correlation[kept][of]])
+    order = np.lexsort((-alike, ~identical))
+    return Duplicates(pairs[order], alike[order], identical[order], True)
 
 
-def duplicates_by_vectors(unit: np.ndarray) -> Duplicates:
+def pairs_of_twins(first: np.ndarray) -> np.ndarray:
+    """(P, 2) all pairs of the same; of more than `MOST_TWINS` each with the first."""
+    pairs: list[tuple[int, int]] = []
+    for members in _members(first).values():
+        if len(members) > MOST_TWINS:
+            pairs += [(members[0], other) for other in members[1:]]
+        else:
+            pairs += combinations(members, 2)
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _of_all_twins(pairs: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of firsts, each also for their twins, and the row of `pairs` that each comes from."""
+    members = _members(first)
+
+    def like(i: int) -> list[int]:
+        return members[i] if i in members and len(members[i]) <= MOST_TWINS else [i]
+
+    every = [(sorted((i, j)), row) for row, (a, b) in enumerate(pairs.tolist()) for i in like(a) for j in like(b)]
+    rows = np.array([row for _, row in every], np.int64)
+    return np.array([pair for pair, _ in every], np.int64).reshape(-1, 2), rows
+
+
+def _members(first: np.ndarray) -> dict[int, list[int]]:
+    """Of each image that has twins, and is their first: all of them, itself included."""
+    members: dict[int, list[int]] = {}
+    twin_of = np.flatnonzero(first != np.arange(len(first)))
+    for i in twin_of.tolist():
+        members.setdefault(int(first[i]), [int(first[i])]).append(i)
+    return members
+
+
+def _identical(pairs: np.ndarray, stored: Callable[[np.ndarray], list[bytes]] | None) -> np.ndarray:
+    """(P,) bool: which pairs of the same pictures are the same where they are stored."""
+    if stored is None or not len(pairs):
+        return np.ones(len(pairs), bool)
+    positions, of = np.unique(pairs, return_inverse=True)
+    _, number = np.unique(np.array(stored(positions), object), return_inverse=True)
+    a, b = number[of.reshape(pairs.shape)].T
+    return np.asarray(a == b)
+
+
+def duplicates_by_vectors(unit: np.ndarray, first: np.ndarray | None = None) -> Duplicates:
     """Pairs of vectors (N, D) that lie much closer to each other than to their other neighbours; no pixel is seen."""
-    near = nearest(unit, min(10, len(unit) - 1))
+    first = twins(unit) if first is None else first
+    distinct = np.unique(first)
+    near = nearest(unit[distinct], min(10, len(distinct) - 1))
     pairs = candidates(near, 3)
-    apart = np.linalg.norm(unit[pairs[:, 0]] - unit[pairs[:, 1]], axis=1)
+    a, b = unit[distinct][pairs[:, 0]], unit[distinct][pairs[:, 1]]
     usual = np.minimum(near.distance[pairs[:, 0], -1], near.distance[pairs[:, 1], -1])
-    share = apart / np.maximum(usual, 1e-12)
+    share = np.linalg.norm(a - b, axis=1) / np.maximum(usual, 1e-12)
     kept = np.flatnonzero(share <= CLOSE)
-    order = kept[np.argsort(share[kept], kind="stable")]
-    return Duplicates(pairs[order], (1 - share)[order], np.zeros(len(order), bool), False)
+    same = pairs_of_twins(first)
+    similar, of = _of_all_twins(distinct[pairs[kept]], first)
+    pairs = np.concatenate([same, similar])
+    alike = np.concatenate([np.ones(len(same)), 1 - share[kept][of]])
+    order = np.argsort(-alike, kind="stable")
+    return Duplicates(pairs[order], alike[order], np.zeros(len(order), bool), False)
 
 
-def compare(pictures: np.ndarray, pairs: np.ndarray) -> Compared:
-    """How alike the two pictures of each pair are, and whether they are the same to the last pixel."""
-    correlation, identical = np.empty(len(pairs)), np.empty(len(pairs), bool)
+def correlations(pictures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(P,) how alike the two pictures of each pair are."""
+    correlation = np.empty(len(pairs))
     for number in counted(-(-len(pairs) // PAIRS_AT_ONCE), "block of pairs"):
         rows = slice((number - 1) * PAIRS_AT_ONCE, number * PAIRS_AT_ONCE)
         a, b = (np.asarray(pictures[pairs[rows, i]]) for i in (0, 1))
         correlation[rows] = best_correlation(_small(a), _small(b)).numpy()
-        identical[rows] = (a == b).reshape(len(a), -1).all(1)
-    return Compared(correlation, identical)
+    return correlation
 
 
 def best_correlation(

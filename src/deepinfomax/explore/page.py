@@ -12,6 +12,7 @@ import numpy as np
 from deepinfomax import __version__
 from deepinfomax.explore.analysis import UNUSUAL, VOTERS, Exploration, View
 from deepinfomax.explore.collection import Collection
+from deepinfomax.explore.label_doubts import FOLDS
 from deepinfomax.explore.sheets import COLUMNS, Sheets, sheets
 from deepinfomax.explore.tables import searches
 from deepinfomax.report import rendering
@@ -167,9 +168,10 @@ def sentence(exploration: Exploration) -> str:
     """What is in the folder, in one sentence."""
     main, collection = exploration.main, exploration.collection
     if main.clusters.method == "hdbscan":
-        groups = f"{len(main.clusters)} groups"
+        groups = _counted(len(main.clusters), "group", "groups")
     else:
-        groups = f"no groups with gaps between them (cut into {len(main.clusters)} parts)"
+        parts = _counted(len(main.clusters), "part", "parts")
+        groups = f"no groups with gaps between them (cut into {parts})"
     across = int(main.duplicates.across(collection.parts).sum())
     copies = _counted(len(main.duplicates), "pair of near-copies", "pairs of near-copies")
     if across:
@@ -177,11 +179,18 @@ def sentence(exploration: Exploration) -> str:
     said = [groups, copies, _counted(int((main.outliers >= UNUSUAL).sum()), "outlier", "outliers")]
     if main.doubts is not None:
         said.append(
-            f"{len(main.doubts.doubtful):,} of {main.doubts.judged:,} labels in doubt, by a classifier that gives "
+            f"{len(main.doubts.doubtful):,} of {main.doubts.judged:,} labels{_judged(exploration)} in doubt, by a "
+            f"classifier that gives "
             f"{main.doubts.accuracy:.0%} of them the label that they have"
         )
     what = "rows of vectors" if collection.pictures is None else "images"
     return f"{len(collection):,} {what}: {'; '.join(said)}."
+
+
+def _judged(exploration: Exploration) -> str:
+    """ " (those of larger classes)", where some labels cannot be judged."""
+    doubts = exploration.main.doubts
+    return f" (of classes with {FOLDS} images or more)" if doubts is not None and doubts.too_few else ""
 
 
 def added(exploration: Exploration) -> str:
@@ -246,16 +255,16 @@ def compared(exploration: Exploration) -> list[Row]:
 def facts(exploration: Exploration) -> list[tuple[str, str, str]]:
     """Tiles of the head: a number, what it counts, and where on the page."""
     main = exploration.main
-    kind = "groups" if main.clusters.method == "hdbscan" else "parts"
+    kind = "group" if main.clusters.method == "hdbscan" else "part"
     tiles = [
-        (f"{len(exploration.collection):,}", "images", "map"),
-        (f"{len(main.clusters):,}", kind, "clusters"),
-        (f"{len(main.duplicates):,}", "near-copies", "duplicates"),
-        (f"{int((main.outliers >= UNUSUAL).sum()):,}", "outliers", "outliers"),
+        (len(exploration.collection), "images", "images", "map"),
+        (len(main.clusters), kind, f"{kind}s", "clusters"),
+        (len(main.duplicates), "near-copy", "near-copies", "duplicates"),
+        (int((main.outliers >= UNUSUAL).sum()), "outlier", "outliers", "outliers"),
     ]
     if main.doubts is not None:
-        tiles.append((f"{len(main.doubts.doubtful):,}", "labels in doubt", "labels"))
-    return tiles
+        tiles.append((len(main.doubts.doubtful), "label in doubt", "labels in doubt", "labels"))
+    return [(f"{count:,}", one if count == 1 else many, where) for count, one, many, where in tiles]
 
 
 def map_data(exploration: Exploration, sheet: Sheets | None) -> dict[str, Any]:

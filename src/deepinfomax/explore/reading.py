@@ -1,6 +1,8 @@
 """What the user points at -> a collection: all parts of a data set, or a file of embeddings with or without images."""
 
 import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,21 @@ from pyarrow import parquet
 from deepinfomax import files
 from deepinfomax.config import Config
 from deepinfomax.data.configured import load_images, names_of
-from deepinfomax.data.decoding import survey
+from deepinfomax.data.decoding import survey, to_array
 from deepinfomax.data.description import further_parts
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.loading import choose
 from deepinfomax.data.names import find
+from deepinfomax.data.opening import MAX_PIXELS, Blob, header, opened
 from deepinfomax.data.parts import PARTS, VALIDATION, limited
 from deepinfomax.data.pixels import resized
 from deepinfomax.data.stored import StoredImages, printable
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import Embeddings, read_embeddings
 from deepinfomax.explore.collection import Collection
+from deepinfomax.explore.duplicates import digest
 
 LARGE = 96  #: pixels: where a side is longer, images are resized to `SIDE`
 SIDE = 64  #: pixels, on which an encoder trains in minutes
@@ -79,9 +83,45 @@ def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:
     names = config.data.split.split("+")
     if len(names) < 2:
         return None
-    of = np.repeat(names, [len(source) for source in _sources(config)])
-    chosen = limited(len(of), config.data.limit)
-    return np.delete(of if chosen is None else of[chosen], list(images.left_out))
+    lengths = [len(source) for source in _sources(config)]
+    return np.repeat(names, lengths)[_places_in(lengths, config, images)]
+
+
+def _places_in(lengths: list[int], config: Config, images: ImageSet) -> np.ndarray:
+    """(N,) where each image of `load_images` is in its sources, one after the other."""
+    chosen = limited(sum(lengths), config.data.limit)
+    return np.delete(np.arange(sum(lengths)) if chosen is None else chosen, list(images.left_out))
+
+
+def stored_pixels(config: Config, images: ImageSet) -> Callable[[np.ndarray], list[bytes]] | None:
+    """What says of images of `load_images` whether they are the same where they are stored, whole and at their size.
+
+    None where the images are just that.
+    """
+    if config.data.size is None:
+        return None
+    sources = _sources(config)
+    ends = np.cumsum([0, *map(len, sources)])
+    places = _places_in([len(source) for source in sources], config, images)
+
+    def digests(positions: np.ndarray) -> list[bytes]:
+        asked = places[positions]
+        made: dict[int, bytes] = {}
+        for source, (begin, end) in zip(sources, pairwise(ends), strict=True):
+            within = np.unique(asked[(asked >= begin) & (asked < end)])
+            if isinstance(source, ImageSet):
+                made |= {int(i): digest(source.images[i - begin]) for i in within}
+                continue
+            blobs = source.blobs(source.index[within - begin])
+            made |= {int(i): _digest_of(blob, images.shape[0], config) for i, blob in zip(within, blobs, strict=True)}
+        return [made[int(i)] for i in asked]
+
+    return digests
+
+
+def _digest_of(blob: Blob, channels: int, config: Config) -> bytes:
+    with opened(blob, config.data.max_pixels or MAX_PIXELS) as image:
+        return digest(to_array(image, channels, header(image).size))
 
 
 def _sources(config: Config) -> list[Any]:
@@ -105,6 +145,7 @@ def collection_of(config: Config, images: ImageSet) -> Collection:
         labels=labels,
         classes=classes,
         notes=notes,
+        stored=stored_pixels(config, images),
     )
 
 
@@ -144,17 +185,23 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
     if names is not None and len(names) != count:
         raise UserError(f"{path} has {len(names):,} names for {count:,} embeddings")
     labels, classes = _labels(embeddings, path)
-    pictures, parts, notes = None, embeddings.split, embeddings.notes
+    pictures, parts, notes, stored = None, embeddings.split, embeddings.notes, None
     if images is not None:
         config, loaded = images
         of_images = names_of(config, loaded)
         place = _places(path, names, of_images, count)
         pictures, notes = np.asarray(_pictures(loaded).images)[place], (*notes, *loaded.notes)
         names = [of_images[i] for i in place]
+        if (unused := len(loaded) - len(np.unique(place))) > 0:
+            notes = (*notes, f"{unused:,} of the {len(loaded):,} images have no embedding in {path}: they are left out")
         if parts is None and (of := part_of_each(config, loaded)) is not None:
             parts = of[place]
-        if labels is None and loaded.labels is not None and loaded.labels.ndim == 1:
-            labels, classes = loaded.labels[place], loaded.classes
+        if loaded.labels is not None and loaded.labels.ndim == 1:
+            own = loaded.labels[place]
+            if embeddings.labels is None or np.array_equal(embeddings.labels, own):  # numbers have no names in the file
+                labels, classes = own, loaded.classes
+        if (of_stored := stored_pixels(config, loaded)) is not None:
+            stored = lambda positions: of_stored(place[positions])  # noqa: E731
     collection = Collection(
         title=shortened(str(path)),
         names=[f"row {i}" for i in range(count)] if names is None else [files.printable(name) for name in names],
@@ -163,6 +210,7 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
         labels=labels,
         classes=classes,
         notes=notes,
+        stored=stored,
     )
     return collection, embeddings
 

@@ -93,6 +93,8 @@ def reduced_vectors(vectors: Vectors, images: ImageSet, *, seed: int, standardis
     sample = vectors(images.take(drawn))
     mean, scale = sample.mean(0), _scale(sample) if standardise else np.float32(1)
     standard = (sample - mean) * scale
+    if not standard.any():  # images of one colour, levelled
+        return np.zeros((len(images), 1), np.float32), "the same for all images"
     if sample.shape[1] <= COMPONENTS:
         return np.concatenate([(v - mean) * scale for v in _blocks(vectors, images)]), f"{sample.shape[1]} units"
     pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed, svd_solver="randomized").fit(standard)
