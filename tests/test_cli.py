@@ -256,9 +256,13 @@ def test_a_folder_without_a_test_part_is_measured_on_what_is_held_out(
 ) -> None:
     whole, out = tmp_path / "whole", str(tmp_path / "run")
     shutil.copytree(folder / "train", whole)
-    assert run(capsys, "train", str(whole), "--scale", "smoke", "--out", out, *SMALL)[0] == 0
+    code, _, err = run(capsys, "train", str(whole), "--scale", "smoke", "--out", out, *SMALL)
+    assert code == 0
+    assert "on images that it was trained on; train with data.holdout 0.2" in err
     words = ("evaluate", out, "--measures", "knn", "--controls", "none", "--scale", "smoke")
-    assert "set data.holdout 0.1" in mistake(capsys, *words)
+    told = mistake(capsys, *words)
+    assert "set data.holdout 0.2 in training" in told
+    assert told.rstrip().endswith("data.holdout 0.2")
     code, text, _ = run(capsys, *words, "data.holdout", "0.4", "--json")
     assert code == 0
     found = json.loads(text)

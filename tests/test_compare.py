@@ -16,6 +16,7 @@ from deepinfomax.evaluation.compare_command import compare_command, names_of
 from deepinfomax.recipes import recipe
 from deepinfomax.training.loop import train
 
+SEEN = "the encoder was trained on the test images too, without their labels"
 SMALL = {"encoder.width": 4, "encoder.fc": 16, "encoder.y": 8, "training.steps": 2, "training.trackers": []}
 
 
@@ -32,7 +33,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         config = configuration.override(recipe(kind, "smoke"), given)
         train(config, ImageSet(pixels.transpose(0, 3, 1, 2)), root / name, device="cpu", quiet=True)
         made.append(root / name)
-    evaluation = {"measures": {"linear": {"y": {"accuracy": 0.625}}}, "controls": {}}
+    evaluation = {
+        "measures": {"linear": {"y": {"accuracy": 0.625}}},
+        "controls": {},
+        "notes": ["3 images are grey", SEEN],
+    }
     (made[1] / "evaluation.json").write_text(json.dumps(evaluation))
     return made
 
@@ -63,6 +68,10 @@ def test_a_table_and_a_page_of_runs(runs: list[Path], tmp_path: Path) -> None:
     assert "0.625" in text
     assert not re.search("https?://", text)
     assert "LiDAR" in result["text"]
+    assert second["caveats"] == ["The encoder was trained on the test images too, without their labels."]
+    for said in (result["text"], text):
+        assert f"auto: {second['caveats'][0]}" in said
+        assert "grey" not in said
 
 
 def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ BLOCK_BYTES = 2**21  #: of decoded pixels in a block, about
 ROWS = (16, 256)  #: of a block, at least and at most
 #: what one core needs, measured: seconds an image, and a pixel in its file
 SECONDS_AN_IMAGE, SECONDS_A_PIXEL = 1e-4, 2e-8
+#: blocks that this process has decoded, by `Block.files`: a command that reads twice tells nobody that it goes on
+decoded_here: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,9 @@ def decode(
     journal = journal_of(file.parent, shape, max_pixels)
     files = files_of_blocks(source, bad, step)
     done = _still_there(journal.read(), files, file, start, step * row)
-    if done:
-        before = f"{min(len(good), len(done) * step):,} of {len(good):,} images"
+    earlier = [number for number in done if files[number] not in decoded_here]
+    if earlier:
+        before = f"{min(len(good), len(earlier) * step):,} of {len(good):,} images"
         progress.announce(f"note: {source.name}: {before} were decoded before; it goes on from there")
     journal.begin(done)
     remaining = [number for number in range(len(files)) if number not in done]
@@ -212,6 +215,7 @@ def decode(
         began, here = time.perf_counter(), 0
         for number, block in worker_processes.mapped(pool, numbered, tasks(), 3 * count):
             journal.add(number, block)
+            decoded_here.add(files[number])
             done[number] = block
             here += len(places[number])
             rate = here / (time.perf_counter() - began)

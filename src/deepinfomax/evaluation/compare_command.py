@@ -22,6 +22,7 @@ from deepinfomax.evaluation.without_labels import Scores, measure
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
 from deepinfomax.report.compare_page import FIGURES, write_comparison
+from deepinfomax.report.page import caveats, notes
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.training import run_folder
 
@@ -51,6 +52,7 @@ class Compared:
     accuracies: dict[str, float]  #: measure -> of evaluation.json, at the level that is compared
     scores: Scores | None  #: None: not measured
     why_not: str = ""  #: what stood in the way of measuring
+    caveats: tuple[str, ...] = ()  #: what its accuracies must not be read without
 
 
 @memory.enough_for("comparing", lower="data.limit")
@@ -146,6 +148,7 @@ def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed
         accuracies=accuracies_of(contents, level),
         scores=scores,
         why_not=why_not,
+        caveats=tuple(caveats(notes(contents))),
     )
 
 
@@ -183,6 +186,7 @@ def as_record(one: Compared) -> dict[str, Any]:
         "accuracies": one.accuracies,
         "scores": None if one.scores is None else dataclasses.asdict(one.scores),
         "why_not": one.why_not or None,
+        "caveats": list(one.caveats),
     }
 
 
@@ -201,4 +205,6 @@ def as_text(compared: Sequence[Compared], level: str) -> str:
     for row in rows:
         name, *cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join([name.strip().ljust(widths[0]), *cells]))
-    return "\n".join([*lines, "", f"At {level}. None of these figures chooses among sound encoders by itself."])
+    said = [f"{one.name}: {caveat}" for one in compared if one.accuracies for caveat in one.caveats]
+    lines += ["", f"At {level}. None of these figures chooses among sound encoders by itself.", *said]
+    return "\n".join(lines)

@@ -176,8 +176,9 @@ def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
     )  # what cannot be found at all says so itself
     if has_test_part(data.source, holdout=data.holdout, **columns):
         return
-    said = f"{printable(data.source)} has no test part: set data.holdout 0.1 in training to keep a tenth of the images"
     fraction = suggested_holdout(data.source, **columns)
+    keeping = f"set data.holdout {fraction or 0.1:g} in training to keep some images for it"
+    said = f"{printable(data.source)} has no test part: {keeping}"
     if fraction is None:
         raise UserError(
             f"{said}, or train on a folder that has train and test inside; too few are here to hold out now"

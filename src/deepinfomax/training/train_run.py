@@ -22,7 +22,7 @@ from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.data.streaming import has_part, stream_of
 from deepinfomax.errors import UserError
-from deepinfomax.progress import shown
+from deepinfomax.progress import announce, shown
 from deepinfomax.recipes import DEFAULT
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
@@ -102,6 +102,9 @@ def train_command(
         f"  {'report':11s}{report}",
     ]
     said += [f"  {what:11s}{command}" for what, command in advice.items()]
+    if "measure" in advice and not there:
+        given = f"train with data.holdout {holdout:g} to keep some apart"
+        announce(f"note: there is no test part: measuring will be on images that it was trained on; {given}")
     return {
         "run": str(out),
         "images": len(images) if stream is None else stream.shards.count,
