@@ -61,7 +61,7 @@ def of_encoder(encoder: nn.Module, images: ImageSet, *, name: str, device: torch
         return embed(encoder, part, levels=(level,), device=device)[level].numpy()
 
     reduced, said = reduced_vectors(vectors, images, seed=seed, standardise=True)
-    return Representation(name, f"level {level} of the encoder, {said}", reduced)
+    return Representation(name, f"level {level} of the {name}, {said}", reduced)
 
 
 def of_pixels(images: ImageSet, *, seed: int) -> Representation:
