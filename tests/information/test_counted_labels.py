@@ -5,6 +5,7 @@ import pytest
 
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.estimation import estimate_mi
+from deepinfomax.information.tables import mi_with
 
 
 @pytest.mark.parametrize(("classes", "n"), [(3, 300), (10, 1000), (20, 2000)])
@@ -48,6 +49,29 @@ def test_labels_too_rare_to_count_say_so():
     rng = np.random.default_rng(0)
     result = estimate_mi(rng.integers(0, 100, 1000), rng.integers(0, 100, 1000), "ksg")
     assert "nats even when shuffled, where the truth is 0" in result.warning
+
+
+@pytest.mark.parametrize("given", ["groups", "block"])
+def test_with_groups_chance_is_that_of_as_many_rows_as_there_are_groups(given):
+    by_groups = {"groups": np.repeat(np.arange(60), 50)} if given == "groups" else {"block": 50}
+    dependent, warned = 0, 0
+    for seed in range(20):
+        a, b = np.random.default_rng([7, seed]).integers(0, 6, (2, 3000))
+        result = estimate_mi(a, b, "ksg", **by_groups)
+        assert result.excess > 0.05  # (6 - 1)² / 2·60 = 0.2 of the plug-in estimate; the correction takes a half
+        dependent += result.dependent
+        warned += "even when shuffled" in (result.warning or "")
+    assert dependent <= 2
+    assert warned > 15
+
+
+def test_tables_with_groups_find_no_dependence_of_labels_by_chance():
+    dependent = 0
+    for seed in range(10):
+        a, b = np.random.default_rng([8, seed]).integers(0, 6, (2, 3000))
+        ranking = mi_with({"a": a, "b": b}, "b", groups=np.repeat(np.arange(60), 50), shuffles=0)
+        dependent += ranking.rows[0].estimate.dependent
+    assert dependent <= 1
 
 
 def test_information_of_labels_by_loops():

@@ -70,6 +70,19 @@ def test_likeness_of_successive_rows_by_hand():
     assert successive(labels)[1] == pytest.approx(3.8906 / math.sqrt(6), abs=1e-3)
 
 
+def test_a_column_that_never_changes_hides_no_series():
+    walk = np.cumsum(np.random.default_rng(0).standard_normal(60))[:, None]
+    with_constant = np.concatenate([walk, np.ones((60, 1))], 1)
+    assert successive(with_constant)[0] == successive(walk)[0] > 0.5
+    assert successive(np.ones((60, 1)))[0] == 0
+    assert successive(np.zeros(60, np.int64))[0] == 0
+    codes = np.repeat(np.arange(60), 2)
+    rare = np.zeros((120, 1))
+    rare[1::2] = 1  # of which the first rows of groups have only the 0
+    side = np.concatenate([np.repeat(walk, 2, 0), rare], 1)
+    assert "each group or block resembles" in groups.neighbouring_rows_alike((side, side), codes)
+
+
 @pytest.mark.parametrize("name", ["infonce", "dv", "smile", "ksg"])
 def test_groups_bring_the_value_down_to_the_truth(name):
     x, y, subject = subjects(150, 10, np.random.default_rng(1))

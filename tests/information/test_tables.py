@@ -193,6 +193,25 @@ def test_mistakes(call, says):
         call({"a": rng.standard_normal(100), "b": rng.standard_normal(100)})
 
 
+def test_convergence_leaves_out_parts_with_too_few_rows_of_a_label():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 100, 2000)
+    found = mi_convergence(labels, labels + rng.standard_normal(2000), "ksg")
+    assert len(found.by_pairs) < 4  # in an eighth there are two or three rows of each label
+    assert found.by_pairs[-1][0] == 2000
+    with pytest.raises(UserError, match="different labels"):
+        mi_convergence(rng.integers(0, 1000, 2000), rng.standard_normal(2000), "ksg")
+
+
+def test_widths_are_those_of_the_critic_also_where_neighbours_win():
+    settings = {"steps": 60}
+    found = mi_convergence(*gaussians(0.3, 1, 1600), "auto", **settings)
+    assert found.by_pairs[-1][1].estimator == "ksg"
+    assert all(estimate.critic is not None for _, estimate in found.by_width)
+    assert [width for width, _ in found.by_width] == [16, 64, 256]
+    assert len({estimate.nats for _, estimate in found.by_width}) > 1
+
+
 def test_convergence_tells_what_still_rises():
     settings = {"steps": 200, "batch_size": 64, "lr": 2e-3}
     easy = mi_convergence(*gaussians(0.5, 1, 2400), **settings)

@@ -68,7 +68,8 @@ class Convergence:
 def mi_convergence(x: Any, y: Any, estimator: str = "infonce", *, seed: int = 0, **settings: Any) -> Convergence:
     """`estimate_mi` of an eighth, a quarter, a half and all of the pairs, and with critics of 16, 64 and 256 units.
 
-    Parts with fewer pairs than `estimate_mi` takes are left out. The time is that of about five estimates.
+    Parts that `estimate_mi` does not take, of too few pairs or with too few rows of a label, are left out. The time is
+    that of about five estimates.
 
     Args:
         x, y, estimator, settings: as of `estimate_mi`; not groups, block or hidden.
@@ -92,19 +93,26 @@ def mi_convergence(x: Any, y: Any, estimator: str = "infonce", *, seed: int = 0,
                 one, other = (
                     np.unique(s[rows], return_inverse=True)[1] if inputs.is_labels(s) else s[rows] for s in sides
                 )
-                by_pairs.append((len(rows), estimate_mi(one, other, estimator, seed=seed, **settings)))
+                try:
+                    by_pairs.append((len(rows), estimate_mi(one, other, estimator, seed=seed, **settings)))
+                except UserError:
+                    if share == 1:  # whatever is wrong with all pairs is wrong
+                        raise
     by_width = []
-    if by_pairs[-1][1].critic is not None or by_pairs[-1][1].beside is not None:
-        for width in WIDTHS:
+    widest = _of_critic(by_pairs[-1][1])
+    if widest is not None:
+        for width in WIDTHS[:-1]:
             with within(f"{width} hidden units"):
-                same = width == WIDTHS[-1]  # the default of estimate_mi
-                estimate = (
-                    by_pairs[-1][1]
-                    if same
-                    else estimate_mi(sides[0], sides[1], estimator, seed=seed, hidden=(width, width), **settings)
-                )
-                by_width.append((width, estimate))
+                asked = estimate_mi(sides[0], sides[1], estimator, seed=seed, hidden=(width, width), **settings)
+                if (estimate := _of_critic(asked)) is not None:
+                    by_width.append((width, estimate))
+        by_width.append((WIDTHS[-1], widest))  # the default of estimate_mi
     return Convergence(tuple(by_pairs), tuple(by_width))
+
+
+def _of_critic(estimate: MIEstimate) -> MIEstimate | None:
+    """The estimate itself, or the one beside it, whichever has a critic: the other kind has no width."""
+    return next((one for one in (estimate, estimate.beside) if one is not None and one.critic is not None), None)
 
 
 def _still(points: tuple[tuple[int, MIEstimate], ...]) -> bool:

@@ -91,19 +91,21 @@ def successive(side: np.ndarray) -> tuple[float, float]:
     """How alike successive rows are: (correlation, the least that would not be chance); of columns, the strongest.
 
     Spearman's correlation of each column with itself one row later; of labels, Cohen's kappa of successive labels. Of
-    independent rows it is about normal with a variance of 1 / n.
+    independent rows it is about normal with a variance of 1 / n. What is the same in all rows says nothing: 0.
     """
     from scipy import stats  # takes a second, and is used here only
 
     n = len(side)
     if side.ndim == 1:
         agree, chance = (side[1:] == side[:-1]).mean(), ((np.bincount(side) / n) ** 2).sum()
-        return float((agree - chance) / (1 - chance)), _least(n, 1)
+        return float((agree - chance) / (1 - chance)) if chance < 1 else 0.0, _least(n, 1)
     step = max(1, side.shape[1] // COLUMNS)
     ranks = stats.rankdata(side[:, ::step], axis=0)
     ranks = ranks - ranks.mean(0)
-    alike = (ranks[1:] * ranks[:-1]).sum(0) / (ranks**2).sum(0)
-    return float(np.abs(alike).max()), _least(n, ranks.shape[1])
+    lengths = (ranks**2).sum(0)
+    varies = lengths > 0  # the first rows of groups may have one value in a column that has two
+    alike = (ranks[1:] * ranks[:-1]).sum(0)[varies] / lengths[varies]
+    return float(np.abs(alike).max(initial=0.0)), _least(n, ranks.shape[1])
 
 
 def _least(n: int, columns: int) -> float:

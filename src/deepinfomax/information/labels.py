@@ -7,6 +7,8 @@ occurs. The correction counts the combinations that did occur, which is too few 
 `by_chance` tells how much is left.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int, Shaped
 
@@ -42,6 +44,20 @@ def _n_log_n(counts: np.ndarray) -> np.ndarray:
     return counts * np.log(np.maximum(counts, 1))
 
 
-def by_chance(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"], rng: np.random.Generator, shuffles: int = 10) -> float:
-    """What `information` finds, on average, between a and a shuffled b, which share nothing: its bias, in nats."""
-    return float(np.mean([information(a, rng.permutation(b)) for _ in range(shuffles)]))
+def by_chance(
+    a: Int[np.ndarray, "n"],
+    b: Int[np.ndarray, "n"],
+    rng: np.random.Generator,
+    choices: Sequence[np.ndarray] = (),
+    shuffles: int = 10,
+) -> float:
+    """What `information` finds, on average, between a and a shuffled b, which share nothing: its bias, in nats.
+
+    Args:
+        choices: positions of the rows that are counted at a time, where not all are: one of each group.
+    """
+    if not len(choices):
+        return float(np.mean([information(a, rng.permutation(b)) for _ in range(shuffles)]))
+    # As many rows as are counted have the bias. Values are means over all choices, and so is this: it must be as steady.
+    drawn = [choices[i % len(choices)] for i in range(max(shuffles, len(choices)))]
+    return float(np.mean([information(a[rows], rng.permutation(b[rows])) for rows in drawn]))

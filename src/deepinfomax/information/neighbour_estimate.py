@@ -73,7 +73,7 @@ def neighbour_estimate(
     nats = value(slice(None)) if codes is None else averaged(value, choices, slice(None))
     cap, entropy = math.inf if both_labels else ksg.cap(independent, k), labels_entropy(sides)
     if both_labels:
-        by_chance = label_information.by_chance(sides[0], sides[1], rng)
+        by_chance = label_information.by_chance(sides[0], sides[1], rng, choices)
     evidence = Evidence(
         nats=nats,
         standard_error=error,

@@ -380,7 +380,9 @@ def _by_neighbours(
         return averaged(value, choices, rows) if choices else value(rows)
 
     n, nats = len(one), of(slice(None))
-    excess = abs(label_information.by_chance(one, other, np.random.default_rng([seed, n]))) if all(labels) else 0.0
+    excess = 0.0
+    if all(labels):
+        excess = abs(label_information.by_chance(one, other, np.random.default_rng([seed, n]), choices))
     if all(labels) and not choices:
         error, tenth = label_information.standard_error(one, other), nats
     else:
