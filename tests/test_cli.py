@@ -251,6 +251,32 @@ def test_mistakes_are_one_line(
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+@pytest.mark.parametrize(
+    ("trained_with", "asked", "seen"),
+    [
+        ({"data.holdout": "0.4"}, (), False),
+        ({"data.holdout": "0.4"}, ("data.holdout", "0.3"), False),  # a part of what was kept apart
+        ({"data.holdout": "0.3"}, ("data.holdout", "0.4"), True),
+        ({"data.split": "train+test"}, (), True),
+        ({"data.split": "train"}, (), False),
+        ({"data.split": "train+test", "data.holdout": "0.4"}, (), True),
+    ],
+)
+def test_figures_say_when_the_test_images_were_trained_on(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, trained_with: dict, asked: tuple, seen: bool
+) -> None:
+    data, out = folder, str(tmp_path / "run")
+    if "data.holdout" in trained_with:
+        data = tmp_path / "whole"
+        shutil.copytree(folder / "train", data)
+    words = [word for setting in trained_with.items() for word in setting]
+    assert run(capsys, "train", str(data), "--scale", "smoke", "--out", out, *SMALL, *words)[0] == 0
+    measure = ("--measures", "knn", "--controls", "none", "--scale", "smoke", "--json")
+    code, text, err = run(capsys, "evaluate", out, *measure, *asked)
+    assert code == 0, err
+    assert ("trained on the test images too" in " ".join(json.loads(text)["notes"])) == seen
+
+
 def test_a_folder_without_a_test_part_is_measured_on_what_is_held_out(
     capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
 ) -> None:
@@ -270,6 +296,9 @@ def test_a_folder_without_a_test_part_is_measured_on_what_is_held_out(
     assert min(counts) > 10
     assert sum(counts) == 48
     assert "trained on the test images too" in found["notes"][0]
+    again = json.loads(run(capsys, *words, "--data", str(whole), "data.holdout", "0.4", "--json")[1])
+    assert again["notes"] == found["notes"]  # the same images by another word
+    (Path(out) / "evaluation.json").write_text(json.dumps(found))
     # A failing call leaves the figures where they are.
     assert "two classes" in mistake(capsys, *words, "data.holdout", "0.4", "--limit", "1")
     assert json.loads((Path(out) / "evaluation.json").read_text()) == found

@@ -165,6 +165,27 @@ def test_a_table_cut_short_says_what_is_missing(small: Table, tmp_path: Path, mo
     assert [row["name"] for row in written["rows"]] == ["DIM"]
 
 
+def test_two_processes_of_one_table_lose_nothing_of_each_other(
+    small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, others = paper_tables._one, []
+
+    def one(*arguments):
+        made = whole(*arguments)
+        if not others:  # as if another process had run the other seed meanwhile
+            others.append(1)
+            experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, seed=1, device="cpu")
+        return made
+
+    monkeypatch.setattr(paper_tables, "_one", one)
+    written = experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")
+    assert written["seeds"] == [0, 1]
+    assert written["not_run"] == []
+    assert [sorted(row["runs"]) for row in written["rows"]] == [["0", "1"]] * 2
+    assert sorted(written["controls"]["runs"]) == ["0", "1"]
+    assert not list(tmp_path.glob("*partial*"))
+
+
 def test_attributes_of_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CelebA's table on a made copy, from images and lists to nats and a drawing."""
     published_layouts.celeba(tmp_path / "celeba", count=60)
@@ -249,6 +270,15 @@ def test_a_simulation_is_written_with_its_provenance(tmp_path: Path, monkeypatch
     again = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=2, seed=1, device="cpu")
     assert again["runs"] == result["runs"] | {"2": {"seed": 2, "hardware": result["hardware"][0]}}
     assert again["seeds"] == [0, 1, 2]
+
+    def meanwhile(scale: str, seed: int, out: Path) -> dict:
+        monkeypatch.setattr(jsd_and_mi, "run", lambda scale, seed, out: {"seed": seed})
+        experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=1, seed=3, device="cpu")
+        return {"seed": seed}
+
+    monkeypatch.setattr(jsd_and_mi, "run", meanwhile)
+    both = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=1, seed=4, device="cpu")
+    assert both["seeds"] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])

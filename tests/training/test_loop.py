@@ -27,6 +27,7 @@ from deepinfomax.objectives.protocol import Batch, Terms
 from deepinfomax.training import checkpoint, loop, run_folder
 from deepinfomax.training.guards import Diverged
 from deepinfomax.training.loop import train
+from deepinfomax.training.run_folder import read_config
 from deepinfomax.training.step import Step
 
 
@@ -211,26 +212,40 @@ def test_resume_is_bit_exact_at_any_step(tmp_path: Path) -> None:
     ]
 
 
-def _interrupted_in(step: int, settings: Config, run: Path) -> None:
-    """Ctrl-C in the middle of a step: the step is finished and saved first."""
+def test_what_a_resume_changes_is_kept_when_it_is_stopped_too(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(config(**{"training.steps": 2}), images(), run, device="cpu", quiet=True)
+    longer = config(**{"training.steps": 6, "training.lr": 1e-5})
+    _interrupted_in(4, longer, run, resume=True, before=2)
+    kept = read_config(run)
+    assert (kept.training.steps, kept.training.lr) == (6, 1e-5)
+    train(kept, images(), run, resume=True, device="cpu", quiet=True)
+    assert [line["step"] for line in lines(run) if line["event"] == "step"] == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(UserError, match=r"training\.steps 3 would take some back"):
+        train(config(**{"training.steps": 3}), images(), run, resume=True, device="cpu", quiet=True)
+    assert read_config(run).training.steps == 6  # what is refused changes nothing
+
+
+def _interrupted_in(step: int, settings: Config, run: Path, resume: bool = False, before: int = 0) -> None:
+    """Ctrl-C in the middle of a step: the step is finished and saved first; `before`: steps that were done already."""
     calls = 0
     original = LocalInfoMax.forward
 
     def forward(self, features, batch):
         nonlocal calls
         calls += 1
-        if calls == step:
+        if before + calls == step:
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, features, batch)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalInfoMax, "forward", forward)
         with pytest.raises(KeyboardInterrupt, match=f"stopped after step {step}; continue with --resume"):
-            train(settings, images(), run, device="cpu", quiet=True)
+            train(settings, images(), run, resume=resume, device="cpu", quiet=True)
     saved = checkpoint.load(run / "checkpoint")
     assert saved is not None
     assert saved["step"] == step
-    assert calls == step
+    assert before + calls == step
 
 
 class ScalingAccelerator(Accelerator):

@@ -127,6 +127,15 @@ def test_a_reader_goes_on_at_the_shards_it_had_read(tars: Path):
     assert rest[-1][2] == Place(0, 4, 0)
 
 
+def test_a_run_that_goes_on_counts_the_shards_of_readers_that_are_a_pass_ahead(tars: Path):
+    stream = stream_of(data(tars))
+    batches = StreamBatches(stream, 5, seed=0, device=torch.device("cpu"), buffer=4, workers=2)
+    ahead = {0: (2, 0, 0), 1: (1, 1, 0)}  # the first has read both of its shards of pass 2, the other one of two
+    assert "3 of 4 shards of pass 2 were read" in batches.begun_with({"workers": 2, "places": ahead})
+    even = {0: (1, 1, 0), 1: (1, 0, 0)}
+    assert "1 of 4 shards of pass 2 were read" in batches.begun_with({"workers": 2, "places": even})
+
+
 def test_the_buffer_shuffles_by_its_size():
     rng = np.random.default_rng(0)
     assert list(shuffled(iter(range(9)), 1, rng)) == list(range(9))

@@ -39,7 +39,7 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
         raise UserError(f"holdout must be a fraction between 0 and 1, not {holdout}")
     if split not in PARTS:
         return parts[split]()
-    names_of = {canonical: _names_in(parts, aliases) for canonical, aliases in PARTS.items()}
+    names_of = {canonical: names_in(parts, canonical) for canonical in PARTS}
     hold_out = holdout is not None and not names_of["test"] and bool(names_of["train"])
     if names_of[split] and not (hold_out and split == "train"):
         return _joined([parts[name]() for name in names_of[split]])
@@ -85,9 +85,9 @@ def limited(count: int, limit: int | None) -> np.ndarray | None:
     return np.sort(np.random.default_rng(0).permutation(count)[:limit])
 
 
-def _names_in(parts: Mapping[str, Read], aliases: Sequence[str]) -> list[str]:
-    """The source's own names for one part; names of a validation part only where there is no other."""
-    names = [alias for alias in aliases if alias in parts]
+def names_in(parts: Mapping[str, Read], part: str) -> list[str]:
+    """The source's own names for one of `PARTS`; names of a validation part only where there is no other."""
+    names = [alias for alias in PARTS[part] if alias in parts]
     return [name for name in names if name not in VALIDATION] or names
 
 

@@ -207,7 +207,11 @@ class StreamBatches:
         self.workers = state["workers"]
         self.places = {reader: Place(*place) for reader, place in state["places"].items()}
         turn = min((place.turn for place in self.places.values()), default=0)
-        over = sum(place.shards for place in self.places.values() if place.turn == turn)
+        readers = self.workers * self.world_size
+        over = sum(
+            place.shards if place.turn == turn else len(range(reader, len(shards), readers))  # a pass ahead: all of its
+            for reader, place in self.places.items()
+        )
         return (
             f"the stream goes on at shards, not at images: {over} of {len(shards)} shards of pass {turn + 1} were read "
             "to their end, those begun are read again from their beginning, and what waited in the shuffle buffer "

@@ -16,6 +16,7 @@ from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.names import find, found_once, read_folds
+from deepinfomax.data.parts import names_in
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
@@ -25,7 +26,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.reading import cell
-from deepinfomax.evaluation.run_data import data_of, loaded
+from deepinfomax.evaluation.run_data import are_own, data_of, loaded
 from deepinfomax.evaluation.shared_embedding import SharedEmbedding, own_device
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
@@ -36,7 +37,7 @@ from deepinfomax.training.building import begin
 from deepinfomax.training.processes import end_group
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder")  #: unless others are asked for
-#: what the figures of a run that held no image out carry, and the report puts beside its verdict; by whether the
+#: what the figures of a run that saw its test images carry, and the report puts beside its verdict; by whether the
 #: encoder was trained on labels
 SEEN = {
     False: "the encoder was trained on the test images too, without their labels",
@@ -107,7 +108,7 @@ def evaluate_command(
         if make_encoder is None:
             left_out = ["a network of your own has no random encoder to compare with: pass make_encoder in Python"]
     notes = [*train.notes, *test.notes, *left_out]
-    if data is None and config.data.holdout is not None and config.data.holdout != own.data.holdout:
+    if _saw_test_images(own, config):
         notes.insert(0, SEEN[_trained_on_labels(run)])
     out = run / files.EVALUATION
     if average is not None:
@@ -158,6 +159,19 @@ def evaluate_command(
 def _averaging(make_encoder: Callable[[], nn.Module] | None, average: Sequence[str]) -> Callable[[], nn.Module] | None:
     """What builds an encoder that is averaged over the same copies, so that controls stand on equal terms."""
     return None if make_encoder is None else lambda: Averaged(make_encoder(), average)
+
+
+def _saw_test_images(own: Config, config: Config) -> bool:
+    """Whether the images to test on are among those that the run was trained on."""
+    if not are_own(own, config):
+        return False
+    data, trained_on = config.data, own.data.split.split("+")
+    parts = find(data.source, data.root, Columns(data.image, data.label, data.window))
+    if "test" in trained_on or any(part in names_in(parts, "test") for part in trained_on):
+        return True
+    if names_in(parts, "test") or data.holdout is None:
+        return False
+    return own.data.holdout is None or data.holdout > own.data.holdout  # a smaller share is a part of a larger one
 
 
 def _trained_on_labels(run: Path) -> bool:

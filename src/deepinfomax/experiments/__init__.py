@@ -34,7 +34,7 @@ def reproduce(
     """
     from deepinfomax.experiments import generator, jsd_and_mi, league_curves, league_trials, nearest_in_y, sequences
     from deepinfomax.experiments.paper_tables import ALL_TABLES, run_table
-    from deepinfomax.experiments.provenance import command, read, software, write
+    from deepinfomax.experiments.provenance import command, held, read, software, write
 
     if scale not in SCALES:
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
@@ -62,25 +62,26 @@ def reproduce(
     if what not in single:
         raise UserError(f"nothing to reproduce under {what!r}; choose one of {', '.join(known)}")
     path = out / f"{what}-{scale}.json"
-    earlier = read(path)
-    runs, minutes = earlier.get("runs", {}), earlier.get("minutes", 0.0)
     for number in numbers:
-        if str(number) not in runs:
-            began = time.perf_counter()
+        began, own = time.perf_counter(), {}
+        if str(number) not in read(path).get("runs", {}):
             on = torch.device("cpu") if what in ON_CPU else choose_device(device)
             figures = single[what](number, out / f"{what}-{scale}-seed{number}")
-            runs[str(number)] = {**figures, "hardware": hardware(on)}
-            minutes += (time.perf_counter() - began) / 60
-        result = {
-            "schema": 1,
-            "experiment": what,
-            "scale": scale,
-            "command": command(what, scale, numbers),
-            "seeds": sorted(map(int, runs)),
-            "hardware": sorted({run.get("hardware", "not recorded") for run in runs.values()}),
-            "software": software(),
-            "minutes": round(minutes, 1),
-            "runs": runs,
-        }
-        write(path, result)
+            own = {str(number): {**figures, "hardware": hardware(on)}}
+        with held(path):  # another process may have written other seeds in the meantime
+            earlier = read(path)
+            runs = earlier.get("runs", {}) | own
+            minutes = earlier.get("minutes", 0.0) + ((time.perf_counter() - began) / 60 if own else 0.0)
+            result = {
+                "schema": 1,
+                "experiment": what,
+                "scale": scale,
+                "command": command(what, scale, numbers),
+                "seeds": sorted(map(int, runs)),
+                "hardware": sorted({run.get("hardware", "not recorded") for run in runs.values()}),
+                "software": software(),
+                "minutes": round(minutes, 1),
+                "runs": runs,
+            }
+            write(path, result)
     return result

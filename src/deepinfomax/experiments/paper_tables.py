@@ -31,7 +31,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate
 from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments import drawings, league
-from deepinfomax.experiments.provenance import command, read, software, write
+from deepinfomax.experiments.provenance import command, held, read, software, write
 from deepinfomax.experiments.published import STEPS, TABLES, Row, Table
 from deepinfomax.experiments.table_results import (
     CONTROLS,
@@ -89,6 +89,16 @@ def run_table(
     table, path = ALL_TABLES[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
     runs = finished(table, scale, path)
+
+    def keep() -> TableResult:
+        """Write what is run, beside what another process has written in the meantime."""
+        with held(path):
+            for of, by_seed in finished(table, scale, path).items():
+                runs[of] = by_seed | runs[of]
+            result = _result(name, table, scale, seeds, runs)
+            write(path, result.as_tree())
+        return result
+
     for seed in seeds:
         for row in table.rows:
             if seed not in runs[row.name]:
@@ -96,15 +106,14 @@ def run_table(
                 config = row_config(table, row, scale, seed, root)
                 with run_folder(out, row, scale, config) as folder:
                     runs[row.name][seed] = _one(table, config, scale, folder, device)
-                write(path, _result(name, table, scale, seeds, runs).as_tree())
+                keep()
         for control, row in controlled(table, scale).items():
             if seed not in runs[control]:
                 say(f"{table.title}: {control}, seed {seed}")
                 config = row_config(table, row, scale, seed, root)
                 runs[control][seed] = _controls(table, config, scale, out / "runs", device, pixels=control == CONTROLS)
-                write(path, _result(name, table, scale, seeds, runs).as_tree())
-    result = _result(name, table, scale, seeds, runs)
-    write(path, result.as_tree())
+                keep()
+    result = keep()
     drawing = drawings.of(name, result)
     if drawing is not None:
         drawing.savefig(path.with_suffix(".png"), dpi=150)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
-from deepinfomax import __version__
+from deepinfomax import __version__, files
 from deepinfomax.errors import UserError
 
 
@@ -35,7 +36,10 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, result: Mapping[str, Any]) -> None:
     """One JSON file, replaced atomically."""
+    files.write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def held(path: Path) -> FileLock:
+    """A lock under which a result is read, added to and written: other processes may add to the same one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    return FileLock(path.with_name(f".{path.name}.lock"))

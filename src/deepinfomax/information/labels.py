@@ -58,6 +58,6 @@ def by_chance(
     """
     if not len(choices):
         return float(np.mean([information(a, rng.permutation(b)) for _ in range(shuffles)]))
-    # As many rows as are counted have the bias. Values are means over all choices, and so is this: it must be as steady.
+    # As many rows as are counted have the bias; a mean over all choices, as the value is, so that both are as steady.
     drawn = [choices[i % len(choices)] for i in range(max(shuffles, len(choices)))]
     return float(np.mean([information(a[rows], rng.permutation(b[rows])) for rows in drawn]))

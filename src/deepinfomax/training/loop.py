@@ -181,7 +181,6 @@ def train(
         if accelerator.is_main_process:
             write_encoder(whole_encoder(game, channels), config, image_shape, out)
             write_decoded_images(game, images, augment, out, config.seed, channels)
-            run_folder.write_config(out, config)
             seconds = seconds_before + time.perf_counter() - began
             total = steps * training.batch_size * accelerator.num_processes
             watcher.event("end", {"step": steps, "seconds": seconds, "images_per_second": total / seconds})
@@ -339,8 +338,7 @@ def _open_folder(
         if resume and main:
             checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
             files.remove_abandoned(out)
-            if state.step == 0:  # killed before its first checkpoint; it begins anew, perhaps with other settings
-                run_folder.write_config(out, config)
+            run_folder.write_config(out, config)  # now, so that another stop does not lose what was changed
         accelerator.wait_for_everyone()
         return otherwise.pop_all()
 
