@@ -239,6 +239,10 @@ def test_one_pass_is_asked_for_where_y_is_occluded_and_only_there(batch: Batch) 
     Game(RecordingEncoder(), {"content": (1.0, Content()), "other": (1.0, RecordingObjective())}, occlusion)
     with pytest.raises(UserError, match="another pass than the maps, but it reads y and the map together"):
         Game(RecordingEncoder(), {"content": (1.0, Content()), "needs": (1.0, NeedsOnePass())}, occlusion)
+    of_views = Batch(batch.images, views=2)
+    Game(RecordingEncoder(), {"content": (1.0, Content())})(of_views)
+    with pytest.raises(UserError, match="2 views of an image pass the encoder together, but it reads y"):
+        Game(RecordingEncoder(), {"needs": (1.0, NeedsOnePass())})(of_views)
 
 
 def test_frozen_opponents_ask_for_no_gradient_until_the_block_ends() -> None:

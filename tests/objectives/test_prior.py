@@ -9,7 +9,7 @@ from deepinfomax import encoders
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
 from deepinfomax.information.pairs import local_infomax
-from deepinfomax.objectives import Batch, Facts, Game, PriorMatching, Terms, TwoPlayer
+from deepinfomax.objectives import BYOL, Batch, Facts, Game, PriorMatching, Terms, TwoPlayer
 from deepinfomax.objectives.prior import sample_prior, squared_slope
 from deepinfomax.objectives.slices import random_slices, sigreg, visreg
 
@@ -196,8 +196,33 @@ def test_noise_is_added_to_a_normalised_y() -> None:
     several = PriorMatching(Facts(SHAPES._replace(y=(6, 3))), by="noise", prior="gaussian", noise=1e-6)
     shown = several.y_shown(5 + torch.randn(500, 6, 3))
     torch.testing.assert_close(shown.transpose(1, 2).flatten(0, 1).var(0), torch.ones(6), rtol=0.01, atol=0)
+    for prior, clean in (("sphere", math.sqrt(6) * torch.nn.functional.normalize(y)), ("uniform", torch.sigmoid(y))):
+        without = PriorMatching(Facts(SHAPES), by="noise", prior=prior).eval()
+        torch.testing.assert_close(without.y_shown(y), clean)
     y.requires_grad_()
     assert PriorMatching(Facts(SHAPES)).y_shown(y) is y
+
+
+def test_what_is_drawn_of_a_prior_by_noise_is_what_objectives_see() -> None:
+    def drawn(prior: str) -> torch.Tensor:
+        made = PriorMatching(Facts(SHAPES), by="noise", prior=prior).draw_y(2000, seed=0)
+        assert made is not None
+        return made
+
+    torch.testing.assert_close(drawn("sphere").norm(dim=1), torch.full((2000,), math.sqrt(6)))
+    assert drawn("gaussian").var() == pytest.approx(1, abs=0.05)
+    uniform = drawn("uniform")
+    assert (uniform.min() >= 0) & (uniform.max() <= 1)
+    assert uniform.var() == pytest.approx(1 / 12, abs=0.01)
+
+
+def test_a_copy_of_the_encoder_would_not_see_a_changed_y() -> None:
+    encoder = encoders.build("dcgan", (3, 16, 16), width=4, fc=8, y=6)
+    facts = Facts.of(encoder, (3, 16, 16))
+    byol = BYOL(facts, hidden=8, outputs=4)
+    Game(encoder, {"byol": (1.0, byol), "prior": (1.0, PriorMatching(facts))})
+    with pytest.raises(UserError, match="byol copies the encoder, and prior changes its y"):
+        Game(encoder, {"byol": (1.0, byol), "prior": (1.0, PriorMatching(facts, by="noise"))})
 
 
 def test_every_objective_sees_the_noise() -> None:

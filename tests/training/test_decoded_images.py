@@ -4,10 +4,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from deepinfomax import config, recipes
 from deepinfomax.data import ImageSet
+from deepinfomax.data.augmentation import Augmentation
+from deepinfomax.objectives.game import play_all
+from deepinfomax.objectives.protocol import Batch
+from deepinfomax.training.building import build_game
+from deepinfomax.training.decoded_images import made_by
 from deepinfomax.training.loop import train
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "uniform", "sphere"])
+def test_what_is_decoded_is_the_y_that_the_decoder_was_trained_on(prior: str) -> None:
+    """Trained on y with noise, which is normalised; the encoder's own y has another scale, and decodes to nothing."""
+    pixels = np.kron(np.random.default_rng(0).integers(0, 256, (60, 1, 4, 4)), np.ones((1, 1, 4, 4))).astype(np.uint8)
+    settings = config.override(
+        recipes.recipe("ae", "smoke"),
+        {"encoder.y": 16, "prior.by": "noise", "prior.prior": prior, "training.trackers": [], "seed": 0},
+    )
+    images = ImageSet(pixels)
+    game = build_game(settings, images.shape, images)
+    optimizers = {player: torch.optim.Adam(its, 3e-3) for player, its in game.players().items()}
+    batch = Batch(torch.from_numpy(pixels / np.float32(127.5) - 1))
+    for _ in play_all(game, [batch] * 200, optimizers):
+        pass
+    made = made_by(game, images, Augmentation(), 0, None)
+    error = (made["images"] - made["reconstructions"]).square().mean()
+    assert error < 0.5 * made["images"].var()
+    assert made["samples"].shape == (32, 1, 16, 16)
 
 
 @pytest.mark.parametrize(

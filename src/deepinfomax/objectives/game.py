@@ -69,8 +69,14 @@ class Game(nn.Module):
             for _, objective in objectives.values():
                 if isinstance(objective, OnePass) and objective.one_pass is not None:
                     raise UserError(f"occlusion takes y from another pass than the maps, but {objective.one_pass}")
-        for _, objective in objectives.values():
+        shows = next((name for name, (_, objective) in objectives.items() if changes_y(objective)), None)
+        for name, (_, objective) in objectives.items():
             if isinstance(objective, MeetsEncoder):
+                if shows is not None:
+                    raise UserError(
+                        f"{name} copies the encoder, and {shows} changes its y, which a copy would not see: take one "
+                        "without the other"
+                    )
                 objective.meet(encoder)
         self.encoder = encoder
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in objectives.items()})
@@ -93,21 +99,21 @@ class Game(nn.Module):
             with without_running_averages(self.encoder):
                 partly_hidden = self.encoder(self.occlusion(batch.images))
             features = features._replace(fc=partly_hidden.fc, y=partly_hidden.y)
-        features = self._shown(features)
+        features = self.shown(features)
         views = features.split(batch.views)
         if batch.small is not None:
-            views += self._shown(self.encoder(batch.small)).split(len(batch.small) * batch.views // len(batch.images))
+            views += self.shown(self.encoder(batch.small)).split(len(batch.small) * batch.views // len(batch.images))
         terms: dict[str, Terms] = {}
         for name, objective in self.objectives.items():
             if isinstance(objective, AcrossViews) and len(views) > 1:
                 terms[name] = _terms(name, objective.across(views, batch))
                 continue
-            check_views(objective, len(views), name)
+            check_views(objective, len(views), batch.views, name)
             terms[name] = each_view(name, objective, features, batch)
         return _turn(features, terms, self.weights)
 
-    def _shown(self, features: Features) -> Features:
-        """The features that objectives see: those of the encoder, but where one of them puts noise on y."""
+    def shown(self, features: Features) -> Features:
+        """The features that objectives see: those of the encoder, but where one of them changes y."""
         for objective in self.objectives.values():
             if isinstance(objective, ShowsY):
                 features = features._replace(y=objective.y_shown(features.y))
@@ -189,8 +195,20 @@ def _terms(name: str, returned: object) -> Terms:
     return returned
 
 
-def check_views(objective: object, views: int, name: str) -> None:
-    """Raises UserError where an objective compares more views of an image than there are."""
+def changes_y(objective: object) -> bool:
+    """Whether objectives see another y than the encoder's because of this one."""
+    return isinstance(objective, ShowsY) and getattr(objective, "changes_y", True)
+
+
+def check_views(objective: object, views: int, full: int, name: str) -> None:
+    """Raises UserError where an objective compares more views of an image than there are, or takes no more than one.
+
+    Args:
+        views: of an image, of any size.
+        full: those of full size, each of which is shown to an objective of one view.
+    """
+    if full > 1 and isinstance(objective, OnePass) and objective.one_pass is not None:
+        raise UserError(f"{full} views of an image pass the encoder together, but {objective.one_pass}")
     if isinstance(objective, AcrossViews) and views < objective.least_views:
         raise UserError(
             f"{name} compares views of an image and there is {views}: set training.views to {objective.least_views} or "

@@ -66,6 +66,7 @@ class PriorMatching(nn.Module):
         self.prior: Prior = prior
         self.by: By = by
         self.penalty, self.slices, self.noise = penalty, slices, noise
+        self.changes_y = by == "noise"
         self.compares_processes = by != "adversary"  #: the others take the images of all processes together
         # SciPy knows the quantiles that visreg asks for, and the Bessel functions of spheres and balls.
         self.compiles = by != "visreg" and (by != "sigreg" or prior in ("uniform", "gaussian"))
@@ -107,23 +108,25 @@ class PriorMatching(nn.Module):
         """What all objectives see in place of y (N, D) or (N, D, M): by "noise" normalised y plus noise, else y itself.
 
         Gaussian: each unit has mean 0 and variance 1 over the batch of all processes; sphere: rows of length √D;
-        uniform: sigmoid(y).
+        uniform: sigmoid(y). In training mode alone noise is added and do other processes take part.
         """
         if self.by != "noise":
             return y
         y = at_least_float32(y)
         if self.prior == "uniform":
             normalised = torch.sigmoid(y)
+            if not self.training:
+                return normalised
             uniform = torch.rand(normalised.shape, dtype=y.dtype, device=y.device)
             return normalised + self.noise * (2 * uniform - 1)
         if self.prior == "sphere":
             normalised = math.sqrt(self.units) * normalize(y, dim=1)
         else:
-            rows = gather_with_gradient(places(y)).flatten(0, 1)
+            rows = (gather_with_gradient(places(y)) if self.training else places(y)).flatten(0, 1)
             mean, variance = rows.mean(0), rows.var(0, correction=0)
             axes = (-1, *[1] * (y.ndim - 2))
             normalised = (y - mean.view(axes)) / (variance + 1e-5).sqrt().view(axes)
-        return normalised + self.noise * torch.randn_like(normalised)
+        return normalised + self.noise * torch.randn_like(normalised) if self.training else normalised
 
     def information_cap(self) -> float:
         """The most that y + noise can tell of the image, in nats (arXiv 2410.06993).
@@ -137,12 +140,14 @@ class PriorMatching(nn.Module):
         return self.units / 2 * math.log1p(1 / self.noise**2)
 
     def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D"] | None:
-        """Samples of the prior; None for the uniform one, which only sigmoid(y) is matched to."""
-        if self.prior == "uniform":
+        """Samples of the prior as objectives see y; None for a uniform one that only sigmoid(y) is matched to."""
+        if self.prior == "uniform" and not self.changes_y:
             return None
         with torch.random.fork_rng(devices=[]):  # on the CPU: the same on any device
             torch.manual_seed(seed)
             drawn = sample_prior(self.prior, (count, self.units), torch.empty(0))
+        if self.changes_y and self.prior == "sphere":
+            drawn *= math.sqrt(self.units)  # as `y_shown` has it
         return drawn.to(next(self.critic.parameters())) if self.by == "adversary" else drawn
 
     def players(self) -> list[nn.Module]:

@@ -153,7 +153,10 @@ class Compiles(Protocol):
 
 @runtime_checkable
 class OnePass(Protocol):
-    """An objective that may need y and the local map to come from one pass of the encoder. Occlusion makes two."""
+    """An objective that may need y and the local map to come from one pass of the encoder, and of it alone.
+
+    Occlusion makes two passes. Several views of an image make one, but of its map each view is shown a part.
+    """
 
     one_pass: str | None  #: why, and how to do without it, for the user; None: two passes are fine
 
@@ -169,7 +172,10 @@ class MeetsEncoder(Protocol):
 
 @runtime_checkable
 class ShowsY(Protocol):
-    """An objective that shows all objectives another y than the encoder's: noise is added to it."""
+    """An objective that shows all objectives another y than the encoder's: normalised, and in training with noise.
+
+    One that does so with some of its settings only says by an attribute `changes_y` whether it does.
+    """
 
     def y_shown(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "N D *M"]:
         """y of the batch -> what stands in its place; y itself where nothing is changed."""

@@ -51,7 +51,8 @@ def build_game(
             raise UserError(f"{kind.__name__} needs labels, and {images.name or 'the data'} has none")
         settings = {key: value for key, value in section.items() if key not in ("weight", "type")}
         objectives[name] = (section["weight"], kind(facts, **settings))
-        check_views(objectives[name][1], config.training.views + config.training.small_views, name)
+        views, small = config.training.views, config.training.small_views
+        check_views(objectives[name][1], views + small, views, name)
     occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
     return Game(encoder, objectives, occlusion)
 

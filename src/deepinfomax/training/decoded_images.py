@@ -12,10 +12,11 @@ from deepinfomax.data.images import ImageSet, denormalise, in_range, normalise
 from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.features import Features
-from deepinfomax.objectives.game import Game
+from deepinfomax.objectives.game import Game, changes_y
 from deepinfomax.objectives.protocol import Decodes, KnowsItsPrior, Samples
 
 RECONSTRUCTIONS, SAMPLES = 16, 32  #: how many of each are kept
+ENCODED = 128  #: images that are encoded where objectives see a y that is normalised by the batch
 
 
 def write_decoded_images(
@@ -65,10 +66,14 @@ def made_by(
     with in_eval_mode(game), in_eval_mode(augment):
         if decoder is not None:
             device = next(game.encoder.parameters()).device
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS])
-            numbers = normalise(np.array(images.images[chosen])).to(device)
-            made["images"] = augment(numbers if channels is None else channels(numbers))
-            made["reconstructions"] = decoder.reconstruct(game.encoder(made["images"]))
+            count = ENCODED if any(map(changes_y, objectives)) else RECONSTRUCTIONS
+            order = np.random.default_rng(seed).permutation(len(images))[:count]
+            chosen = np.concatenate([np.sort(order[:RECONSTRUCTIONS]), order[RECONSTRUCTIONS:]])
+            numbers = normalise(np.stack([np.asarray(images.images[i]) for i in chosen])).to(device)
+            views = augment(numbers if channels is None else channels(numbers))
+            features = game.shown(game.encoder(views))
+            few = Features(*(None if level is None else level[:RECONSTRUCTIONS] for level in features))  # type: ignore[arg-type]
+            made["images"], made["reconstructions"] = views[:RECONSTRUCTIONS], decoder.reconstruct(few)
         if generator is not None:
             made["samples"] = generator.sample(SAMPLES, torch.Generator().manual_seed(seed))
         elif decoder is not None and matched is not None and (y := matched.draw_y(SAMPLES, seed)) is not None:
