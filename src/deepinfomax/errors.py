@@ -1,4 +1,8 @@
-"""The one exception a user's mistake raises, and how the errors of other packages are told in its line."""
+"""The one exception a user's mistake raises, and how errors of other packages and long lists are told in its line."""
+
+from collections.abc import Iterable
+
+MOST_LISTED = 12  #: names in one line
 
 
 class UserError(ValueError):
@@ -11,3 +15,10 @@ class UserError(ValueError):
 def first_line(error: Exception) -> str:
     """What an error says in its first line, or of what kind it is where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names with commas; of many the first ones, and how many there are besides: "a, b, c and 1,997 more"."""
+    texts = list(map(str, names))
+    more = len(texts) - MOST_LISTED
+    return f"{', '.join(texts[:MOST_LISTED])} and {more:,} more" if more > 1 else ", ".join(texts)

@@ -291,7 +291,9 @@ def names() -> list[str]:
 def check_name(name: str) -> None:
     """Raises UserError for a recipe that does not exist."""
     if name != PLAIN and name not in RECIPES:
-        raise UserError(f"unknown recipe {name!r}; choose one of {', '.join(names())}")
+        from deepinfomax.settings import nearest  # it loads pydantic, which a list of names does not need
+
+        raise UserError(f"unknown recipe {name!r}{nearest(name, names())}")
 
 
 def says() -> dict[str, str]:

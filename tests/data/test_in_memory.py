@@ -56,7 +56,7 @@ def test_rgba_arrays_are_composited_on_white():
         (np.zeros((5, 2, 2, 2, 2, 2)), "has items of shape 2x2x2x2x2, which fits nothing"),
         (np.zeros((5, 9, 9, 9, 9)), "has volumes of shape 9x9x9x9, which does not show where the channels are"),
         (np.zeros((0, 6, 6), np.uint8), r"has shape \(0, 6, 6\), which holds nothing"),
-        (np.full((5, 6, 6), np.nan), "180 of 180 values, in 5 of 5, are NaN, first in number 0: set data.missing mean"),
+        (np.full((5, 6, 6), np.nan), "channel 0 has no value at all, every one is NaN: leave it out"),
         (np.full((5, 6, 6), -np.inf), "180 of 180 values are infinite, first in number 0"),
         (np.zeros((5, 6, 6), complex), "holds complex128, no real numbers; give real and imaginary parts as two"),
     ],

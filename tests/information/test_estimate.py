@@ -71,6 +71,11 @@ def test_sentences():
     none = changed(nats=0.01)
     assert none.sentence().startswith("I(X; Y): no dependence found. The estimate is 0.01 nats")
     assert changed(p_value=0.2, shuffles=999).sentence().startswith("I(X; Y): no dependence found")
+    neighbours = dataclasses.replace(none, nats=3.6, standard_error=0.1, estimator="ksg", beside=None)
+    assert neighbours.dependent
+    both = dataclasses.replace(none, beside=neighbours)
+    assert both.sentence().startswith("I(X; Y): dependence found by ksg, not by infonce. The estimate by infonce is")
+    assert not both.dependent  # a figure says what its own estimator says
     assert "p = 0.001, by 999 shuffles" in changed(p_value=0.001, shuffles=999).sentence()
     assert "50% of the entropy of the labels" in changed(entropy=2.0).sentence()
     assert "no number could be had" in changed(nats=math.nan, warning="the value is not finite").sentence()

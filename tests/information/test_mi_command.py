@@ -62,7 +62,7 @@ def test_json_keeps_its_keys_and_has_more(capsys, csv):
 def test_no_dependence_is_said_and_labels_are_told(capsys, csv):
     _, out, _ = run(capsys, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--test")
     assert "no dependence found" in out
-    assert "the 20 different whole numbers of y are taken as labels" in out
+    assert "the 20 different whole numbers of age are taken as labels, names without order: --numbers age takes" in out
     _, out, _ = run(capsys, csv, "--x", "b", "--y", "age", "--estimator", "ksg", "--numbers", "age")
     assert "taken as labels" not in out
 
@@ -212,6 +212,52 @@ def test_mistakes(capsys, csv, words, says):
     assert code == 2
     assert says in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_mistaken_cell_is_named_and_the_advice_works(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    cells = [f"{value:.4f}" for value in rng.standard_normal(300)]
+    pd.DataFrame(
+        {"x": rng.standard_normal(300), "weight": ["n.d." if i == 5 else c for i, c in enumerate(cells)]}
+    ).to_csv(tmp_path / "one.csv", index=False)
+    pd.DataFrame({"x": rng.standard_normal(300), "weight": [f"{c} kg" for c in cells]}).to_csv(
+        tmp_path / "all.csv", index=False
+    )
+    for words in ((), ("--numbers", "weight")):
+        code, _, err = run(capsys, tmp_path / "one.csv", "--estimator", "ksg", *words)
+        assert code == 2
+        assert "column weight of one.csv has 'n.d.' in row 6 which is no number" in err
+        assert len(err.strip().splitlines()) == 1
+    code, _, err = run(capsys, tmp_path / "all.csv", "--estimator", "ksg", "--numbers", "weight")
+    assert code == 2
+    assert "in row 1, as 299 other rows do, which is no number" in err
+    code, _, err = run(capsys, tmp_path / "all.csv", "--estimator", "ksg")
+    assert re.search(r"weight has \d+ different labels in 300 rows", err)  # words they are, and by their own name
+    text = (tmp_path / "one.csv").read_text().replace("n.d.", "")
+    (tmp_path / "empty.csv").write_text(text)
+    code, out, _ = run(capsys, tmp_path / "empty.csv", "--estimator", "ksg", "--drop-missing")
+    assert code == 0
+    assert "1 of 300 rows have a missing value" in out
+
+
+def test_files_and_tables_are_called_by_their_names(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    pd.DataFrame({"only": rng.standard_normal(100)}).to_csv(tmp_path / "w.csv", index=False)
+    code, _, err = run(capsys, tmp_path / "w.csv")
+    assert code == 2
+    assert "w.csv has one column, only, and mutual information is of two" in err
+    pd.DataFrame(rng.standard_normal((60, 500)), columns=[f"w{i}" for i in range(500)]).to_csv(
+        tmp_path / "wide.csv", index=False
+    )
+    code, _, err = run(capsys, tmp_path / "wide.csv")
+    assert code == 2
+    assert "w10, w11 and 488 more" in err
+    assert len(err) < 400
+    for name, rows in (("a.npy", 100), ("b.npy", 90)):
+        np.save(tmp_path / name, rng.standard_normal(rows))
+    code, _, err = run(capsys, tmp_path / "a.npy", tmp_path / "b.npy")
+    assert code == 2
+    assert "a.npy has 100 rows but b.npy has 90" in err
 
 
 def test_a_constant_column_is_told_by_its_name(capsys, csv, tmp_path):

@@ -1,7 +1,10 @@
 """The words behind a command, taken apart."""
 
+from pathlib import Path
+
 import typer
 
+from deepinfomax import files
 from deepinfomax.commands import arguments
 from deepinfomax.errors import UserError
 
@@ -25,6 +28,8 @@ def overrides(context: typer.Context) -> dict[str, str]:
     while words:
         word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("-") and not word.startswith(arguments.SECTIONS) and Path(word).exists():
+            raise UserError(f"{files.printable(word)} is one word too many: other data are data.source PATH")
         if "." not in name and name != "seed":
             kind = "option" if word.startswith("-") else "argument"
             known = [o.lstrip("-") for p in context.command.params for o in p.opts if o.startswith("--")]

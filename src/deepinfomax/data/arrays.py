@@ -245,6 +245,7 @@ def _without_missing(images: ImageSet, missing: Missing | tuple[float, ...]) -> 
         return images
     where = f"{gaps:,} of {values.size:,} values, in {touched:,} of {len(values):,}"
     if missing == "refuse":
+        channel_means(values, name)  # a channel of NaN alone has no mean, and leaving items out mends nothing
         mend = "set data.missing mean to put the mean of their channel in their place, or leave these out"
         raise UserError(f"{name}: {where}, are NaN, first in number {first}: {mend}")
     numbers = channel_means(values, name) if isinstance(missing, str) else np.asarray(missing)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deepinfomax.data.arrays import title_of
 from deepinfomax.data.description import describe_readable, render_description
 from deepinfomax.data.description_records import DataDescription
 from deepinfomax.data.loading import suggested_holdout
@@ -35,6 +36,7 @@ def data_command(
         fields.pop(name)
     with shown(f"reading {data}"), found_once():
         description = describe_readable(data, **fields)
+        description.problems += too_small_to_train(description)
         command = next_command(data, description, root, changes)
     try:
         check_recordable(source)
@@ -46,6 +48,21 @@ def data_command(
         description.next = command
         text += f"\n  {'next':10} {command}"
     return description.as_tree(), text
+
+
+def too_small_to_train(description: DataDescription) -> list[str]:
+    """What no setting of the data mends: one item, or items that the default encoder of their kind does not take."""
+    train = description.parts.get("train")
+    if train is None or not train.images or train.shape is None:
+        return []
+    if train.images < 2:
+        return [f"{description.data} has 1 item to train on: training compares each with others, so give two or more"]
+    least = LEAST_SIDES.get(len(train.shape), LEAST_SIDE)
+    if min(train.shape[1:]) >= least:
+        return []
+    mend = "set data.size 16 to enlarge them" if len(train.shape) == 3 else "give larger ones"
+    takes = f"the default encoder, which takes {least} or more a side"
+    return [f"{title_of(train.shape)} are too small for {takes}: {mend}"]
 
 
 def next_command(data: str, description: DataDescription, root: Path | None, settings: Mapping[str, Any]) -> str | None:

@@ -98,10 +98,14 @@ def from_array(
         UserError: numbers or axes of no use, masked or missing values, or another number of labels than images.
     """
     whole_pixels(images, name)
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise UserError(f"{name} is no array: its items have several lengths; cut or pad them to one") from None
     (numbers,), names = number_labels([labels], class_names(classes, name), name)
     count = None if labels is None else len(labels)
     reading = Reading(values, kind, layout, missing)
-    return arranged(image_set(np.asarray(images), numbers, names, name, count), reading)
+    return arranged(image_set(images, numbers, names, name, count), reading)
 
 
 def image_set(

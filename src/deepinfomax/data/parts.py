@@ -33,10 +33,12 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
     if split not in PARTS and split not in parts:
         own = ", ".join(name for name in parts if name not in PARTS)
         raise UserError(
-            f"split must be one of {', '.join(PARTS)}, not {split!r}" + (f"; {where} also has {own}" if own else "")
+            f"split must be one of {', '.join(PARTS)}, not {split!r}"
+            + (f"; {where} also has {own}" if own else "")
+            + (f"; several are joined by +: {split.replace(' ', '').replace(',', '+')}" if "," in split else "")
         )
     if holdout is not None and not 0 < holdout < 1:
-        raise UserError(f"holdout must be a fraction between 0 and 1, not {holdout}")
+        raise UserError(f"data.holdout must be a fraction between 0 and 1, not {holdout}")
     if split not in PARTS:
         return parts[split]()
     names_of = {canonical: names_in(parts, canonical) for canonical in PARTS}

@@ -56,7 +56,8 @@ def check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], control
         if needing and (images.labels is None or (images.labels == -1).all()):
             without = [record.name for record in all_measures() if record.labels is None]
             raise UserError(
-                f"{name} has no {which} labels, which {', '.join(needing)} need; without labels: "
+                f"{name} has no {which} labels, which {', '.join(needing)} need{'s' if len(needing) == 1 else ''}; "
+                "without labels: "
                 f"--measures {','.join(without)}"
             )
     if train.images.shape[1:] != test.images.shape[1:]:

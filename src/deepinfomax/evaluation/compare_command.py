@@ -82,7 +82,7 @@ def compare_command(
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"--out {out} is a page: give it a name that ends in .html")
-    first = whole_of_other(run_folder.read_data_config(runs[0]), data, data_root, settings)
+    first = whole_of_other(runs[0], run_folder.read_data_config(runs[0]), data, data_root, settings)
     source = first.data
     if not source.source:
         raise UserError(f"{runs[0]} does not say what it was trained on, as one from Python: give images with --data")

@@ -47,7 +47,7 @@ def embed_command(
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     average = None if average is None else check_copies(average)
     encoder = storage.load(run)
-    config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
+    config = whole_of_other(run, run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
     with found_once():
         with shown(f"reading {printable(config.data.source)}"):

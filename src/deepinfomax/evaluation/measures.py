@@ -1,5 +1,6 @@
 """All measures, in the order in which they are evaluated, tabulated and reported."""
 
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,5 +55,7 @@ def measure_called(name: str) -> tuple[Measure, LabelBudget | None]:
     if name in MEASURES:
         return MEASURES[name], None
     if budget is None or base not in MEASURES or not MEASURES[base].few_labels:
-        raise UserError(f"unknown measure {name!r}; choose of {', '.join(MEASURES)}, {FEW_LABELS}")
+        close = difflib.get_close_matches(name, list(MEASURES), n=1)
+        known = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(MEASURES)}, {FEW_LABELS}"
+        raise UserError(f"unknown measure {name!r}; {known}")
     return MEASURES[base], budget

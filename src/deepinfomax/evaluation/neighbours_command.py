@@ -69,7 +69,7 @@ def neighbours_command(
         if not _is_index(query) and not Path(query).is_file():
             raise UserError(f"--query {query} is neither an index nor an image that can be read")
     encoder = storage.load(run)
-    config = whole_of_other(run_folder.read_data_config(run), data, data_root, settings)
+    config = whole_of_other(run, run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
     with found_once():
         with shown(f"reading {printable(config.data.source)}"):

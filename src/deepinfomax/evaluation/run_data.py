@@ -15,12 +15,19 @@ from deepinfomax.data.stored import printable
 from deepinfomax.encoders import storage
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
+from deepinfomax.training import run_folder
 
 
 def data_of(
-    config: Config, data: str | None, root: Path | None, limit: int | None, settings: Mapping[str, Any]
+    run: Path, config: Config, data: str | None, root: Path | None, limit: int | None, settings: Mapping[str, Any]
 ) -> Config:
-    """The configuration with other data in place of its own."""
+    """The configuration of a run with other data in place of its own.
+
+    Raises:
+        UserError: its own are not where they were, and no others are named.
+    """
+    if data is None and "data.source" not in settings:
+        run_folder.check_data_there(run, config)
     changes: dict[str, Any] = {}
     if data is not None:
         changes |= {"source": data, "limit": None}
@@ -36,9 +43,11 @@ def are_own(config: Config, changed: Config) -> bool:
     return with_source(config, changed.data.source, None).data.source == config.data.source
 
 
-def whole_of_other(config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]) -> Config:
+def whole_of_other(
+    run: Path, config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]
+) -> Config:
     """As `data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
-    changed = data_of(config, data, root, None, settings)
+    changed = data_of(run, config, data, root, None, settings)
     if "data.holdout" in settings or are_own(config, changed):
         return changed
     return replace(changed, data=replace(changed.data, holdout=None))

@@ -36,12 +36,13 @@ def usual_measures(train: ImageSet, test: ImageSet) -> tuple[tuple[str, ...], li
             if record.check is not None:
                 record.check(train, test)
         except UserError as error:
-            left_out.append(f"{name} is left out: {error}")
+            left_out.append(f"{name} is left out: {str(error).removesuffix(': leave it out')}")
             continue
         names.append(name)
     if not names:
         raise UserError(f"{train.name or 'the data'}: {why}, and {'; '.join(left_out)}")
-    return tuple(names), [f"{why}, so {', '.join(names)} are measured", *left_out]
+    verb = "is" if len(names) == 1 else "are"
+    return tuple(names), [f"{why}, so {', '.join(names)} {verb} measured", *left_out]
 
 
 def usual_measures_of_vectors(labels: np.ndarray | None) -> tuple[str, ...]:

@@ -122,6 +122,9 @@ class MIEstimate:
         if self.share_of_entropy is not None:
             amount += f", {100 * self.share_of_entropy:.0f}% of the entropy of the labels"
         amount += f"; {', '.join(details)})"
+        if not self.dependent and self.beside is not None and self.beside.dependent:
+            found = f"{self.quantity}: dependence found by {self.beside.estimator}, not by {self.estimator}"
+            return f"{found}. The estimate by {self.estimator} is {amount}."
         if not self.dependent:
             return f"{self.quantity}: no dependence found. The estimate is {amount}."
         return f"{self.quantity} is {'at least' if self.lower_bound else 'about'} {amount}."

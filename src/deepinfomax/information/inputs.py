@@ -4,6 +4,7 @@ A side is one of the two variables: (n, D) float64 numbers, or (n,) int64 labels
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -61,7 +62,8 @@ def read_side(values: Any, name: str) -> np.ndarray:
             raise UserError(f"{name} has one label only, which carries no information: give at least two")
         return labels.astype(np.int64)
     if array.dtype.kind not in "iubf":
-        raise UserError(f"{name} holds {array.dtype}, not numbers: give float or integer arrays")
+        mend = f"{name}.astype(float) gives them" if array.dtype == object else "give float or integer arrays"
+        raise UserError(f"{name} holds {array.dtype}, not numbers: {mend}")
     array = array.astype(np.float64)
     if array.ndim == 1:
         array = array[:, None]
@@ -94,8 +96,10 @@ def check_index(x: Any, y: Any) -> None:
         )
 
 
-def remarks(values: Any, side: np.ndarray, name: str) -> tuple[str, ...]:
-    """How a side was understood, where whole numbers could have been either."""
+def remarks(
+    values: Any, side: np.ndarray, name: str, otherwise: str = "give them as floats if they are quantities"
+) -> tuple[str, ...]:
+    """How a side was understood, where whole numbers could have been either; `otherwise`: how it is had differently."""
     if not is_labels(side):
         return ()
     kind: Any = getattr(values, "dtype", None)
@@ -103,8 +107,8 @@ def remarks(values: Any, side: np.ndarray, name: str) -> tuple[str, ...]:
     if words or "bool" in str(kind) or isinstance(next(iter(values)), bool):
         return ()
     return (
-        f"the {int(side.max()) + 1} different whole numbers of {name} are taken as labels, names without order: give "
-        "them as floats if they are quantities",
+        f"the {int(side.max()) + 1} different whole numbers of {name} are taken as labels, names without order: "
+        f"{otherwise}",
     )
 
 
@@ -117,9 +121,10 @@ def labels_entropy(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
     return min((label_information.entropy(side) for side in sides if is_labels(side)), default=math.inf)
 
 
-def check_lengths(n_x: int, n_y: int) -> None:
+def check_lengths(n_x: int, n_y: int, names: Sequence[str] = "xy") -> None:
     if n_x != n_y:
-        raise UserError(f"x has {n_x} rows but y has {n_y}: row i of both must have been drawn together")
+        x, y = names
+        raise UserError(f"{x} has {n_x} rows but {y} has {n_y}: row i of both must have been drawn together")
     if n_x < FEWEST_PAIRS:
         raise UserError(f"{n_x} pairs are too few: give at least {FEWEST_PAIRS}, and thousands for more than 1 nat")
 

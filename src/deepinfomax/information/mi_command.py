@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, listed
 from deepinfomax.information import inputs
 from deepinfomax.information.convergence import mi_convergence
 from deepinfomax.information.estimate import MIEstimate
@@ -72,11 +72,17 @@ def estimate_mi_command(
             raise UserError("--x, --y, --given, --groups and --matrix name columns of one table: give one file")
         sides = (_whole(first), _whole(second))
         names, notes = (first.name, second.name), tuple[str, ...]()
+        inputs.check_lengths(len(sides[0]), len(sides[1]), names)
         with shown("estimate-mi"):
             result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
             still = _convergence(*sides, convergence, settings)
         return _answer(result, names, notes, still, report)
     table = read_file(first)
+    if len(table) == 1:
+        raise UserError(
+            f"{first.name} has one column, {next(iter(table))}, and mutual information is of two: give a table of two, "
+            "or a second file"
+        )
     if len(table) == 2 and not (x or y or given or groups or matrix):
         x, y = ([name] for name in table)
     table, notes = _usable(table, [*x, *y, *given, *([groups] if groups else [])], first, numbers, drop_missing)
@@ -87,9 +93,9 @@ def estimate_mi_command(
             first_of, last_of = map(quote, _two_to_compare(table))
             raise UserError(
                 f"say which columns to compare, such as --x {first_of} --y {last_of}, or --matrix for every two; "
-                f"{first.name} has {', '.join(table)}"
+                f"{first.name} has {listed(table)}"
             )
-        _check_sides(table, {"--x": x, "--y": y, "--given": given})
+        _check_sides(table, {"--x": x, "--y": y, "--given": given}, first)
         sides = (joined(table, x), joined(table, y))
         names = (", ".join(x), ", ".join(y))
         if groups:
@@ -99,7 +105,18 @@ def estimate_mi_command(
             result = dataclasses.replace(result, quantity=f"I({names[0]}; {names[1]} | {', '.join(given)})")
             return _answer(result, None, notes, None, report)
         result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
+        result = dataclasses.replace(result, notes=_by_their_names(result.notes, sides, names))
         return _answer(result, names, notes, _convergence(*sides, convergence, settings), report)
+
+
+def _by_their_names(notes: tuple[str, ...], sides: Sequence[np.ndarray], names: Sequence[str]) -> tuple[str, ...]:
+    """Remarks on x and on y with the names of the columns, and with what the command offers."""
+    for side, called, name in zip(sides, "xy", names, strict=True):
+        read = inputs.read_side(side, called)
+        said = inputs.remarks(side, read, name, f"--numbers {quote(name)} takes them as quantities")
+        known = inputs.remarks(side, read, called)
+        notes = tuple(said[0] if note in known else note for note in notes)
+    return notes
 
 
 def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
@@ -117,11 +134,11 @@ def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
     return names[0], names[-1]
 
 
-def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a column on two sides, and by its own name one that tells nothing.
+def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Refuse a column on two sides, and by its own name one that tells nothing or has too many labels.
 
     Raises:
-        UserError: either.
+        UserError: any of these.
     """
     seen: dict[str, str] = {}
     for option, names in sides.items():
@@ -129,7 +146,47 @@ def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]
             if name in seen:
                 raise UserError(f"column {name!r} stands in {seen[name]} and in {option}: name it once")
             seen[name] = option
-            inputs.read_side(table[name], name)
+            side = inputs.read_side(table[name], name)
+            if len(names) > 1:
+                continue  # words among several columns are numbers of their own, see `joined`
+            try:
+                inputs.check_labels(side, name)
+            except UserError:
+                _check_numbers(table[name], name, path, most=True)
+                raise
+
+
+def _check_numbers(column: np.ndarray, name: str, path: Path, most: bool = False) -> None:
+    """Raises UserError where a column holds words, with the first of them.
+
+    Args:
+        most: only where more than half of the words read as numbers, so that the others are likely mistakes.
+    """
+    if column.dtype != object and column.dtype.kind not in "SU":
+        return
+    words = [(row, str(word)) for row, word in enumerate(column, start=1) if word is not None]
+    wrong = [(row, word) for row, word in words if not _is_number(word)]
+    if wrong and (not most or len(wrong) < len(words) / 2):
+        row, word = wrong[0]
+        others = f", as {len(wrong) - 1:,} other rows do," if len(wrong) > 1 else ""
+        raise UserError(
+            f"column {name} of {path.name} has {word!r} in row {row:,}{others} which is no number: write a number, or "
+            "leave the cell empty and add --drop-missing"
+        )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(column: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """The column as quantities, NaN where a cell is empty."""
+    _check_numbers(column, name, path)
+    return column.astype(np.float64)
 
 
 def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
@@ -161,11 +218,11 @@ def _usable(
     """The table with the columns that exist, whole numbers as quantities where said, and without missing values."""
     for name in [*used, *numbers]:
         if name not in table:
-            raise UserError(f"{path.name} has no column {name!r}; it has {', '.join(table)}")
+            raise UserError(f"{path.name} has no column {name!r}; it has {listed(table)}")
     lengths = {name: len(column) for name, column in table.items()}
     if len(set(lengths.values())) > 1:
         raise UserError(f"the arrays of {path.name} differ in length: {lengths}")
-    table = {name: column.astype(np.float64) if name in numbers else column for name, column in table.items()}
+    table = {name: _numbers(column, name, path) if name in numbers else column for name, column in table.items()}
     missing = {name: _missing(column) for name, column in table.items() if name in used or not used}
     gone = np.logical_or.reduce(list(missing.values()))
     if not gone.any():

@@ -48,7 +48,10 @@ def build_game(
     for name, section in config.objective.items():
         kind = OBJECTIVES[objective_type(name, section)]
         if uses_labels(kind) and images.labels is None:
-            raise UserError(f"{kind.__name__} needs labels, and {images.name or 'the data'} has none")
+            raise UserError(
+                f"{name} needs labels, and {images.name or 'the data'} has none: give data with labels, or choose "
+                "another recipe"
+            )
         settings = {key: value for key, value in section.items() if key not in ("weight", "type")}
         objectives[name] = (section["weight"], kind(facts, **settings))
         views, small = config.training.views, config.training.small_views

@@ -55,6 +55,16 @@ def load(folder: Path) -> dict[str, Any] | None:
         raise UserError(f"checkpoint {path} is damaged ({error}); remove the folder to start the run anew") from None
 
 
+def plain(folder: Path, name: str) -> Any:
+    """One entry of a checkpoint that holds no tensors; None where it cannot be read, as `load` will say."""
+    try:
+        with safe_open(folder / FILE, framework="pt") as f:
+            kind, content = next(iter(json.loads(f.metadata()["skeleton"]).items()))
+        return next((_join(value, {}) for key, value in content if key == name), None) if kind == "pairs" else None
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
 def _digest(skeleton: str, tensors: dict[str, Tensor]) -> str:
     """Of all that a checkpoint holds: one flipped bit anywhere gives another."""
     digest = hashlib.blake2b(skeleton.encode(), digest_size=16)

@@ -40,7 +40,7 @@ from deepinfomax.training.decoded_images import write_decoded_images
 from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
 from deepinfomax.training.schedule import batches_from, count_steps, learning_rate, set_learning_rate, step_seed
-from deepinfomax.training.state import RunState
+from deepinfomax.training.state import RunState, check_trained_on
 from deepinfomax.training.watching import Watcher, check_trackers
 
 
@@ -85,6 +85,8 @@ def train(
     if stream is not None:
         check_streams(config, stream)
     images = trainable(as_images(images) if stream is None else stream.sample)
+    if resume:  # first of all: of other data everything else would be refused for a reason that misleads
+        check_trained_on(out / run_folder.CHECKPOINT, images, None if stream is None else stream.data)
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
     if encoder is None:
@@ -147,7 +149,8 @@ def train(
         if isinstance(batches, StreamBatches):
             watcher.say(f"note: {batches.begun_with(state.stream)}")
         if training.steps is not None and steps < training.steps:
-            watcher.say(f"training.epochs {training.epochs} ends it at step {steps}, before training.steps")
+            more = f"training.epochs {training.epochs} ends it at step {steps}, before training.steps {training.steps}"
+            watcher.say(f"note: {more}: set training.epochs higher for more")
         for number, (pixels, labels, index) in _saved_before_an_end(batches, state, steps, out):
             # Each step draws from a state of its own, so a run resumed here needs no generator's history.
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))

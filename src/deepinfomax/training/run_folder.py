@@ -110,6 +110,15 @@ def hold(folder: Path) -> FileLock:
     return lock
 
 
+def check_data_there(folder: Path, config: Config) -> None:
+    """Raises UserError where what a run was trained on was a file or a folder, and is not there any more."""
+    source = Path(config.data.source)
+    if source.is_absolute() and not source.exists():
+        raise UserError(
+            f"the data of {folder} are not at {files.printable(source)} any more: say where they are, data.source PATH"
+        )
+
+
 def check_there(folder: Path) -> None:
     """Raises UserError where the folder of a run that trains was removed, or moved."""
     if not (folder / CONFIG).is_file():

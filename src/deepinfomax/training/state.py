@@ -20,6 +20,18 @@ from deepinfomax.training.optimizers import optimizer
 STORED_AS = {"encoder": "learner", "opponents": "opponents"}
 
 
+def check_trained_on(folder: Path, images: ImageSet, stream: dict[str, Any] | None) -> None:
+    """Raises UserError where the checkpoint in the folder is of other data; early versions do not say of which.
+
+    Args:
+        stream: what tells a stream from other data; None: `images` are all there is.
+    """
+    before = checkpoint.plain(folder, "data")
+    if before is not None:
+        now = identity(images, like=before["fingerprint"]) if stream is None else stream
+        check_same_data(before, now, folder.parent)
+
+
 class RunState:
     """What a checkpoint holds, and nothing else.
 
@@ -79,9 +91,7 @@ class RunState:
         saved = checkpoint.load(folder)
         if saved is None:
             return
-        if (before := saved.get("data")) is not None:  # early versions do not say
-            now = self.data if self._streamed else identity(self.images, like=before["fingerprint"])
-            check_same_data(before, now, folder.parent)
+        check_trained_on(folder, self.images, self.data if self._streamed else None)
         if (then := saved.get("processes", self.processes)) != self.processes:  # early versions do not say
             raise UserError(
                 f"cannot resume {folder.parent}: {then} processes trained it and {self.processes} are here, and a step "

@@ -64,6 +64,8 @@ def train_command(
         changes["seed"] = seed
     if epochs is not None:
         changes |= {"training.epochs": epochs, "training.steps": None}
+    if data is None and resume and out is not None and "data.source" not in changes:
+        run_folder.check_data_there(out, config)
     source = config.data.source if data is None else data
     config = with_source(configuration.override(config, changes), source, data_root)
     out = out or _free_folder(Path("runs"), config)

@@ -11,9 +11,10 @@ from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, listed
 
 SEPARATORS = ",;\t|"
+FEWEST_STEPS = 8  #: numbers in a row, from which on it may be a series: the encoder of series takes no shorter ones
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ def read(file: Path, columns: Columns) -> Parts:
     table = read_table(file)
     image, label = columns.choose(table.names, str(file), PATH_COLUMNS)
     if not image:
-        have = f"{file} has the columns {', '.join(table.names)}"
-        numbers = table.rows and sum(_is_number(cell) for cell in table.rows[0].values()) > 1
+        have = f"{file} has the columns {listed(table.names)}"
+        numbers = sum(_is_number(cell) for cell in table.rows[0].values()) if table.rows else 0
         must = "one must be called path, image or file, or be named by data.image"
-        raise UserError(f"{have}; {must}{commands_for_numbers(str(file)) if numbers else ''}")
+        ways = commands_for_numbers(str(file)) if numbers > 1 else ""
+        if numbers >= FEWEST_STEPS:
+            ways += "; rows that are series or spectra train as an array: numpy.save them as (rows, steps)"
+        raise UserError(f"{have}; {must}{ways}")
     if not table.rows:
         raise UserError(f"{file} lists no images")
     paths = [listed_path(file.parent, text) for text in table.column(image)]

@@ -32,7 +32,18 @@ def load_numpy(file: Path) -> Any:
     try:
         return np.load(file, mmap_mode="r" if file.suffix == ".npy" else None, allow_pickle=False)
     except Exception as error:  # NumPy raises errors of ten kinds for damaged headers, and its own for pickles
+        if not _begins_as_array(file):
+            raise unreadable(file, "a NumPy array", "by its first bytes it is something else") from None
         raise unreadable(file, "a NumPy array", error) from None
+
+
+def _begins_as_array(file: Path) -> bool:
+    """Whether the first bytes are those of a .npy or of the archive that a .npz is; to NumPy all else is a pickle."""
+    try:
+        with file.open("rb") as content:
+            return content.read(6).startswith((b"\x93NUMPY", b"PK"))
+    except OSError:
+        return True
 
 
 FORMAT = Format("npy", "one array: images, series or volumes of any type of number", read, (".npy",))

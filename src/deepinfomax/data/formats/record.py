@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, first_line, listed
 
 IMAGE_COLUMNS = ("image", "img")
 PATH_COLUMNS = ("path", "image", "file", "filename", "file_name")
@@ -50,7 +50,7 @@ class Columns:
         """
         for setting, name in (("data.image", self.image), ("data.label", self.label)):
             if name is not None and name not in names:
-                raise UserError(f"{where} has no column {name} ({setting}); it has: {', '.join(names)}")
+                raise UserError(f"{where} has no column {name} ({setting}); it has: {listed(names)}")
         image = self.image or next((name for name in usual_images if name in names), "")
         label = self.label or next((name for name in LABEL_COLUMNS if name in names and name != image), "")
         return image, label
