@@ -71,6 +71,21 @@ def test_uniform_is_compared_after_the_sigmoid() -> None:
     assert "sigmoid(y)" in found.pooled
 
 
+@pytest.mark.parametrize("prior", ["gaussian", "sphere"])
+def test_of_a_prior_by_noise_y_is_compared_as_objectives_see_it(prior: str) -> None:
+    """Its own scale is free: y is normalised before noise is added."""
+    y = 14 + 9 * np.random.default_rng(0).standard_normal((2000, 6))
+    y = y - 14 if prior == "sphere" else y
+    config = {"objective": {"prior": {"prior": prior, "by": "noise"}}}
+    found, without = distribution(Run(Path("a"), config=config, sample=y)), distribution(run_with(y, prior))
+    assert found is not None
+    assert without is not None
+    assert (found.gap or 1) < 0.05 < (without.gap or 0)
+    assert found.compared == "y normalised, as objectives see it before noise"
+    assert without.compared == ""
+    assert "normalised y" in found.pooled
+
+
 def test_without_a_prior_y_is_shown_as_it_is() -> None:
     found = distribution(run_with(fake_run.sample(units=8), None))
     assert found is not None

@@ -77,6 +77,7 @@ class Distribution:
 
     prior: str  #: "" where the run matched none
     says: str
+    compared: str  #: what stands beside the prior where it is not y itself: "sigmoid(y) as the critic sees it"
     count: int
     units: int
     gap: float | None  #: mean over units of the largest gap between cumulative distributions, in [0, 1]
@@ -95,7 +96,13 @@ def distribution(run: Run) -> Distribution | None:
     name = at(run.config, "objective", "prior", "prior")
     in_run = isinstance(at(run.config, "objective", "prior"), dict)
     prior = (name if name in PRIORS else "uniform") if in_run else ""
-    y = 1 / (1 + np.exp(-np.clip(run.sample, -500, 500))) if prior == "uniform" else run.sample
+    y, compared = run.sample, ""
+    by_noise = in_run and at(run.config, "objective", "prior", "by") == "noise"
+    if prior == "uniform":
+        y = 1 / (1 + np.exp(-np.clip(run.sample, -500, 500)))
+        compared = f"sigmoid(y) as {'objectives see it before noise' if by_noise else 'the critic sees it'}"
+    elif by_noise and prior in ("gaussian", "sphere"):
+        y, compared = _normalised(run.sample, prior), "y normalised, as objectives see it before noise"
     count, units = y.shape
     aim = target(prior, units) if prior else None
     gap = by_chance = None
@@ -109,10 +116,11 @@ def distribution(run: Run) -> Distribution | None:
         matrix = np.abs(np.corrcoef(y[:, spread].T))
         correlation = float(matrix[np.triu_indices_from(matrix, 1)].mean())
     low, high = (aim.low, aim.high) if aim is not None else _range(y)
-    what = "sigmoid(y)" if prior == "uniform" else "y"
+    what = "sigmoid(y)" if prior == "uniform" else "normalised y" if compared else "y"
     return Distribution(
         prior=prior,
         says=aim.says if aim is not None else "",
+        compared=compared,
         count=count,
         units=units,
         gap=gap,
@@ -123,6 +131,13 @@ def distribution(run: Run) -> Distribution | None:
         single=_single(y, aim, low, high, what),
         norm=_norms(y, aim, prior) if prior != "uniform" else None,
     )
+
+
+def _normalised(y: np.ndarray, prior: str) -> np.ndarray:
+    """y as `PriorMatching.y_shown` has it, over this sample; on the sphere of length 1, as its target."""
+    if prior == "sphere":
+        return y / np.maximum(np.linalg.norm(y, axis=1, keepdims=True), 1e-12)
+    return (y - y.mean(0)) / np.sqrt(y.var(0) + 1e-5)
 
 
 def largest_gaps(y: np.ndarray, law: Law) -> np.ndarray:
