@@ -428,6 +428,13 @@ def test_training_on_crops_ends_with_a_report_and_can_be_measured(
     assert (tmp_path / "run/report.html").is_file()
     words = ["evaluate", out, "--measures", "knn", "--scale", "smoke", "--controls", "none", "--levels", "y"]
     assert run(capsys, *words)[0] == 0
+    # A file of the data set is itself: cropped as the bank is.
+    file = sorted(path for path in (folder / "train").rglob("*") if path.is_file())[7]
+    code, text, err = run(capsys, "neighbours", out, "--query", str(file), "--json")
+    assert code == 0, err
+    nearest = json.loads(text)["queries"][0]["y"]
+    assert Path(nearest["name"][0]).name == file.name
+    assert nearest["distance"][0] == pytest.approx(0, abs=1e-5)
 
 
 def test_a_file_of_embeddings_is_measured_beside_itself(

@@ -141,6 +141,16 @@ def test_a_repository_is_a_folder_that_loads(run: Path, tmp_path: Path) -> None:
     assert torch.equal(load(tmp_path)(images).y, load(run)(images).y)
 
 
+def test_a_repository_can_be_exported_again(run: Path, tmp_path: Path) -> None:
+    write_repository(run, "me/mine", tmp_path)
+    out = tmp_path / "again"
+    assert export(tmp_path, format="safetensors", out=out)["folder"] == str(out)
+    assert (out / "encoder.safetensors").read_bytes() == (run / "encoder.safetensors").read_bytes()
+    (tmp_path / "third").mkdir()
+    write_repository(tmp_path, "me/mine", tmp_path / "third")
+    assert (tmp_path / "third/model.safetensors").is_file()
+
+
 def test_a_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert encoders_on_hub.is_repository("runs/mine")

@@ -224,6 +224,18 @@ def test_a_fitted_transformer_survives_joblib(tmp_path: Path) -> None:
     np.testing.assert_array_equal(joblib.load(tmp_path / "fitted.joblib").transform(images), fitted.transform(images))
 
 
+def test_the_same_numbers_of_another_type_are_the_same_images() -> None:
+    pixels, _ = data(40)
+    numbers = pixels.astype(np.float32)
+    layout = SETTINGS | {"data.layout": "channels-last", "data.kind": "images"}
+    of_numbers = model(settings=layout).fit(numbers + np.float32(0.25))  # no bytes, so kept as they are
+    np.testing.assert_allclose(of_numbers.transform(pixels), of_numbers.transform(numbers), rtol=1e-5, atol=1e-5)
+    of_bytes = model().fit(pixels)
+    np.testing.assert_allclose(of_bytes.transform(pixels / 255), of_bytes.transform(pixels), rtol=1e-5, atol=1e-6)
+    with pytest.raises(UserError, match="no bytes divided by 255, but it was fitted on pictures of bytes: give uint8"):
+        of_bytes.transform(pixels / 255 + 1e-3)
+
+
 def test_tensors_masks_and_gaps() -> None:
     images, _ = data()
     fitted = model().fit(torch.from_numpy(images))

@@ -65,7 +65,7 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):
             with files.replacing(folder / name) as partial:
-                shutil.copyfile(run / name, partial)
+                shutil.copyfile(hub.inside(run, name), partial)
         return {"folder": str(folder), "load": f"deepinfomax.load({str(folder)!r})"}
     if format == "hub":
         if repo is None or not hub.REPOSITORY.fullmatch(repo):
@@ -153,7 +153,7 @@ def write_repository(run: Path, repo: str, folder: Path) -> None:
     from deepinfomax.report.model_card import model_card
 
     for name, on_hub in hub.NAMES.items():
-        shutil.copyfile(run / name, folder / on_hub)
+        shutil.copyfile(hub.inside(run, name), folder / on_hub)
     if (run / files.CONFIG).is_file():
         tree = _without_paths(configuration.read_tree(run / files.CONFIG))
         (folder / files.CONFIG).write_text(tomli_w.dumps(tree), encoding="utf-8")

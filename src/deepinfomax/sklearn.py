@@ -112,9 +112,21 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """(N, units) float32; of the centre of each image, where training cropped at random."""
+        """(N, units) float32; of the centre of each image, where training cropped at random.
+
+        Raises:
+            UserError: images of another shape, or numbers of another scale than those it was fitted on.
+        """
         check_is_fitted(self)
-        images = self._as_set(self._array(X), None, **self._as_fitted())
+        array, of_numbers = self._array(X), isinstance(self.encoder_, Standardised)
+        if of_numbers and array.dtype.kind in "ub":  # bytes would be taken for pictures, which have another scale
+            array = array.astype(np.float32)
+        images = self._as_set(array, None, **self._as_fitted())
+        if not of_numbers and self.config_.data.standardise and not images.pictures:
+            raise UserError(
+                f"X holds {array.dtype} that are no bytes divided by 255, but it was fitted on pictures of bytes: give "
+                "uint8, or set data.values bytes"
+            )
         if images.shape != self.image_shape_:
             raise UserError(f"images of shape {images.shape}, but it was fitted on {self.image_shape_}")
         return self._vectors(images)

@@ -155,6 +155,17 @@ def test_masked_pixels_in_memory():
     np.testing.assert_array_equal(images.labels, [0, 1, 0, -1, 1])
 
 
+def test_booleans_that_are_kept_are_no_pictures_and_bytes_have_one_kind():
+    values = np.random.default_rng(0).integers(0, 2, (20, 16, 16)).astype(bool)
+    kept = from_array(values, values="kept")
+    assert not kept.pictures
+    np.testing.assert_array_equal(kept.images[:, 0], values)
+    assert from_array(values).pictures
+    assert from_array(values).images.max() == 255
+    with pytest.raises(UserError, match=r"data\.values bytes are pictures, and data\.kind says series"):
+        from_array(np.zeros((20, 3, 40), np.uint8), values="bytes", kind="series")
+
+
 def test_class_names_in_memory():
     assert from_array(PIXELS, [0, 1, 0, 1, 1], np.array(["a", "b"])).classes == ("a", "b")
     with pytest.raises(UserError, match="classes must be a list of names"):

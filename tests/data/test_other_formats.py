@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import json
 import shutil
 import sys
 import tarfile
@@ -414,6 +415,22 @@ def test_settings_that_mean_nothing_for_the_data_are_told(tmp_path: Path):
     assert "data.kind images is not used: the files say that these are series" in load(folder, kind="images").notes
     text = data_command(str(tmp_path / "pictures"), root=None, size=None, skip_bad=None, settings={"data.window": 0.5})
     assert window in text[1]
+
+
+def test_the_label_that_is_named_in_a_shard_is_the_one_that_is_read(tmp_path: Path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for i in range(6):
+            content = io.BytesIO()
+            Image.fromarray(np.full((8, 8, 3), 40 * i, np.uint8)).save(content, "PNG")
+            about = json.dumps({"species": i % 2}).encode()
+            for ending, data in (("png", content.getvalue()), ("txt", f"a caption {i}".encode()), ("json", about)):
+                member = tarfile.TarInfo(f"{i:03}.{ending}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    assert load(tmp_path / "x.tar", label="species").labels.tolist() == [0, 1] * 3
+    assert len(load(tmp_path / "x.tar", label="txt").classes) == 6
+    with pytest.raises(UserError, match=r"neither a file \.nonsense nor nonsense in its \.json \(data\.label\)"):
+        load(tmp_path / "x.tar", label="nonsense")
 
 
 def test_a_label_in_a_json_that_is_no_dictionary_is_none(tmp_path: Path):

@@ -50,6 +50,39 @@ def test_one_file_is_the_train_part(tmp_path: Path):
         load(tmp_path / "x.parquet", "test")
 
 
+def test_a_column_says_the_part_of_each_row(tmp_path: Path):
+    split = ["train", "test", "train", None, "test", "train"]
+    table = {"image": rows(range(6)), "label": ["a", "b", "a", "b", "c", "a"], "split": split}
+    write(tmp_path / "x.parquet", table)
+    train, test = load(tmp_path / "x.parquet"), load(tmp_path / "x.parquet", "test")
+    np.testing.assert_array_equal(train.images, expected([0, 2, 3, 5]))
+    np.testing.assert_array_equal(test.images, expected([1, 4]))
+    assert train.classes == test.classes == ("a", "b", "c")
+    assert [test.classes[i] for i in test.labels] == ["b", "c"]
+    both = load(tmp_path / "x.parquet", "train+test")
+    np.testing.assert_array_equal(both.images, expected([0, 2, 3, 5, 1, 4]))
+    write(tmp_path / "x.parquet", table | {"split": ["train", "test", "dev", "train", "test", "train"]})
+    with pytest.raises(UserError, match=r"x\.parquet: split is 'dev' in some rows; it must be one of train"):
+        load(tmp_path / "x.parquet")
+    write(tmp_path / "x.parquet", table | {"split": ["spring", "autumn"] * 3})  # a column of something else
+    assert len(load(tmp_path / "x.parquet")) == 6
+    write(tmp_path / "many" / "train.parquet", {"image": rows(range(2)), "split": ["train", "test"]})
+    write(tmp_path / "many" / "test.parquet", {"image": rows(range(2, 4)), "split": ["train", "test"]})
+    np.testing.assert_array_equal(load(tmp_path / "many", "test").images, expected([2, 3]))  # files say it themselves
+
+
+def test_channels_of_all_files_are_in_the_order_of_the_first(tmp_path: Path):
+    x, y = (pa.array([[float(k)] * 40] * 4) for k in (1, 2))
+    write(tmp_path / "train-0.parquet", {"acc_x": x, "acc_y": y})
+    write(tmp_path / "train-1.parquet", {"acc_y": y, "acc_x": x})
+    write(tmp_path / "test-0.parquet", {"acc_y": y, "acc_x": x})
+    for part, count in (("train", 8), ("test", 4)):
+        assert load(tmp_path, part).images[:, :, 0].tolist() == [[1, 2]] * count
+    write(tmp_path / "train-2.parquet", {"gyro": x, "temp": y})
+    with pytest.raises(UserError, match=r"has the columns of series gyro, temp, and .* has acc_x, acc_y: give all"):
+        load(tmp_path)
+
+
 def test_a_folder_of_files_in_the_order_of_their_names(tmp_path: Path):
     write(tmp_path / "data" / "train-00001-of-00002.parquet", {"image": rows(range(3, 5)), "label": ["b", "c"]})
     write(tmp_path / "data" / "train-00000-of-00002.parquet", {"image": rows(range(3)), "label": ["a", "b", "d"]})

@@ -15,6 +15,7 @@ from deepinfomax.explore import clusters, duplicates, label_doubts, map, outlier
 from deepinfomax.explore.analysis import explore, united
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.nearest import nearest
+from deepinfomax.explore.page import _chance
 from deepinfomax.explore.representation import of_pixels, of_vectors, reduced_vectors, unit
 
 
@@ -178,6 +179,14 @@ def test_images_of_one_colour_have_no_components() -> None:
     assert level.says == "raw pixels, the same for all images"
     assert len(level.vectors) == 12
     assert not level.vectors.any()
+
+
+def test_chance_counts_neighbours_without_a_label() -> None:
+    labels = np.full(1000, -1)
+    labels[:100] = np.arange(100) % 2
+    collection = Collection("few", [str(i) for i in range(1000)], None, None, labels, ("a", "b"))
+    shared = [(labels[i] == labels[j]) for i in range(100) for j in range(1000) if i != j]
+    assert _chance(collection) == pytest.approx(np.mean(shared))
 
 
 def test_copies_of_copies_are_one_group() -> None:

@@ -1,5 +1,6 @@
 """What the figures say: in words that hold for wins, losses and ties alike."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from deepinfomax.evaluation.measure import Figure, Measure
 from deepinfomax.evaluation.measures import MEASURES
 from deepinfomax.report.comparisons import WHOLE, Cell, against, comparisons, method
 from deepinfomax.report.missing import not_run, possible_measures
+from deepinfomax.report.page import lead
 from deepinfomax.report.quantities import quantities
 from deepinfomax.report.reading import Metrics, Run
 from deepinfomax.report.verdict import caveats, verdict
@@ -119,6 +121,15 @@ def test_a_caveat_is_what_would_change_the_reading() -> None:
         "The encoder was trained on the test images too, without their labels.",
         "The encoder was trained on the test images too, and on their labels.",
     ]
+
+
+def test_labels_in_use_are_told_whatever_the_section_is_called() -> None:
+    objective = {"classes": {"type": "supervised"}}
+    run = dataclasses.replace(measured({"linear": {"y": {"accuracy": 0.5}}}), config={"objective": objective})
+    assert in_words(run).startswith("Trained on labels: ")
+    assert method(run) == "supervised"
+    begun = Metrics(start={"data": {"count": 10, "classes": ["a", "b"]}})
+    assert "of 2 classes, labels in use" in lead(dataclasses.replace(run, metrics=begun))
 
 
 def test_a_supervised_network_is_no_control_to_lose_against() -> None:

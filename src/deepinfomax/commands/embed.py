@@ -15,7 +15,9 @@ def embed(
     out: Annotated[Path, typer.Option(help="A .parquet, .npy or .npz file.")],
     level: Annotated[str, typer.Option(help="y, fc or conv.")] = "y",
     average: options.Average = None,
-    split: Annotated[str, typer.Option(help="train, test, or train+test.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="train, test, or train+test; train by default.", show_default=False)
+    ] = None,
     data_root: options.Root = None,
     seed: options.Seed = 0,
     device: options.Device = None,

@@ -58,7 +58,7 @@ def evaluate(
         str, typer.Option(help="smoke, cpu or paper: how long the probes are trained.", callback=arguments.scale)
     ] = "cpu",
     average: options.Average = None,
-    limit: Annotated[int | None, typer.Option(help="Use the first so many training images.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use so many training images, drawn by a fixed seed.")] = None,
     data_root: options.Root = None,
     seed: options.Seed = 0,
     device: options.Device = None,

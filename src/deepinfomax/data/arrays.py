@@ -162,7 +162,7 @@ def in_order(values: np.ndarray, axes: Axes) -> np.ndarray:
     elif axes.channels == -1:
         values = np.moveaxis(values, -1, 1)
     if values.dtype == bool:
-        return values.astype(np.uint8)
+        return values.astype(np.int16)  # as bytes they would be pictures, nearly black
     # Bytes of two axes could be grey pictures without their axis of channels, which a set (N, C, *S) never is.
     return values.astype(np.int16) if values.dtype == np.uint8 and axes.kind == "series" else values
 
@@ -200,6 +200,8 @@ def _are_bytes(values: np.ndarray, reading: Reading) -> bool:
 
     Floats are bytes where they are bytes divided by 255: then nothing is lost.
     """
+    if reading.values == "bytes" and reading.kind not in ("auto", "images"):
+        raise UserError(f"data.values bytes are pictures, and data.kind says {reading.kind}: leave one of them out")
     if reading.values != "auto":
         return reading.values == "bytes"
     if reading.kind not in ("auto", "images") or values.dtype.kind not in "ufb" or values.ndim not in (3, 4):

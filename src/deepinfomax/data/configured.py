@@ -71,7 +71,7 @@ def tell_other_parts(config: Config, split: str) -> None:
 def load_images(config: Config, split: str | None = None, channels: Channels | None = None) -> ImageSet:
     """The images that a configuration names, by default the part to train on; of a stream a sample, as its note says.
 
-    `data.limit` holds for the part to train on, never for the test part.
+    `data.limit` holds for all parts that are read together, but never for the test part alone.
 
     Args:
         channels: of the part that was trained on, whose means take the place of NaN where `data.missing` asks for it;

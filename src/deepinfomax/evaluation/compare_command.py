@@ -14,6 +14,7 @@ from deepinfomax.config import Data
 from deepinfomax.data.configured import tell_notes
 from deepinfomax.data.loading import has_test_part
 from deepinfomax.data.stored import printable
+from deepinfomax.data.streaming import has_part
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
@@ -86,7 +87,7 @@ def compare_command(
     source = first.data
     if not source.source:
         raise UserError(f"{runs[0]} does not say what it was trained on, as one from Python: give images with --data")
-    split = "test" if _has_test_part(source) else source.split
+    split = "test" if _has_test_part(source) and "data.split" not in settings else source.split
     compared = []
     for number_of, (run, name) in enumerate(zip(runs, names_of(runs), strict=True), 1):
         with shown(f"run {number_of} of {len(runs)}"):
@@ -111,6 +112,8 @@ def compare_command(
 
 
 def _has_test_part(data: Data) -> bool:
+    if data.stream:
+        return has_part(data, "test")
     columns: dict[str, Any] = {"image": data.image, "label": data.label, "window": data.window}
     return has_test_part(data.source, root=data.root, holdout=data.holdout, **columns)
 

@@ -32,20 +32,23 @@ def embed_command(
     settings: Mapping[str, Any],
     level: str,
     average: Sequence[str] | None,
-    split: str,
+    split: str | None,
     data_root: Path | None,
     seed: int,
     device: str | None,
 ) -> dict[str, Any]:
     """Write one level's embeddings of DATA to a .parquet, .npy or .npz file.
 
-    `average`: copies of each picture whose embeddings are averaged, see `Averaged`; None: the picture alone.
+    Args:
+        average: copies of each picture whose embeddings are averaged, see `Averaged`; None: the picture alone.
+        split: the part; None: the one that the settings name, else train.
     """
     if level not in LEVELS:
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     average = None if average is None else check_copies(average)
+    split = split or str(settings.get("data.split", "train"))
     encoder = storage.load(run)
     config = whole_of_other(run, run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)

@@ -18,6 +18,7 @@ from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.names import find, found_once, read_folds
 from deepinfomax.data.parts import names_in
 from deepinfomax.data.stored import printable
+from deepinfomax.data.streaming import has_part
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.encoders.averaged import Averaged, check_copies, check_pictures
@@ -142,7 +143,7 @@ def evaluate_command(
         if average is not None:
             return result | {"file": str(out)}, f"{render(result)}\n\nsaved in {out}"
         with shown("writing the report"):
-            if data is None:
+            if are_own(own, config):
                 names = names_of(config, test, "test")
                 write_gallery(encoder, test, run, names=names, seed=seed, device=on)
             report = write_report(run)
@@ -166,6 +167,8 @@ def _saw_test_images(own: Config, config: Config) -> bool:
     if not are_own(own, config):
         return False
     data, trained_on = config.data, own.data.split.split("+")
+    if data.stream:
+        return "test" in trained_on
     parts = find(data.source, data.root, Columns(data.image, data.label, data.window))
     if "test" in trained_on or any(part in names_in(parts, "test") for part in trained_on):
         return True
@@ -184,6 +187,8 @@ def _trained_on_labels(run: Path) -> bool:
 def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
     """Raises UserError for data without test images, with the command that measures all the same."""
     data = config.data
+    if data.stream and has_part(data, "test"):  # without fetching the whole set to ask it
+        return
     columns: dict[str, Any] = {"root": data.root, "image": data.image, "label": data.label, "window": data.window}
     find(
         data.source, data.root, Columns(data.image, data.label, data.window)

@@ -13,11 +13,11 @@ from torch import nn
 from deepinfomax import files, memory
 from deepinfomax.config import Config
 from deepinfomax.data.arrays import word_of
-from deepinfomax.data.configured import names_of, tell_notes, tell_other_parts
+from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, tell_other_parts
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.names import found_once
-from deepinfomax.data.opening import opened
+from deepinfomax.data.opening import MAX_PIXELS, opened
 from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
@@ -78,7 +78,11 @@ def neighbours_command(
         tell_notes(images)
         tell_other_parts(config, split or config.data.split)
     # A mistake in what is asked for should leave the gallery as it is.
-    asked_for = _queries(queries, images, partial(_asked_file, run, encoder, config)) if queries else None
+    asked_for = None
+    if queries:
+        whole = load_images(config, split).shape if config.augmentation.get("crop") else images.shape
+        readers = partial(_asked_file, run, encoder, config), partial(_asked_picture, config, whole)
+        asked_for = _queries(queries, images, *readers)
     other = None if beside is None else (beside, _encoder_beside(run, beside))
     with shown("neighbours"):
         own = are_own(run_folder.read_data_config(run), config)
@@ -181,8 +185,18 @@ def _is_index(query: str) -> bool:
     return query.isascii() and query.isdigit()
 
 
-def _queries(queries: Sequence[str], images: ImageSet, read: Callable[[str], ImageSet] | None = None) -> Asked:
-    """Indices into the data set, or files: images brought to its shape, other data as `read` reads them."""
+def _queries(
+    queries: Sequence[str],
+    images: ImageSet,
+    read: Callable[[str], ImageSet] | None = None,
+    picture: Callable[[str, tuple[int, ...]], np.ndarray] | None = None,
+) -> Asked:
+    """Indices into the data set, or files.
+
+    Args:
+        read: reads a file as data that are no pictures; None: only pictures are asked for.
+        picture: decodes a file of a picture to the shape of the images; None: only indices are asked for.
+    """
     pictures = []
     for query in queries:
         if _is_index(query):
@@ -196,17 +210,33 @@ def _queries(queries: Sequence[str], images: ImageSet, read: Callable[[str], Ima
                 raise UserError(f"--query {query} holds {len(of_file):,} {word_of(of_file.shape)}: give a file of one")
             pictures.append(np.asarray(of_file.images[0]))
             continue
-        if images.images.dtype != np.uint8 or len(images.shape) != 3:
+        if images.images.dtype != np.uint8 or len(images.shape) != 3 or picture is None:
             shape = "x".join(map(str, images.shape))
             raise UserError(f"--query {query} is no index, and data of {shape} are no images: give an index")
-        channels, height, width = images.shape
         try:
-            with opened(Path(query)) as picture:  # decoded as the data set was, so that its own files are themselves
-                pictures.append(to_array(picture, channels, (width, height)))
+            pictures.append(picture(query, images.shape))
+        except UserError:
+            raise
         except Exception:  # damaged files make Pillow's decoders raise errors of every kind
             raise UserError(f"--query {query} is neither an index nor an image that can be read") from None
     asked = replace(images, images=np.stack(pictures), labels=None)
     return Asked(asked, tuple(queries), tuple(int(query) if _is_index(query) else None for query in queries))
+
+
+def _asked_picture(config: Config, whole: tuple[int, ...], query: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture decoded as the data set was, crop included, so that its own files are themselves.
+
+    Args:
+        whole: shape of the images before training's crop.
+        shape: of the images as the encoder takes them.
+    """
+
+    def decoded(channels: int, height: int, width: int) -> np.ndarray:
+        with opened(Path(query), config.data.max_pixels or MAX_PIXELS) as picture:
+            return to_array(picture, channels, (width, height))
+
+    seen = as_trained(config, ImageSet(decoded(*whole)[None])).images[0]
+    return seen if seen.shape == shape else decoded(*shape)
 
 
 def _asked_file(run: Path, encoder: nn.Module, config: Config, query: str) -> ImageSet:

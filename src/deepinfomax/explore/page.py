@@ -338,7 +338,8 @@ def _chance(collection: Collection) -> float | None:
     if collection.labels is None:
         return None
     counts = np.bincount(collection.labels[collection.labels >= 0])
-    return float(((counts / counts.sum()) ** 2).sum())
+    # Neighbours without a label have no class to share.
+    return float((counts * (counts - 1)).sum() / (counts.sum() * (len(collection) - 1)))
 
 
 def _counted(count: int, one: str, many: str) -> str:

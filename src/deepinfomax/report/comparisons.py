@@ -107,9 +107,15 @@ def against(own: Cell, other: Cell, count: int | None) -> Standing:
     return "above" if difference > 0 else "below"
 
 
+def objective_types(run: Run) -> set[str]:
+    """The kinds of the run's objectives, whatever their sections are called."""
+    sections = table(run.config, "objective")
+    return {str(section.get("type", name)) for name, section in sections.items() if isinstance(section, dict)}
+
+
 def method(run: Run) -> str:
     """What the encoder was trained by: "DIM", or the name of a baseline."""
-    objectives = table(run.config, "objective")
+    objectives = objective_types(run)
     for name, called in _METHODS.items():
         if name in objectives:
             return called

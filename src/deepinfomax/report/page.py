@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from deepinfomax import files
 from deepinfomax.report import bars, curves
-from deepinfomax.report.comparisons import WHOLE, Comparison, comparisons, method
+from deepinfomax.report.comparisons import WHOLE, Comparison, comparisons, method, objective_types
 from deepinfomax.report.curves import value
 from deepinfomax.report.distribution import distribution
 from deepinfomax.report.missing import can_be_measured, evaluate_command, not_run
@@ -123,7 +123,7 @@ def lead(run: Run) -> str:
     said = f"{_encoder(str(encoder))} trained" if encoder else "Trained"
     said += f" on {images}"
     if isinstance(classes, list) and classes:
-        supervised = "supervised" in table(run.config, "objective")
+        supervised = "supervised" in objective_types(run)
         said += f" of {len(classes)} classes, " + ("labels in use" if supervised else "without their labels")
     seconds = number(run.metrics.end.get("seconds"))
     if seconds is not None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepinfomax.evaluation.few_labels import LabelBudget, parse_measure_name
-from deepinfomax.report.comparisons import FIRST, WHOLE, Cell, Comparison, Standing, against
-from deepinfomax.report.reading import Run, at, number, table
+from deepinfomax.report.comparisons import FIRST, WHOLE, Cell, Comparison, Standing, against, objective_types
+from deepinfomax.report.reading import Run, at, number
 
 _CONTROLS = {"random_encoder": "a random encoder", "pixels": "raw pixels", "pixels_pca": "PCA of pixels"}
 #: the same for somebody who has read nothing about any of this
@@ -82,7 +82,7 @@ def _in_words(run: Run, comparison: Comparison, own: Cell, rivals: dict[str, Cel
     base, budget = parse_measure_name(comparison.measure)
     if base not in _FOUND or comparison.score != "accuracy":
         return f"{comparison.title}: {own.value:.2f}, from 0 to 1."
-    labels = "supervised" in table(run.config, "objective")
+    labels = "supervised" in objective_types(run)
     found = _FOUND[base].format(_in_hundred(own))
     said = [f"{'Trained on labels' if labels else 'Trained without labels'}{_after(budget)}: {found}."]
     others = [(_PLAIN[kind], _in_hundred(rivals[kind])) for kind in _PLAIN if kind in rivals]

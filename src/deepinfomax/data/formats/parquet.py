@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from deepinfomax.data.formats.celeba import ATTRIBUTES, as_attributes, unused_lists
 from deepinfomax.data.formats.folder import image_files
-from deepinfomax.data.formats.parquet_series import NO_SERIES, series_columns, stored_series
+from deepinfomax.data.formats.parquet_series import NO_SERIES, same_channels, series_columns, stored_series
 from deepinfomax.data.formats.record import (
     IMAGE_COLUMNS,
     USUAL,
@@ -34,17 +34,18 @@ from deepinfomax.data.formats.record import (
 from deepinfomax.data.labels import number_labels
 from deepinfomax.data.listing import files_below
 from deepinfomax.data.parts import PART_OF
-from deepinfomax.data.stored import Parts, StoredImages, printable, stamp
+from deepinfomax.data.stored import Parts, Read, Source, StoredImages, printable, stamp
 from deepinfomax.errors import UserError
 
 CLASS_LISTS = ("names", "classes", "words", "fine")  #: keys of a classes.json that is no plain list
 BATCH = 512  #: rows read at a time
-SPLIT = "split"  #: a column that Hugging Face's viewers write; the file's name says the part
+SPLIT = "split"  #: a column with the part of each row; the names of several files say it for all of theirs
 
 
 def read(path: Path, columns: Columns) -> Parts:
     """A parquet file, or a folder of them whose names or sub-folders say train, test, val, ...
 
+    Where they say nothing, a column `split` does.
     Class names come from `classes.json` beside the files, or else from the Hugging Face metadata in them. In a folder,
     files without an image column are left out. Where every file has the forty attributes of CelebA as columns, and no
     other column is named as the label, these are the labels.
@@ -58,6 +59,10 @@ def read(path: Path, columns: Columns) -> Parts:
     series = {file: series_columns(schemas[file], columns) for file in files}
     if not any(series.values()) or any(_image_column(schemas[file], USUAL) for file in files if columns.image is None):
         series = {}  # lists of numbers beside images are embeddings, boxes or attributes
+    # Training's files first: their order of the channels is that of all.
+    series = same_channels(
+        dict(sorted(series.items(), key=lambda of: part_name(of[0].relative_to(root)) != "train")), root
+    )
     without = [file for file in files if not (series.get(file) if series else _image_column(schemas[file], columns))]
     tables = [file for file in files if file not in without] or files[:1]
     chosen = {
@@ -84,6 +89,7 @@ def read(path: Path, columns: Columns) -> Parts:
     labels, classes = number_labels(raw, names, str(path))
     all_names = list(dict.fromkeys(name for file in tables for name in schemas[file].names))
     used = {name for pair in chosen.values() for name in pair} | {SPLIT, *attributes}
+    rows_of = _rows_of_parts(tables, schemas) if len(by_part) == 1 else {}
     used |= {name for names in series.values() for name in names}
     what = "column of series" if series else "image column"
     notes = (
@@ -100,7 +106,32 @@ def read(path: Path, columns: Columns) -> Parts:
         else:
             images = [(file, chosen[file][0]) for file in part_files]
             parts[part] = partial(_stored, path.name, images, of_part, classes, notes)
-    return parts
+    if not rows_of:
+        return parts
+    ((_, whole),) = parts.items()
+    return {part: partial(_taken, whole, rows) for part, rows in rows_of.items()}
+
+
+def _rows_of_parts(tables: Sequence[Path], schemas: Mapping[Path, pa.Schema]) -> dict[str, np.ndarray]:
+    """Part -> its rows, of tables with a column that says it; none where all rows are of one part.
+
+    Raises:
+        UserError: a word that names no part, beside others that do.
+    """
+    if not all(SPLIT in schemas[file].names and _is_string(schemas[file].field(SPLIT).type) for file in tables):
+        return {}
+    words = [word for file in tables for word in _label_column(file, SPLIT).to_pylist()]
+    names = np.array([str(word or "train").strip().lower() for word in words], object)
+    there = list(dict.fromkeys(names.tolist()))
+    if len(there) < 2 or not any(name in PART_OF for name in there):
+        return {}
+    if unknown := [name for name in there if name not in PART_OF]:
+        raise UserError(f"{tables[0]}: split is {unknown[0]!r} in some rows; it must be one of {', '.join(PART_OF)}")
+    return {name: np.flatnonzero(names == name) for name in there}
+
+
+def _taken(read: Read, rows: np.ndarray) -> Source:
+    return read().take(rows)
 
 
 def table_columns(schema: pa.Schema, columns: Columns, where: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Series in the columns of a parquet table: a list of numbers in each row, one column a channel."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,27 @@ def series_columns(schema: pa.Schema, columns: Columns) -> tuple[str, ...]:
         named = columns.image in schema.names and _is_list(schema.field(columns.image).type)
         return (columns.image,) if named else ()
     return tuple(field.name for field in schema if _is_list(field.type) and field.name.lower() not in NO_SERIES)
+
+
+def same_channels(series: Mapping[Path, tuple[str, ...]], root: Path) -> dict[Path, tuple[str, ...]]:
+    """The channels of every file in the order of the first file that has any.
+
+    Raises:
+        UserError: other columns than those of the first.
+    """
+    first = next(((file, names) for file, names in series.items() if names), None)
+    ordered = dict(series)
+    for file, names in series.items():
+        if first is None or not names:
+            continue
+        if set(names) != set(first[1]):
+            have, wanted = ", ".join(names), ", ".join(first[1])
+            raise UserError(
+                f"{file.relative_to(root)} has the columns of series {have}, and {first[0].relative_to(root)} has "
+                f"{wanted}: give all files the same, or name one by data.image"
+            )
+        ordered[file] = first[1]
+    return ordered
 
 
 def stored_series(

@@ -153,13 +153,19 @@ def _holds_item(ending: str) -> bool:
 def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> np.ndarray | None:
     """What is written as the label of each sample; None where no sample has one."""
     endings = {ending for sample in samples for ending in sample}
-    ending = next((name for name in (columns.label, *LABELS) if name in endings), None)
+    wanted = LABELS if columns.label is None else (columns.label,)
+    ending = next((name for name in wanted if name in endings), None)
     if ending is not None:
         texts = [_text(sample[ending]).strip() if ending in sample else "" for sample in samples]
     elif "json" in endings:
         trees = [_tree(sample["json"]) if "json" in sample else {} for sample in samples]
         names = (columns.label,) if columns.label else KEYS
         key = next((name for name in names if any(name in tree for tree in trees)), None)
+        if key is None and columns.label is not None:
+            raise UserError(
+                f"{root} has neither a file .{columns.label} nor {columns.label} in its .json (data.label); samples "
+                f"have {', '.join(sorted(endings))}"
+            )
         if key is None:
             return None
         texts = [str(tree.get(key, "")) for tree in trees]
