@@ -282,9 +282,9 @@ def test_a_folder_without_a_test_part_is_measured_on_what_is_held_out(
 ) -> None:
     whole, out = tmp_path / "whole", str(tmp_path / "run")
     shutil.copytree(folder / "train", whole)
-    code, _, err = run(capsys, "train", str(whole), "--scale", "smoke", "--out", out, *SMALL)
+    code, said, _ = run(capsys, "train", str(whole), "--scale", "smoke", "--out", out, *SMALL)
     assert code == 0
-    assert "on images that it was trained on; train with data.holdout 0.2" in err
+    assert "`measure` takes images that it was trained on; train with data.holdout 0.2" in said
     words = ("evaluate", out, "--measures", "knn", "--controls", "none", "--scale", "smoke")
     told = mistake(capsys, *words)
     assert "set data.holdout 0.2 in training" in told

@@ -22,7 +22,7 @@ from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.data.streaming import has_part, stream_of
 from deepinfomax.errors import UserError
-from deepinfomax.progress import announce, shown
+from deepinfomax.progress import shown
 from deepinfomax.recipes import DEFAULT
 from deepinfomax.recipes import recipe as named_recipe
 from deepinfomax.training import run_folder
@@ -98,15 +98,15 @@ def train_command(
     shown_to_it = f"{len(images):,} {word_of(images.shape)}"
     if stream is not None:
         shown_to_it = f"a stream of {len(stream.shards)} shards"
-    said = [
-        f"trained {out} on {shown_to_it} in {duration(seconds)}",
+    said = [f"trained {out} on {shown_to_it} in {duration(seconds)}"]
+    if "measure" in advice and not there:
+        given = f"train with data.holdout {holdout:g} to keep some apart"
+        said.append(f"there is no test part, so `measure` takes images that it was trained on; {given}")
+    said += [
         "",
         f"  {'report':11s}{report}",
     ]
     said += [f"  {what:11s}{command}" for what, command in advice.items()]
-    if "measure" in advice and not there:
-        given = f"train with data.holdout {holdout:g} to keep some apart"
-        announce(f"note: there is no test part: measuring will be on images that it was trained on; {given}")
     return {
         "run": str(out),
         "images": len(images) if stream is None else stream.shards.count,
