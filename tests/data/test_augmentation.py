@@ -30,6 +30,13 @@ def reflected(image: np.ndarray, padding: int) -> np.ndarray:
     return np.pad(image, ((0, 0), (padding, padding), (padding, padding)), mode="reflect")
 
 
+def test_half_of_many_images_are_mirrored():
+    torch.manual_seed(0)
+    images = torch.tensor([0, 1]).repeat(4000, 1).view(4000, 1, 1, 2)
+    mirrored = int((random_flip(images)[..., 0] == 1).sum())
+    assert 1850 < mirrored < 2150  # of 4000; outside with probability 2e-6
+
+
 @TYPES
 def test_flip_mirrors_each_image_or_leaves_it(images: Tensor):
     torch.manual_seed(0)

@@ -41,6 +41,15 @@ def test_outputs_are_white_and_come_with_both_signs(rank):
     assert out.mean(0).abs().max() < 0.25
 
 
+def test_a_bias_takes_the_mean_off():
+    images = smooth(400, 12, 12, channels=2) + 3
+    layer = nn.Conv2d(2, 8, 3)
+    whiten_first_layer(layer, images)
+    assert layer.bias is not None
+    seen = patches(images, layer, np.random.default_rng(5)).float()
+    assert (seen @ layer.weight.flatten(1).T + layer.bias).mean(0).abs().max() < 0.25
+
+
 def test_the_first_direction_is_that_of_a_slow_covariance():
     images = smooth(300, 6, 6)
     layer = nn.Conv2d(3, 4, 6, bias=False)  # one patch an image: the whole of it

@@ -12,7 +12,7 @@ from small_pictures import groups, pictures, shifted
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.explore import clusters, duplicates, label_doubts, map, outliers
-from deepinfomax.explore.analysis import explore, united
+from deepinfomax.explore.analysis import VOTERS, explore, united, view
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.nearest import nearest
 from deepinfomax.explore.page import _chance
@@ -91,6 +91,13 @@ def test_correlation_is_what_a_loop_over_shifts_finds() -> None:
         ]
         assert float(best[p]) == pytest.approx(max(values), abs=1e-4)
     assert float(best[1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_noise_below_two_grey_levels_is_nothing_to_compare_by() -> None:
+    faint = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (1, 3, 32, 32)).astype(np.float32))
+    assert duplicates.best_correlation(faint, faint).tolist() == [0]
+    assert duplicates.best_correlation(4 * faint, 4 * faint).item() == pytest.approx(1, abs=1e-4)
+    assert duplicates.best_correlation(4 * faint, faint).tolist() == [0]  # either of the two
 
 
 def test_planted_copies_are_found_and_flat_images_are_not_alike() -> None:
@@ -208,6 +215,28 @@ def test_vectors_alone_find_pairs_much_closer_than_other_neighbours() -> None:
     assert not found.checked
 
 
+def test_a_pair_counts_by_the_narrower_of_two_neighbourhoods() -> None:
+    angle = np.linspace(-0.2, 0.2, 9) + np.pi
+    flat = np.concatenate([[[0, 0], [0.45, 0]], np.stack([np.cos(angle), np.sin(angle)], 1)])
+    found = duplicates.duplicates_by_vectors(unit(np.concatenate([0.01 * flat, np.ones((11, 1))], 1)))
+    assert [0, 1] not in found.pairs.tolist()  # 0.45 of one's neighbourhood, 0.31 of the other's
+
+
+def test_shares_are_of_the_ten_nearest_and_of_labelled_images() -> None:
+    rng = np.random.default_rng(0)
+    of = np.repeat(np.arange(3), 40)
+    vectors = (3 * np.eye(3)[of] + 0.3 * rng.standard_normal((120, 3))).astype(np.float32)
+    labels = np.where(rng.random(120) < 0.3, -1, of)
+    collection = Collection("three", [str(i) for i in range(120)], labels=labels, classes=("a", "b", "c"))
+    by = of_vectors(vectors, seed=0)
+    found = view(collection, by, np.arange(120), np.zeros((0, 2), np.int64), seed=0)
+    known = np.flatnonzero(labels >= 0)
+    near = nearest(by.unit, VOTERS).index
+    assert found.same_class == pytest.approx(np.mean([np.mean(labels[near[i]] == labels[i]) for i in known]))
+    agreed = adjusted_mutual_info_score(labels[known], found.clusters.of[known])
+    assert found.cluster_agreement == pytest.approx(agreed)
+
+
 def test_pairs_of_two_searches_are_united() -> None:
     def of(*pairs: tuple[int, int]) -> duplicates.Duplicates:
         alike = np.array([1 - 0.01 * a for a, _ in pairs])
@@ -256,6 +285,29 @@ def test_the_rule_of_confident_learning_is_what_a_loop_says() -> None:
         best = int(np.argmax(probability[i]))
         of_best = [probability[j, best] for j in range(200) if given[j] == best]
         assert counted[i] == (best if probability[i, best] >= np.mean(of_best) else given[i])
+
+
+def test_a_class_that_is_not_reached_raises_no_doubt() -> None:
+    probability = np.array([[0.9, 0.1], [0.9, 0.1], [0.75, 0.25], [0.2, 0.8], [0.3, 0.7]])
+    given = np.array([0, 0, 1, 1, 1])  # thresholds: 0.9 of class 0, 0.58 of class 1
+    assert label_doubts.in_doubt_for(probability, given).tolist() == [0, 0, 1, 1, 1]
+
+
+def test_a_fold_is_judged_by_the_scale_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    seen: list[np.ndarray] = []
+    fit = label_doubts.LogisticRegression.fit
+
+    def kept(self: label_doubts.LogisticRegression, x: np.ndarray, y: np.ndarray) -> label_doubts.LogisticRegression:
+        seen.append(x)
+        return fit(self, x, y)
+
+    monkeypatch.setattr(label_doubts.LogisticRegression, "fit", kept)
+    label_doubts.out_of_sample(vectors, np.arange(40) % 2, seed=0)
+    assert len(seen) == label_doubts.FOLDS
+    for x in seen:
+        np.testing.assert_allclose(x.mean(0), 0, atol=1e-6)
+        np.testing.assert_allclose(x.std(0), 1, atol=1e-5)
 
 
 def test_classes_too_small_are_left_out_and_told() -> None:

@@ -251,6 +251,14 @@ def test_long_tails_begin_beyond_twenty_standard_deviations():
     assert "up to 21 standard deviations" in cautions.long_tails(20.6)
 
 
+def test_copies_are_told_where_some_coincide_by_chance():
+    x, y = (np.random.default_rng(i).integers(0, 400, (1000, 1)).astype(float) for i in range(2))
+    x[:300], y[:300] = x[-300:], y[-300:]
+    shuffled = tuple(np.random.default_rng(0).permuted(side, axis=0) for side in (x, y))
+    assert cautions._copies(shuffled) > 0
+    assert "repeat another exactly" in cautions.repeated_pairs((x, y))
+
+
 def test_copies_are_told_from_a_hundredth_of_the_pairs_on():
     x = np.random.default_rng(0).normal(size=(1000, 2))
     for copies, told in ((10, False), (11, True)):

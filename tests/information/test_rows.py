@@ -125,6 +125,8 @@ def test_no_group_stands_on_two_sides_and_one_row_of_each_is_read():
     for rows in choices:
         assert sorted(codes[rows]) == list(range(43))
     assert len(one_of_each(np.arange(50), np.random.default_rng(0))) == 1
+    shown = np.unique(np.concatenate(one_of_each(np.repeat(np.arange(200), 4), np.random.default_rng(0))))
+    assert {int(row) % 4 for row in shown} == {0, 1, 2, 3}  # no place in a group is passed over
     assert group_codes(None, 3, 100).tolist() == [i // 3 for i in range(100)]
     batches = groups.batches_of_groups(codes, 16, torch.Generator().manual_seed(0))
     for _ in range(20):
