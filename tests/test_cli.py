@@ -666,6 +666,9 @@ def test_ctrl_c_in_the_end_of_an_object_is_heard() -> None:
 import signal, sys, time
 from deepinfomax import cli
 
+# A job in the background of a shell begins with Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Object:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)

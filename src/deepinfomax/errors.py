@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-MOST_LISTED = 12  #: names in one line
-
 
 class UserError(ValueError):
     """A mistake in the call, the data or the configuration: one line, what is wrong and how to mend it.
@@ -17,8 +15,8 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def listed(names: Iterable[object]) -> str:
+def listed(names: Iterable[object], most: int = 12) -> str:
     """Names with commas; of many the first ones, and how many there are besides: "a, b, c and 1,997 more"."""
     texts = list(map(str, names))
-    more = len(texts) - MOST_LISTED
-    return f"{', '.join(texts[:MOST_LISTED])} and {more:,} more" if more > 1 else ", ".join(texts)
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -15,7 +15,7 @@ from deepinfomax.data.loading import as_read, choose, decode
 from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
 from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, listed
 
 CHANNELS_SAID = 6  #: whose mean and deviation are said to a person
 
@@ -191,7 +191,7 @@ def _compare_classes(parts: dict[str, PartDescription]) -> None:
     train, test = ({name: count for name, count in part.items() if count} for part in counts)
     unknown = [name for name in test if name not in train]
     if train and unknown:
-        names = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+        names = listed(unknown, 5)
         count = sum(test[name] for name in unknown)
         parts["test"].notes.append(f"{count:,} images are of classes that no training image has: {names}")
 

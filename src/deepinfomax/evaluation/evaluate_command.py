@@ -98,6 +98,7 @@ def evaluate_command(
     with shown(f"reading {printable(config.data.source)}"), found_once():
         _check_test_part(run, config, options)
         train, test = (loaded(run, encoder, config, split) for split in ("train", "test"))
+        seen = _saw_test_images(own, config)
     folds = read_folds(config.data.source, config.data.root)
     if folds and config.data.limit is not None and any(m.endswith("_folds") for m in measures or ()):
         raise UserError("folds are positions among all training images: set data.limit none")
@@ -109,7 +110,7 @@ def evaluate_command(
         if make_encoder is None:
             left_out = ["a network of your own has no random encoder to compare with: pass make_encoder in Python"]
     notes = [*train.notes, *test.notes, *left_out]
-    if _saw_test_images(own, config):
+    if seen:
         notes.insert(0, SEEN[_trained_on_labels(run)])
     out = run / files.EVALUATION
     if average is not None:

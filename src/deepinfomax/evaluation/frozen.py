@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from deepinfomax.encoders.modes import in_eval_mode
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, listed
 
 
 class EncoderChanged(RuntimeError):
@@ -52,8 +52,7 @@ def unchanged(encoder: nn.Module) -> Iterator[None]:
     after = digests(encoder)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        raise EncoderChanged(f"the encoder was changed while it was measured: {', '.join(changed[:3])}{more}")
+        raise EncoderChanged(f"the encoder was changed while it was measured: {listed(changed, 3)}")
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def neighbours_command(
     # A mistake in what is asked for should leave the gallery as it is.
     asked_for = None
     if queries:
-        whole = load_images(config, split).shape if config.augmentation.get("crop") else images.shape
+        cropped = config.augmentation.get("crop") and not all(map(_is_index, queries))
+        whole = load_images(config, split).shape if cropped else images.shape
         readers = partial(_asked_file, run, encoder, config), partial(_asked_picture, config, whole)
         asked_for = _queries(queries, images, *readers)
     other = None if beside is None else (beside, _encoder_beside(run, beside))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.images import ImageSet
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, listed
 
 MOST_NAMES = 5  #: classes that a line names
 
@@ -78,5 +78,4 @@ def _named(numbers: np.ndarray, names: Sequence[str]) -> str:
 
 
 def _few(names: Iterable[Any]) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    return listed(names, MOST_NAMES)

@@ -73,7 +73,7 @@ def explore(
         UserError: all rows are the same.
     """
     representations = [main] if control is None else [main, control]
-    first = near_copies.twins(main.vectors if collection.pictures is None else collection.pictures)
+    first = near_copies.twins(main.vectors) if collection.pictures is None else collection.twins
     if not first.any():
         raise UserError(f"all {len(first):,} rows of {collection.title} are the same: there is nothing to explore")
     views = []

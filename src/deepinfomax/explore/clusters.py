@@ -39,7 +39,7 @@ def clusters(unit: np.ndarray, *, seed: int) -> Clusters:
     if group.max() >= 1 and (group >= 0).mean() >= LEAST_IN_GROUPS:
         return _ordered(unit, group, "hdbscan")
     method = MiniBatchKMeans if len(unit) > LARGE else KMeans
-    count = min(parts_of(len(unit)), len(np.unique(unit, axis=0)))
+    count = min(parts_of(len(unit)), len({row.tobytes() for row in unit}))  # no more parts than vectors that differ
     return _ordered(unit, method(count, n_init=3, random_state=seed).fit_predict(unit), "k-means")
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from deepinfomax.errors import UserError
+from deepinfomax.explore.duplicates import twins
 
 LEAST = 10  #: images; fewer have no neighbours worth a page
 
@@ -27,8 +29,14 @@ class Collection:
     def __post_init__(self) -> None:
         if len(self) < LEAST:
             raise UserError(f"{self.title} has {len(self)} images; there is something to explore from {LEAST} on")
-        if self.pictures is not None and all(np.array_equal(one, self.pictures[0]) for one in self.pictures):
+        if self.pictures is not None and not self.twins.any():
             raise UserError(f"{self.title} has {len(self):,} images, all of them the same: there is nothing to explore")
+
+    @cached_property
+    def twins(self) -> np.ndarray:
+        """(N,) of each picture the first that is the same, see `duplicates.twins`; pictures must be there."""
+        assert self.pictures is not None
+        return twins(self.pictures)
 
     def __len__(self) -> int:
         return len(self.names)

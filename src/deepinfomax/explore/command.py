@@ -27,7 +27,7 @@ from deepinfomax.evaluation.evaluate_command import maker
 from deepinfomax.evaluation.run_data import check_scale
 from deepinfomax.explore import reading
 from deepinfomax.explore.analysis import UNUSUAL, Exploration, explore
-from deepinfomax.explore.duplicates import levelled, proposed, twins
+from deepinfomax.explore.duplicates import levelled, proposed
 from deepinfomax.explore.page import added, compared, sentence, write_page
 from deepinfomax.explore.representation import Representation, of_encoder, of_pixels, of_vectors
 from deepinfomax.explore.tables import write_tables
@@ -120,7 +120,7 @@ def _of_images(
     on = choose_device(device)
     with shown("exploring"):
         by_network = partial(of_encoder, device=on, seed=seed)
-        first = twins(images.images)
+        first = collection.twins
         views = [_with_proposals(partial(by_network, encoder, name="encoder"), seen, first)]
         if control == "pixels":
             views.append(_with_proposals(partial(of_pixels, seed=seed), images, first))
@@ -223,7 +223,7 @@ def _of_embeddings(
         main = of_vectors(embeddings.vectors, seed=seed)
         beside, proposals = None, []
         if collection.pictures is not None and control == "pixels":
-            first = twins(collection.pictures)
+            first = collection.twins
             beside, by_pixels = _with_proposals(partial(of_pixels, seed=seed), ImageSet(collection.pictures), first)
             proposals = [proposed(main.unit, first), by_pixels]
         exploration = explore(collection, main, beside, proposals=tuple(proposals), seed=seed)

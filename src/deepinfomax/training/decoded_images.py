@@ -69,7 +69,7 @@ def made_by(
             count = ENCODED if any(map(changes_y, objectives)) else RECONSTRUCTIONS
             order = np.random.default_rng(seed).permutation(len(images))[:count]
             chosen = np.concatenate([np.sort(order[:RECONSTRUCTIONS]), order[RECONSTRUCTIONS:]])
-            numbers = normalise(np.stack([np.asarray(images.images[i]) for i in chosen])).to(device)
+            numbers = normalise(np.array(images.images[chosen])).to(device)
             views = augment(numbers if channels is None else channels(numbers))
             features = game.shown(game.encoder(views))
             few = Features(*(None if level is None else level[:RECONSTRUCTIONS] for level in features))  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from deepinfomax.config import Config, Training, objective_type, resolve
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.batches import Batches
 from deepinfomax.data.channels import Channels
+from deepinfomax.data.fingerprint import identity
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
 from deepinfomax.data.stream_batches import StreamBatches, StreamStopped
@@ -85,8 +86,9 @@ def train(
     if stream is not None:
         check_streams(config, stream)
     images = trainable(as_images(images) if stream is None else stream.sample)
+    told_apart = identity(images) if stream is None else stream.data
     if resume:  # first of all: of other data everything else would be refused for a reason that misleads
-        check_trained_on(out / run_folder.CHECKPOINT, images, None if stream is None else stream.data)
+        check_trained_on(out / run_folder.CHECKPOINT, images, told_apart)
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
     if encoder is None:
@@ -99,7 +101,6 @@ def train(
         shown_to_it = images if stream is None else replace(images, labels=None)
         game = _game(config, image_shape, shown_to_it, encoder, channels, accelerator, on, channels_last)
     never_finite = not_finite(game)
-    told_apart = None if stream is None else stream.data
     state = RunState(game, training, images, on, config, accelerator.num_processes, data=told_apart)
     state.scaler = accelerator.scaler
     shares: dict[str, Any] = {

@@ -8,7 +8,7 @@ import torch
 
 from deepinfomax import config as configuration
 from deepinfomax.config import Config, Training
-from deepinfomax.data.fingerprint import identity
+from deepinfomax.data.fingerprint import RULE, identity
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.objectives.game import Game
@@ -20,16 +20,19 @@ from deepinfomax.training.optimizers import optimizer
 STORED_AS = {"encoder": "learner", "opponents": "opponents"}
 
 
-def check_trained_on(folder: Path, images: ImageSet, stream: dict[str, Any] | None) -> None:
+def check_trained_on(folder: Path, images: ImageSet, now: dict[str, Any]) -> None:
     """Raises UserError where the checkpoint in the folder is of other data; early versions do not say of which.
 
     Args:
-        stream: what tells a stream from other data; None: `images` are all there is.
+        now: what tells the data from others, `identity(images)` or what a stream says of itself.
     """
     before = checkpoint.plain(folder, "data")
-    if before is not None:
-        now = identity(images, like=before["fingerprint"]) if stream is None else stream
-        check_same_data(before, now, folder.parent)
+    if before is None:
+        return
+    rules = tuple(data["fingerprint"].startswith((RULE, "stream:")) for data in (before, now))
+    if rules == (False, True) and not now["fingerprint"].startswith("stream:"):
+        now = identity(images, like=before["fingerprint"])  # by the rule of the version that trained it
+    check_same_data(before, now, folder.parent)
 
 
 class RunState:
@@ -43,7 +46,7 @@ class RunState:
         config: the whole configuration; a checkpoint is restored for no other, as far as `run_folder` says. None: not
             known, and not compared.
         processes: that train together; a checkpoint is restored for no other number.
-        data: what tells a stream from other data; None: what tells `images` from others.
+        data: what tells the data from others, where it is known already; None: what tells `images` from others.
     """
 
     def __init__(
@@ -57,7 +60,6 @@ class RunState:
         data: dict[str, Any] | None = None,
     ) -> None:
         self.game, self.images, self.config = game, images, config
-        self._streamed = data is not None
         self.data = identity(images) if data is None else data
         self.stream: dict[str, Any] | None = None  #: of a stream, where its readers are
         self.optimizers = {
@@ -91,7 +93,7 @@ class RunState:
         saved = checkpoint.load(folder)
         if saved is None:
             return
-        check_trained_on(folder, self.images, self.data if self._streamed else None)
+        check_trained_on(folder, self.images, self.data)
         if (then := saved.get("processes", self.processes)) != self.processes:  # early versions do not say
             raise UserError(
                 f"cannot resume {folder.parent}: {then} processes trained it and {self.processes} are here, and a step "

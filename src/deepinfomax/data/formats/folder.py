@@ -26,7 +26,6 @@ MENDS = {
     ".npy": "stack them into one .npy file, numpy.stack, and give that",
     ".npz": "give one of them",
     ".csv": "read them, stack them into one array, numpy.stack, and give that as .npy",
-    ".txt": "read them, stack them into one array, numpy.stack, and give that as .npy",
     ".tar": "give one of them, or unpack them; empty ones hold nothing",
     ".zip": "give one of them, or unpack them; empty ones hold nothing",
 }

@@ -82,7 +82,7 @@ def read(path: Path, columns: Columns) -> Parts:
         ]
         label_notes: tuple[str, ...] = ()
     else:
-        label_columns = {file: _label_column(file, label) if label in schemas[file].names else None for file in tables}
+        label_columns = {file: _column(file, label) if label in schemas[file].names else None for file in tables}
         raw, label_notes = _labels_of(list(by_part.values()), label_columns, label, root)
     names = attributes or _classes_beside(root)
     names = names or next((n for file in tables if (n := _classes_in(schemas[file], label))), ())
@@ -120,7 +120,7 @@ def _rows_of_parts(tables: Sequence[Path], schemas: Mapping[Path, pa.Schema]) ->
     """
     if not all(SPLIT in schemas[file].names and _is_string(schemas[file].field(SPLIT).type) for file in tables):
         return {}
-    words = [word for file in tables for word in _label_column(file, SPLIT).to_pylist()]
+    words = [word for file in tables for word in _column(file, SPLIT).to_pylist()]
     names = np.array([str(word or "train").strip().lower() for word in words], object)
     there = list(dict.fromkeys(names.tolist()))
     if len(there) < 2 or not any(name in PART_OF for name in there):
@@ -308,9 +308,9 @@ def _attributes(file: Path, names: Sequence[str]) -> np.ndarray:
     return attribute_columns(table, names, str(file))
 
 
-def _label_column(file: Path, label: str) -> pa.ChunkedArray:
+def _column(file: Path, name: str) -> pa.ChunkedArray:
     with _damage(file):
-        return _read(file, [label]).column(0)
+        return _read(file, [name]).column(0)
 
 
 def _read(file: Path, names: Sequence[str]) -> pa.Table:

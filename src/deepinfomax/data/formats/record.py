@@ -70,8 +70,7 @@ def unused_columns(names: list[str], used: set[str]) -> tuple[str, ...]:
     others = [name for name in names if name not in used]
     if not others:
         return ()
-    more = f" and {len(others) - 8} more" if len(others) > 8 else ""
-    return (f"columns not used: {', '.join(others[:8])}{more}; data.label NAME makes one of them the label",)
+    return (f"columns not used: {listed(others, 8)}; data.label NAME makes one of them the label",)
 
 
 @dataclass(frozen=True)
