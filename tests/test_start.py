@@ -101,7 +101,7 @@ def test_columns_of_a_parquet_file_are_read_without_pyarrow_s_own_data_sets(tmp_
     parquet.write_table(pa.table({"label": [0, 1, 1], "other": [1, 2, 3]}), tmp_path / "a.parquet")
     code = (
         "import sys; from pathlib import Path; from deepinfomax.data.formats import parquet; "
-        "print(parquet._label_column(Path('a.parquet'), 'label').to_pylist(), 'pyarrow.dataset' in sys.modules)"
+        "print(parquet._column(Path('a.parquet'), 'label').to_pylist(), 'pyarrow.dataset' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "[0, 1, 1] False\n"
