@@ -1,7 +1,7 @@
 """How many steps of each recipe two minutes hold, at the scale `cpu` with 32×32 images: `published.STEPS`.
 
     python benchmarks/recipes.py [RECIPE ...] [--json FILE]
-    python benchmarks/recipes.py league [--json FILE]          of the entrants of `experiments/league.py`
+    python benchmarks/recipes.py league [--encoder resnet18] [--json FILE]     of the entrants of `experiments/league.py`
 
 Each is trained for 40 steps of 128 images by the real loop; the last 20 count. On a machine with nothing else to do.
 Of the league, processor seconds of one thread count, 240 in two minutes of two cores.
@@ -68,10 +68,13 @@ def of_recipes(names: list[str]) -> dict[str, dict[str, float]]:
     return counted
 
 
-def of_the_league() -> dict[str, dict[str, float]]:
+def of_the_league(encoder: str) -> dict[str, dict[str, float]]:
     counted = {}
-    for entrant in (*league.ENTRANTS, league.PATCHES, league.SUPERVISED):
-        changes = league.changes(entrant, "areas and colour")
+    network = league.ENCODERS[encoder].get("cpu")
+    for entrant in league.ALL:
+        if entrant == league.PLAIN:  # a step of it takes as long as one of DIM(L)
+            continue
+        changes = league.changes(entrant, "areas and colour") | ({"encoder": network} if network else {})
         seconds = processor_seconds_of_a_step(config.override(recipes.recipe(entrant.recipe, "cpu"), changes))
         counted[entrant.name] = {
             "processor_seconds_of_a_step": round(seconds, 4),
@@ -84,10 +87,15 @@ def of_the_league() -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=list(STEPS))
+    parser.add_argument("--encoder", choices=league.ENCODERS, default="dcgan", help="of the league")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     if arguments.recipes == ["league"]:
-        result = {"benchmark": "recipes of the league", "hardware": hardware(), "entrants": of_the_league()}
+        result = {
+            "benchmark": "recipes of the league",
+            "hardware": hardware(),
+            "entrants": of_the_league(arguments.encoder),
+        }
     else:
         result = {"benchmark": "recipes", "hardware": hardware(), "recipes": of_recipes(arguments.recipes)}
     if arguments.json:

@@ -11,16 +11,20 @@ from deepinfomax.config import difference
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.experiments import league, league_curves, league_trials, paper_tables
 from deepinfomax.experiments.league import AUGMENTATIONS, CHOSEN, ENTRANTS, TABLES
-from deepinfomax.recipes import recipe
+from deepinfomax.recipes import SCALES, recipe
 
 RESULTS = Path(__file__).parents[2] / "results"
 
 
-def test_rows_share_all_but_method_and_augmentation() -> None:
+@pytest.mark.parametrize("league_of", ["league", "league-cifar100", "league-resnet18"])
+def test_rows_share_all_but_method_and_augmentation(league_of: str) -> None:
     for minutes in league.MINUTES:
-        table = TABLES[f"league-{minutes}"]
+        table = TABLES[f"{league_of}-{minutes}"]
         configs = [paper_tables.row_config(table, row, "cpu", 0) for row in table.rows]
-        assert len({str(config.encoder) for config in configs}) == 1
+        assert {config.encoder["name"] for config in configs} == {"resnet18" if "resnet" in league_of else "dcgan"}
+        for scale in SCALES:
+            encoders = [str(paper_tables.row_config(table, row, scale, 0).encoder) for row in table.rows]
+            assert len(set(encoders)) == 1
         fields = ("batch_size", "lr", "optimizer", "schedule", "first_layer", "precision", "small_views")
         assert len({tuple(getattr(config.training, name) for name in fields) for config in configs}) == 1
         steps = {row.name: config.training.steps for row, config in zip(table.rows, configs, strict=True)}
@@ -53,6 +57,8 @@ def test_what_was_chosen_is_what_the_search_chose() -> None:
     steps = {entrant.name: entrant.steps for entrant in (*ENTRANTS, league.SUPERVISED)}
     assert {name: counted["steps_in_two_minutes"] for name, counted in speeds.items()} == steps
     assert ratio["steps_in_two_minutes"] == league.PATCHES.steps == round(steps[ratio["to"]] / ratio["times_as_long"])
+    of_resnet = {name: counted["steps_in_two_minutes"] for name, counted in counts["resnet18"]["entrants"].items()}
+    assert of_resnet | {league.PLAIN.name: of_resnet["DIM(L)"]} == league.RESNET18_STEPS
 
 
 def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

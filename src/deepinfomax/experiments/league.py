@@ -1,8 +1,9 @@
 """The league: Deep InfoMax beside today's methods on one encoder, one data set, and the same minutes.
 
-It is the paper's own kind of comparison (Table 1), with the methods that came after it. All rows have the DCGAN-like
-encoder, batches of 128, Adam 1e-3 with a cosine schedule, float32 and a whitening first layer. As many steps are
-trained as the minutes hold, counted before by `benchmarks/recipes.py league`: a run is the same on any machine.
+It is the paper's own kind of comparison (Table 1), with the methods that came after it. All rows of a table have one
+encoder, the DCGAN-like one or a small ResNet-18, batches of 128, Adam 1e-3 with a cosine schedule, float32 and a
+whitening first layer. As many steps are trained as the minutes hold, counted before by `benchmarks/recipes.py league`:
+a run is the same on any machine.
 
 Augmentation matters to each method in its own way. So each had the same search: the three of `AUGMENTATIONS`, half a
 minute of training each (of a faster processor, in bfloat16: about a minute of the league's), on 15,000 training images,
@@ -14,9 +15,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepinfomax.experiments.published import Row, Table
+from deepinfomax.recipes import Scale
 
 MINUTES = (1, 5, 20, 60)
 NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+#: encoder of all rows of a table -> its settings at each scale, where they are not those of the recipes
+ENCODERS: dict[str, dict[Scale, dict[str, Any]]] = {
+    "dcgan": {"paper": {"name": "dcgan"}},
+    "resnet18": {
+        "smoke": {"name": "resnet18", "width": 2},
+        "cpu": {"name": "resnet18", "width": 16},
+        "paper": {"name": "resnet18"},
+    },
+}
 #: what all rows share
 COMMON: dict[str, Any] = {
     "training.first_layer": "whitening",
@@ -63,6 +74,22 @@ PLAIN = Entrant("DIM(L), flips only", "dim-fast", 1154)
 #: outside it too: with the augmentation that the search chose for EMP-SSL, whose term it has
 PATCHES = Entrant("DIM(L) across patches", "dim-patches", 318)
 SUPERVISED = Entrant("fully supervised", "supervised", 1297)
+ALL = (*ENTRANTS, PLAIN, PATCHES, SUPERVISED)
+#: name of an entrant -> steps that two minutes of two cores hold with ResNet-18 of width 16, on another processor than
+#: those above (`results/league-speeds.json`)
+RESNET18_STEPS: dict[str, int] = {
+    "DIM(L)": 1184,
+    "SimCLR": 622,
+    "VICReg": 608,
+    "DIM(L) across views": 488,
+    "LeJEPA": 597,
+    "Barlow Twins": 630,
+    "BYOL": 452,
+    "EMP-SSL": 254,
+    "DIM(L), flips only": 1184,
+    "DIM(L) across patches": 247,
+    "fully supervised": 1256,
+}
 #: name of an entrant -> of `AUGMENTATIONS`, by the search; those outside it only flip
 CHOSEN: dict[str, str] = {
     "DIM(L)": "areas",
@@ -88,19 +115,29 @@ def changes(entrant: Entrant, augmentation: str) -> dict[str, Any]:
     return COMMON | {f"augmentation.{name}": value for name, value in settings.items()}
 
 
-def league(minutes: int, data: str = "cifar10") -> Table:
-    """The table of all entrants after so many minutes of two cores; augmentation is as it was chosen on CIFAR-10."""
+def league(minutes: int, data: str = "cifar10", encoder: str = "dcgan") -> Table:
+    """The table of all entrants after so many minutes of two cores.
+
+    Augmentation is in all of them as it was chosen on CIFAR-10 with the DCGAN-like encoder.
+    """
+    network = ", ResNet-18 of width 16" if encoder == "resnet18" else ""
     return Table(
-        f"Deep InfoMax and today's methods after {minutes} minutes of two cores, {NAMES[data]}",
+        f"Deep InfoMax and today's methods after {minutes} minutes of two cores, {NAMES[data]}{network}",
         data,
         tuple(
-            Row(each.name, each.recipe, changes=changes(each, CHOSEN.get(each.name, "none")), steps=each.steps)
-            for each in (*ENTRANTS, PLAIN, PATCHES, SUPERVISED)
+            Row(
+                each.name,
+                each.recipe,
+                changes=changes(each, CHOSEN.get(each.name, "none")),
+                steps=RESNET18_STEPS[each.name] if encoder == "resnet18" else each.steps,
+            )
+            for each in ALL
         ),
         measures=("knn", "linear", "mlp"),
         minutes=minutes,
         note="one encoder and optimizer for all; augmentation by a search of the same length for each, on held-out "
         "training images",
+        at={scale: {"encoder": settings} for scale, settings in ENCODERS[encoder].items()},
     )
 
 
@@ -123,4 +160,5 @@ FIRST_LAYER = Table(
 
 TABLES = {f"league-{minutes}": league(minutes) for minutes in MINUTES}
 TABLES |= {f"league-cifar100-{minutes}": league(minutes, "cifar100") for minutes in MINUTES}
+TABLES |= {f"league-resnet18-{minutes}": league(minutes, encoder="resnet18") for minutes in MINUTES}
 TABLES |= {"first-layer": FIRST_LAYER}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepinfomax.experiments.league import ENTRANTS, MINUTES, PATCHES, PLAIN, SUPERVISED
+from deepinfomax.experiments.league import ALL, MINUTES, PATCHES, PLAIN, SUPERVISED
 from deepinfomax.experiments.provenance import read, write
 from deepinfomax.recipes import Scale
 
@@ -100,7 +100,7 @@ def drawing(figures: Figures) -> Figure:
     """A panel for each measure; a line for each method, level lines for the controls."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(MEASURES))
-    names = [entrant.name for entrant in (*ENTRANTS, PLAIN, PATCHES, SUPERVISED)]
+    names = [entrant.name for entrant in ALL]
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for i, name in enumerate(names):
             points = sorted((int(length), of) for length, of in figures[measure].get(name, {}).items())
