@@ -1,7 +1,7 @@
 """How many steps of each recipe two minutes hold, at the scale `cpu` with 32×32 images: `published.STEPS`.
 
     python benchmarks/recipes.py [RECIPE ...] [--json FILE]
-    python benchmarks/recipes.py league [--encoder resnet18] [--json FILE]     of the entrants of `experiments/league.py`
+    python benchmarks/recipes.py league [--encoder resnet18] [--json FILE]  of the entrants of `experiments/league.py`
 
 Each is trained for 40 steps of 128 images by the real loop; the last 20 count. On a machine with nothing else to do.
 Of the league, processor seconds of one thread count, 240 in two minutes of two cores.
