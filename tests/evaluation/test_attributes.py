@@ -74,7 +74,7 @@ def test_attributes_that_never_vary_are_left_out() -> None:
     (x, labels), (x_test, labels_test) = planted(100, 0), planted(100, 1)
     always = np.ones((100, 1), dtype=np.int64)
     found = attributes(x, np.hstack([labels, always]), x_test, np.hstack([labels_test, always]), scale="smoke")
-    assert found["attributes"] == 2
+    assert (found["attributes"], found["left_out"]) == (2, 1)
     with pytest.raises(UserError, match="nothing to measure"):
         attributes(x, always, x_test, always)
 
@@ -84,7 +84,9 @@ def test_mistakes() -> None:
     x, labels = planted(30, 0)
     with pytest.raises(UserError, match=r"labels \(N, K\) of 0 and 1, not of shape \(30,\)"):
         attributes(x, labels[:, 0], x, labels)
-    with pytest.raises(UserError, match=r"labels \(N, K\) of 0 and 1"):
-        attributes(x, labels * 2, x, labels)
+    unknown = labels.copy()
+    unknown[3:5, 0] = -1
+    with pytest.raises(UserError, match=r"of 0 and 1, and 2 of 30 images have others, such as -1: leave these images"):
+        attributes(x, unknown, x, labels)
     with pytest.raises(UserError, match="1 attributes in training and 2 in test"):
         attributes(x, labels[:, :1], x, labels)

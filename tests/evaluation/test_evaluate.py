@@ -395,6 +395,17 @@ def test_unlabelled_images_are_left_out_and_said() -> None:
     result = run(train=replace(TRAIN, labels=labels), measures=("knn",), levels=("y",), controls=())
     assert result["measures"]["knn"]["y"]["n_train"] == 50
     assert result["notes"] == ["40 training images have no label (-1) and were left out"]
+    counts = np.unique(labels[40:], return_counts=True)[1]
+    described = {key: result["data"]["train"][key] for key in ("count", "labelled", "classes", "majority")}
+    assert described == {"count": 90, "labelled": 50, "classes": len(counts), "majority": counts.max() / 50}
+    assert "labelled" not in result["data"]["test"]
+
+
+def test_a_part_without_any_label_has_no_classes_to_speak_of() -> None:
+    none = replace(TEST, labels=np.full(len(TEST), -1))
+    for given in ({"test": none}, {"train": replace(TRAIN, labels=np.full(len(TRAIN), -1))}):
+        assert run(measures=("rank",), controls=(), **given)["notes"] == []
+    assert "classes" not in run(test=none, measures=("rank",), controls=())["data"]["test"]
 
 
 def test_constant_units_are_said() -> None:
@@ -453,6 +464,9 @@ def test_attributes_at_every_level_and_of_pixels() -> None:
     assert result["measures"]["attributes"].keys() == {"conv", "fc", "y"}
     assert result["controls"]["pixels"]["attributes"]["balanced_accuracy"] > 0.9
     assert result["data"]["train"]["attributes"] == 2
+    always = replace(tagged(TEST), labels=tagged(TEST).labels | np.array([0, 1]))
+    noted = run(train=tagged(TRAIN), test=always, measures=("attributes",), levels=("y",), controls=())["notes"]
+    assert noted == ["attributes y: 1 attributes are left out: all or none of the images of one part have them"]
 
 
 def test_same_seed_same_figures() -> None:

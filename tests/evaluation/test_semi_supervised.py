@@ -13,6 +13,7 @@ from deepinfomax.evaluation.few_labels import LabelBudget
 from deepinfomax.evaluation.frozen import fingerprint
 from deepinfomax.evaluation.scales import Scale
 from deepinfomax.evaluation.semi_supervised import SETTINGS, Settings, measure
+from deepinfomax.features import Features
 
 
 def test_a_copy_is_trained_and_the_encoder_stays_as_it_is() -> None:
@@ -40,6 +41,15 @@ def test_the_encoder_is_fine_tuned_not_only_the_head(monkeypatch: pytest.MonkeyP
     assert tuned is not encoder
     assert not torch.equal(tuned.convolutions[0][0].weight, encoder.convolutions[0][0].weight)
     assert not torch.equal(tuned.convolutions[0][1].running_mean, encoder.convolutions[0][1].running_mean)
+
+
+def test_an_encoder_without_a_last_map_is_refused() -> None:
+    class WithoutConv(nn.Module):
+        def forward(self, x: Tensor) -> Features:
+            return Features(local=x, conv=None, fc=None, y=x.flatten(1)[:, :4])
+
+    with pytest.raises(UserError, match="the encoder has no conv: leave it out"):
+        measure(WithoutConv(), images(30), images(30), scale="smoke")
 
 
 def test_few_labels_and_folds() -> None:

@@ -102,6 +102,9 @@ def test_few_labels_and_other_scores_have_words_too() -> None:
         "Trained without labels, then shown 10 labelled images of each class: a weighted sum of what it gives tells "
         "the class of 50 in 100 test images."
     )
+    assert in_words(measured({"semi_supervised": {"accuracy": 0.5}})) == (
+        "Trained without labels: trained on with labels, it tells the class of 50 in 100 test images."
+    )
     run = measured({"attributes": {"y": {"mean_average_precision": 0.61}}})
     assert in_words(run) == f"{comparisons(run)[0].title}: 0.61, from 0 to 1."
 
@@ -190,6 +193,15 @@ def test_every_level_has_a_cell_and_missing_ones_are_none() -> None:
     by_kind = {row.kind: row.cells for row in comparison.controls}
     assert by_kind["random_encoder"] == {"conv": Cell(0.4), "fc": None, "y": None}
     assert by_kind["pixels"] == {WHOLE: None}
+
+
+def test_a_level_that_the_encoder_has_not_is_not_missing() -> None:
+    note = "the encoder has no fc, so nothing is measured there"
+    run = measured({"knn": {"conv": {"accuracy": 0.4}, "y": {"accuracy": 0.5}}})
+    run.evaluation["notes"] = [note]
+    (comparison,) = comparisons(run)
+    assert comparison.levels == ("conv", "y")
+    assert not any("on fc" in item.what for item in not_run(run, [comparison]))
 
 
 def test_shapes_of_entries_that_evaluations_may_write() -> None:

@@ -16,7 +16,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.report import write
 from deepinfomax.report.bars import scale_of
 from deepinfomax.report.comparisons import comparisons
-from deepinfomax.report.page import duration, guessing, render
+from deepinfomax.report.page import duration, guessing, measured_on, render
 from deepinfomax.report.reading import FILES, Metrics, Run, read
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -111,6 +111,12 @@ def test_measures_stand_beside_their_controls(page: Page) -> None:
         assert words in page.text
     assert "kNN, k = 20, cosine, standardised features" in page.text
     assert "with 1,000 test images" in page.text
+
+
+def test_images_without_a_label_are_not_among_those_measured() -> None:
+    data = {"train": {"count": 900, "labelled": 500}, "test": {"count": 200}}
+    run = Run(Path("a"), evaluation={"data": data, "scale": "cpu"})
+    assert measured_on(run) == "Measured on 500 training and 200 test images at scale “cpu”."
 
 
 def test_it_says_on_what_it_was_measured(page: Page) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepinfomax.evaluation import convex
 from deepinfomax.evaluation.labels import check_attributes
-from deepinfomax.evaluation.measure import CONSTANT_UNITS, Figure, Measure
+from deepinfomax.evaluation.measure import CONSTANT_UNITS, Figure, Measure, Remark
 from deepinfomax.evaluation.scales import Scale, at_scale
 from deepinfomax.evaluation.standardising import Standardiser, standardised
 
@@ -37,6 +37,7 @@ class Result:
     mean_average_precision: float
     balanced_cross_entropy: float  #: nats; log 2 = 0.693 is guessing
     attributes: int  #: how many were measured
+    left_out: int  #: how many were not, since all or none of the training or of the test images have them
     n_train: int
     n_test: int
     constant_units: int
@@ -99,6 +100,7 @@ def attributes(
         mean_average_precision=float(precision),
         balanced_cross_entropy=float(entropy),
         attributes=int(varies.sum()),
+        left_out=int((~varies).sum()),
         n_train=len(x),
         n_test=len(x_test),
         constant_units=constant,
@@ -122,5 +124,8 @@ MEASURE = Measure(
     ),
     function=attributes,
     protocol="linear probe of each attribute",
-    remarks=(CONSTANT_UNITS,),
+    remarks=(
+        CONSTANT_UNITS,
+        Remark("left_out", "{left_out} attributes are left out: all or none of the images of one part have them"),
+    ),
 )

@@ -62,7 +62,8 @@ def evaluate(
     Args:
         measures: names in `measures.MEASURES`; some also with few labels: linear_10_per_class,
             linear_1_percent (any number), linear_folds. None: mlp, linear and knn for classes, attributes for
-            attributes, and without labels reconstruction, rank, mine and ndm, where there are images enough.
+            attributes, and without labels reconstruction, rank, mine, decoding, ndm and distribution, where there are
+            images enough.
         levels: of conv, fc, y; for the measures of features.
         controls: of pixels, pixels_pca, random_encoder, supervised. The first three go with measures of features;
             random_encoder with every measure.
@@ -104,7 +105,8 @@ def evaluate(
         measure_called(name)[0].check_counts(len(used), len(used_in_test), name)
     if train.labels is not None and test.labels is not None:
         checks.check_classes([*measures, *controls], used, used_in_test, seed, folds)
-        notes = [*notes, *split.remarks(used, used_in_test, max(train.classes, test.classes, key=len))]
+        if (used != -1).any() and (used_in_test != -1).any():
+            notes = [*notes, *split.remarks(used, used_in_test, max(train.classes, test.classes, key=len))]
     evaluation = Evaluation(
         {
             "data": {"train": describe(train), "test": describe(test)},

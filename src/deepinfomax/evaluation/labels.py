@@ -53,8 +53,13 @@ def check_attributes(train: Num[np.ndarray, "N K"], test: Num[np.ndarray, "T K"]
         UserError: labels of other values or another shape, or no attribute that varies in both sets.
     """
     for labels in (train, test):
-        if np.ndim(labels) != 2 or not np.isin(labels, (0, 1)).all():
+        if np.ndim(labels) != 2:
             raise UserError(f"attributes needs labels (N, K) of 0 and 1, not of shape {np.shape(labels)}")
+        if (odd := ~np.isin(labels, (0, 1))).any():
+            raise UserError(
+                f"attributes needs labels (N, K) of 0 and 1, and {int(odd.any(1).sum()):,} of {len(labels):,} images "
+                f"have others, such as {labels[odd][0]}: leave these images out"
+            )
     if train.shape[1] != test.shape[1]:
         raise UserError(f"{train.shape[1]} attributes in training and {test.shape[1]} in test")
     varies = np.logical_and(*(labels.min(0) < labels.max(0) for labels in (train, test)))

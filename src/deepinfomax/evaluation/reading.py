@@ -7,6 +7,9 @@ from deepinfomax.evaluation.few_labels import parse_measure_name
 from deepinfomax.evaluation.measure import Figure, Measure
 from deepinfomax.evaluation.measures import MEASURES
 
+#: the note on a level that an encoder does not have
+NO_LEVEL = "the encoder has no {}, so nothing is measured there"
+
 
 def headline_figure(measure: Measure, result: Mapping[str, Any]) -> tuple[Figure, str] | None:
     """The first figure of the measure that the result has, and its value with its error; None where it has none.

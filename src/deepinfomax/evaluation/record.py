@@ -182,12 +182,21 @@ def _plain(value: Any) -> Any:
 
 
 def describe(images: ImageSet) -> dict[str, Any]:
-    """Count, shape, classes and a fingerprint of a set, see `data.fingerprint`."""
+    """Count, shape, classes and a fingerprint of a set, see `data.fingerprint`.
+
+    Classes and the share of the commonest are those of the labelled images, which alone are measured; where some have
+    no label (-1), `labelled` counts the others.
+    """
     description: dict[str, Any] = {"name": images.name, "count": len(images), "shape": list(images.images.shape[1:])}
     if images.labels is not None:
         if np.ndim(images.labels) == 1:
-            counts = np.unique(images.labels, return_counts=True)[1]
-            description |= {"classes": len(counts), "majority": float(counts.max() / counts.sum())}
+            labels = np.asarray(images.labels)
+            labelled = labels[labels != -1]
+            if 0 < len(labelled) < len(labels):
+                description["labelled"] = len(labelled)
+            if len(labelled):
+                counts = np.unique(labelled, return_counts=True)[1]
+                description |= {"classes": len(counts), "majority": float(counts.max() / counts.sum())}
         else:
             description |= {"attributes": int(images.labels.shape[1])}
     return description | {"fingerprint": fingerprint(images)}

@@ -19,7 +19,7 @@ from deepinfomax.evaluation.few_labels import mean_over_draws
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.evaluation.measure import checked_result
 from deepinfomax.evaluation.measures import measure_called
-from deepinfomax.evaluation.reading import headline, remarks
+from deepinfomax.evaluation.reading import NO_LEVEL, headline, remarks
 from deepinfomax.evaluation.record import Record
 from deepinfomax.evaluation.scales import Scale
 from deepinfomax.progress import shown
@@ -179,7 +179,7 @@ class Evaluation:
         there = levels_of(encoder, images, self.device)
         for level in levels:
             if level not in there:
-                self.record.note(f"the encoder has no {level}, so nothing is measured there")
+                self.record.note(NO_LEVEL.format(level))
         return [level for level in levels if level in there]
 
     def _settings(self) -> dict[str, Any]:

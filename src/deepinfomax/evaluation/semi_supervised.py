@@ -82,7 +82,7 @@ def measure(
         folds: positions in `train`, where `budget` asks for folds.
 
     Raises:
-        UserError: no labels, one class, or fewer than two images.
+        UserError: no labels, one class, fewer than two images, or an encoder without a convolutional map.
     """
     began = time.perf_counter()
     settings = at_scale(SETTINGS, scale)
@@ -130,7 +130,10 @@ def _fine_tune(
     accuracies = []
     with seeded(seed, device):
         with torch.no_grad():
-            units = tuned.eval()(_images(train, rows[:1], device)).conv.flatten(1).shape[1]
+            last_map = tuned.eval()(_images(train, rows[:1], device)).conv
+            if last_map is None:
+                raise UserError("semi_supervised trains on the last map, and the encoder has no conv: leave it out")
+            units = last_map.flatten(1).shape[1]
         head = mlp_network(units, classes).to(device)
         schedule = tenth_after(steps // 4, steps // 2)
         adam = ScheduledAdam(tuned, head, lr=settings.lr, betas=settings.betas, schedule=schedule)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from deepinfomax.evaluation.few_labels import LabelBudget, parse_measure_name
 from deepinfomax.evaluation.measure import Measure
 from deepinfomax.evaluation.measures import MEASURES
+from deepinfomax.evaluation.reading import NO_LEVEL
 from deepinfomax.features import LEVELS
 from deepinfomax.report.reading import Run, at, number, table
 
@@ -140,7 +141,7 @@ def _comparison(run: Run, measure: str, entry: Any) -> Comparison | None:
     cells = cells_of(entry)
     if not cells:
         return None
-    levels = (WHOLE,) if WHOLE in cells else _ordered({*LEVELS, *cells})
+    levels = (WHOLE,) if WHOLE in cells else _ordered({*LEVELS, *cells} - (_absent(run) - set(cells)))
     budget = parse_measure_name(measure)[1]
     controls = []
     for kind, name in CONTROLS.items():
@@ -204,6 +205,12 @@ def cells_of(entry: Any, *, own_only: bool = False) -> dict[str, Cell]:
 def _keys(entry: Any) -> set[str]:
     inner = [set(v) for v in entry.values() if isinstance(v, dict)]
     return set(entry).union(*inner)
+
+
+def _absent(run: Run) -> set[str]:
+    """The levels that the encoder does not have, as the evaluation noted."""
+    notes = at(run.evaluation, "notes")
+    return {level for level in LEVELS if isinstance(notes, list) and NO_LEVEL.format(level) in notes}
 
 
 def _ordered(levels: set[str]) -> tuple[str, ...]:

@@ -237,7 +237,9 @@ def pictured(run: Run, compared: list[Comparison]) -> Iterator[tuple[Comparison,
 
 def measured_on(run: Run) -> str:
     """On how many images, and how thoroughly."""
-    counts = [(number(at(run.evaluation, "data", part, "count")), part) for part in ("train", "test")]
+    parts = [(table(run.evaluation, "data", part), part) for part in ("train", "test")]
+    # Where only some have labels, the others were left out.
+    counts = [(number(data.get("labelled")) or number(data.get("count")), part) for data, part in parts]
     said = " and ".join(f"{count:,.0f} {'training' if part == 'train' else 'test'}" for count, part in counts if count)
     scale = at(run.evaluation, "scale")
     on = f"Measured on {said} images" if said else ""

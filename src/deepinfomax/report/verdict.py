@@ -20,7 +20,7 @@ _FOUND = {
     "linear": "a weighted sum of what it gives tells the class of {} in 100 test images",
     "mlp": "a small network on top of it tells the class of {} in 100 test images",
     "svm": "a linear classifier on top of it tells the class of {} in 100 test images",
-    "semi_supervised": "trained on with few labels, it tells the class of {} in 100 test images",
+    "semi_supervised": "trained on with labels, it tells the class of {} in 100 test images",
 }
 _FEW = {"per_class": "{} labelled images of each class", "percent": "{} % of the labels", "folds": "few labels"}
 #: part of the note on an encoder that was trained on the images it is tested on; it belongs beside the verdict
