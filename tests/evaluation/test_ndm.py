@@ -247,3 +247,28 @@ def test_warnings(nats, error, train_nats, gaussian_nats, warning):
     warned = cautions(OF_DEPENDENCE, evidence)
     assert warned == warning if warning is None else warned.startswith(warning)
     assert warning is None or ";" not in warned
+
+
+def test_rows_are_for_training_for_stopping_or_for_reading(monkeypatch):
+    """Every row has a rank of its own in each unit, which tells what it was used for."""
+    y, held_out, _ = equicorrelated(0.4, n=1200)
+    used: dict[str, torch.Tensor] = {}
+    read: list[torch.Tensor] = []
+
+    def train(density, z, stop, *settings):
+        used.update(trained=z, stopped=stop)
+
+    def noted(density, z):
+        read.append(z)
+        return _read(density, z)
+
+    monkeypatch.setattr("deepinfomax.evaluation.ndm._train", train)
+    monkeypatch.setattr("deepinfomax.evaluation.ndm._read", noted)
+    ndm(y, held_out, **FAST)
+    on_held_out, on_training = read
+    rows = [used["trained"], used["stopped"], on_held_out]
+    assert [len(part) for part in rows] == [810, 90, 300]
+    for unit in torch.cat(rows).T:
+        assert len(unit.unique()) == 1200  # no row has two uses
+    assert torch.equal(on_held_out.argsort(0), held_out.argsort(0))  # the held-out rows, and in their order
+    assert torch.isin(on_training, used["trained"]).all()
