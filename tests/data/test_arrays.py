@@ -115,6 +115,15 @@ def test_the_mean_and_the_deviation_of_each_channel():
         np.testing.assert_allclose(out.std((0, 2, 3)), 1, atol=1e-3)
 
 
+def test_channels_are_measured_in_parts_as_in_one(monkeypatch: pytest.MonkeyPatch):
+    drift = np.linspace(-3, 5, 70).reshape(70, 1, 1)  # so that the parts differ
+    values = RNG.normal([[2.0], [-40.0]], [[1.0], [6.0]], (70, 2, 5)) + drift
+    monkeypatch.setattr("deepinfomax.data.images.BLOCK", 30 * 2 * 5)  # 30, 30 and 10 rows
+    channels = Channels.of(ImageSet(values))
+    np.testing.assert_allclose(channels.mean, values.mean((0, 2)), rtol=1e-12)
+    np.testing.assert_allclose(channels.sd, values.std((0, 2)), rtol=1e-12)
+
+
 def test_what_channels_are_standardised_by_goes_to_the_device_once(monkeypatch: pytest.MonkeyPatch):
     channels = Channels((3.5, -2.0), (0.25, 7.0))
     first = channels(torch.ones(4, 2, 5))

@@ -59,6 +59,14 @@ def test_every_setting_that_changes_the_pixels_has_its_own_entry(folder: Path, t
     assert len(decodes) == len(settings)
 
 
+def test_what_max_pixels_left_out_is_there_once_it_is_higher(tmp_path: Path, draw):
+    draw(tmp_path / "images" / "small.png", size=(4, 4))
+    draw(tmp_path / "images" / "large.png", size=(8, 8))
+    given = {"size": 4, "skip_bad": True, "cache_dir": tmp_path / "cache"}
+    assert len(load(tmp_path / "images", max_pixels=63, **given)) == 1
+    assert len(load(tmp_path / "images", max_pixels=64, **given)) == 2
+
+
 def test_a_changed_added_or_removed_file_is_decoded_again(folder: Path, tmp_path: Path, decodes: list[str], draw):
     where = tmp_path / "cache"
     load(folder, cache_dir=where)
