@@ -86,8 +86,8 @@ def total_correlation_of_labels(*variables: np.ndarray) -> float:
 def interaction_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
     """I(X; Y) - I(X; Y | Z): above 0, z explains part of what x and y share; below 0, z makes them dependent.
 
-    The sign is McGill's for redundancy (co-information). Both terms are measured with the same k; their biases differ,
-    so values near 0 tell little.
+    The sign is that of redundancy (co-information); some books have the other. Both terms are measured with the same k;
+    their biases differ, so values near 0 tell little.
     """
     x, y, z = columns(x, y, z, k=k)
     return ksg(x, y, k) - conditional_information(x, y, z, k)

@@ -162,8 +162,8 @@ def interaction_information(
 ) -> MIEstimate:
     """I(X; Y) - I(X; Y | Z), in nats: above 0, z explains part of what x and y share; below 0, z makes them dependent.
 
-    The sign is that of redundancy (co-information; McGill's has the other sign in some books). The biases of the two
-    terms differ, so values near 0 tell little.
+    The sign is that of redundancy (co-information); some books have the other. The biases of the two terms differ, so
+    values near 0 tell little.
 
     Args:
         x, y, z: (n,) or (n, D) numbers, or (n,) labels; row i of all was drawn together.
