@@ -109,6 +109,34 @@ def test_pictures_in_tiff_stay_pictures(tmp_path: Path):
     np.testing.assert_array_equal(load(tmp_path).images, load(tmp_path, values="kept").images)
 
 
+def test_a_stack_written_page_by_page_is_read_whole(tmp_path: Path):
+    pages = np.random.default_rng(0).integers(0, 60_000, (20, 16, 16), dtype=np.uint16)
+    (tmp_path / "scans").mkdir()
+    for file in (tmp_path / "stack.tif", tmp_path / "scans" / "0.tif"):
+        with tifffile.TiffWriter(file) as writer:
+            for page in pages:
+                writer.write(page)
+    np.testing.assert_array_equal(load(tmp_path / "stack.tif").images[:, 0], pages)
+    np.testing.assert_array_equal(load(tmp_path / "scans").images[0, 0], pages)
+    with tifffile.TiffWriter(tmp_path / "stack.tif", append=True) as writer:
+        writer.write(pages[0, :8, :8])
+    images = load(tmp_path / "stack.tif")
+    np.testing.assert_array_equal(images.images[:, 0], pages)
+    assert images.notes == ("pages of another size or type than the first, left out: 1",)
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_pages_of_bits_and_palettes_are_shown_as_one_picture_a_file_is(mode: str, tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    pages = [Image.fromarray(p).quantize(8) if mode == "P" else Image.fromarray(p).convert("1") for p in pixels]
+    white_is_zero = {262: 0} if mode == "1" else {}
+    pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:], tiffinfo=white_is_zero)
+    (tmp_path / "files").mkdir()
+    for i, page in enumerate(pages):
+        page.save(tmp_path / "files" / f"{i}.tif", tiffinfo=white_is_zero)
+    np.testing.assert_array_equal(load(tmp_path / "x.tif").images, load(tmp_path / "files").images)
+
+
 def test_images_of_dicom_one_a_file(tmp_path: Path):
     scans, _ = dicom(tmp_path)
     from pydicom import dcmread

@@ -21,15 +21,17 @@ SUFFIXES = (".tif", ".tiff")
 CHANNELS = "CS"  #: letters of axes that hold channels; S are the samples of a pixel
 DEPTH = "Z"  #: that of an axis of space
 COLOURS = (2, 5, 6)  #: TIFF's numbers for RGB, CMYK and YCbCr, which pictures have
+WHITE_IS_ZERO, PALETTE = 0, 3  #: its numbers for what black and white scans and drawings are often written as
 
 
 class Layout(NamedTuple):
-    """What a file's header says of its first series of pages."""
+    """What a file's header says of its first series of pages, and of those that are like it."""
 
     letters: str  #: tifffile's names of its axes: "YX", "SYX", "ZYX"; "I" and "Q" for pages of no known meaning
     shape: tuple[int, ...]
     type: str  #: of its numbers: "uint16"
     picture: bool  #: whether a picture of bytes holds all of it
+    others: int  #: pages of another size or type, which are not read
 
     def axes(self, letters: str) -> list[int]:
         """The axes of these names, in their order here."""
@@ -71,7 +73,8 @@ def _said(first: Layout) -> str:
     pages = math.prod(first.shape[axis] for axis in first.pages)
     bands = math.prod(first.shape[axis] for axis in first.axes(CHANNELS))
     what = [f"{count} {word}s" for count, word in ((pages, "page"), (bands, "band")) if count > 1]
-    return f"TIFF files of {' and '.join([*what, str(first.type)])}: all numbers are kept as they are"
+    rest = "; pages of another size or type are left out" if first.others else ""
+    return f"TIFF files of {' and '.join([*what, str(first.type)])}: all numbers are kept as they are{rest}"
 
 
 def _layout(file: Path) -> Layout:
@@ -80,18 +83,31 @@ def _layout(file: Path) -> Layout:
 
 
 def _layout_of(content: Any) -> Layout:
-    series, page = content.series[0], content.pages[0]
+    alike, page = _alike(content), content.pages[0]
+    letters, shape = alike[0].axes, alike[0].shape
+    if len(alike) > 1:
+        letters, shape = "I" + letters, (len(alike), *shape)
     samples = page.samplesperpixel
     plain = samples in (1, 3) or bool(page.extrasamples) or int(page.photometric) in COLOURS
-    flat = math.prod(series.shape) == math.prod(page.shape)
+    flat = math.prod(shape) == math.prod(page.shape)
     few = samples <= 4 and page.dtype is not None and page.dtype.name in ("uint8", "bool")
-    return Layout(series.axes, series.shape, str(page.dtype), plain and flat and few)
+    others = sum(len(series.pages) for series in content.series) - sum(len(series.pages) for series in alike)
+    return Layout(letters, shape, str(page.dtype), plain and flat and few, others)
+
+
+def _alike(content: Any) -> list[Any]:
+    """The first series of pages and those of its axes, shape and type: written page by page, each is one of its own."""
+    first = content.series[0]
+    wanted = (first.axes, first.shape, first.dtype)
+    return [series for series in content.series if (series.axes, series.shape, series.dtype) == wanted]
 
 
 def _array(file: Path, known: bool) -> np.ndarray:
     """(C, H, W), or (C, D, H, W) with an axis of depth; where it is not `known`, pages first, to be put in order."""
     layout, values = _read(file)
     channels, plane = layout.axes(CHANNELS), [layout.letters.index(side) for side in "YX"]
+    if values.dtype == bool:
+        values = values.astype(np.int16)  # as `arrays.in_order` has them
     if not known:
         return values.transpose(*layout.pages, *channels, *plane)
     ordered = values.transpose(*channels, *layout.axes(DEPTH), *plane)
@@ -112,24 +128,44 @@ def _pages(file: Path) -> StoredArrays:
     def blobs(index: np.ndarray) -> Iterator[np.ndarray]:
         try:
             _, values = _read(file)
+            plane = [layout.letters.index(side) for side in "YX"]
+            pages = values.transpose(*layout.pages, *layout.axes(CHANNELS), *plane)
+            return iter(_shown(file, pages.reshape(count, -1, *pages.shape[-2:]))[index])
         except ValueError as error:
             raise unreadable(file, "TIFF", error) from None
-        plane = [layout.letters.index(side) for side in "YX"]
-        pages = values.transpose(*layout.pages, *layout.axes(CHANNELS), *plane)
-        return iter(pages.reshape(count, -1, *pages.shape[-2:])[index])
 
-    return StoredArrays(file.name, np.arange(count), blobs, lambda i: f"{plain.title(0)} page {i}", plain.identity)
+    said = (f"pages of another size or type than the first, left out: {layout.others:,}",) if layout.others else ()
+    title = plain.title(0)
+    return StoredArrays(
+        file.name, np.arange(count), blobs, lambda i: f"{title} page {i}", plain.identity, notes=said
+    )
+
+
+def _shown(file: Path, pages: np.ndarray) -> np.ndarray:
+    """Pages (N, C, H, W) as pictures show them: bits as black and white, numbers of a palette as their colours."""
+    with _opened(file) as content:
+        first = content.pages[0]
+        kind, maps = int(first.photometric), []
+        if kind == PALETTE and pages.dtype == np.uint8 and pages.shape[1] == 1:
+            own = [page for series in _alike(content) for page in series.pages if page is not None]
+            maps = [page.aspage().colormap for page in own] if len(own) == len(pages) else [first.colormap] * len(pages)
+    if maps:  # each page may have a palette of its own, of 16 bits a colour
+        return np.stack([(colours[:, page[0]] >> 8).astype(np.uint8) for colours, page in zip(maps, pages, strict=True)])
+    if pages.dtype == bool:
+        pages = pages.astype(np.uint8) * np.uint8(255)
+    return 255 - pages if kind == WHITE_IS_ZERO and pages.dtype == np.uint8 else pages
 
 
 def _read(file: Path) -> tuple[Layout, np.ndarray]:
-    """All numbers of the first series of pages.
+    """All numbers of the first series of pages, and of those like it.
 
     Raises:
         ValueError: they cannot be read; the text says why, in a few words.
     """
     try:
         with _opened(file) as content:
-            return _layout_of(content), content.series[0].asarray()
+            alike = [series.asarray() for series in _alike(content)]
+            return _layout_of(content), alike[0] if len(alike) == 1 else np.stack(alike)
     except UserError:
         raise
     except Exception as error:  # its own, and those of codecs
