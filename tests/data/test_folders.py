@@ -9,6 +9,7 @@ import pytest
 
 from deepinfomax.data import describe, load, titles
 from deepinfomax.data.names import find, found_once
+from deepinfomax.data.section import Data, changed
 from deepinfomax.errors import UserError
 
 
@@ -389,6 +390,16 @@ def test_csv_as_people_write_them(tmp_path: Path, draw, text: str):
         images = load(tmp_path / "list.csv")
         np.testing.assert_array_equal(images.labels, [0, 1])
         assert images.notes == ()
+
+
+def test_columns_of_a_csv_are_named_as_they_are_written(tmp_path: Path, draw):
+    draw(tmp_path / "0.png")
+    (tmp_path / "list.csv").write_text("Path,Class,3\n0.png,cat,tabby\n")
+    assert load(tmp_path / "list.csv", image="Path", label="Class").classes == ("cat",)
+    (tmp_path / "list.csv").rename(tmp_path / "metadata.csv")
+    assert load(tmp_path, label="Class").classes == ("cat",)
+    named = changed(Data(source=str(tmp_path)), {"data.label": "3"})
+    assert load(tmp_path, label=named.label).classes == ("tabby",)
 
 
 def test_csv_with_columns_of_other_names(tmp_path: Path, draw):

@@ -266,3 +266,10 @@ def test_no_labels_for_some_images(tmp_path: Path):
     np.savez(tmp_path / "x.npz", images=np.full((3, 4, 4), 200, np.uint8), labels=np.array([], int))
     with pytest.raises(UserError, match="holds 3 images but 0 labels"):
         load(tmp_path / "x.npz")
+
+
+def test_parts_of_two_scales_are_not_put_together(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(16, 256, (4, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x_train=pixels, x_test=(pixels / 255).astype(np.float32))
+    with pytest.raises(UserError, match="parts of uint8 and float32, of two scales"):
+        load(tmp_path / "x.npz", "train+test")

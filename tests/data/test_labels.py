@@ -154,3 +154,12 @@ def test_labels_of_other_kinds_are_refused(labels: np.ndarray, message: str):
 )
 def test_words_that_are_all_numbers(words: list[str], expected: list[object]):
     assert integers_of(words).tolist() == expected
+
+
+def test_numbers_of_numpy_in_an_array_of_objects_stay_numbers():
+    labels = np.array([*np.arange(12), None], dtype=object)
+    labels[:12] = list(np.arange(12))
+    assert isinstance(labels[0], np.int64)
+    (numbers,), names = number_labels([labels])
+    assert numbers is not None
+    assert (numbers.tolist(), names) == ([*range(12), -1], tuple(map(str, range(12))))

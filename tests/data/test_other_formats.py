@@ -23,7 +23,21 @@ from deepinfomax.data.formats import format_of
 from deepinfomax.data.formats import nifti as formats_nifti
 from deepinfomax.data.names import find
 from deepinfomax.errors import UserError
-from other_files import BANDS, FORMATS, LABELLED, LABELS, RATE, SERIES, SETTINGS, VOLUMES, dicom, hdf5, nifti, ts
+from other_files import (
+    BANDS,
+    FORMATS,
+    LABELLED,
+    LABELS,
+    RATE,
+    SERIES,
+    SETTINGS,
+    VOLUMES,
+    dicom,
+    hdf5,
+    nifti,
+    parquet,
+    ts,
+)
 from other_files import webdataset as write_shards
 
 
@@ -522,3 +536,55 @@ def test_a_package_that_is_absent_is_named_with_the_command(
     monkeypatch.setattr("importlib.import_module", without)
     with pytest.raises(UserError, match=rf"needs the package {package}: pip install 'deepinfomax\[formats\]'$"):
         load(path)
+
+
+def test_shards_and_tables_in_capitals_are_not_left_out(tmp_path: Path):
+    folder, pictures = write_shards(tmp_path)
+    (folder / "x-train-1.tar").rename(folder / "x-train-1.TAR")
+    np.testing.assert_array_equal(load(folder).images, pictures)
+    file, _ = parquet(folder)
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    file.rename(tables / "train.parquet")
+    shutil.copy(tables / "train.parquet", tables / "test.PARQUET")
+    assert set(find(tables)) == {"train", "test"}
+
+
+def test_what_macos_puts_into_archives_is_no_sample(tmp_path: Path):
+    folder, pictures = write_shards(tmp_path)
+    for shard in folder.glob("*.tar"):
+        with tarfile.open(shard) as archive:
+            members = [(member, archive.extractfile(member).read()) for member in archive]  # type: ignore[union-attr]
+        with tarfile.open(shard, "w") as archive:
+            for member, content in members:
+                note = tarfile.TarInfo(f"._{member.name}")
+                note.size = 4
+                archive.addfile(note, io.BytesIO(b"Mac "))
+                archive.addfile(member, io.BytesIO(content))
+    np.testing.assert_array_equal(load(folder).images, pictures)
+
+
+def test_the_only_scan_of_a_class_has_its_label(tmp_path: Path):
+    scans, _ = dicom(tmp_path)
+    (tmp_path / "all" / "ill").mkdir(parents=True)
+    for i in range(3):
+        shutil.copytree(scans / f"scan{i:03}", tmp_path / "all" / "well" / str(i))
+    for file in (scans / "scan003").iterdir():
+        shutil.copy(file, tmp_path / "all" / "ill")
+    images = load(tmp_path / "all")
+    assert images.labels is not None
+    assert (images.labels.tolist(), images.classes) == ([0, 1, 1, 1], ("ill", "well"))
+
+
+def test_both_files_of_series_in_small_letters(tmp_path: Path):
+    ts(tmp_path)
+    for file in [*tmp_path.glob("*.ts")]:
+        file.rename(file.with_name(file.name.lower()))
+    assert set(find(tmp_path / "x_train.ts")) == set(find(tmp_path / "x_test.ts")) == {"train", "test"}
+
+
+def test_numbers_of_another_type_than_the_first_are_told(tmp_path: Path):
+    for i, kind in enumerate((np.uint16, np.uint8, np.uint8)):
+        tifffile.imwrite(tmp_path / f"{i}.tif", np.full((8, 8), 200, kind))
+    note = "2 of 3 hold uint8, kept as uint16: their numbers may be of another scale"
+    assert note in load(tmp_path).notes

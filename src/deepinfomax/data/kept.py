@@ -37,6 +37,7 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
     bad: dict[int, str] = {}
     shapes: Counter[tuple[int, ...]] = Counter()
     odd = ""  #: the first item of another shape than the first
+    types: Counter[str] = Counter()
     images: np.memmap | None = None
     count = 0
     for place, item in enumerate(each_of(source, lambda blob: blob() if callable(blob) else blob, "reading")):
@@ -55,6 +56,7 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
             bad[place] = f"numbers are {array.dtype}, and {images.dtype} before"
             continue
         images[count] = array
+        types[array.dtype.name] += 1
         count += 1
     if len(shapes) > 1:
         raise UserError(_several(source, shapes, odd))
@@ -64,7 +66,12 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
     images.flush()
     if count < len(images):
         images = kept_rows(folder / "images.npy", np.arange(len(images)) < count)
-    write_facts(folder, source, images, bad, (), {"sizes": {"x".join(map(str, images.shape[1:])): count}})
+    others = {name: many for name, many in types.items() if name != images.dtype.name}
+    notes = [
+        f"{many:,} of {count:,} hold {name}, kept as {images.dtype.name}: their numbers may be of another scale"
+        for name, many in others.items()
+    ]
+    write_facts(folder, source, images, bad, notes, {"sizes": {"x".join(map(str, images.shape[1:])): count}})
 
 
 def _several(source: StoredArrays, shapes: Counter[tuple[int, ...]], odd: str) -> str:

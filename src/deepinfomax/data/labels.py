@@ -145,7 +145,8 @@ def _words_or_floats(labels: np.ndarray, where: str, no_label_words: frozenset[s
 
 
 def _plain_value(value: Any) -> Any:
-    """None for a missing value of any library."""
+    """None for a missing value of any library; a number of NumPy's as Python's own."""
+    value = value.item() if isinstance(value, np.number | np.bool_) else value
     missing = value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType")
     return None if missing or (isinstance(value, float) and value != value) else value
 

@@ -55,13 +55,16 @@ def listing(folder: Path) -> Listing:
 
 
 def files_below(folder: Path, ending: str) -> list[Path]:
-    """The files of that ending in a folder and below, sorted by path; links to folders are not followed."""
+    """The files of that ending, in small letters or capitals, in a folder and below, sorted by path.
+
+    Links to folders are not followed.
+    """
     found, waiting = [], [folder]
     while waiting:
         place = waiting.pop()
         with contextlib.suppress(PermissionError):
             inside = listing(place)
-            found += [place / name for name in inside.files if name.endswith(ending)]
+            found += [place / name for name in inside.files if name.lower().endswith(ending)]
             waiting += [place / name for name in inside.folders if name not in inside.links]
     return sorted(found)
 

@@ -18,7 +18,7 @@ STREAMING = ("stream", "shuffle_buffer", "workers")  #: fields that say nothing 
 
 
 @one_line("data")
-@dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid", coerce_numbers_to_str=True))  # data.label 3
 class Data:
     """What to train on, see `deepinfomax.data.load`."""
 

@@ -88,6 +88,9 @@ def join(first: Source, second: Source, name: str) -> Source:
         assert isinstance(second, ImageSet)  # parts of one source are of one kind
         if first.shape != second.shape:
             raise UserError(f"{name} has parts of shapes {first.shape} and {second.shape}; give them the same")
+        kinds = [s.images.dtype for s in (first, second)]
+        if len({kind.kind == "f" for kind in kinds}) > 1 and any(kind in (np.uint8, bool) for kind in kinds):
+            raise UserError(f"{name} has parts of {kinds[0]} and {kinds[1]}, of two scales; give them the same type")
         together = np.concatenate([first.images, second.images])
         return ImageSet(together, labels, classes, name, notes, as_given=first.as_given)
     left, right, count = first, second, len(first)

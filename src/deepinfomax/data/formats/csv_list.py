@@ -37,7 +37,7 @@ def read(file: Path, columns: Columns) -> Parts:
         UserError: no such column, or a file that does not exist (the first is named and all are counted).
     """
     table = read_table(file)
-    image, label = columns.choose(table.names, str(file), PATH_COLUMNS)
+    image, label = columns.in_small_letters().choose(table.names, str(file), PATH_COLUMNS)
     if not image:
         have = f"{file} has the columns {listed(table.names)}"
         numbers = sum(_is_number(cell) for cell in table.rows[0].values()) if table.rows else 0

@@ -211,7 +211,7 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
         if not file.is_file():
             continue
         table = read_table(file)
-        image, column = columns.choose(table.names, str(file), PATH_COLUMNS)
+        image, column = columns.in_small_letters().choose(table.names, str(file), PATH_COLUMNS)
         if not image:
             continue
         listing = True
@@ -231,9 +231,16 @@ def _words(folder: Path, files: Sequence[Path], listed: Listed | None) -> np.nda
     table = in_table(files)
     # The path of a scan may be the folder itself, which lies in none.
     tops = [inside.relative_to(folder).parts[:1] if inside.is_relative_to(folder) else () for inside in table.folders]
-    if not all(tops):  # some lie directly in the folder
-        return None
-    return np.array([printable(top[0]) for top in tops])[table.folder_of] if tops else np.array([])
+    if all(tops):
+        return np.array([printable(top[0]) for top in tops])[table.folder_of] if tops else np.array([])
+    if not any(tops) or not all(
+        tops[place] or path.is_dir() for place, path in zip(table.folder_of, table, strict=True)
+    ):
+        return None  # some lie directly in the folder
+    # The only scan of a class has the path of that class.
+    return np.array(
+        [printable((tops[place] or (path.name,))[0]) for place, path in zip(table.folder_of, table, strict=True)]
+    )
 
 
 def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) -> tuple[str, ...]:

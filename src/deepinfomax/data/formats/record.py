@@ -1,7 +1,7 @@
 """The record of a data format, and the columns and windows that a user names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 
@@ -41,6 +41,10 @@ class Columns:
     def named(self) -> bool:
         """Whether the user named any column."""
         return self.image is not None or self.label is not None
+
+    def in_small_letters(self) -> "Columns":
+        """For a table whose names are read so: data.label Class is its column class."""
+        return replace(self, image=self.image and self.image.lower(), label=self.label and self.label.lower())
 
     def choose(self, names: list[str], where: str, usual_images: tuple[str, ...] = ()) -> tuple[str, str]:
         """Names of the image column and of the label column in a table; "" where there is none.

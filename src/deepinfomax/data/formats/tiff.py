@@ -136,9 +136,7 @@ def _pages(file: Path) -> StoredArrays:
 
     said = (f"pages of another size or type than the first, left out: {layout.others:,}",) if layout.others else ()
     title = plain.title(0)
-    return StoredArrays(
-        file.name, np.arange(count), blobs, lambda i: f"{title} page {i}", plain.identity, notes=said
-    )
+    return StoredArrays(file.name, np.arange(count), blobs, lambda i: f"{title} page {i}", plain.identity, notes=said)
 
 
 def _shown(file: Path, pages: np.ndarray) -> np.ndarray:
@@ -150,7 +148,9 @@ def _shown(file: Path, pages: np.ndarray) -> np.ndarray:
             own = [page for series in _alike(content) for page in series.pages if page is not None]
             maps = [page.aspage().colormap for page in own] if len(own) == len(pages) else [first.colormap] * len(pages)
     if maps:  # each page may have a palette of its own, of 16 bits a colour
-        return np.stack([(colours[:, page[0]] >> 8).astype(np.uint8) for colours, page in zip(maps, pages, strict=True)])
+        return np.stack(
+            [(colours[:, page[0]] >> 8).astype(np.uint8) for colours, page in zip(maps, pages, strict=True)]
+        )
     if pages.dtype == bool:
         pages = pages.astype(np.uint8) * np.uint8(255)
     return 255 - pages if kind == WHITE_IS_ZERO and pages.dtype == np.uint8 else pages

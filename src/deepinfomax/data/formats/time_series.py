@@ -22,9 +22,10 @@ def read(file: Path, columns: Columns) -> Parts:
     """One file; or both, where NAME_TRAIN and NAME_TEST lie side by side."""
     files = {"train": file}
     if match := PAIR.fullmatch(file.name):
-        stem, _, ending = match.groups()
-        pair = {part: file.with_name(f"{stem}_{part.upper()}{ending}") for part in ("train", "test")}
-        files = {part: path for part, path in pair.items() if path.is_file()} or files
+        stem, own, ending = match.groups()
+        beside = {path.name.lower(): path for path in sorted(file.parent.iterdir())}  # x_train.ts, too
+        pair = {part: beside.get(f"{stem}_{part}{ending}".lower()) for part in ("train", "test")} | {own.lower(): file}
+        files = {part: path for part, path in pair.items() if path is not None and path.is_file()}
     read_files = {part: _series(path, stamp(path)) for part, path in files.items()}
     words = [None if labels is None else integers_of(labels) for _, labels in read_files.values()]
     numbers, classes = number_labels(words, where=str(file))

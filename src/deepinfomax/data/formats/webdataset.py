@@ -54,7 +54,7 @@ def is_shard(archive: Path) -> bool:
     try:
         with tarfile.open(archive, "r:") as content:
             for member in islice(content, LOOKED_AT):
-                if member.isfile():
+                if is_file(member):
                     key, ending = _split(member.name)
                     endings[key].add(ending)
     except (tarfile.TarError, OSError):
@@ -125,7 +125,7 @@ def _samples(shard: Path) -> dict[str, Sample]:
     try:
         with tarfile.open(shard, "r:") as content:
             for member in content:
-                if member.isfile():
+                if is_file(member):
                     key, ending = _split(member.name)
                     samples.setdefault(key, {})[ending] = Member(shard, member.name, member.offset_data, member.size)
             rest = shard.stat().st_size - content.offset  # tarfile takes half a header for the end
@@ -136,6 +136,11 @@ def _samples(shard: Path) -> dict[str, Sample]:
     if cut or 0 < rest < tarfile.BLOCKSIZE:
         raise UserError(f"{shard} is damaged: it is cut off")
     return samples
+
+
+def is_file(member: tarfile.TarInfo) -> bool:
+    """Whether a member is a file and not hidden, as the notes are that macOS puts beside each file (._000017.jpg)."""
+    return member.isfile() and not member.name.rpartition("/")[2].startswith(".")
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -194,8 +199,8 @@ def _tree(member: Member) -> dict[str, Any]:
 
 def _is_folder_of_shards(folder: Path) -> bool:
     """By the first archive in it, or among the first files below."""
-    archives = (folder / name for name in sorted(listing(folder).files) if name.endswith(".tar"))
-    first = next((file for file in chain(archives, first_files(folder)) if file.suffix == ".tar"), None)
+    archives = (folder / name for name in sorted(listing(folder).files) if name.lower().endswith(".tar"))
+    first = next((file for file in chain(archives, first_files(folder)) if file.suffix.lower() == ".tar"), None)
     return first is not None and is_shard(first)
 
 
