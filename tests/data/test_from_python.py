@@ -158,3 +158,10 @@ def test_training_takes_a_data_set_as_it_takes_its_images(tmp_path: Path):
         train(config, images, tmp_path / name, device="cpu", quiet=True).state_dict() for name, images in given.items()
     ]
     assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
+
+
+def test_a_picture_that_lies_on_its_side_is_read_upright_and_whole():
+    lying = Image.fromarray(LAST[0])
+    lying.getexif()[0x0112] = 6
+    upright = lying.transpose(Image.Transpose.ROTATE_270)
+    np.testing.assert_array_equal(from_dataset([lying, lying]).images, from_dataset([upright, upright]).images)

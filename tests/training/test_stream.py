@@ -1,5 +1,6 @@
 """Training on shards that are read while it goes: tar files and parquet files, through workers of a DataLoader."""
 
+import dataclasses
 import io
 import json
 import re
@@ -390,3 +391,29 @@ def test_from_python(tables: Path, tmp_path: Path):
     )
     encoder = train(config, stream_of(config.data), tmp_path / "run", device="cpu", quiet=True)
     assert encoder(torch.zeros(1, 3, 32, 32)).y.isfinite().all()
+
+
+def lying(pixels: np.ndarray) -> bytes:
+    """Encoded on its side, with the EXIF entry that says so."""
+    image, stream = Image.fromarray(np.rot90(pixels)), io.BytesIO()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(stream, "PNG", exif=exif)
+    return stream.getvalue()
+
+
+def test_pictures_on_their_side_have_the_size_that_they_are_shown_at(tars: Path):
+    stream = stream_of(Data(source=str(tars), stream=True), count=4)
+    wide = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    of_wide = dataclasses.replace(stream, shape=(3, 30, 40))
+    np.testing.assert_array_equal(of_wide.decode(lying(wide)), wide.transpose(2, 0, 1))
+    with pytest.raises(ValueError, match="40x30 pixels, and 30x40 before"):
+        dataclasses.replace(stream, shape=(3, 40, 30)).decode(lying(wide))
+
+
+def test_shards_in_capitals_are_read_and_hidden_ones_not(tmp_path: Path):
+    write_tar(tmp_path / "train-0.tar", range(4))
+    write_tar(tmp_path / "train-1.TAR", range(4, 10))
+    write_tar(tmp_path / ".old" / "train-2.tar", range(10, 20))
+    stream = stream_of(Data(source=str(tmp_path), stream=True), count=100)
+    assert sorted(stream.sample.images[:, 0, 0, 0].tolist()) == list(range(10))

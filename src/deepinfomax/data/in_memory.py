@@ -11,7 +11,7 @@ from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arra
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
-from deepinfomax.data.opening import GREY_MODES
+from deepinfomax.data.opening import GREY_MODES, header
 from deepinfomax.data.pixels import refuse_too_large
 from deepinfomax.errors import UserError
 
@@ -191,8 +191,7 @@ def _plain_label(label: Any) -> Any:
 
 def _array_of(image: Any, name: str) -> np.ndarray:
     if isinstance(image, Image.Image):
-        pixels = to_array(image, 1 if image.mode in GREY_MODES else 3, image.size)
-        return pixels
+        return to_array(image, 1 if image.mode in GREY_MODES else 3, header(image).size)
     if is_tensor(image):
         import torch
 

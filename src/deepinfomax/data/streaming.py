@@ -20,10 +20,11 @@ from deepinfomax.data.decoding import common_shape, reason, survey, to_array
 from deepinfomax.data.formats.hub import features_of, opened_hub
 from deepinfomax.data.formats.parquet import part_name
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, LABEL_COLUMNS
-from deepinfomax.data.formats.webdataset import LOOKED_AT
+from deepinfomax.data.formats.webdataset import LOOKED_AT, is_file
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.listing import files_below
 from deepinfomax.data.names import PUBLISHED, place_of
-from deepinfomax.data.opening import MAX_PIXELS, extensions, opened
+from deepinfomax.data.opening import MAX_PIXELS, extensions, header, opened
 from deepinfomax.data.parts import PARTS, VALIDATION
 from deepinfomax.data.section import Data
 from deepinfomax.data.stored import StoredImages, printable
@@ -90,8 +91,8 @@ class Stream:
         """
         channels, height, width = self.shape
         with opened(content, self.max_pixels) as image:
-            if not self.sized and image.size != (width, height):
-                wide, high = image.size
+            wide, high = header(image).size
+            if not self.sized and (wide, high) != (width, height):
                 raise ValueError(f"{wide}x{high} pixels, and {width}x{height} before: set data.size")
             return to_array(image, channels, (width, height))
 
@@ -186,7 +187,7 @@ def shards_of(data: Data, split: str) -> Shards:
         by_part = _files(place)
         part = _part(by_part, split, str(place))
         files = by_part[part]
-        kind = KINDS[files[0].suffix]
+        kind = KINDS[files[0].suffix.lower()]
         count, exact = _checked(files)
         dataset = _opened(kind, files)
         names = [file.relative_to(place).as_posix() if place.is_dir() else file.name for file in files]
@@ -227,15 +228,13 @@ def _files(place: Path) -> dict[str, list[Path]]:
         UserError: no shards, or shards of two kinds.
     """
     if place.is_dir():
-        by_ending = {
-            ending: [f for f in sorted(place.rglob(f"*{ending}")) if not f.name.startswith(".")] for ending in KINDS
-        }
+        by_ending = {ending: files_below(place, ending) for ending in KINDS}
         kinds = [ending for ending, files in by_ending.items() if files]
         if len(kinds) > 1:
             raise UserError(f"{place} holds .tar and .parquet files: name a folder of one kind to stream it")
         files = by_ending[kinds[0]] if kinds else []
     else:
-        files = [place] if place.suffix in KINDS else []
+        files = [place] if place.suffix.lower() in KINDS else []
     if not files:
         raise UserError(
             f"{place} has no shards to stream: data.stream reads .tar files of webdataset, .parquet files and data "
@@ -272,7 +271,7 @@ def _checked(files: Sequence[Path]) -> tuple[int | None, bool]:
     Raises:
         UserError: a shard that is empty, cut off or without images.
     """
-    if files[0].suffix == ".parquet":
+    if files[0].suffix.lower() == ".parquet":
         rows = []
         for file in files:
             try:
@@ -305,7 +304,7 @@ def _check_tar(file: Path) -> None:
             shard.seek(max(0, size - tarfile.BLOCKSIZE))
             end = shard.read()
         with tarfile.open(file, "r:") as content:
-            names = [member.name for member in islice(content, LOOKED_AT) if member.isfile()]
+            names = [member.name for member in islice(content, LOOKED_AT) if is_file(member)]
             images = sum(map(_named_like_an_image, names))
     except (tarfile.TarError, OSError) as error:
         what = "is empty" if not file.stat().st_size else f"is damaged: {first_line(error)}"
@@ -320,7 +319,7 @@ def _check_tar(file: Path) -> None:
 
 
 def _is_image_member(member: tarfile.TarInfo) -> bool:
-    return member.isfile() and _named_like_an_image(member.name)
+    return is_file(member) and _named_like_an_image(member.name)
 
 
 def _named_like_an_image(name: str) -> bool:
