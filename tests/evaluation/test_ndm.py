@@ -115,8 +115,15 @@ def test_equal_units_have_no_finite_dependence_and_that_is_said():
 def test_a_unit_that_never_moves_depends_on_nothing():
     y, held_out, _ = equicorrelated(0.4)
     plain = ndm(y, held_out, **FAST).nats
-    still = ndm(torch.cat([y, y[:, :1] * 0], 1), torch.cat([held_out, held_out[:, :1] * 0], 1), **FAST).nats
-    assert still == pytest.approx(plain, abs=0.05)
+    still = ndm(torch.cat([y, y[:, :1] * 0], 1), torch.cat([held_out, held_out[:, :1] * 0], 1), **FAST)
+    assert still.nats == pytest.approx(plain, abs=0.05)
+    assert still.warning.startswith("1 of 7 units of y are the same in every row")
+
+
+def test_a_collapsed_y_is_not_praised_as_independent():
+    same = ndm(torch.ones(200, 4), torch.ones(100, 4), **{**FAST, "steps": 20})
+    assert abs(same.nats) < 0.1
+    assert "4 of 4 units of y are the same in every row" in same.warning
 
 
 def test_repeats_and_seeds():

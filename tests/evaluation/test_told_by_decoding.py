@@ -94,6 +94,19 @@ def test_an_encoder_that_keeps_the_image_and_one_that_does_not() -> None:
     json.dumps(as_json(keeps), allow_nan=False)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16])
+def test_whole_numbers_of_any_unit_get_noise_of_one_step(kind: type) -> None:
+    class Everything(nn.Module):
+        def forward(self, x: torch.Tensor) -> Features:
+            return Features(x, x, None, x.flatten(1))
+
+    rng = np.random.default_rng(0)
+    train, test = (ImageSet(rng.integers(0, 2, (count, 1, 8)).astype(kind)) for count in (500, 200))
+    told = decoding.measure(Everything(), train, test, scale="smoke")
+    # 8 yes-or-no numbers; with full noise of one step a uniform density is left, that a Gaussian nearly describes.
+    assert 0.7 * 8 * math.log(2) < told.nats < 1.3 * 8 * math.log(2)
+
+
 def test_images_that_are_all_the_same() -> None:
     same = ImageSet(np.zeros((100, 1, 8, 8), np.float32))
     with pytest.raises(UserError, match="all training images of the data are the same"):

@@ -17,8 +17,8 @@ neither knows that errors of components differ and go together.
 `lower_bound_nats` needs neither h(p) nor a Gaussian: the decoder's density as the critic of infoNCE. It cannot pass
 the log of the test images in a block.
 
-Bytes are made continuous by uniform noise of one step: without it a density could grow without end where it names the
-byte. Noise on x can only lower the information.
+Bytes and other whole numbers are made continuous by uniform noise of one step: without it a density could grow without
+end where it names the number. Noise on x can only lower the information.
 """
 
 import math
@@ -66,7 +66,7 @@ VALUES = 2**28  #: numbers of the images that are decoded, at most: 1 GiB
 BLOCK = 1000  #: test images among which one is told by its y
 HIDDEN = (256, 256)
 ENOUGH = 10  #: rows for each component, for their covariance to be taken as it is
-BYTE = 2 / 255  #: one step of a byte in [-1, 1]
+BYTE = 2 / 255  #: one step of a byte in [-1, 1], where it is not standardised
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,13 @@ def decode(
     )
 
 
+def steps_of(images: ImageSet, channels: Channels | None) -> Float[Tensor, "values"]:
+    """What one step of whole numbers is among the numbers that `pixels` makes of them: 1 for each value of an image."""
+    step = BYTE if images.images.dtype == np.uint8 else 1.0
+    each = torch.full((images.shape[0],), step) if channels is None else step / torch.tensor(channels.sd)
+    return each.float().repeat_interleave(math.prod(images.shape[1:]))
+
+
 def with_one(units: Float[Tensor, "N units"]) -> Float[Tensor, "N more"]:
     """The units, and a last one that is always 1."""
     return torch.cat([units, torch.ones(len(units), 1)], 1)
@@ -245,9 +252,9 @@ def measure(
         numbers = pixels(images.take(rows), channels)
         if which == "training" and bool((numbers == numbers[0]).all()):
             raise UserError(f"decoding: all training images of {train.name or 'the data'} are the same")
-        if images.images.dtype == np.uint8:
+        if images.images.dtype.kind in "ui":
             with seeded(int(stream(seed, f"{which} noise").integers(2**63))):
-                numbers += BYTE * (torch.rand(numbers.shape) - 0.5)
+                numbers += steps_of(images, channels) * (torch.rand(numbers.shape) - 0.5)
         flat.append(numbers)
         check_finite(vectors[-1], "y")
     p, p_test = pixels_pca(flat[0], flat[1], settings.components, seed)

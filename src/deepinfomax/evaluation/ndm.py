@@ -30,6 +30,7 @@ from deepinfomax.evaluation.draws import seeded
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY, check_finite
 from deepinfomax.evaluation.measure import Figure, Measure, Remark
 from deepinfomax.evaluation.scales import Scale, at_scale
+from deepinfomax.evaluation.standardising import Standardiser
 from deepinfomax.fitting import Best, ScheduledAdam, cosine, mini_batches
 from deepinfomax.information.cautions import OF_DEPENDENCE, Advice, Evidence, cautions
 from deepinfomax.information.density import AutoregressiveDensity, correlations, mixture_log_ratio, normal_scores
@@ -134,6 +135,7 @@ def ndm(
     nats, train_nats, of_gaussian = float(values.mean()), sum(train_readings) / repeats, gaussian(held_out)
     of_mixture = by_mixture(y, held_out, seed)
     more_than_density = of_mixture - torch.stack(of_rows).mean(0)
+    still = Standardiser.of(y).constant_units
     evidence = Evidence(
         nats=nats,
         standard_error=error,
@@ -144,6 +146,8 @@ def ndm(
         advice=Advice(steady="give more images"),
         pairs="rows",
         more="images",
+        units=y.shape[1],
+        still=still,
     )
     return Dependence(
         nats=nats,

@@ -67,7 +67,8 @@ class Evidence:
     by_dv: float = -math.inf  #: what the same critic reads by DV
     ranked: float | None = None  #: what the ranks of the columns read
     atom: float = 0.0  #: share of the rows in which a column of numbers has one and the same value
-    units: int = 0  #: dimensions of both sides together
+    units: int = 0  #: dimensions of both sides together; of y for NDM
+    still: int = 0  #: how many of them are the same in every row
     gaussian: float = 0.0  #: what a Gaussian with the same correlations has
     mixture: float = -math.inf  #: what a mixture of Gaussians shows of the same held-out rows
     mixture_error: float = 0.0  #: the standard error of how much more that is
@@ -106,6 +107,12 @@ def above_cap(e: Evidence) -> str | None:
 def above_entropy(e: Evidence) -> str | None:
     if e.nats > e.entropy + 2 * e.standard_error:
         return f"above the labels' entropy of {e.entropy:.2f} nats, which no mutual information exceeds"
+    return None
+
+
+def units_that_never_move(e: Evidence) -> str | None:
+    if e.still:
+        return f"{e.still} of {e.units} units of y are the same in every row: independent, and no better for it"
     return None
 
 
@@ -297,7 +304,7 @@ def without_end(e: Evidence) -> str | None:
 
 
 #: of NDM
-OF_DEPENDENCE: tuple[Rule, ...] = (without_end, large_error, short_of_the_truth, below_a_mixture)
+OF_DEPENDENCE: tuple[Rule, ...] = (units_that_never_move, without_end, large_error, short_of_the_truth, below_a_mixture)
 
 
 def long_tails(farthest: float) -> str:
