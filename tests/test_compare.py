@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from deepinfomax import config as configuration
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import without_labels
-from deepinfomax.evaluation.compare_command import compare_command, names_of
+from deepinfomax.evaluation.compare_command import Compared, compare_command, names_of
+from deepinfomax.evaluation.without_labels import Scores
 from deepinfomax.recipes import recipe
+from deepinfomax.report.compare_page import sentence
 from deepinfomax.training.loop import train
 
 SEEN = "the encoder was trained on the test images too, without their labels"
@@ -72,6 +75,7 @@ def test_a_table_and_a_page_of_runs(runs: list[Path], tmp_path: Path) -> None:
     for said in (result["text"], text):
         assert f"auto: {second['caveats'][0]}" in said
         assert "grey" not in said
+        assert "each on its own test images" in said
 
 
 def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) -> None:
@@ -117,7 +121,22 @@ def test_a_run_that_cannot_be_measured_is_told_and_stays_in_the_table(
     result = asked([runs[0], copy], tmp_path / "page.html")
     assert result["runs"][1]["scores"] is None
     assert "broken was not measured" in capsys.readouterr().err
-    assert "was not measured" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "was not measured" in page
+    assert "None of the 2 runs" not in page
+    assert "Of the runs that were measured, 1 of 2, none has collapsed." in page
+
+
+def test_vectors_of_a_single_unit_have_not_collapsed() -> None:
+    scores = Scores(
+        effective_rank=1.0, units=1, uniformity=-1.0, alignment=0.1, lidar=1.0, alpha=None, normality_gap=0.1
+    )
+
+    def run(scores: Scores) -> Compared:
+        return Compared(Path("a"), "a", "dim", 1, 1.0, 1, (), {}, scores)
+
+    assert sentence([run(scores)]).startswith("None of the 1 runs has collapsed")
+    assert sentence([run(replace(scores, units=8))]).startswith("Collapsed: a")
 
 
 @pytest.mark.parametrize(

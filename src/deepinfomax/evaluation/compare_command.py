@@ -209,5 +209,8 @@ def as_text(compared: Sequence[Compared], level: str) -> str:
         name, *cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join([name.strip().ljust(widths[0]), *cells]))
     said = [f"{one.name}: {caveat}" for one in compared if one.accuracies for caveat in one.caveats]
-    lines += ["", f"At {level}. None of these figures chooses among sound encoders by itself.", *said]
+    lines += ["", f"At {level}. None of these figures chooses among sound encoders by itself."]
+    if accuracies:
+        lines.append(f"{', '.join(accuracies)}: accuracies as evaluated before, each on its own test images.")
+    lines += said
     return "\n".join(lines)

@@ -28,7 +28,7 @@ LEAST_RANK, MOST_COSINE = 2.0, 0.999  #: beyond either, y has collapsed
 
 
 def uniformity(x: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
-    """log of the mean over pairs of exp(-2 ‖u - v‖²), u and v on the unit sphere; at most 0.
+    """log of the mean over pairs of exp(-2 ‖u - v‖²), u and v on the unit sphere, of 2 or more; at most 0.
 
     Wang & Isola 2020 (arXiv 2005.10242). 0: all vectors point the same way; about -4 for directions uniform in many
     dimensions.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.rank import alignment, uniformity
@@ -21,6 +22,7 @@ from deepinfomax.features import effective_rank
 from deepinfomax.objectives.slices import random_slices
 from deepinfomax.progress import counted, say
 
+LEAST = 4  #: images; three lie in two directions, however good the encoder
 IMAGES = 2000  #: that effective rank, uniformity, alpha and normality rest on
 LIDAR_IMAGES, LIDAR_VIEWS = 400, 8  #: views of an image tell what changes without meaning
 RIDGE = 1e-4  #: added to the covariance within images, as in the paper of LiDAR
@@ -54,8 +56,10 @@ def measure(
     Views are by flip and by crop after a padding of an eighth of the side: the paper's only augmentation.
 
     Raises:
-        UserError: the encoder has no such level.
+        UserError: the encoder has no such level, or fewer than `LEAST` images.
     """
+    if len(images) < LEAST:
+        raise UserError(f"{images.name or 'the data'} has {len(images)} images, and these figures need {LEAST} or more")
     part = sample(images, IMAGES, stream(seed, "without labels"))
     vectors = embed(encoder, part, levels=(level,), device=device)[level]
     views = views_of(encoder, part, level=level, seed=seed, device=device)

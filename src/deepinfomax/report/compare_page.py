@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from markupsafe import Markup
 
 from deepinfomax import __version__
+from deepinfomax.evaluation.rank import LEAST_RANK
 from deepinfomax.report.figures import ACCENT, CONTROL, MUTED, RULE, axes, drawing, svg
 from deepinfomax.report.page import duration
 from deepinfomax.report.rendering import templates, write_page
@@ -94,11 +95,16 @@ def accuracies(compared: Sequence["Compared"]) -> list[tuple[str, list[str]]]:
 
 
 def sentence(compared: Sequence["Compared"]) -> str:
-    """What can be said for certain: which runs have collapsed."""
-    low = [one.name for one in compared if one.scores is not None and one.scores.effective_rank < 2]
+    """What can be said for certain: which runs have collapsed, of those that were measured."""
+    # Vectors of one or two units have no more directions than that, and have not collapsed for it.
+    scores = {one.name: one.scores for one in compared if one.scores is not None}
+    low = [name for name, of_run in scores.items() if of_run.effective_rank < LEAST_RANK < of_run.units]
     if low:
         return f"Collapsed: {', '.join(low)}. The vectors of such a run are nearly the same for every image."
-    return f"None of the {len(compared)} runs has collapsed. Which of them is best, these figures do not say."
+    of_them = f"None of the {len(compared)} runs"
+    if len(scores) < len(compared):
+        of_them = f"Of the runs that were measured, {len(scores)} of {len(compared)}, none"
+    return f"{of_them} has collapsed. Which of them is best, these figures do not say."
 
 
 def panels(compared: Sequence["Compared"]) -> list[tuple[str, str, Markup, str]]:
