@@ -119,6 +119,13 @@ def test_images_without_a_label_are_not_among_those_measured() -> None:
     assert measured_on(run) == "Measured on 500 training and 200 test images at scale “cpu”."
 
 
+def test_figures_of_other_data_are_said_to_be() -> None:
+    data = {"train": {"name": "/home/a/birds", "count": 90}, "test": {"name": "/home/a/birds", "count": 40}}
+    for own, of_what in (("photos", " of birds"), ("/home/a/birds", "")):
+        run = Run(Path("a"), metrics=Metrics(start={"data": {"name": own}}), evaluation={"data": data, "scale": "cpu"})
+        assert measured_on(run) == f"Measured on 90 training and 40 test images{of_what} at scale “cpu”."
+
+
 def test_it_says_on_what_it_was_measured(page: Page) -> None:
     assert "Measured on 5,000 training and 1,000 test images at scale “cpu”." in page.text
     assert "Dotted: always saying the commonest class, 0.23." in page.text

@@ -236,13 +236,16 @@ def pictured(run: Run, compared: list[Comparison]) -> Iterator[tuple[Comparison,
 
 
 def measured_on(run: Run) -> str:
-    """On how many images, and how thoroughly."""
+    """On how many images, of what where they are not the run's own, and how thoroughly."""
     parts = [(table(run.evaluation, "data", part), part) for part in ("train", "test")]
     # Where only some have labels, the others were left out.
     counts = [(number(data.get("labelled")) or number(data.get("count")), part) for data, part in parts]
     said = " and ".join(f"{count:,.0f} {'training' if part == 'train' else 'test'}" for count, part in counts if count)
     scale = at(run.evaluation, "scale")
-    on = f"Measured on {said} images" if said else ""
+    name, own = at(run.evaluation, "data", "test", "name"), at(run.metrics.start, "data", "name")
+    of_other = isinstance(name, str) and isinstance(own, str) and "" not in (name, own) and name != own
+    said += " images" + (f" of {shortened(name)}" if of_other else "") if said else ""
+    on = f"Measured on {said}" if said else ""
     return f"{on or 'Measured'} at scale “{scale}”." if isinstance(scale, str) else f"{on}." if on else ""
 
 
