@@ -561,6 +561,17 @@ def test_figures_of_other_labels_are_not_taken_for_these(tmp_path: Path) -> None
     assert wrong["measures"]["knn"]["accuracy"] < right["measures"]["knn"]["accuracy"]
 
 
+def test_quantities_are_no_classes_of_embeddings() -> None:
+    x, y = gaussians(60)
+    quantity = np.where(np.arange(60) % 7 == 0, -1, y + 0.5)
+    with pytest.raises(UserError, match=r"labels with fractions, such as \d\.5, .* or --measures rank"):
+        evaluate_embeddings(Embeddings(x.numpy(), quantity), quiet=True)
+    found = evaluate_embeddings(Embeddings(x.numpy(), quantity), measures=("rank",), scale="smoke", quiet=True)
+    assert (found["measures"]["rank"]["n_test"], found["notes"]) == (60, [])
+    whole = evaluate_embeddings(Embeddings(x.numpy(), y.astype(float)), measures=("knn",), scale="smoke", quiet=True)
+    assert whole["measures"]["knn"]["n_train"] > 0
+
+
 def test_rank_of_embeddings_takes_no_more_of_them_than_of_images() -> None:
     x, _ = gaussians(3000)
     found = evaluate_embeddings(Embeddings(x.numpy()), measures=("rank",), scale="smoke", quiet=True)

@@ -44,7 +44,7 @@ def evaluate_embeddings(
         as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
 
     Raises:
-        UserError: no labels, no measures, unknown ones, or those that need images.
+        UserError: no labels, labels that are quantities, no measures, unknown ones, or those that need images.
     """
     check_scale(scale)
     seed = check_seed(seed)
@@ -65,6 +65,13 @@ def evaluate_embeddings(
     of_labels = digest(*(column for column in (embeddings.labels, embeddings.split) if column is not None))
     if embeddings.labels is not None and embeddings.labels.shape[1:] == (1,) and "attributes" not in measures:
         embeddings = embeddings._replace(labels=embeddings.labels[:, 0])
+    if (fraction := _fraction(embeddings.labels)) is not None:
+        if of_features:
+            raise UserError(
+                f"{name} has labels with fractions, such as {fraction:g}, and measures tell classes apart: give whole "
+                f"numbers or words, or --measures {_of_vectors_alone()}"
+            )
+        embeddings = embeddings._replace(labels=None)  # a quantity of -1 is no missing label
     embeddings, left_out = _rows_with_labels(embeddings)
     if left_out:
         notes.append(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
@@ -155,6 +162,14 @@ def _check_measures(names: Sequence[str]) -> dict[str, Measure]:
 def _of_vectors_alone() -> str:
     """The measures that need vectors only, for messages: "rank"."""
     return ",".join(name for name in MEASURES if MEASURES[name].of_vectors is not None)
+
+
+def _fraction(labels: np.ndarray | None) -> float | None:
+    """The first label that is no whole number; None where there is none."""
+    if labels is None or labels.dtype.kind != "f":
+        return None
+    fractions = labels[np.isfinite(labels) & (labels != np.round(labels))]
+    return float(fractions[0]) if len(fractions) else None
 
 
 def _rows_with_labels(embeddings: Embeddings) -> tuple[Embeddings, int]:
