@@ -354,6 +354,17 @@ def test_few_labels_are_drawn_anew_and_averaged() -> None:
     assert "5 labels a class, mean of 3 draws" in few.protocol
 
 
+def test_every_accuracy_is_a_mean_over_draws() -> None:
+    (x, y), (x_test, y_test) = gaussians(300, distance=1, seed=0), gaussians(200, distance=1, seed=1)
+    budget = LabelBudget("per_class", 8)
+    few = mean_over_draws(knn, x, y, x_test, y_test, budget=budget, scale="smoke")
+    draws, _ = budget.draw(y, draws=3)
+    singly = [knn(x[i], y[i.numpy()], x_test, y_test, standardiser=Standardiser.of(x)) for i in draws]
+    assert few.accuracy == pytest.approx(np.mean([one.accuracy for one in singly]))
+    assert few.plain_accuracy == pytest.approx(np.mean([one.plain_accuracy for one in singly]))
+    assert few.plain_accuracy != singly[-1].plain_accuracy
+
+
 def test_few_per_class() -> None:
     labels = np.array([0] * 50 + [1] * 50 + [7] * 2)
     index = count_of_each_class(labels, 5, seed=1)

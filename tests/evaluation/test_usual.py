@@ -17,6 +17,13 @@ def test_classes_are_probed() -> None:
     assert usual_measures(images(10, labels), images(10, labels)) == (("mlp", "linear", "knn"), [])
 
 
+def test_a_single_unit_depends_on_no_other() -> None:
+    names, said = usual_measures(images(200), images(200), lambda: 1)
+    assert names == ("reconstruction", "rank", "mine", "decoding", "distribution")
+    assert said[1:] == ["ndm is left out: y has a single unit, which depends on no other"]
+    assert "ndm" in usual_measures(images(200), images(200), lambda: 2)[0]
+
+
 def test_attributes_have_their_own_measure() -> None:
     labels = np.eye(4, dtype=np.int64)
     assert usual_measures(images(4, labels), images(4, labels)) == (("attributes",), [])

@@ -91,7 +91,7 @@ def evaluate(
     check_scale(scale)
     seed = check_seed(seed)
     if measures is None:
-        measures, said = usual_measures(train, test)
+        measures, said = usual_measures(train, test, lambda: _units_of_y(encoder, train, device))
         notes = [*notes, *said]
     checks.check_names(measures, levels, controls, make_encoder)
     test = split.with_classes_of(train, test)
@@ -174,11 +174,15 @@ def _measure_pixels(
     if "pixels" in kinds:
         evaluation.measure_features(names, ("controls", "pixels"), raw[0], labels[0], raw[1], labels[1])
     if "pixels_pca" in missing:
-        units = embed(encoder, train.take(slice(0, 1)), levels=("y",), device=evaluation.device)["y"].shape[1]
+        units = _units_of_y(encoder, train, evaluation.device)
         with evaluation.doing(f"{units} principal components of pixels"):
             reduced = controlling.pixels_pca(*raw, units, evaluation.seed)
         sets = (reduced[0], labels[0], reduced[1], labels[1])
         evaluation.measure_features(names, ("controls", "pixels_pca"), *sets, components=reduced[0].shape[1])
+
+
+def _units_of_y(encoder: nn.Module, images: ImageSet, device: torch.device | str | None) -> int:
+    return embed(encoder, images.take(slice(0, 1)), levels=("y",), device=device)["y"].shape[1]
 
 
 def _few_enough(

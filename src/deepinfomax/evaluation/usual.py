@@ -1,5 +1,7 @@
 """Which measures are taken where nobody names any: those that exactly these data admit."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from deepinfomax.data.images import ImageSet
@@ -10,11 +12,16 @@ OF_CLASSES = ("mlp", "linear", "knn")
 OF_ATTRIBUTES = ("attributes",)
 
 
-def usual_measures(train: ImageSet, test: ImageSet) -> tuple[tuple[str, ...], list[str]]:
+def usual_measures(
+    train: ImageSet, test: ImageSet, units: Callable[[], int] | None = None
+) -> tuple[tuple[str, ...], list[str]]:
     """The names of measures that these sets admit, and what to tell a person about those that are left out.
 
     With labels of two classes or more, the probes; with attributes, `attributes`; otherwise the built-in measures that
     need no labels, as far as there are images enough.
+
+    Args:
+        units: how many units y has, asked only where it matters; None: several.
 
     Raises:
         UserError: none of them can be taken.
@@ -37,6 +44,9 @@ def usual_measures(train: ImageSet, test: ImageSet) -> tuple[tuple[str, ...], li
                 record.check(train, test)
         except UserError as error:
             left_out.append(f"{name} is left out: {str(error).removesuffix(': leave it out')}")
+            continue
+        if name == "ndm" and units is not None and units() < 2:
+            left_out.append("ndm is left out: y has a single unit, which depends on no other")
             continue
         names.append(name)
     if not names:
