@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -400,6 +401,15 @@ def test_columns_of_a_csv_are_named_as_they_are_written(tmp_path: Path, draw):
     assert load(tmp_path, label="Class").classes == ("cat",)
     named = changed(Data(source=str(tmp_path)), {"data.label": "3"})
     assert load(tmp_path, label=named.label).classes == ("tabby",)
+
+
+@pytest.mark.parametrize(("written", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_list_names_a_file_in_either_spelling_of_unicode(tmp_path: Path, draw, written: str, there: str):
+    draw(tmp_path / unicodedata.normalize(there, "é.png"))
+    for name in ("list.csv", "metadata.csv"):
+        text = unicodedata.normalize(written, "path,label\né.png,cat\n")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert load(tmp_path / "list.csv").classes == load(tmp_path).classes == ("cat",)
 
 
 def test_csv_with_columns_of_other_names(tmp_path: Path, draw):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,11 +112,13 @@ def separator_of(header: str) -> str:
 
 
 def listed_path(folder: Path, text: str) -> Path:
-    """The file that a list names; with Windows' separators where only these lead to one."""
+    """The file that a list names; with Windows' separators, or accents spelt otherwise, where these lead to one."""
     path = folder / text
-    if "\\" in text and not path.is_file():
-        return folder / text.replace("\\", "/")
-    return path
+    if (text.isascii() and "\\" not in text) or path.is_file():
+        return path
+    usual = text.replace("\\", "/")
+    spellings = (folder / unicodedata.normalize(form, usual) for form in ("NFC", "NFD"))
+    return next((spelling for spelling in spellings if spelling.is_file()), folder / usual)
 
 
 FORMAT = Format(
