@@ -73,6 +73,7 @@ def test_overrides_as_typed() -> None:
         ({"objective.locl.weight": "3"}, r"objective\.locl"),
         ({"training.batch_size": "1"}, r"training\.batch_size must be 2 or more, not 1"),
         ({"training.lr": "-1"}, r"training\.lr must be above 0"),
+        ({"training.trackers": "tensorboard"}, r"training\.trackers must be a list, .* words as .*, not 'tensorboard'"),
         ({"training": "3"}, r"training is a section with settings of its own, not a value$"),
         ({"objective.local": "none"}, r"^objective\.local is a section with settings of its own, not a value$"),
         ({"objective.training.type": "local"}, r"^no objective can be called 'training': give it another name$"),

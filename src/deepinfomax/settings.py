@@ -93,6 +93,7 @@ _MESSAGES = {
     "literal_error": "must be {expected}",
     "finite_number": "must be finite",
     "missing": "must be given",
+    "tuple_type": 'must be a list, numbers as [0.5, 0.9] and words as ["tensorboard"]',
     "dataclass_type": "is a section with settings of its own, not a value",
     "dict_type": "is a section with settings of its own, not a value",
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number"),
