@@ -417,3 +417,35 @@ def test_shards_in_capitals_are_read_and_hidden_ones_not(tmp_path: Path):
     write_tar(tmp_path / ".old" / "train-2.tar", range(10, 20))
     stream = stream_of(Data(source=str(tmp_path), stream=True), count=100)
     assert sorted(stream.sample.images[:, 0, 0, 0].tolist()) == list(range(10))
+
+
+def table(file: Path, **columns: list) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    images = [{"bytes": encoded(picture(number)), "path": None} for number in range(4)]
+    pq.write_table(pa.table({"image": images, **columns}), file)
+    return file.parent
+
+
+def test_a_stream_does_not_mix_parts_that_a_column_tells(tmp_path: Path):
+    folder = table(tmp_path / "shards" / "0.parquet", split=["train", "test", "train", "test"])
+    with pytest.raises(UserError, match="part of each row in the column split"):
+        stream_of(Data(source=str(folder), stream=True), count=4)
+    stream_of(Data(source=str(table(folder / "0.parquet", split=["train"] * 4)), stream=True), count=4)
+
+
+def test_labels_of_a_stream_as_pandas_writes_them_and_words(tmp_path: Path):
+    folder = table(tmp_path / "shards" / "0.parquet", label=[0.0, 1.0, None, 1.0])
+    sample = stream_of(Data(source=str(folder), stream=True), count=4).sample
+    assert sample.labels is not None
+    label_of = dict(zip(sample.images[:, 0, 0, 0].tolist(), sample.labels.tolist(), strict=True))
+    assert label_of == {0: 0, 1: 1, 2: -1, 3: 1}
+    table(folder / "0.parquet", label=["cat", "dog", "cat", "dog"])
+    sample = stream_of(Data(source=str(folder), stream=True), count=4).sample
+    assert sample.labels is None
+    assert sample.notes[1] == "its labels (label) are no whole numbers: a stream is read without them"
+
+
+def test_shards_that_only_name_their_images_are_not_streamed(tmp_path: Path):
+    pq.write_table(pa.table({"image": ["0.png"]}), tmp_path / "0.parquet")
+    with pytest.raises(UserError, match="the column image names files"):
+        stream_of(Data(source=str(tmp_path), stream=True), count=4)

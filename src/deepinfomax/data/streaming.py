@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 from deepinfomax.data.decoding import common_shape, reason, survey, to_array
 from deepinfomax.data.formats.hub import features_of, opened_hub
-from deepinfomax.data.formats.parquet import part_name
+from deepinfomax.data.formats.parquet import SPLIT, part_name, rows_of_parts
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, LABEL_COLUMNS
 from deepinfomax.data.formats.webdataset import LOOKED_AT, is_file
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.labels import integers_of
 from deepinfomax.data.listing import files_below
 from deepinfomax.data.names import PUBLISHED, place_of
 from deepinfomax.data.opening import MAX_PIXELS, extensions, header, opened
@@ -65,6 +66,11 @@ class Shards:
             for rows in self.dataset.shard(num_shards=len(self), index=shard).iter(ROWS):
                 for place, cell in enumerate(rows[self.image]):
                     content = cell.get("bytes") if isinstance(cell, Mapping) else cell
+                    if isinstance(content, str):
+                        raise UserError(
+                            f"{self.name}: the column {self.image} names files, and a stream reads images in the "
+                            "shards themselves: write them there, or set data.stream false"
+                        )
                     yield content or b"", rows[self.label][place] if self.label else None
         except UserError:
             raise
@@ -150,7 +156,10 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
         taken += 1
     said = f"{shards.name} is streamed: a sample of {taken:,} images of its part {shards.part} is kept for this"
     numbers = _numbers(labels)
-    sample = ImageSet(pixels[:taken], numbers, shards.classes if numbers is not None else (), shards.name, (said,))
+    notes: tuple[str, ...] = (said,)
+    if numbers is None and any(label not in (None, "") for label in labels):
+        notes += (f"its labels ({shards.label}) are no whole numbers: a stream is read without them",)
+    sample = ImageSet(pixels[:taken], numbers, shards.classes if numbers is not None else (), shards.name, notes)
     return replace(plain, sample=sample)
 
 
@@ -189,6 +198,11 @@ def shards_of(data: Data, split: str) -> Shards:
         files = by_part[part]
         kind = KINDS[files[0].suffix.lower()]
         count, exact = _checked(files)
+        if kind == "parquet" and len(by_part) == 1 and len(rows_of_parts(files)) > 1:
+            raise UserError(
+                f"{printable(data.source)} says the part of each row in the column {SPLIT}, and a stream reads whole "
+                "files: write files for each part, or set data.stream false"
+            )
         dataset = _opened(kind, files)
         names = [file.relative_to(place).as_posix() if place.is_dir() else file.name for file in files]
         identity = hashlib.sha256("\n".join(map(printable, names)).encode()).hexdigest()[:32]
@@ -364,10 +378,6 @@ def _is_image(feature: Any) -> bool:
 
 def _numbers(labels: Sequence[Any]) -> np.ndarray | None:
     """(N,) int64, -1 where there is none; None where they are no numbers, or there are none at all."""
-    numbers = []
-    for label in labels:
-        text = "" if label is None else str(label).strip()
-        if text and not text.lstrip("-").isdecimal():
-            return None
-        numbers.append(int(text) if text else -1)
-    return np.array(numbers, np.int64) if any(number != -1 for number in numbers) else None
+    # 1.0 too, as pandas writes them beside missing ones
+    numbers = integers_of(["" if label is None else str(label).strip() for label in labels])
+    return numbers if numbers.dtype.kind == "i" and (numbers != -1).any() else None

@@ -89,7 +89,7 @@ def read(path: Path, columns: Columns) -> Parts:
     labels, classes = number_labels(raw, names, str(path))
     all_names = list(dict.fromkeys(name for file in tables for name in schemas[file].names))
     used = {name for pair in chosen.values() for name in pair} | {SPLIT, *attributes}
-    rows_of = _rows_of_parts(tables, schemas) if len(by_part) == 1 else {}
+    rows_of = rows_of_parts(tables) if len(by_part) == 1 else {}
     used |= {name for names in series.values() for name in names}
     what = "column of series" if series else "image column"
     notes = (
@@ -112,13 +112,14 @@ def read(path: Path, columns: Columns) -> Parts:
     return {part: partial(_taken, whole, rows) for part, rows in rows_of.items()}
 
 
-def _rows_of_parts(tables: Sequence[Path], schemas: Mapping[Path, pa.Schema]) -> dict[str, np.ndarray]:
+def rows_of_parts(tables: Sequence[Path]) -> dict[str, np.ndarray]:
     """Part -> its rows, of tables with a column that says it; none where all rows are of one part.
 
     Raises:
         UserError: a word that names no part, beside others that do.
     """
-    if not all(SPLIT in schemas[file].names and _is_string(schemas[file].field(SPLIT).type) for file in tables):
+    schemas = map(_schema, tables)
+    if not all(SPLIT in schema.names and _is_string(schema.field(SPLIT).type) for schema in schemas):
         return {}
     words = [word for file in tables for word in _column(file, SPLIT).to_pylist()]
     names = np.array([str(word or "train").strip().lower() for word in words], object)
