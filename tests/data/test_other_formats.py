@@ -588,3 +588,29 @@ def test_numbers_of_another_type_than_the_first_are_told(tmp_path: Path):
         tifffile.imwrite(tmp_path / f"{i}.tif", np.full((8, 8), 200, kind))
     note = "2 of 3 hold uint8, kept as uint16: their numbers may be of another scale"
     assert note in load(tmp_path).notes
+
+
+@pytest.mark.parametrize("slopes", [[2.0, 2.0], [2.0, 0.5]])
+def test_frames_of_an_enhanced_dicom_file_have_their_units(slopes: list[float], tmp_path: Path):
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+
+    def scaled(slope: float) -> Dataset:
+        scale, group = Dataset(), Dataset()
+        scale.RescaleSlope, scale.RescaleIntercept = slope, -1024
+        group.PixelValueTransformationSequence = [scale]
+        return group
+
+    scans, _ = dicom(tmp_path)
+    dataset = dcmread(scans / "scan000" / "00")
+    del dataset.RescaleSlope, dataset.RescaleIntercept
+    dataset.RescaleSlope = None  # empty, which says nothing
+    stored = np.stack([dataset.pixel_array, dataset.pixel_array + 5]).astype(np.uint16)
+    dataset.NumberOfFrames, dataset.PixelData = 2, stored.tobytes()
+    if len(set(slopes)) == 1:
+        dataset.SharedFunctionalGroupsSequence = [scaled(slopes[0])]
+    else:
+        dataset.PerFrameFunctionalGroupsSequence = list(map(scaled, slopes))
+    dataset.save_as(tmp_path / "enhanced.dcm")
+    expected = stored * np.array(slopes).reshape(2, 1, 1) - 1024
+    np.testing.assert_allclose(load(tmp_path / "enhanced.dcm").images[0, 0], expected)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -138,12 +138,27 @@ def _pixels(file: Path) -> np.ndarray:
     values = dataset.pixel_array
     colour = int(dataset.get("SamplesPerPixel", 1)) > 1
     values = np.moveaxis(values, -1, 0) if colour else values[None]
-    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    scales = _scales(dataset)
+    if len(set(scales)) > 1:  # each frame has one of its own
+        slopes, intercepts = (np.array(numbers).reshape(-1, 1, 1) for numbers in zip(*scales, strict=True))
+        return (values * slopes + intercepts).astype(np.float32)
+    slope, intercept = scales[0]
     if (slope, intercept) == (1, 0):
         return values
     if slope.is_integer() and intercept.is_integer():
         return values.astype(np.int32) * int(slope) + int(intercept)
     return (values * slope + intercept).astype(np.float32)
+
+
+def _scales(dataset: Any) -> list[tuple[float, float]]:
+    """Slope and intercept of the numbers of a file; of an enhanced file those of all its frames, or of each."""
+    groups = (dataset.get(f"{whose}FunctionalGroupsSequence") or [] for whose in ("PerFrame", "Shared"))
+    tag = "PixelValueTransformationSequence"
+    sources = next(([group[tag][0] for group in of] for of in groups if of and all(tag in group for group in of)), None)
+    return [
+        (float(source.get("RescaleSlope") or 1), float(source.get("RescaleIntercept") or 0))
+        for source in sources or [dataset]
+    ]
 
 
 FILES = folders.Files("DICOM files", lambda: SUFFIXES, is_dicom, _stored, _items)
