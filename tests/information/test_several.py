@@ -8,6 +8,7 @@ import pytest
 from gaussians import FAST
 
 from deepinfomax import UserError
+from deepinfomax.information.estimation import estimate_mi
 from deepinfomax.information.several import (
     _within,
     conditional_mi,
@@ -243,3 +244,72 @@ def test_mistakes(call, says):
     rng = np.random.default_rng(0)
     with pytest.raises(UserError, match=says):
         call(rng.standard_normal(100), rng.integers(0, 2, 100))
+
+
+def test_interaction_of_two_labels_and_numbers():
+    """Between labels alone there are no distances: independent ones read -5.3 nats by neighbours."""
+    rng = np.random.default_rng(0)
+    x, y, noise = rng.integers(0, 2, 2000), rng.integers(0, 2, 2000), rng.standard_normal(2000)
+    assert interaction_information(x, y, noise).nats == pytest.approx(0, abs=0.05)
+    copy = interaction_information(x, x, noise)
+    assert copy.nats == pytest.approx(0, abs=0.05)  # log 2 with and without z
+    explained = interaction_information(noise > 0, noise > 0.5, noise)
+    assert explained.nats == pytest.approx(estimate_mi(noise > 0, noise > 0.5, "ksg").nats, abs=0.05)
+    assert "whole numbers of x are taken as labels" in copy.notes[0]
+
+
+def test_whole_numbers_taken_as_labels_are_told():
+    rng = np.random.default_rng(0)
+    age, x, y = rng.integers(0, 5, 300), *rng.standard_normal((2, 300))
+    for estimate in (
+        conditional_mi(x, y, age),
+        conditional_mi(age, y, x),
+        conditional_mi(age, y, x, "infonce", **FAST),
+        interaction_information(x, age, y),
+        total_correlation(age, age, age % 2),
+    ):
+        assert "the 5 different whole numbers of " in estimate.notes[0]
+    assert not conditional_mi(x, y, x + y).notes
+
+
+def test_rows_of_rare_labels_are_told():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 400))
+    z = np.concatenate([np.zeros(380, int), 1 + np.arange(20) // 2])
+    assert conditional_mi(x, y, z).notes[-1] == (
+        "10 labels of z have fewer than 5 rows, too few for 3 neighbours: their 20 of 400 rows were left out"
+    )
+    subject = np.arange(400) // 2  # each rare label is of one subject
+    assert "fewer than 5 groups" in conditional_mi(x, y, z, groups=subject).notes[-1]
+    assert "20 of 400 rows" in conditional_mi(x, y, z, groups=subject).notes[-1]
+
+
+def test_the_difference_says_of_what():
+    x, y, z = np.random.default_rng(0).standard_normal((3, 200))
+    assert "difference of two estimates" in conditional_mi(x, y, z, "SMILE", **FAST).notes[0]
+    assert conditional_mi(x, y, z, "KSG").nats == conditional_mi(x, y, z).nats == conditional_mi(x, y, z, "auto").nats
+    many = np.random.default_rng(1).standard_normal((200, 8))
+    assert conditional_mi(x, y, many, "auto", **FAST).estimator == "infonce, difference"
+
+
+@pytest.mark.parametrize("function", [conditional_mi, total_correlation, interaction_information])
+def test_settings_of_neighbours_are_checked(function):
+    variables = np.random.default_rng(0).standard_normal((3, 100))
+    with pytest.raises(UserError, match="unknown transform 'ranks'; choose standard, rank, asinh or none"):
+        function(*variables, transform="ranks")
+    for wrong in (3.0, "3", None):
+        with pytest.raises(UserError, match="neighbours must be a whole number"):
+            function(*variables, neighbours=wrong)
+    if function is not interaction_information:
+        for wrong in (-3, 9.5):
+            with pytest.raises(UserError, match="shuffles must be"):
+                function(*variables, shuffles=wrong)
+
+
+def test_settings_that_would_do_nothing_are_refused():
+    x, y, z = np.random.default_rng(0).standard_normal((3, 100))
+    with pytest.raises(UserError, match="neighbors is of critics: leave it out, or name one"):
+        conditional_mi(x, y, z, neighbors=5)
+    for estimator in ("ksg", "infonce", "auto"):
+        with pytest.raises(UserError, match="for a p-value give shuffles=199"):
+            conditional_mi(x, y, z, estimator, test=True)

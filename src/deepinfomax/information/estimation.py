@@ -40,7 +40,7 @@ from torch import nn
 
 from deepinfomax.devices import choose_device
 from deepinfomax.errors import UserError
-from deepinfomax.information import inputs, readouts
+from deepinfomax.information import checks, inputs, readouts
 from deepinfomax.information.cautions import (
     FEWEST_STEPS,
     OF_CRITICS,
@@ -54,7 +54,7 @@ from deepinfomax.information.cautions import (
 from deepinfomax.information.critic_reading import BLOCK, Reading, all_folds, mean_and_error, read_critic
 from deepinfomax.information.critic_training import Fit, train_critic
 from deepinfomax.information.estimate import MIEstimate, Pointwise
-from deepinfomax.information.estimators import ESTIMATORS, NAMES, Estimator, smile_with
+from deepinfomax.information.estimators import ESTIMATORS, Estimator, estimator_name, smile_with
 from deepinfomax.information.groups import batches_of_groups, group_codes, neighbouring_rows_alike, one_of_each, rows_of
 from deepinfomax.information.inputs import Parts, Transform
 from deepinfomax.information.neighbour_estimate import beside_a_critic, neighbour_estimate
@@ -137,20 +137,18 @@ def estimate_mi(
             nearly all different, a bad name, or a setting out of its range.
     """
     started = time.monotonic()
-    asked = _estimator_name(estimator)
+    asked = estimator_name(estimator)
     name = "infonce" if asked == "auto" else asked
     if name != "ksg" and str(critic) not in CRITICS:
         raise UserError(f"unknown critic {critic!r}; choose one of {', '.join(CRITICS)}")
-    if transform not in ("standard", "rank", "asinh", "none"):
-        raise UserError(f"unknown transform {transform!r}; choose standard, rank, asinh or none")
+    checks.check_transform(transform)
     if isinstance(test, bool):
         shuffles = (shuffles or (SHUFFLES_OF_NEIGHBOURS if name == "ksg" else SHUFFLES)) if test else shuffles
         test = HELD_OUT
-    _check_whole(
-        steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats, shuffles=shuffles
-    )
-    _check_numbers(lr=lr, tau=tau, validation=validation, test=test)
-    _check_folds(folds, shuffles)
+    checks.check_whole(steps=steps, batch_size=batch_size, neighbours=neighbours, patience=patience, repeats=repeats)
+    checks.check_shuffles(shuffles)
+    checks.check_numbers(lr=lr, tau=tau, validation=validation, test=test)
+    checks.check_folds(folds)
     seed, repeats = check_seed(seed), int(repeats)
     on = choose_device(device)
     inputs.check_index(x, y)
@@ -167,8 +165,12 @@ def estimate_mi(
             estimate = estimate.cautioned(long_tails(_farthest(sides)))
         return _warned_of_rows(estimate, sides, codes)
 
-    _check_settings(steps, batch_size, validation, test, repeats)
-    _check_training(lr, hidden, patience, tau)
+    if repeats < 1:
+        raise UserError(f"repeats ({repeats}) must be at least 1")
+    checks.check_split(validation, test)
+    checks.check_training(steps, batch_size, lr, hidden, patience)
+    if not tau > 0:
+        raise UserError(f"tau must be above 0, not {tau}: 1 and 5 are usual, inf clips nothing")
     inputs.check_memory(sides, batch_size, hidden[0] if critic == "joint" else 1)
     if transform == "none":
         inputs.check_resolution(sides)
@@ -377,60 +379,3 @@ def _notes(estimator: str, name: str, x: Any, y: Any, sides: tuple[np.ndarray, n
     if str(estimator).lower() == "jsd":
         notes += ("jsd is taken as jsd-nwj: a critic trained by JSD, read by NWJ (Poole et al. 2019)",)
     return notes
-
-
-def _estimator_name(estimator: str) -> str:
-    """The name of an estimator, however it is written; "jsd" is what the literature calls the JS estimator, "jsd-nwj".
-
-    Raises:
-        UserError: an unknown one.
-    """
-    name = str(estimator).lower().replace("_", "-")
-    name = "jsd-nwj" if name == "jsd" else name  # Poole et al. 2019
-    if name not in (*NAMES, "auto"):
-        raise UserError(f"unknown estimator {estimator!r}; choose one of {', '.join(NAMES)} or auto")
-    return name
-
-
-def _check_whole(**settings: Any) -> None:
-    for name, value in settings.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise UserError(f"{name} must be a whole number, such as 3, not {value!r}")
-
-
-def _check_numbers(**settings: Any) -> None:
-    for name, value in settings.items():
-        if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
-            raise UserError(f"{name} must be a number, such as 0.5, not {value!r}")
-
-
-def _check_settings(steps: int, batch_size: int, validation: float, test: float, repeats: int) -> None:
-    if steps < 1 or repeats < 1:
-        raise UserError(f"steps ({steps}) and repeats ({repeats}) must be at least 1")
-    if batch_size < 2:
-        raise UserError(f"batch_size must be at least 2, not {batch_size}: the others of a batch are the negatives")
-    if not (validation > 0 and test > 0 and validation + test <= 0.95):  # written so that nan is refused too
-        raise UserError(f"validation ({validation}) and test ({test}) must be above 0 and leave 5% to train on")
-
-
-def _check_folds(folds: int | None, shuffles: int) -> None:
-    if shuffles < 0:
-        raise UserError(f"shuffles must be 0 or more, not {shuffles}: 999 is usual")
-    if folds is not None and (
-        not isinstance(folds, int | np.integer) or isinstance(folds, bool) or not 3 <= folds <= 20
-    ):
-        raise UserError(
-            f"folds must be a whole number from 3 to 20, not {folds!r}: one trains not, one stops, one is read"
-        )
-
-
-def _check_training(lr: float, hidden: tuple[int, ...], patience: int, tau: float) -> None:
-    if not 0 < lr < math.inf:
-        raise UserError(f"lr must be above 0, not {lr}: 5e-4 is usual")
-    whole = isinstance(hidden, tuple | list) and all(isinstance(width, int | np.integer) for width in hidden)
-    if not whole or not hidden or min(hidden) < 1:
-        raise UserError(f"hidden must be the widths of one layer or more, such as (256, 256), not {hidden!r}")
-    if patience < 1:
-        raise UserError(f"patience must be at least 1 evaluation, not {patience}")
-    if not tau > 0:
-        raise UserError(f"tau must be above 0, not {tau}: 1 and 5 are usual, inf clips nothing")

@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor
 
+from deepinfomax.errors import UserError
 from deepinfomax.information import readouts
 from deepinfomax.information.readouts import Scores
 
@@ -37,3 +38,16 @@ NAMES = (*ESTIMATORS, "ksg")
 def smile_with(tau: float) -> Estimator:
     """SMILE with its clip at e^-tau and e^tau."""
     return replace(ESTIMATORS["smile"], read=partial(readouts.smile, tau=tau))
+
+
+def estimator_name(estimator: str) -> str:
+    """The name of an estimator, however it is written; "jsd" is what the literature calls the JS estimator, "jsd-nwj".
+
+    Raises:
+        UserError: an unknown one.
+    """
+    name = str(estimator).lower().replace("_", "-")
+    name = "jsd-nwj" if name == "jsd" else name  # Poole et al. 2019
+    if name not in (*NAMES, "auto"):
+        raise UserError(f"unknown estimator {estimator!r}; choose one of {', '.join(NAMES)} or auto")
+    return name

@@ -15,6 +15,7 @@ The standard error is the spread over ten disjoint parts of the rows; of series,
 """
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -24,17 +25,18 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from deepinfomax.errors import UserError
-from deepinfomax.information import conditional, inputs
+from deepinfomax.information import checks, conditional, inputs
 from deepinfomax.information.cautions import LONG_TAIL
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.estimation import estimate_mi
+from deepinfomax.information.estimators import ESTIMATORS, estimator_name
 from deepinfomax.information.groups import FEWEST_GROUPS, group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import Transform, is_labels
 from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, units, without_ties
 from deepinfomax.information.shuffling import p_value
 from deepinfomax.seeds import check_seed
 
-NO_BOUND = "difference of two lower bounds, which is no bound itself: it may lie above or below the truth"
+NO_BOUND = "which is no bound itself: it may lie above or below the truth"
 LOCAL = 5  #: rows with the nearest z, among which x is shuffled
 
 
@@ -57,7 +59,8 @@ def conditional_mi(
     Args:
         x, y, z: (n,) or (n, D) numbers, or (n,) labels; row i of all was drawn together.
         estimator: "ksg": nearest neighbours, or counting where all are labels; a name of a critic's estimator: the
-            difference of I(X; Y, Z) and I(X; Z), or, of labels z, the mean over them.
+            difference of I(X; Y, Z) and I(X; Z), or, of labels z, the mean over them; "auto": "ksg" of up to eight
+            columns in all and for a p-value, else "infonce".
         transform: of each column, before distances are taken.
         neighbours: k.
         groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
@@ -66,16 +69,28 @@ def conditional_mi(
         settings: of `estimate_mi`, where a critic is asked for.
 
     Raises:
-        UserError: as `estimate_mi`; a test of critics' differences; a label of z with too few rows.
+        UserError: as `estimate_mi`; a test of critics' differences; a label of z with too few rows; settings of a
+            critic where none is asked for.
     """
     started = time.monotonic()
     seed = check_seed(seed)
-    sides = _read({"x": x, "y": y, "z": z})
+    estimator = estimator_name(estimator)
+    _check_settings(transform, neighbours, shuffles)
+    if shuffles == 0 and settings.get("test") is True:
+        raise UserError("test=True is of estimate_mi: for a p-value give shuffles=199, with estimator='ksg'")
+    variables = {"x": x, "y": y, "z": z}
+    sides = _read(variables)
+    if estimator == "auto":
+        estimator = "ksg" if shuffles or units(*sides) <= MOST_UNITS + 2 else "infonce"
+        settings = {} if estimator == "ksg" else settings
     if estimator != "ksg":
         if shuffles:
             raise UserError("a p-value of conditional independence is by nearest neighbours: use estimator='ksg'")
         codes = group_codes(groups, block, len(sides[0]))
-        return _by_critics(sides, estimator, transform, codes, seed, settings, started)
+        estimate = _by_critics(sides, estimator, transform, codes, seed, settings, started)
+        return dataclasses.replace(estimate, notes=_remarks(variables, sides) + estimate.notes)
+    if settings:
+        raise UserError(f"{next(iter(settings))} is of critics: leave it out, or name one, such as estimator='infonce'")
     one, other, given = (_prepared(side, transform, seed + i) for i, side in enumerate(sides))
     codes = group_codes(groups, block, len(one))
 
@@ -98,7 +113,8 @@ def conditional_mi(
         seen = estimate.nats if codes is None else value(rows)
         values = [value(rows, _within(given[rows], rng)) for _ in range(shuffles)]
         estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
-    return dataclasses.replace(estimate, seconds=time.monotonic() - started)
+    notes = _remarks(variables, sides) + _left_out(sides, neighbours, codes)
+    return dataclasses.replace(estimate, notes=notes, seconds=time.monotonic() - started)
 
 
 def total_correlation(
@@ -123,7 +139,9 @@ def total_correlation(
     started, seed = time.monotonic(), check_seed(seed)
     if len(variables) < 2:
         raise UserError("total correlation needs two variables or more")
-    sides = _read({f"variable {i}": variable for i, variable in enumerate(variables, 1)})
+    _check_settings(transform, neighbours, shuffles)
+    named = {f"variable {i}": variable for i, variable in enumerate(variables, 1)}
+    sides = _read(named)
     labels = [is_labels(side) for side in sides]
     if any(labels) and not all(labels):
         raise UserError("total correlation takes numbers or labels, not both: give labels as one-hot floats")
@@ -146,7 +164,7 @@ def total_correlation(
         orders = ([rng.permutation(len(rows)) for _ in sides[1:]] for _ in range(shuffles))
         values = [value(rows, order) for order in orders]
         estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
-    return dataclasses.replace(estimate, seconds=time.monotonic() - started)
+    return dataclasses.replace(estimate, notes=_remarks(named, sides), seconds=time.monotonic() - started)
 
 
 def interaction_information(
@@ -170,7 +188,9 @@ def interaction_information(
         groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
     """
     started, seed = time.monotonic(), check_seed(seed)
-    sides = _read({"x": x, "y": y, "z": z})
+    _check_settings(transform, neighbours)
+    variables = {"x": x, "y": y, "z": z}
+    sides = _read(variables)
     ready = [_prepared(side, transform, seed + i) for i, side in enumerate(sides)]
     if all(map(is_labels, ready)):
 
@@ -184,11 +204,14 @@ def interaction_information(
         a, b, c = map(_numbers, ready)
 
         def value(rows: np.ndarray | slice) -> float:
+            if is_labels(ready[0]) and is_labels(ready[1]):  # between labels alone there are no distances
+                shared = conditional.total_correlation_of_labels(ready[0][rows], ready[1][rows])
+                return shared - conditional.conditional_information(a[rows], b[rows], c[rows], neighbours)
             return conditional.interaction_information(a[rows], b[rows], c[rows], neighbours)
 
     codes = group_codes(groups, block, len(sides[0]))
     estimate = _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started, codes=codes)
-    return dataclasses.replace(estimate, signed=True)
+    return dataclasses.replace(estimate, notes=_remarks(variables, sides), signed=True)
 
 
 def transfer_entropy(
@@ -216,6 +239,7 @@ def transfer_entropy(
     started, seed = time.monotonic(), check_seed(seed)
     if not isinstance(lags, int | np.integer) or isinstance(lags, bool) or lags < 1:
         raise UserError(f"lags must be a whole number, at least 1, not {lags!r}")
+    _check_settings(transform, neighbours, shuffles)
     sides = _read({"source": source, "target": target})
     if any(map(is_labels, sides)):
         raise UserError("transfer entropy is of numbers here: give the series as floats")
@@ -234,6 +258,34 @@ def transfer_entropy(
         values = [value(slice(None), int(rng.integers(n // 10, n - n // 10))) for _ in range(shuffles)]
         estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
     return dataclasses.replace(estimate, seconds=time.monotonic() - started)
+
+
+def _check_settings(transform: str, neighbours: int, shuffles: int = 0) -> None:
+    checks.check_transform(transform)
+    checks.check_whole(neighbours=neighbours)
+    checks.check_shuffles(shuffles)
+
+
+def _remarks(variables: dict[str, Any], sides: list[np.ndarray]) -> tuple[str, ...]:
+    """How the variables were understood, where whole numbers could be labels or quantities."""
+    said = [inputs.remarks(values, side, name) for (name, values), side in zip(variables.items(), sides, strict=True)]
+    return tuple(itertools.chain.from_iterable(said))
+
+
+def _left_out(sides: list[np.ndarray], k: int, codes: np.ndarray | None) -> tuple[str, ...]:
+    """What is said of rows of labels z that are too few for neighbours among them; counting leaves none out."""
+    z = sides[2]
+    if not is_labels(z) or all(map(is_labels, sides)):
+        return ()
+    rows = np.arange(len(z)) if codes is None else np.unique(np.stack([z, codes]), axis=1, return_index=True)[1]
+    gone = np.bincount(z[rows]) < k + 2
+    if not gone.any():
+        return ()
+    kind = "rows" if codes is None else "groups"
+    return (
+        f"{gone.sum():,} labels of z have fewer than {k + 2} {kind}, too few for {k} neighbours: their "
+        f"{gone[z].sum():,} of {len(z):,} rows were left out",
+    )
 
 
 def _read(variables: dict[str, Any]) -> list[np.ndarray]:
@@ -395,7 +447,8 @@ def _by_critics(
         # Both are read on the same pairs, so their errors partly cancel; the sum of variances is on the safe side.
         error, shortfall = math.hypot(both.standard_error, alone.standard_error), both.shortfall
         bound, name = False, f"{both.estimator}, difference"
-        notes = (f"{both.nats:.3g} - {alone.nats:.3g} nats: the {NO_BOUND}",)
+        kind = "lower bounds" if ESTIMATORS[estimator].lower_bound else "estimates"
+        notes = (f"{both.nats:.3g} - {alone.nats:.3g} nats: the difference of two {kind}, {NO_BOUND}",)
     told = dict.fromkeys(reason for part in parts if part.warning for reason in part.warning.split("; "))
     return MIEstimate(
         nats=nats,
