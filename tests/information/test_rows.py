@@ -269,3 +269,31 @@ def test_columns_of_their_own_find_many_weak_dependences(critic):
     result = estimate_mi(*gaussians(3.0, 25, 2500), critic=critic, steps=500, hidden=(64, 64), lr=1e-3)
     assert (result.nats > 1.8) == (critic == "featurewise")
     assert result.nats < 3 + 2 * result.standard_error
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a", math.nan] * 50,
+        pd.Series(["a", pd.NA] * 50, dtype="string"),
+        pd.Series([pd.Timestamp("2020-01-01"), pd.NaT] * 50),
+        np.ma.masked_array(np.arange(100), mask=np.arange(100) == 3),
+        [None, *range(99)],
+    ],
+    ids=["nan among words", "NA", "NaT", "masked", "None"],
+)
+def test_groups_without_a_name_are_refused(names):
+    with pytest.raises(UserError, match="groups has missing values"):
+        group_codes(names, None, 100)
+
+
+def test_groups_have_names_of_any_kind():
+    number = np.arange(100) // 2
+    for names in (
+        np.array([f"é{i}".encode() for i in number]),
+        np.datetime64("2020-01-01") + number,
+        pd.Series(number, dtype="Int64"),
+        [f"g{i}" for i in number],
+        np.array([i if i % 2 else str(i) for i in number], dtype=object),
+    ):
+        assert group_codes(names, None, 100).tolist() == number.tolist()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gaussians import gaussians
-from scipy import stats
+from scipy import sparse, stats
 from sklearn.feature_selection import SelectFdr, SelectKBest, mutual_info_regression
 
 from deepinfomax import UserError
@@ -226,3 +226,71 @@ def test_convergence_tells_what_still_rises():
     neighbours = mi_convergence(*gaussians(1.0, 1, 400), "ksg")
     assert [n for n, _ in neighbours.by_pairs] == [100, 200, 400]
     assert neighbours.by_width == ()
+
+
+def test_whole_numbers_taken_as_labels_are_told_with_the_table(table):
+    note = "the 4 different whole numbers of count are taken as labels"
+    for result in (mi_with(table, "sum", shuffles=0), mi_matrix(table)):
+        assert result.text().count(note) == 1
+        assert result.to_dict()["notes"][0].startswith(note)
+
+
+def test_columns_of_one_name_are_refused(table):
+    for twice in (table.rename(columns={"b": "a"}), {1: table["a"], "1": table["b"]}):
+        with pytest.raises(UserError, match=r"two columns called '[a1]': give each a name of its own"):
+            mi_matrix(twice)
+
+
+def test_rows_in_another_order_are_refused(table):
+    other = table["a"].sample(frac=1, random_state=0)
+    for wrong in (
+        lambda: mi_with(table, other),
+        lambda: mi_with(table, "sum", groups=other),
+        lambda: mi_matrix(table, groups=other),
+        lambda: mi_matrix({"number": np.arange(600.0), "sum": table["sum"], "a": other}),
+        lambda: mi_scores(table[["a", "b"]], other),
+        lambda: estimate_mi(table["a"].to_numpy(), table["sum"], "ksg", groups=other),
+    ):
+        with pytest.raises(UserError, match=r"different pandas indexes, .* into the order of"):
+            wrong()
+
+
+def test_a_column_called_target_stays(table):
+    named = table.rename(columns={"a": "target"})[["target", "b"]]
+    ranking = mi_with(named, table["sum"].to_numpy(), shuffles=0)
+    assert (ranking.target, [row.column for row in ranking.rows]) == ("target 2", ["target", "b"])
+    itself = mi_with(named, named["target"], shuffles=0)
+    assert (itself.target, [row.column for row in itself.rows]) == ("target", ["b"])
+
+
+def test_settings_of_a_table_are_checked(table):
+    vector = {"a": table["a"], "v": np.random.default_rng(0).standard_normal((600, 8))}
+    for settings, said in (
+        ({"shuffles": -5}, "shuffles must be 0 or more"),
+        ({"shuffles": 2.5}, "shuffles must be a whole number"),
+        ({"neighbours": 2.5}, "neighbours must be a whole number"),
+        ({"estimator": "infonce"}, "a table takes no estimator: the critics of its vectors take steps, "),
+        ({"steps": 0}, r"steps \(0\)"),
+        ({"hidden": 64}, "hidden must be the widths"),
+    ):
+        with pytest.raises(UserError, match=said):
+            mi_matrix(vector, **settings)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.where(np.eye(100, 2) > 0, np.nan, 1.0), "missing or infinite value in row 0, column 0"),
+        (np.zeros(100), r"x has shape \(100,\)"),
+        (np.full((100, 2), "ash"), "no array of numbers"),
+        (sparse.csr_array(np.eye(100)), "toarray"),
+    ],
+)
+def test_scores_are_of_finite_numbers(x, said):
+    with pytest.raises(UserError, match=said):
+        mi_scores(x, np.arange(100.0))
+
+
+def test_too_few_pairs_to_take_a_part_of():
+    x, y = gaussians(1.0, 1, 150)
+    assert mi_convergence(x, y, "ksg").sentence() == "Fewer than 200 pairs are too few to take a part of them."

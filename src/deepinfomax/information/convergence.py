@@ -42,6 +42,8 @@ class Convergence:
                 (a, before), (b, after) = points[-2:]
                 steps = f"from {a:,} to {b:,} {what} the value goes from {before.nats:.3g} to {after.nats:.3g} nats"
                 said.append(steps + ("" if _still(points) else ", so it still rises: the truth lies above it"))
+        if not said:
+            return f"Fewer than {4 * inputs.FEWEST_PAIRS} pairs are too few to take a part of them."
         return "; ".join(said)[:1].upper() + "; ".join(said)[1:] + "."
 
     def to_dict(self) -> dict[str, Any]:

@@ -152,6 +152,8 @@ def estimate_mi(
     seed, repeats = check_seed(seed), int(repeats)
     on = choose_device(device)
     inputs.check_index(x, y)
+    inputs.check_index(x, groups, ("x", "groups"))
+    inputs.check_index(y, groups, ("y", "groups"))
     sides = (inputs.read_side(x, "x"), inputs.read_side(y, "y"))
     inputs.check_lengths(len(sides[0]), len(sides[1]))
     for side, letter in zip(sides, "xy", strict=True):

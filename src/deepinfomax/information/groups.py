@@ -43,11 +43,12 @@ def group_codes(groups: Any, block: int | None, n: int) -> np.ndarray | None:
         names = np.asarray(groups.detach().cpu() if isinstance(groups, Tensor) else groups)
         if names.shape != (n,):
             raise UserError(f"groups has shape {names.shape}: give one name or number for each of the {n} rows")
-        if names.dtype == object and any(name is None or name != name for name in names):
+        if names.dtype.kind in "US" and isinstance(groups, list | tuple):
+            names = np.array(groups, dtype=object)  # otherwise a missing value would be the word "nan"
+        if np.ma.getmaskarray(groups).any() if np.ma.isMaskedArray(groups) else _missing(names).any():
             raise UserError("groups has missing values: give every row a group")
-        if names.dtype.kind == "f" and not np.isfinite(names).all():
-            raise UserError("groups has missing values: give every row a group")
-        _, first, inverse = np.unique(names.astype(str), return_index=True, return_inverse=True)
+        names = names.astype(str) if names.dtype == object else names  # which may not compare with each other
+        _, first, inverse = np.unique(names, return_index=True, return_inverse=True)
         codes = np.argsort(np.argsort(first))[inverse]
     count = int(codes.max()) + 1
     if count < FEWEST_GROUPS:
@@ -56,6 +57,19 @@ def group_codes(groups: Any, block: int | None, n: int) -> np.ndarray | None:
             f"{count} {what} are too few: independent groups count, not rows; give at least {FEWEST_GROUPS}"
         )
     return codes.astype(np.int64)
+
+
+def _missing(names: np.ndarray) -> np.ndarray:
+    """(n,) whether a row has no name: None, NaN, or pandas' NA and NaT."""
+    if names.dtype.kind == "f":
+        return ~np.isfinite(names)
+    if names.dtype.kind in "mM":
+        return np.isnat(names)
+    if names.dtype != object:
+        return np.zeros(len(names), dtype=bool)
+    # NaN and NaT differ from themselves, and NA == NA is neither true nor false.
+    equal = [name is not None and name == name for name in names]
+    return np.array([not isinstance(one, bool | np.bool_) or not one for one in equal], dtype=bool)
 
 
 def one_of_each(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -17,6 +17,8 @@ from deepinfomax.information import labels as label_information
 
 Transform = Literal["standard", "rank", "asinh", "none"]
 
+AS_QUANTITIES = "give them as floats (--numbers COLUMN of the command) if they are quantities"
+
 FEWEST_PAIRS = 50
 #: Rows per label, on average, below which a column of integers is refused: it is a quantity, or labels too rare to use.
 ROWS_PER_LABEL = 5
@@ -85,20 +87,19 @@ def read_side(values: Any, name: str) -> np.ndarray:
     return array
 
 
-def check_index(x: Any, y: Any) -> None:
+def check_index(x: Any, y: Any, names: Sequence[str] = "xy") -> None:
     """Refuse two columns of pandas with different indexes, which everything else here would pair by position."""
     one: Any = getattr(x, "index", None)  # of a list, a method
     other: Any = getattr(y, "index", None)
     if hasattr(one, "equals") and hasattr(other, "equals") and not one.equals(other):
+        a, b = names
         raise UserError(
-            "x and y have different pandas indexes, so it is unclear which rows belong together: align them with "
-            "x, y = x.align(y, join='inner'), or pair them by position with x.to_numpy(), y.to_numpy()"
+            f"{a} and {b} have different pandas indexes, so it is unclear which rows belong together: bring {b} into "
+            f"the order of {a} with {b}.reindex({a}.index), or pair them by position with {b}.to_numpy()"
         )
 
 
-def remarks(
-    values: Any, side: np.ndarray, name: str, otherwise: str = "give them as floats if they are quantities"
-) -> tuple[str, ...]:
+def remarks(values: Any, side: np.ndarray, name: str, otherwise: str = AS_QUANTITIES) -> tuple[str, ...]:
     """How a side was understood, where whole numbers could have been either; `otherwise`: how it is had differently."""
     if not is_labels(side):
         return ()

@@ -331,7 +331,8 @@ def _many(
         if len(y) > 1:
             raise UserError("name one column by --y, or those to compare it with by --x")
         result = mi_with(table, y[0], **arguments)
-    answer = result.to_dict() | {"notes": list(notes)}
+    answer = result.to_dict()
+    answer["notes"] = [*notes, *answer["notes"]]
     if report is not None:
         from deepinfomax.report.mi_page import write_table
 

@@ -79,7 +79,7 @@ def conditional_mi(
     if shuffles == 0 and settings.get("test") is True:
         raise UserError("test=True is of estimate_mi: for a p-value give shuffles=199, with estimator='ksg'")
     variables = {"x": x, "y": y, "z": z}
-    sides = _read(variables)
+    sides = _read(variables, groups)
     if estimator == "auto":
         estimator = "ksg" if shuffles or units(*sides) <= MOST_UNITS + 2 else "infonce"
         settings = {} if estimator == "ksg" else settings
@@ -141,7 +141,7 @@ def total_correlation(
         raise UserError("total correlation needs two variables or more")
     _check_settings(transform, neighbours, shuffles)
     named = {f"variable {i}": variable for i, variable in enumerate(variables, 1)}
-    sides = _read(named)
+    sides = _read(named, groups)
     labels = [is_labels(side) for side in sides]
     if any(labels) and not all(labels):
         raise UserError("total correlation takes numbers or labels, not both: give labels as one-hot floats")
@@ -190,7 +190,7 @@ def interaction_information(
     started, seed = time.monotonic(), check_seed(seed)
     _check_settings(transform, neighbours)
     variables = {"x": x, "y": y, "z": z}
-    sides = _read(variables)
+    sides = _read(variables, groups)
     ready = [_prepared(side, transform, seed + i) for i, side in enumerate(sides)]
     if all(map(is_labels, ready)):
 
@@ -288,8 +288,10 @@ def _left_out(sides: list[np.ndarray], k: int, codes: np.ndarray | None) -> tupl
     )
 
 
-def _read(variables: dict[str, Any]) -> list[np.ndarray]:
+def _read(variables: dict[str, Any], groups: Any = None) -> list[np.ndarray]:
     """Sides of one length, checked."""
+    first = next(iter(variables))
+    inputs.check_index(variables[first], groups, (first, "groups"))
     sides = [inputs.read_side(values, name) for name, values in variables.items()]
     for (name, values), side in zip(variables.items(), sides, strict=True):
         inputs.check_labels(side, name)

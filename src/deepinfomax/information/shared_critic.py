@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from deepinfomax.fitting import Best, ScheduledAdam, mini_batches
-from deepinfomax.information import bounds, inputs
+from deepinfomax.information import bounds, checks, inputs
 from deepinfomax.information.cautions import OF_CRITICS, Advice, Evidence, cautions
 from deepinfomax.information.critic_reading import read_critic
 from deepinfomax.information.critic_training import off_diagonal
@@ -79,8 +79,12 @@ def shared_estimates(
     Args:
         sides: (n, D) numbers or (n,) labels, by name, as `inputs.read_side` gives them.
         codes: (n,) the group of each row, which stays on one side of the split; None: every row is its own.
+
+    Raises:
+        UserError: a setting out of its range.
     """
     started = time.monotonic()
+    checks.check_training(steps, batch_size, lr, hidden, patience)
     names = [name for name in sides if any(name in pair for pair in pairs)]
     generator, cpu = torch.Generator().manual_seed(seed), torch.device("cpu")
     n = len(sides[names[0]]) if codes is None else int(codes.max()) + 1

@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 from deepinfomax.errors import UserError
-from deepinfomax.information import inputs
+from deepinfomax.information import checks, inputs
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.cautions import largest_rise, repeated_pairs
 from deepinfomax.information.estimate import MIEstimate
@@ -35,6 +35,7 @@ from deepinfomax.progress import counted
 from deepinfomax.seeds import check_seed
 
 SHUFFLES = 99  #: for a p-value of each pair, where no number is said
+OF_VECTORS = ("steps", "batch_size", "lr", "hidden", "patience")  #: settings of critics, see `shared_estimates`
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Ranking:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         rows = [_values(row) for row in self.rows]
-        return {"target": self.target, "columns": rows, "seconds": self.seconds, "text": self.text()}
+        told = {"seconds": self.seconds, "notes": list(self.notes()), "text": self.text()}
+        return {"target": self.target, "columns": rows, **told}
 
     def text(self) -> str:
         """A table in words."""
@@ -81,8 +83,11 @@ class Ranking:
             )
             if row.estimate.warning:
                 lines.append(f"  {'':{width}s}  warning: {row.estimate.warning}")
-        few = self.too_few_shuffles()
-        return "\n".join([*lines, f"Note: {few}."] if few else lines)
+        return "\n".join([*lines, *(f"Note: {note}." for note in self.notes())])
+
+    def notes(self) -> tuple[str, ...]:
+        """How columns were understood, where that was a choice, and `too_few_shuffles`."""
+        return _notes([row.estimate for row in self.rows], self.too_few_shuffles())
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ class Matrix:
         ]
         for pair in pairs:
             pair.pop("column")
-        return {"columns": list(self.columns), "pairs": pairs, "seconds": self.seconds, "text": self.text()}
+        told = {"seconds": self.seconds, "notes": list(self.notes()), "text": self.text()}
+        return {"columns": list(self.columns), "pairs": pairs, **told}
 
     def text(self, most: int = 20) -> str:
         """The pairs that share most, in words."""
@@ -135,8 +141,11 @@ class Matrix:
             lines.append(f"  {a} · {b}  {estimate.nats:.3f}  [{low:.3f}, {high:.3f}]{p}{none}{warned}")
         if len(ordered) > most:
             lines.append(f"  and {len(ordered) - most} more with less; --json lists all")
-        few = self.too_few_shuffles()
-        return "\n".join([*lines, f"Note: {few}."] if few else lines)
+        return "\n".join([*lines, *(f"Note: {note}." for note in self.notes())])
+
+    def notes(self) -> tuple[str, ...]:
+        """How columns were understood, where that was a choice, and `too_few_shuffles`."""
+        return _notes(list(self.estimates.values()), self.too_few_shuffles())
 
     def draw(self) -> Figure:
         """A heat map as a matplotlib figure; darker: more in common."""
@@ -178,14 +187,18 @@ def mi_with(
         UserError: no such column, fewer than two columns, and what `estimate_mi` raises, with the column's name.
     """
     started = time.monotonic()
+    inputs.check_index(table, target, ("table", "target"))
+    inputs.check_index(table, groups, ("table", "groups"))
     columns, codes = _grouped(read_table(table), groups, block)
     if isinstance(target, str | int | np.integer):
         name = str(target)
         if name not in columns:
             raise UserError(f"the table has no column {name!r}; it has {', '.join(columns)}")
     else:
-        name = "target"
-        columns = {key: value for key, value in columns.items() if key != name} | {name: np.asarray(target)}
+        name, values = "target", np.asarray(target)
+        if name in columns and not np.array_equal(columns[name], values):  # another one, which is compared with it
+            name = next(free for i in range(2, len(columns) + 3) if (free := f"target {i}") not in columns)
+        columns = {key: value for key, value in columns.items() if key != name} | {name: values}
     pairs = [(other, name) for other in columns if other != name]
     estimates, adjusted = _estimates(columns, pairs, codes, neighbours, shuffles, seed, settings)
     rows = [Row(other, estimates[other, name], adjusted.get((other, name))) for other, _ in pairs]
@@ -205,6 +218,7 @@ def mi_matrix(
 ) -> Matrix:
     """Mutual information of every two columns of a table; arguments and errors as of `mi_with`."""
     started = time.monotonic()
+    inputs.check_index(table, groups, ("table", "groups"))
     columns, codes = _grouped(read_table(table), groups, block)
     names = list(columns)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
@@ -224,8 +238,22 @@ def mi_scores(x: Any, y: Any, *, neighbours: int = 3, shuffles: int = 0, seed: i
 
     Returns:
         scores (D,), or (scores, p-values) where shuffles are asked for. A column without any difference scores 0.
+
+    Raises:
+        UserError: x that is no dense array (n, D) of finite numbers, and as `mi_with`.
     """
-    x = np.asarray(x, dtype=np.float64)
+    inputs.check_index(x, y)
+    try:
+        x = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(
+            "x is no array of numbers (n, D): bring words to numbers, and sparse ones by toarray()"
+        ) from None
+    if x.ndim != 2:
+        raise UserError(f"x has shape {x.shape}: give (n, D)")
+    if not np.isfinite(x).all():
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        raise UserError(f"x has a missing or infinite value in row {row}, column {column}: fill it in, or drop the row")
     varying = np.flatnonzero(np.ptp(x, axis=0) > 0)
     scores, p_values = np.zeros(x.shape[1]), np.ones(x.shape[1])
     if len(varying):
@@ -238,11 +266,18 @@ def mi_scores(x: Any, y: Any, *, neighbours: int = 3, shuffles: int = 0, seed: i
 
 
 def read_table(table: Any) -> dict[str, np.ndarray]:
-    """The columns by name; raises UserError for what is no table."""
+    """The columns by name; raises UserError for what is no table, and where two columns have one name."""
+    named = list(table) if isinstance(table, Mapping) else list(getattr(table, "columns", ()))
+    names = [str(name) for name in named]
+    if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
+        raise UserError(f"the table has two columns called {twice!r}: give each a name of its own")
     if isinstance(table, Mapping):
+        first = next((name for name in table if hasattr(getattr(table[name], "index", None), "equals")), None)
+        for name in table if first is not None else ():
+            inputs.check_index(table[first], table[name], (str(first), str(name)))
         columns = {str(name): np.asarray(values) for name, values in table.items()}
     elif hasattr(table, "columns"):  # pandas and polars alike
-        columns = {str(name): stacked(table[name].to_numpy(), str(name)) for name in table.columns}
+        columns = {name: stacked(table[key].to_numpy(), name) for name, key in zip(names, named, strict=True)}
     else:
         array = np.asarray(table)
         if array.ndim != 2:
@@ -315,6 +350,10 @@ def _estimates(
 ) -> tuple[dict[tuple[str, str], MIEstimate], dict[tuple[str, str], float]]:
     if not pairs:
         raise UserError("give at least two columns")
+    checks.check_whole(neighbours=k)
+    checks.check_shuffles(shuffles)
+    if unknown := [name for name in settings if name not in OF_VECTORS]:
+        raise UserError(f"a table takes no {unknown[0]}: the critics of its vectors take {', '.join(OF_VECTORS)}")
     seed = check_seed(seed)
     # A stream for each column: the noise that breaks ties must not be the same in two of them.
     read = {name: _Column(name, values, seed + i) for i, (name, values) in enumerate(columns.items())}
@@ -464,6 +503,11 @@ def _too_few_shuffles(estimates: list[MIEstimate]) -> str | None:
         f"{shuffles} shuffles cannot show a dependence of one pair alone among {pairs} at 5 %, however strong it is: "
         f"that takes {20 * pairs} or more"
     )
+
+
+def _notes(estimates: list[MIEstimate], too_few: str | None) -> tuple[str, ...]:
+    notes = dict.fromkeys(note for estimate in estimates for note in estimate.notes)
+    return (*notes, *([too_few] if too_few else []))
 
 
 def _shown(estimate: MIEstimate, adjusted: float | None) -> bool:

@@ -89,7 +89,7 @@ def write_table(result: "Ranking | Matrix", path: Path, notes: tuple[str, ...] =
         panels=panels,
         rows=rows,
         tested=any(row["p_value"] is not None for row in rows),
-        notes=(*notes, *([few] if (few := result.too_few_shuffles()) else [])),
+        notes=(*notes, *result.notes()),
     )
 
 
