@@ -70,6 +70,21 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
+def check_place(file: Path) -> None:
+    """Refuse a file that cannot be written where it is asked for, before anything is computed; nothing is made.
+
+    Raises:
+        UserError: it is a folder, or the folder that it would be in cannot hold it.
+    """
+    if file.is_dir():
+        raise UserError(f"--out {file} is a folder: give the name of a file")
+    there = next((place for place in file.parents if place.exists()), file.parent)
+    if not there.is_dir():
+        raise UserError(f"--out {file} cannot be written: {there} is a file and no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"--out {file} cannot be written: {there} is not yours to write in")
+
+
 def begin_journal(folder: Path) -> None:
     """From now on `folder` keeps a journal of what is written in it."""
     (folder / JOURNAL).touch()

@@ -237,20 +237,56 @@ def test_rows_find_their_images_by_name(folder: Path, tmp_path: Path) -> None:
     assert [collection.class_of(i) for i in range(20)] == [images.classes[images.labels[i]] for i in order]
 
 
+def test_names_that_are_no_images_are_told_and_some_of_them_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config = with_all_parts(folder)
+    names = configured.names_of(*config)
+    vectors = np.random.default_rng(0).standard_normal((len(names), 6))
+    write_embeddings(tmp_path / "one.parquet", vectors, None, [*reversed(names[1:]), "gone.png"])
+    with pytest.raises(UserError, match=r"no image 'gone\.png'"):  # by their order all the others would be wrong
+        asked(str(tmp_path / "one.parquet"), images=str(folder))
+    write_embeddings(tmp_path / "none.parquet", vectors, None, [f"elsewhere/{i}.png" for i in range(len(names))])
+    asked(str(tmp_path / "none.parquet"), images=str(folder))
+    told = "row i is taken for image i, which is right only for the same images in the same order"
+    assert told in capsys.readouterr().err
+    assert told in (tmp_path / "none.parquet.explore.html").read_text()
+
+
+def test_an_image_that_a_list_has_twice_keeps_both_labels(folder: Path, tmp_path: Path) -> None:
+    paths = [f"{folder}/train/{('red', 'blue')[n % 2]}/{n}.png" for n in range(1, 13)]
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        rows = [(path, label) for label in ("first", "second") for path in paths]
+        csv.writer(file).writerows([("path", "label"), *rows])
+    config = with_all_parts(tmp_path / "list.csv")
+    write_embeddings(tmp_path / "e.parquet", np.ones((24, 3)), None, configured.names_of(*config))
+    collection, _ = reading.collection_of_embeddings(tmp_path / "e.parquet", config)
+    assert [collection.class_of(i) for i in range(24)] == ["first"] * 12 + ["second"] * 12
+    assert not any("have no embedding" in note for note in collection.notes)
+
+
+def with_all_parts(source: Path) -> tuple[configuration.Config, ImageSet]:
+    config = configured.with_source(configuration.override(recipe(), {"data.skip_bad": True}), str(source), None)
+    config = reading.all_parts(config)
+    return config, configured.load_images(config)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"control": "magic"}, "choose pixels, random_encoder, none"),
         ({"out": Path("page.txt")}, "ends in .html"),
         ({"settings": {"data.limit": "5"}}, "from 10 on"),
+        ({"out": Path("a_file/page.html"), "settings": SMALL}, "a_file is a file and no folder"),
         ({"settings": {"data.size": "4"}}, "4x4 are too small"),
     ],
 )
 def test_mistakes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("a_file").touch()
     with pytest.raises(UserError, match=message):
         asked(str(folder), **options)
-    assert not list(tmp_path.rglob("*.html"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a_file"]
 
 
 def test_mistakes_of_embeddings(tmp_path: Path, folder: Path) -> None:
@@ -258,6 +294,9 @@ def test_mistakes_of_embeddings(tmp_path: Path, folder: Path) -> None:
     np.save(file, np.random.default_rng(0).standard_normal((20, 3)))
     with pytest.raises(UserError, match="20 rows and --images 61 images"):
         asked(str(file), images=str(folder))
+    np.save(tmp_path / "narrow.npy", np.random.default_rng(0).standard_normal((20, 1)))
+    with pytest.raises(UserError, match="has one number a row"):
+        asked(str(tmp_path / "narrow.npy"))
     with pytest.raises(UserError, match="leave one of them out"):
         asked(str(file), run=tmp_path)
     with pytest.raises(UserError, match=r"leave training\.steps out"):

@@ -1,5 +1,6 @@
 """Each question against a known truth: what was planted is found, and nothing else is."""
 
+import base64
 import io
 
 import numpy as np
@@ -15,7 +16,7 @@ from deepinfomax.explore import clusters, duplicates, label_doubts, map, outlier
 from deepinfomax.explore.analysis import VOTERS, explore, united, view
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.nearest import nearest
-from deepinfomax.explore.page import _chance
+from deepinfomax.explore.page import _chance, added, compared, map_data
 from deepinfomax.explore.representation import of_pixels, of_vectors, reduced_vectors, unit
 
 
@@ -235,6 +236,24 @@ def test_shares_are_of_the_ten_nearest_and_of_labelled_images() -> None:
     assert found.same_class == pytest.approx(np.mean([np.mean(labels[near[i]] == labels[i]) for i in known]))
     agreed = adjusted_mutual_info_score(labels[known], found.clusters.of[known])
     assert found.cluster_agreement == pytest.approx(agreed)
+
+
+def test_a_small_collection_counts_the_neighbours_that_there_are() -> None:
+    images, labels = pictures(10), np.arange(10) % 2
+    pixels = of_pixels(ImageSet(images), seed=0)
+    explored = explore(Collection("few", list("abcdefghij"), images, labels=labels), pixels, pixels)
+    assert "Of an image's 9 nearest" in added(explored)
+    assert {row.says for row in compared(explored)} >= {
+        "share of the 9 nearest with an image's class; by chance 44%",
+        "neighbours that are neighbours on the map, of 9",
+    }
+
+
+def test_the_map_tells_tens_of_thousands_of_classes_apart() -> None:
+    labels = np.array([0, 40_000, 70_000, -1] * 5)
+    vectors = of_vectors(np.random.default_rng(0).standard_normal((20, 4)), seed=0)
+    data = map_data(explore(Collection("many", [str(i) for i in range(20)], labels=labels), vectors), None)
+    assert np.array_equal(np.frombuffer(base64.b64decode(data["colours"]["class"]["of"]), "<i4"), labels)
 
 
 def test_pairs_of_two_searches_are_united() -> None:

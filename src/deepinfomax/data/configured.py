@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,7 +44,14 @@ def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     return dataclasses.replace(config, data=changed(config.data, settings))
 
 
-def tell_notes(*sets: ImageSet) -> None:
+class Noted(Protocol):
+    """What has notes: images, or what was made of them."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+def tell_notes(*sets: Noted) -> None:
     """Print on stderr what was converted or left out of the data on the way, each thing once."""
     if not speaks():
         return

@@ -50,6 +50,11 @@ class Exploration:
     found_by: np.ndarray  #: of each pair of near-copies 1: by the encoder's neighbours, 2: by the control's, 3: both
 
     @property
+    def voters(self) -> int:
+        """How many neighbours of an image are counted: `VOTERS`, or all others of a smaller collection."""
+        return min(VOTERS, len(self.collection) - 1)
+
+    @property
     def views(self) -> list[View]:
         return [self.main] if self.control is None else [self.main, self.control]
 

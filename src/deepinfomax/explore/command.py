@@ -37,6 +37,7 @@ from deepinfomax.training import run_folder
 from deepinfomax.training.loop import train
 
 STEPS = 600  #: of training by the default recipe, with flips: a minute or two on two cores for images of 32 pixels
+PAGE = "explore.html"  #: in the run folder
 CONTROLS = ("pixels", "random_encoder", "none")
 USUAL = {"control": "pixels", "seed": 0}  #: options that need not be said again
 
@@ -69,6 +70,8 @@ def explore_command(
         raise UserError(f"unknown --control {control!r}; choose {', '.join(CONTROLS)}")
     if out is not None and out.suffix not in (".html", ".htm"):
         raise UserError(f"--out {out} is a page: give it a name that ends in .html")
+    if out is not None or run is not None:
+        files.check_place(out or Path(run or "", PAGE))
     if images is not None or reading.holds_embeddings(Path(data)):
         if run is not None:
             raise UserError(f"{data} is a file of embeddings, and --run an encoder of images: leave one of them out")
@@ -76,7 +79,7 @@ def explore_command(
         page = out or _beside(Path(data))
     else:
         explored = _of_images(data, run, control, settings, data_root, seed, device)
-        page = out or Path(explored.run) / "explore.html"
+        page = out or Path(explored.run) / PAGE
     with shown(f"writing {page}"):
         tables = write_tables(explored.exploration, page)
         write_page(explored.exploration, page, about=explored.about, tables=tables.values(), seed=seed)
@@ -219,6 +222,7 @@ def _of_embeddings(
             base = configuration.override(recipe(), {"data.skip_bad": True} | dict(settings))
             loaded = reading.of_one_size(_whole(with_source(base, images, root), settings))
         collection, embeddings = reading.collection_of_embeddings(path, loaded)
+    tell_notes(collection)
     with shown("exploring"):
         main = of_vectors(embeddings.vectors, seed=seed)
         beside, proposals = None, []

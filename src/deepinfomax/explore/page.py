@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepinfomax import __version__
-from deepinfomax.explore.analysis import UNUSUAL, VOTERS, Exploration, View
+from deepinfomax.explore.analysis import UNUSUAL, Exploration, View
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.label_doubts import FOLDS
 from deepinfomax.explore.sheets import COLUMNS, Sheets, sheets
@@ -204,8 +204,8 @@ def added(exploration: Exploration) -> str:
         gain = main.same_class - control.same_class
         words = "more than" if gain > 0.005 else "fewer than" if gain < -0.005 else "as many as"
         said.append(
-            f"Of an image's {VOTERS} nearest, {main.same_class:.0%} have its class by the {main.name}, {words} by "
-            f"{control.name} ({control.same_class:.0%})."
+            f"Of an image's {exploration.voters} nearest, {main.same_class:.0%} have its class by the {main.name}, "
+            f"{words} by {control.name} ({control.same_class:.0%})."
         )
     only = [int((exploration.found_by == by).sum()) for by in (1, 2)]
     if len(main.duplicates):
@@ -242,13 +242,18 @@ def compared(exploration: Exploration) -> list[Row]:
 
     chance = _chance(exploration.collection)
     by_chance = "" if chance is None else f"; by chance {chance:.0%}"
-    row("own class", f"share of the {VOTERS} nearest with an image's class{by_chance}", [v.same_class for v in views], ".1%")  # fmt: skip  # noqa: E501
+    row("own class", f"share of the {exploration.voters} nearest with an image's class{by_chance}", [v.same_class for v in views], ".1%")  # fmt: skip  # noqa: E501
     row("groups and classes", "adjusted mutual information; 0: by chance, 1: the same", [v.cluster_agreement for v in views], ".2f")  # fmt: skip  # noqa: E501
     row("classes told", "labels that the others give rightly, out of sample", [None if v.doubts is None else v.doubts.accuracy for v in views], ".1%")  # fmt: skip  # noqa: E501
     if exploration.control is not None:
         finds = [float(((exploration.found_by & by) > 0).sum()) for by in (1, 2)]
         row("near-copies", "pairs that the pixels confirm", [*finds], ",.0f")
-    row("map", f"neighbours that are neighbours on the map, of {VOTERS}", [v.map_keeps for v in views], ".0%")
+    row(
+        "map",
+        f"neighbours that are neighbours on the map, of {exploration.voters}",
+        [v.map_keeps for v in views],
+        ".0%",
+    )
     return rows
 
 
@@ -273,15 +278,15 @@ def map_data(exploration: Exploration, sheet: Sheets | None) -> dict[str, Any]:
     colours: dict[str, Any] = {}
     if collection.labels is not None:
         names = [collection.class_name(k) for k in range(int(collection.labels.max()) + 1)]
-        colours["class"] = {"of": _packed(collection.labels, "<i2"), "names": names}
+        colours["class"] = {"of": _packed(collection.labels, "<i4"), "names": names}
     word = "group" if main.clusters.method == "hdbscan" else "part"
     colours["group"] = {
-        "of": _packed(main.clusters.of, "<i2"),
+        "of": _packed(main.clusters.of, "<i4"),
         "names": [f"{word} {k + 1}" for k in range(len(main.clusters))],
     }
     if collection.parts is not None:
         parts, of = np.unique(collection.parts, return_inverse=True)
-        colours["split"] = {"of": _packed(of, "<i2"), "names": parts.tolist()}
+        colours["split"] = {"of": _packed(of, "<i4"), "names": parts.tolist()}
     near = min(NEAR, main.representation.nearest.index.shape[1])
     return {
         "count": len(collection),

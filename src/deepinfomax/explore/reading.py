@@ -175,13 +175,16 @@ def holds_embeddings(path: Path) -> bool:
 def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None) -> tuple[Collection, Embeddings]:
     """A file of embeddings, and the images that it is of, where they are given.
 
-    Rows find their images by the names in the file; where it has none, row i is image i.
+    Rows find their images by the names in the file; where it has none, or not one of them is an image's, row i is image
+    i, and a note says the latter.
 
     Raises:
         UserError: embeddings and images that do not belong together.
     """
     embeddings = read_embeddings(path)
     count, names = len(embeddings.vectors), names_in(path)
+    if embeddings.vectors.shape[1] < 2:
+        raise UserError(f"{path} has one number a row: explore goes by directions, so give vectors of two or more")
     if names is not None and len(names) != count:
         raise UserError(f"{path} has {len(names):,} names for {count:,} embeddings")
     labels, classes = _labels(embeddings, path)
@@ -189,8 +192,8 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
     if images is not None:
         config, loaded = images
         of_images = names_of(config, loaded)
-        place = _places(path, names, of_images, count)
-        pictures, notes = np.asarray(_pictures(loaded).images)[place], (*notes, *loaded.notes)
+        place, by_order = _places(path, names, of_images, count)
+        pictures, notes = np.asarray(_pictures(loaded).images)[place], (*notes, *loaded.notes, *by_order)
         names = [of_images[i] for i in place]
         if (unused := len(loaded) - len(np.unique(place))) > 0:
             notes = (*notes, f"{unused:,} of the {len(loaded):,} images have no embedding in {path}: they are left out")
@@ -231,22 +234,32 @@ def names_in(path: Path) -> list[str] | None:
         raise UserError(f"cannot read the names in {path}: {' '.join(str(error).split())[:200]}") from None
 
 
-def _places(path: Path, names: list[str] | None, of_images: list[str], count: int) -> np.ndarray:
-    """(N,) the image of each row."""
+def _places(
+    path: Path, names: list[str] | None, of_images: list[str], count: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) the image of each row, and a note where that is not by its name although it has one."""
+    notes: tuple[str, ...] = ()
     if names is not None:
+        called = [files.printable(name) for name in names]
+        if called == of_images:  # a list may have one image twice
+            return np.arange(count), ()
         known = {name: i for i, name in enumerate(of_images)}
-        places = [known.get(files.printable(name), -1) for name in names]
+        places = [known.get(name, -1) for name in called]
         if -1 not in places:
-            return np.array(places)
-        if len(of_images) != count:
-            missing = names[places.index(-1)]
+            return np.array(places), ()
+        missing = called[places.index(-1)]
+        if len(of_images) != count or max(places) >= 0:  # some are found: by their order all could be wrong
             raise UserError(f"--images has no image {missing!r}, which {path} names; give the folder it was made of")
+        notes = (
+            f"no image is called as {path} has it, such as {missing!r} beside {of_images[0]!r}: row i is taken for "
+            "image i, which is right only for the same images in the same order",
+        )
     if len(of_images) != count:
         raise UserError(
             f"{path} has {count:,} rows and --images {len(of_images):,} images: give the images it was made of, or a "
             "column `name` with the path of each"
         )
-    return np.arange(count)
+    return np.arange(count), notes
 
 
 def _labels(embeddings: Embeddings, path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:

@@ -25,7 +25,7 @@
   });
   var colourings = {};
   Object.keys(data.colours).forEach(function (name) {
-    colourings[name] = { of: new Int16Array(bytes(data.colours[name].of)), names: data.colours[name].names };
+    colourings[name] = { of: new Int32Array(bytes(data.colours[name].of)), names: data.colours[name].names };
   });
   var outliers = new Uint16Array(bytes(data.outliers));
   var likely = data.likely ? new Int16Array(bytes(data.likely)) : null;
