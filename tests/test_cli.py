@@ -180,6 +180,39 @@ def test_a_run_is_not_exported_onto_itself(capsys: pytest.CaptureFixture, traine
     assert (trained / "encoder.safetensors").read_bytes() == before
 
 
+def test_an_export_leaves_other_runs_and_says_what_belongs_to_the_hub(
+    capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    (other / "encoder.safetensors").write_bytes(b"another encoder")
+    words = ("export", str(trained), "--format", "safetensors")
+    assert "is another run, which has an encoder of its own" in mistake(capsys, *words, "--out", str(other))
+    assert (other / "encoder.safetensors").read_bytes() == b"another encoder"
+    copied = ("--out", str(tmp_path / "copied"))
+    assert "--repo is for --format hub" in mistake(capsys, *words, *copied, "--repo", "me/mine")
+    assert "--private is for --format hub" in mistake(capsys, *words, *copied, "--private")
+    named = ("export", str(trained), "--format", "pt2", "--out", str(tmp_path / "copied"))
+    assert "give it a name that ends in .pt2" in mistake(capsys, *named)
+    assert not (tmp_path / "copied").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
+    capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").touch()
+    Path("a.npy").mkdir()
+    shutil.copytree(trained, "other")
+    for words in (
+        ("embed", str(trained), "photos", "--out", "a_file/a.npy"),
+        ("compare", str(trained), "other", "--data", "photos", "--out", "a_file/a.html"),
+    ):
+        said = mistake(capsys, *words)
+        assert "a_file is a file and no folder" in said
+        assert "embedding" not in said
+    assert "--out a.npy is a folder" in mistake(capsys, "embed", str(trained), "photos", "--out", "a.npy")
+
+
 @pytest.mark.parametrize("name", ["2024", "2024-05-01", "true", "none"])
 def test_data_and_its_root_are_called_anything(
     capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -240,6 +273,8 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
         (["export", "nowhere"], "nowhere"),
         (["quickstart", "--data", "imagenet"], "quickstart has photos and cifar10"),
         (["reproduce", "table9"], "table9"),
+        (["reproduce", "table1", "--device", "abacus"], "there is no device 'abacus' here"),
+        (["reproduce", "jsd-and-mi", "--scale", "smoke", "--device", "abacus"], "there is no device 'abacus' here"),
         (["estimate-mi", "x.npy", "y.npy"], "x.npy"),
     ],
 )
@@ -702,6 +737,7 @@ def test_usage_says_what_may_follow(capsys: pytest.CaptureFixture, command: str)
     assert usage.endswith(takes.get(command, usage))
     assert ("VALUE" in usage) == (command in takes)
     assert "{" not in usage
+    assert "}" not in usage
 
 
 def test_help_says_what_measures_and_recipes_are_for(capsys: pytest.CaptureFixture) -> None:

@@ -50,9 +50,17 @@ def export(
         where it is.
 
     Raises:
-        UserError: an unknown format, packages missing, no encoder, no repo, a run copied onto itself.
+        UserError: an unknown format, packages missing, no encoder, no repo, an encoder copied onto a run, an option of
+            the hub without it, or a name of another kind of file.
     """
     run = Path(run)
+    if format in FORMATS and format != "hub" and (repo is not None or private):
+        option = "--repo" if repo is not None else "--private"
+        raise UserError(f"{option} is for --format hub: add that to put the encoder there, or leave {option} out")
+    if format in ("onnx", "pt2") and out is not None:
+        files.check_place(out)
+        if format == "pt2" and out.suffix != ".pt2":  # torch writes another name too, and warns of it in its own words
+            raise UserError(f"--out {out} is a program of torch.export: give it a name that ends in .pt2")
     if format == "onnx":
         return {"onnx": str(_onnx(run, out or run / "encoder.onnx"))}
     if format == "pt2":
@@ -61,6 +69,8 @@ def export(
         folder = out or run / "export"
         if folder.resolve() == run.resolve():
             raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
+        if (folder / files.CONFIG).exists():
+            raise UserError(f"--out {folder} is another run, which has an encoder of its own: choose another --out")
         storage.check(run)  # copies of a damaged encoder help nobody
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):

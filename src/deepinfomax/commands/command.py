@@ -21,7 +21,10 @@ class Command(TyperCommand):
             raise Stopped(str(stop)) from None
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return [*(piece.strip("{}") for piece in super().collect_usage_pieces(ctx)), *self.settings]
+        return [
+            *(piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)),
+            *self.settings,
+        ]
 
 
 class WithSettings(Command):

@@ -10,7 +10,7 @@ from deepinfomax.commands import arguments, options, terminal, words
 
 def compare(
     context: typer.Context,
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two run folders or more.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Two run folders or more.")],
     data: Annotated[
         str | None,
         typer.Option(help="Images to measure on; the test part of the first run's data.", callback=arguments.data),

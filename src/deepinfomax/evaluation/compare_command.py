@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax import memory
+from deepinfomax import files, memory
 from deepinfomax.config import Data
 from deepinfomax.data.configured import tell_notes
 from deepinfomax.data.loading import has_test_part
@@ -83,6 +83,7 @@ def compare_command(
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"--out {out} is a page: give it a name that ends in .html")
+    files.check_place(out)
     first = whole_of_other(runs[0], run_folder.read_data_config(runs[0]), data, data_root, settings)
     source = first.data
     if not source.source:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepinfomax import memory
+from deepinfomax import files, memory
 from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import tell_notes, tell_other_parts, titles_of
 from deepinfomax.data.names import found_once
@@ -47,6 +47,7 @@ def embed_command(
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
+    files.check_place(out)
     average = None if average is None else check_copies(average)
     split = split or str(settings.get("data.split", "train"))
     encoder = storage.load(run)
