@@ -279,6 +279,10 @@ def test_a_simulation_is_written_with_its_provenance(tmp_path: Path, monkeypatch
     monkeypatch.setattr(jsd_and_mi, "run", meanwhile)
     both = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=1, seed=4, device="cpu")
     assert both["seeds"] == [0, 1, 2, 3, 4]
+    # The command is that of all the seeds, not only of those that were added last.
+    assert both["command"] == "deepinfomax reproduce jsd-and-mi --scale smoke --seeds 5 --seed 0"
+    apart = experiments.reproduce("jsd-and-mi", scale="smoke", out=tmp_path, seeds=1, seed=9, device="cpu")
+    assert apart["command"] == f"{both['command']} && deepinfomax reproduce jsd-and-mi --scale smoke --seeds 1 --seed 9"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])

@@ -40,6 +40,7 @@ def reproduce(
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
     if seeds < 1:
         raise UserError(f"--seeds must be at least 1, not {seeds}")
+    choose_device(device)  # a mistyped one is told before there is a folder
     single = {
         "jsd-and-mi": lambda number, folder: jsd_and_mi.run(scale, number, folder),
         "generator": lambda number, folder: generator.run(scale, number, folder, root=data_root, device=device),
@@ -76,7 +77,7 @@ def reproduce(
                 "schema": 1,
                 "experiment": what,
                 "scale": scale,
-                "command": command(what, scale, numbers),
+                "command": command(what, scale, sorted(map(int, runs))),
                 "seeds": sorted(map(int, runs)),
                 "hardware": sorted({run.get("hardware", "not recorded") for run in runs.values()}),
                 "software": software(),

@@ -276,7 +276,7 @@ def _result(name: str, table: Table, scale: Scale, seeds: Sequence[int], runs: M
         title=table.title,
         note=table.note,
         scale=scale,
-        command=command(name, scale, seeds),
+        command=command(name, scale, held),
         seeds=held,
         data={"name": table.data, **next((run.data for run in of_rows if run.data is not None), {})},
         batch_size=first.training.batch_size,

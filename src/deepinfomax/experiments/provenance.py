@@ -14,7 +14,15 @@ from deepinfomax.errors import UserError
 
 
 def command(name: str, scale: str, seeds: Sequence[int]) -> str:
-    return f"deepinfomax reproduce {name} --scale {scale} --seeds {len(seeds)} --seed {seeds[0]}"
+    """What makes a result of these seeds, in rising order: a command, or one for each run of successive seeds."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    begin = f"deepinfomax reproduce {name} --scale {scale}"
+    return " && ".join(f"{begin} --seeds {len(part)} --seed {part[0]}" for part in parts)
 
 
 def software() -> dict[str, str]:
