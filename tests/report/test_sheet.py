@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepinfomax.report import sheet as sheet_module
 from deepinfomax.report.data_uris import SIDE, data_uri
-from deepinfomax.report.neighbour_sheet import draw
+from deepinfomax.report.neighbour_sheet import draw, save
 from deepinfomax.report.reading import Gallery, Generated, Metrics, Reconstructions, Run, read
 from deepinfomax.report.sheet import pairs, samples, sheet
 
@@ -173,3 +173,10 @@ def test_pictures_are_drawn_with_their_names() -> None:
     written = {text.get_text() for axes in figure.axes for text in axes.texts}
     shown = {*arrays["query"].tolist(), *arrays["neighbours_y"].ravel().tolist()}
     assert {f"{i}.jpg" for i in shown} <= written
+
+
+def test_a_class_in_chinese_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    images = np.zeros((4, 3, 8, 8), np.uint8)
+    figure = draw(images, np.array([0]), {"猫": np.array([[1, 2]])}, np.zeros(4, int), ("猫",))
+    save(figure, tmp_path / "sheet.png")  # warnings are errors in these tests
+    assert (tmp_path / "sheet.png").stat().st_size > 0

@@ -32,7 +32,7 @@ from deepinfomax.evaluation.side_by_side import draw_bank, side_by_side
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
 from deepinfomax.report import write as write_report
-from deepinfomax.report.neighbour_sheet import draw
+from deepinfomax.report.neighbour_sheet import draw, save
 from deepinfomax.training import run_folder
 
 BANK = 1000  #: images in which two runs are compared, as many as a gallery has
@@ -160,9 +160,7 @@ def _beside(
         names = "-".join(folder.name for folder in models)
         sheet = run / f"neighbours-{names}.png"
         labels = bank.labels if bank.labels is not None and bank.labels.ndim == 1 else None
-        draw(pictures_of(bank.images), compared["y"].query, compared["y"].nearest, labels, bank.classes).savefig(
-            sheet, dpi=150
-        )
+        save(draw(pictures_of(bank.images), compared["y"].query, compared["y"].nearest, labels, bank.classes), sheet)
         result["sheet"] = str(sheet)
     return result
 

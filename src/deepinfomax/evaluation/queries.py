@@ -14,7 +14,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.evaluation.gallery import METRIC_NAMES, save_arrays
 from deepinfomax.evaluation.neighbours import neighbours, other_neighbours
-from deepinfomax.report.neighbour_sheet import draw
+from deepinfomax.report.neighbour_sheet import draw, save
 
 SHEET = "neighbours-queries.png"  #: in the run folder
 
@@ -149,8 +149,7 @@ def write_sheet(answers: Neighbours, arrays: Mapping[str, np.ndarray], run: Path
         answers.bank.classes,
         names=[shortened(name) for name in arrays["names"]],
     )
-    with files.replacing(run / SHEET) as partial:
-        figure.savefig(partial, dpi=150)
+    save(figure, run / SHEET)
     return run / SHEET
 
 

@@ -1,11 +1,15 @@
 """A sheet of pictures: each query once, beside it its neighbours by one encoder, then by the next."""
 
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from deepinfomax import files
 
 SAME = "#1b7f3b"  #: frame of a neighbour that has the query's label
 INCHES = 0.62  #: side of a picture
@@ -64,6 +68,13 @@ def draw(
         places[0][2 + block * (count + 1)].set_title(name, fontsize=9, loc="left", parse_math=False)
     places[0][0].set_title("query", fontsize=9, loc="left")
     return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a sheet. A letter that matplotlib's own font lacks, as of Chinese names, is a box, and no warning."""
+    with warnings.catch_warnings(), files.replacing(path) as partial:
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(partial, dpi=150)
 
 
 def _show(axes: Axes, image: np.ndarray, *, framed: bool = False, name: str | None = None) -> None:
