@@ -265,3 +265,71 @@ def test_a_constant_column_is_told_by_its_name(capsys, csv, tmp_path):
     code, _, err = run(capsys, tmp_path / "flat.csv", "--x", "a,flat", "--y", "b")
     assert code == 2
     assert "flat is constant and carries no information: drop it" in err
+
+
+def test_settings_without_an_effect_are_told(capsys, csv):
+    code, out, _ = run(capsys, csv, "--x", "a", "--y", "c", "--given", "age", "--folds", "3", "--steps", "9")
+    assert code == 0
+    assert "Note: --folds, --steps have no effect here: nearest neighbours answer" in out
+    assert "different whole numbers of age are taken as labels, names without order: --numbers age takes" in out
+    _, bent, _ = run(capsys, csv, "--x", "a", "--y", "c", "--given", "b", "--transform", "none", "--json")
+    _, ranks, _ = run(capsys, csv, "--x", "a", "--y", "c", "--given", "b", "--json")
+    assert json.loads(bent)["nats"] != json.loads(ranks)["nats"]
+    assert not json.loads(bent)["notes"]
+    _, out, _ = run(capsys, csv, "--y", "c", "--transform", "asinh", "--estimator", "dv")
+    assert "Note: --estimator, --transform have no effect here: a table goes by nearest neighbours" in out
+    assert "no effect" not in run(capsys, csv, "--y", "c", "--estimator", "ksg", "--test", "--shuffles", "99")[1]
+
+
+def test_too_few_shuffles_are_told(capsys, csv):
+    words = (csv, "--x", "a", "--y", "c", "--test", "--estimator", "ksg", "--shuffles")
+    assert (
+        "19 shuffles cannot show a dependence at 5 %, however strong it is: that takes 20" in run(capsys, *words, 19)[1]
+    )
+    assert "cannot show" not in run(capsys, *words, 20)[1]
+    assert "9 shuffles cannot show" in run(capsys, csv, "--x", "a", "--y", "c", "--given", "b", *words[5:], 9)[1]
+
+
+def test_rows_are_dropped_for_every_column_that_is_ranked(capsys, csv, tmp_path):
+    frame = pd.read_csv(csv)
+    frame.loc[:9, "a"] = np.nan
+    frame["remark"] = ["no" + "w" * i if i > 50 else None for i in range(300)]  # labels of a row each
+    frame.to_csv(tmp_path / "m.csv", index=False)
+    for words in (("--y", "c"), ("--matrix", "--groups", "subject"), ("--matrix",)):
+        code, out, _ = run(capsys, tmp_path / "m.csv", *words, "--drop-missing", "--json")
+        assert code == 0
+        result = json.loads(out)
+        assert result["notes"][0] == "10 of 300 rows have a missing value and were left out"
+        names = [row["column"] for row in result["columns"]] if "target" in result else result["columns"]
+        assert {"a", "b", "age", "kind"} <= set(names)
+        assert "remark" not in names
+    out = run(capsys, tmp_path / "m.csv", "--y", "c")[1]
+    assert "left out: a has 10 missing" in out
+
+
+def test_names_of_rows_are_no_column_beside_others(capsys, csv, tmp_path):
+    frame = pd.read_csv(csv)
+    frame["name"] = [f"row {i}" for i in range(300)]
+    frame.to_csv(tmp_path / "n.csv", index=False)
+    code, _, err = run(capsys, tmp_path / "n.csv", "--x", "a,name", "--y", "c", "--estimator", "ksg")
+    assert code == 2
+    assert "name has 300 different labels in 300 rows" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("CSV", "CSV", "--numbers", "age"), "--numbers and --drop-missing are of one table"),
+        (("CSV", "CSV", "--drop-missing"), "--numbers and --drop-missing are of one table"),
+        (("CSV", "--y", "a", "--transform", "log"), "unknown transform 'log'"),
+        (("CSV", "--y", "a", "--estimator", "clubb"), "unknown estimator 'clubb'"),
+        (("CSV", "--y", "a", "--report", "CSV/out.html"), "no page can be written there"),
+        (("CSV", "--y", "a", "--shuffles", "-1"), "shuffles must be 0 or more"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_computed(capsys, csv, words, says, monkeypatch):
+    monkeypatch.setattr("deepinfomax.information.mi_command.mi_with", None)
+    code, _, err = run(capsys, *(word.replace("CSV", str(csv)) for word in words))
+    assert code == 2
+    assert says in err
+    assert len(err.strip().splitlines()) == 1

@@ -132,3 +132,27 @@ except UserError as error:
     assert done.returncode == 0, done.stderr
     assert "a · b" in done.stdout
     assert "needs pandas" in done.stdout
+
+
+def test_archives_that_hold_no_columns(tmp_path):
+    file = tmp_path / "a.npz"
+    x = np.arange(60.0)
+    np.savez(file, x=x, count=np.float64(3))
+    with pytest.raises(UserError, match=r"count of a\.npz is no column: leave it out"):
+        read_file(file)
+    np.savez(file)
+    with pytest.raises(UserError, match=r"a\.npz has no columns: write it with numpy\.savez"):
+        read_file(file)
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "x.npy").replace(file)
+    with pytest.raises(UserError, match=r"a\.npz has no columns"):
+        read_file(file)
+    file.write_bytes(b"PK\x03\x04" + 100 * b"garbage")
+    with pytest.raises(UserError, match=r"a\.npz cannot be read: "):
+        read_file(file)
+    np.savez_compressed(file, x=x, y=x)
+    damaged = bytearray(file.read_bytes())
+    damaged[100:130] = bytes(byte ^ 0x5A for byte in damaged[100:130])
+    file.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"a\.npz cannot be read: "):
+        read_file(file)

@@ -58,7 +58,7 @@ from deepinfomax.information.estimators import ESTIMATORS, Estimator, estimator_
 from deepinfomax.information.groups import batches_of_groups, group_codes, neighbouring_rows_alike, one_of_each, rows_of
 from deepinfomax.information.inputs import Parts, Transform
 from deepinfomax.information.neighbour_estimate import beside_a_critic, neighbour_estimate
-from deepinfomax.information.shuffling import joined
+from deepinfomax.information.shuffling import few_shuffles, joined
 from deepinfomax.information.vector_critics import FeaturewiseCritic, JointCritic, SeparableCritic
 from deepinfomax.progress import shown, within
 from deepinfomax.seeds import check_seed
@@ -162,7 +162,7 @@ def estimate_mi(
     notes = _notes(estimator, name, x, y, sides)
     if name == "ksg":
         estimate = neighbour_estimate(*sides, transform, neighbours, seed, started, codes=codes, shuffles=int(shuffles))
-        estimate = dataclasses.replace(estimate, notes=notes)
+        estimate = dataclasses.replace(estimate, notes=notes + few_shuffles(int(shuffles)))
         if transform == "standard":
             estimate = estimate.cautioned(long_tails(_farthest(sides)))
         return _warned_of_rows(estimate, sides, codes)
@@ -222,7 +222,7 @@ def estimate_mi(
         estimate,
         p_value=joined([r.p_value for _, r in results if r.p_value is not None]) if shuffles else None,
         shuffles=int(shuffles),
-        notes=notes,
+        notes=notes + few_shuffles(int(shuffles), (1 if folds is None else 2) * (1 if repeats == 1 else 2)),
         groups=None if codes is None else int(codes.max()) + 1,
         pointwise=_pointwise(pointwise),
     )

@@ -1,6 +1,8 @@
 """`deepinfomax estimate-mi`: files and names of columns -> an estimate, a ranking or a matrix, and its report."""
 
 import dataclasses
+import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
@@ -10,10 +12,11 @@ import numpy as np
 import torch
 
 from deepinfomax.errors import UserError, listed
-from deepinfomax.information import inputs
+from deepinfomax.information import checks, inputs
 from deepinfomax.information.convergence import mi_convergence
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.estimation import HELD_OUT, SHUFFLES_OF_NEIGHBOURS, estimate_mi
+from deepinfomax.information.estimators import estimator_name
 from deepinfomax.information.several import conditional_mi
 from deepinfomax.information.table_files import read_file
 from deepinfomax.information.tables import mi_matrix, mi_with
@@ -61,6 +64,11 @@ def estimate_mi_command(
     settings["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--report {report}: the page is a file of HTML, such as {report.with_suffix('.html')}")
+    if report is not None:
+        _check_place(report)
+    estimator_name(settings["estimator"])
+    checks.check_transform(settings["transform"])
+    checks.check_shuffles(settings["shuffles"])
     if convergence:
         block, many = settings.get("block") is not None, matrix or bool(y and not x)
         given_too = {"--groups": groups, "--block": block, "--given": given, "--matrix": many}
@@ -70,6 +78,10 @@ def estimate_mi_command(
     if second is not None:
         if x or y or given or groups or matrix:
             raise UserError("--x, --y, --given, --groups and --matrix name columns of one table: give one file")
+        if numbers or drop_missing:
+            raise UserError(
+                "--numbers and --drop-missing are of one table: give one file, or change the arrays yourself"
+            )
         sides = (_whole(first), _whole(second))
         names, notes = (first.name, second.name), tuple[str, ...]()
         inputs.check_lengths(len(sides[0]), len(sides[1]), names)
@@ -85,7 +97,8 @@ def estimate_mi_command(
         )
     if len(table) == 2 and not (x or y or given or groups or matrix):
         x, y = ([name] for name in table)
-    table, notes = _usable(table, [*x, *y, *given, *([groups] if groups else [])], first, numbers, drop_missing)
+    named, ranked = [*x, *y, *given, *([groups] if groups else [])], not x and (matrix or bool(y))
+    table, notes = _usable(table, named, first, numbers, drop_missing, ranked)
     with shown("estimate-mi"):
         if matrix or (y and not x):
             return _many(table, x, y, given, groups, matrix, test, report, notes, settings)
@@ -101,8 +114,12 @@ def estimate_mi_command(
         if groups:
             settings["groups"] = table[groups].astype(str)
         if given:
-            result = _conditional(sides, joined(table, given), test, settings)
-            result = dataclasses.replace(result, quantity=f"I({names[0]}; {names[1]} | {', '.join(given)})")
+            known = joined(table, given)
+            result, unused = _conditional(sides, known, test, settings)
+            of = (*names, ", ".join(given))
+            told = tuple(n.replace("labels of z", f"labels of {of[2]}") for n in result.notes)
+            told = _by_their_names(told, (*sides, known), of) + unused
+            result = dataclasses.replace(result, quantity=f"I({of[0]}; {of[1]} | {of[2]})", notes=told)
             return _answer(result, None, notes, None, report)
         result = estimate_mi(*sides, test=test or HELD_OUT, **settings)
         result = dataclasses.replace(result, notes=_by_their_names(result.notes, sides, names))
@@ -110,8 +127,8 @@ def estimate_mi_command(
 
 
 def _by_their_names(notes: tuple[str, ...], sides: Sequence[np.ndarray], names: Sequence[str]) -> tuple[str, ...]:
-    """Remarks on x and on y with the names of the columns, and with what the command offers."""
-    for side, called, name in zip(sides, "xy", names, strict=True):
+    """Remarks on x, y and z with the names of the columns, and with what the command offers."""
+    for side, called, name in zip(sides, "xyz"[: len(names)], names, strict=True):
         read = inputs.read_side(side, called)
         said = inputs.remarks(side, read, name, f"--numbers {quote(name)} takes them as quantities")
         known = inputs.remarks(side, read, called)
@@ -119,17 +136,18 @@ def _by_their_names(notes: tuple[str, ...], sides: Sequence[np.ndarray], names: 
     return notes
 
 
+def _taken(column: np.ndarray, name: str) -> bool:
+    """Whether a column can be compared; names of rows, which are labels of one row each, cannot."""
+    try:
+        inputs.check_labels(inputs.read_side(column, name), name)
+    except UserError:
+        return False
+    return True
+
+
 def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
-    """The first and the last column that would be taken; names of rows are labels of one row each."""
-
-    def taken(name: str) -> bool:
-        try:
-            inputs.check_labels(inputs.read_side(table[name], name), name)
-        except UserError:
-            return False
-        return True
-
-    names = [name for name in table if taken(name)]
+    """The first and the last column that would be taken."""
+    names = [name for name, column in table.items() if _taken(column, name)]
     names = names if len(names) > 1 else list(table)
     return names[0], names[-1]
 
@@ -199,6 +217,7 @@ def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
         if inputs.is_labels(side) and table[name].dtype.kind in "iub":
             side = table[name].astype(np.float64)[:, None]
         elif inputs.is_labels(side):
+            inputs.check_labels(side, name)
             side = np.eye(int(side.max()) + 1)[side]
         parts.append(side)
     return np.hstack(parts)
@@ -213,9 +232,19 @@ def _whole(path: Path) -> np.ndarray:
 
 
 def _usable(
-    table: dict[str, np.ndarray], used: list[str], path: Path, numbers: Sequence[str], drop_missing: bool
+    table: dict[str, np.ndarray],
+    used: list[str],
+    path: Path,
+    numbers: Sequence[str],
+    drop_missing: bool,
+    ranked: bool,
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The table with the columns that exist, whole numbers as quantities where said, and without missing values."""
+    """The table with the columns that exist, whole numbers as quantities where said, and without missing values.
+
+    Args:
+        used: the columns that were named; none: all.
+        ranked: whether all others that can be compared are used too.
+    """
     for name in [*used, *numbers]:
         if name not in table:
             raise UserError(f"{path.name} has no column {name!r}; it has {listed(table)}")
@@ -223,7 +252,12 @@ def _usable(
     if len(set(lengths.values())) > 1:
         raise UserError(f"the arrays of {path.name} differ in length: {lengths}")
     table = {name: _numbers(column, name, path) if name in numbers else column for name, column in table.items()}
-    missing = {name: _missing(column) for name, column in table.items() if name in used or not used}
+    missing = {name: _missing(column) for name, column in table.items()}
+    if ranked and drop_missing:
+        kept = {name: _taken(_plain(table[name][~rows]), name) for name, rows in missing.items()}
+        missing = {name: rows for name, rows in missing.items() if name in used or kept[name]} or missing
+    else:
+        missing = {name: rows for name, rows in missing.items() if name in used or not used}
     gone = np.logical_or.reduce(list(missing.values()))
     if not gone.any():
         return table, ()
@@ -255,7 +289,8 @@ def _plain(column: np.ndarray) -> np.ndarray:
 
 def _conditional(
     sides: tuple[np.ndarray, np.ndarray], z: np.ndarray, test: bool, settings: dict[str, Any]
-) -> MIEstimate:
+) -> tuple[MIEstimate, tuple[str, ...]]:
+    """The estimate, and a note of what was given and is of critics alone."""
     shuffles = settings.pop("shuffles", 0) or (SHUFFLES_OF_NEIGHBOURS if test else 0)
     estimator = settings.pop("estimator")
     # Critics give the difference of two bounds; where columns are few, neighbours are the better answer.
@@ -264,9 +299,29 @@ def _conditional(
         estimator = "ksg" if few or estimator == "ksg" else "infonce"
     if estimator == "ksg":
         kept = {name: settings[name] for name in (*OF_NEIGHBOURS, "block")} | {"groups": settings.get("groups")}
-        return conditional_mi(*sides, z, shuffles=shuffles, **kept)
+        if settings["transform"] != "standard":  # the default of a pair; neighbours' own is "rank"
+            kept["transform"] = settings["transform"]
+        unused = _without_effect(settings, kept, "nearest neighbours answer, which have no critic")
+        return conditional_mi(*sides, z, shuffles=shuffles, **kept), unused
     settings.pop("neighbours")
-    return conditional_mi(*sides, z, estimator, shuffles=shuffles, **settings)
+    return conditional_mi(*sides, z, estimator, shuffles=shuffles, **settings), ()
+
+
+def _without_effect(settings: Mapping[str, Any], kept: Mapping[str, Any], why: str) -> tuple[str, ...]:
+    """A note of the settings that were given and are not kept."""
+    usual = {name: parameter.default for name, parameter in inspect.signature(estimate_mi).parameters.items()}
+    given = [name for name, value in settings.items() if name not in (*kept, "device") and value != usual[name]]
+    if not given:
+        return ()
+    names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    return (f"{names} {'have' if len(given) > 1 else 'has'} no effect here: {why}",)
+
+
+def _check_place(report: Path) -> None:
+    """Raises UserError where no page could be written, before anything is computed."""
+    folder = next(parent for parent in report.absolute().parents if parent.exists())
+    if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"--report {report}: no page can be written there, choose another place")
 
 
 def _convergence(x: np.ndarray, y: np.ndarray, wanted: bool, settings: dict[str, Any]) -> Any:
@@ -316,6 +371,9 @@ def _many(
         raise UserError("a table of pairs takes no --given: name one pair by --x and --y")
     shuffles = settings["shuffles"] or (SHUFFLES_OF_NEIGHBOURS if test else 0)
     arguments = {"shuffles": shuffles, **{name: settings[name] for name in (*OF_NEIGHBOURS, "block")}}
+    chosen = ("estimator",) if estimator_name(settings["estimator"]) in ("auto", "infonce", "ksg") else ()
+    why = "a table goes by nearest neighbours of ranks, and by critics of its own where columns are vectors"
+    notes += _without_effect(settings, arguments | dict.fromkeys(chosen), why)
     if groups:
         arguments["groups"] = table[groups].astype(str)
         table = {name: column for name, column in table.items() if name != groups}

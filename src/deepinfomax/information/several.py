@@ -33,7 +33,7 @@ from deepinfomax.information.estimators import ESTIMATORS, estimator_name
 from deepinfomax.information.groups import FEWEST_GROUPS, group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import Transform, is_labels
 from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, units, without_ties
-from deepinfomax.information.shuffling import p_value
+from deepinfomax.information.shuffling import few_shuffles, p_value
 from deepinfomax.seeds import check_seed
 
 NO_BOUND = "which is no bound itself: it may lie above or below the truth"
@@ -113,7 +113,7 @@ def conditional_mi(
         seen = estimate.nats if codes is None else value(rows)
         values = [value(rows, _within(given[rows], rng)) for _ in range(shuffles)]
         estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
-    notes = _remarks(variables, sides) + _left_out(sides, neighbours, codes)
+    notes = _remarks(variables, sides) + _left_out(sides, neighbours, codes) + few_shuffles(shuffles)
     return dataclasses.replace(estimate, notes=notes, seconds=time.monotonic() - started)
 
 
@@ -164,7 +164,8 @@ def total_correlation(
         orders = ([rng.permutation(len(rows)) for _ in sides[1:]] for _ in range(shuffles))
         values = [value(rows, order) for order in orders]
         estimate = dataclasses.replace(estimate, p_value=p_value(seen, values), shuffles=shuffles)
-    return dataclasses.replace(estimate, notes=_remarks(named, sides), seconds=time.monotonic() - started)
+    notes = _remarks(named, sides) + few_shuffles(shuffles)
+    return dataclasses.replace(estimate, notes=notes, seconds=time.monotonic() - started)
 
 
 def interaction_information(
@@ -256,7 +257,9 @@ def transfer_entropy(
     if shuffles:
         rng = np.random.default_rng([seed, n, shuffles])
         values = [value(slice(None), int(rng.integers(n // 10, n - n // 10))) for _ in range(shuffles)]
-        estimate = dataclasses.replace(estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles)
+        estimate = dataclasses.replace(
+            estimate, p_value=p_value(estimate.nats, values), shuffles=shuffles, notes=few_shuffles(shuffles)
+        )
     return dataclasses.replace(estimate, seconds=time.monotonic() - started)
 
 

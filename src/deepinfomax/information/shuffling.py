@@ -19,6 +19,15 @@ def p_value(seen: float, shuffled: Sequence[float] | np.ndarray) -> float:
     return float((1 + np.count_nonzero(shuffled >= seen)) / (1 + len(shuffled)))
 
 
+def few_shuffles(shuffles: int, times: int = 1) -> tuple[str, ...]:
+    """A note where no p-value could be below 5 %: the least is `times` / (shuffles + 1)."""
+    if not shuffles or shuffles >= 20 * times:
+        return ()
+    return (
+        f"{shuffles} shuffles cannot show a dependence at 5 %, however strong it is: that takes {20 * times} or more",
+    )
+
+
 def p_value_of_scores(blocks: Sequence[Tensor], shuffles: int, rng: np.random.Generator) -> float:
     """Of a critic's scores of held-out pairs.
 

@@ -33,10 +33,9 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path.name} is one array: give a second .npy file, or a table ({', '.join(TABLES)})")
     if kind not in TABLES:
         raise UserError(f"{path.name}: unknown kind of file; give two .npy files, or one of {', '.join(TABLES)}")
+    if kind == ".npz":
+        return _arrays(path)
     try:
-        if kind == ".npz":
-            with np.load(path, allow_pickle=False) as content:
-                return {name: content[name] for name in content.files}
         table = parquet.ParquetFile(path).read() if kind == ".parquet" else read_csv(path)
     except (ValueError, OSError, EOFError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{path.name} cannot be read: {first_line(error)}") from None
@@ -46,6 +45,24 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
     if twice is not None:
         raise UserError(f"{path.name} has two columns called {twice!r}: give each a name of its own")
     return {name: stacked(_array(table[name]), name) for name in table.column_names}
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz by name."""
+    try:
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            arrays = {} if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
+    except Exception as error:  # a garbled file makes numpy, zipfile and zlib raise errors of ten kinds
+        raise UserError(f"{path.name} cannot be read: {first_line(error)}") from None
+    if not arrays:
+        raise UserError(f"{path.name} has no columns: write it with numpy.savez('{path.stem}', x=x, y=y)")
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.ndim == 0:
+            raise UserError(
+                f"{name} of {path.name} is no column: leave it out, and give arrays of a value for each row"
+            )
+    return arrays
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
