@@ -285,7 +285,7 @@ def test_a_simulation_is_written_with_its_provenance(tmp_path: Path, monkeypatch
     assert apart["command"] == f"{both['command']} && deepinfomax reproduce jsd-and-mi --scale smoke --seeds 1 --seed 9"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"mine": 1}'])
 @pytest.mark.parametrize("what", ["jsd-and-mi", "table1"])
 def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path, what: str, content: str) -> None:
     path = tmp_path / f"{what}-smoke.json"

@@ -24,7 +24,9 @@ def test_from_photographs_to_a_verdict(tmp_path: Path, monkeypatch: pytest.Monke
     assert "-  " not in result["text"].split("Verdict")[0]
 
 
-@pytest.mark.parametrize(("dim", "words"), [(0.6, "beats raw pixels"), (0.2, "does not beat both")])
+@pytest.mark.parametrize(
+    ("dim", "words"), [(0.6, "beats raw pixels"), (0.2, "does not beat both"), (0.3, "lacks 0 points")]
+)
 def test_the_verdict_is_honest_either_way(dim: float, words: str) -> None:
     def cells(value: float) -> dict:
         return {"knn": {"y": {"accuracy": value}}}

@@ -214,3 +214,6 @@ def test_smallest_run_and_its_continuation(tmp_path, monkeypatch):
     assert measured == ["GunPoint"]
     sequences.run("smoke", 1, tmp_path / "other")
     assert measured == ["GunPoint", "UnitTest", "GunPoint"]
+    file.write_text(file.read_text()[:-20])  # as a full disk leaves it
+    with pytest.raises(UserError, match="holds no result; move it away"):
+        sequences.run("smoke", 0, tmp_path)

@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
         result = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         result = None
-    if not isinstance(result, dict):
+    if not isinstance(result, dict) or not result.keys() & {"schema", "scale"}:
         raise UserError(f"{path} holds no result; move it away, or choose another --out")
     return result
 

@@ -154,6 +154,5 @@ def judgement(evaluation: dict[str, Any]) -> str:
     gain, other = dim - max(pixels, random), f"raw pixels ({pixels:.3f}) and a random encoder ({random:.3f})"
     if gain > 0:
         return f"Verdict: by nearest neighbours y ({dim:.3f}) beats {other}, by {gain * 100:.0f} points or more."
-    return (
-        f"Verdict: by nearest neighbours y ({dim:.3f}) does not beat both {other}; it lacks {-gain * 100:.0f} points."
-    )
+    lacks = f"it lacks {abs(gain) * 100:.0f} points"
+    return f"Verdict: by nearest neighbours y ({dim:.3f}) does not beat both {other}; {lacks}."

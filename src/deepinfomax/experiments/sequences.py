@@ -48,11 +48,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import nn
 
-from deepinfomax import encoders
+from deepinfomax import encoders, files
 from deepinfomax.config import Config, Data, Training, override, resolve
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.controls import random_encoder
+from deepinfomax.experiments.provenance import read
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
 from deepinfomax.training.building import begin
@@ -172,7 +173,7 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
     path = out / RESULT
     result: dict[str, Any] = {"scale": scale, "seed": seed}
     if path.is_file():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = read(path)
         if result.items() <= earlier.items():
             result = earlier
     for name, source in SOURCES.items():
@@ -185,7 +186,7 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
             result[name]["dim_tuned"] = tuned(views, training, test, scale, seed, out / f"{name}-tuned")
         if source.closed:
             result[name] |= turned(views, training, test, scale, seed, out / f"{name}-tuned")
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        files.write_text(path, json.dumps(result, indent=2) + "\n")
     return result
 
 
