@@ -16,7 +16,7 @@ from deepinfomax.evaluation import without_labels
 from deepinfomax.evaluation.compare_command import Compared, compare_command, names_of
 from deepinfomax.evaluation.without_labels import Scores
 from deepinfomax.recipes import recipe
-from deepinfomax.report.compare_page import sentence
+from deepinfomax.report.compare_page import rows, sentence
 from deepinfomax.training.loop import train
 
 SEEN = "the encoder was trained on the test images too, without their labels"
@@ -108,8 +108,8 @@ def test_of_other_images_nothing_is_held_out(runs: list[Path], tmp_path: Path) -
     other = tmp_path / "other.npz"
     np.savez(other, images=np.random.default_rng(1).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8))
     pair = [copy, runs[1]]
-    assert asked(pair, tmp_path / "page.html")["measured_on"].startswith("test images of ")
-    assert asked(pair, tmp_path / "page.html", data=str(other))["measured_on"] == f"train images of {other}"
+    assert asked(pair, tmp_path / "page.html")["measured_on"].split(maxsplit=1)[1].startswith("test images of ")
+    assert asked(pair, tmp_path / "page.html", data=str(other))["measured_on"] == f"60 train images of {other}"
 
 
 def test_a_run_that_cannot_be_measured_is_told_and_stays_in_the_table(
@@ -129,7 +129,7 @@ def test_a_run_that_cannot_be_measured_is_told_and_stays_in_the_table(
 
 def test_vectors_of_a_single_unit_have_not_collapsed() -> None:
     scores = Scores(
-        effective_rank=1.0, units=1, uniformity=-1.0, alignment=0.1, lidar=1.0, alpha=None, normality_gap=0.1
+        images=9, effective_rank=1.0, units=1, uniformity=-1.0, alignment=0.1, lidar=1.0, alpha=None, normality_gap=0.1
     )
 
     def run(scores: Scores) -> Compared:
@@ -137,6 +137,26 @@ def test_vectors_of_a_single_unit_have_not_collapsed() -> None:
 
     assert sentence([run(scores)]).startswith("None of the 1 runs has collapsed")
     assert sentence([run(replace(scores, units=8))]).startswith("Collapsed: a")
+
+
+def test_ranks_of_vectors_of_two_lengths_are_not_compared() -> None:
+    def bold(*units: int) -> list[bool]:
+        scores = Scores(
+            images=9,
+            effective_rank=2.0,
+            units=8,
+            uniformity=-1.0,
+            alignment=None,
+            lidar=None,
+            alpha=None,
+            normality_gap=0,
+        )
+        found = [replace(scores, units=many, effective_rank=2.0 + n) for n, many in enumerate(units)]
+        runs = [Compared(Path(str(n)), str(n), "dim", 1, 1.0, 1, (), {}, one) for n, one in enumerate(found)]
+        return [mark for _, mark in rows(runs)[0]["cells"]]
+
+    assert bold(8, 8) == [False, True]
+    assert bold(8, 64) == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,10 @@ def compare_command(
             # The images of the first run, as this one takes them.
             config = dataclasses.replace(own, data=dataclasses.replace(source, size=own.data.size or source.size))
             compared.append(_compared(run, name, config, split, level=level, seed=seed, device=device))
-    if all(one.scores is None for one in compared):
+    measured = [one.scores for one in compared if one.scores is not None]
+    if not measured:
         raise UserError(f"no run could be measured on {printable(source.source)}: {compared[0].why_not}")
-    measured_on = f"{split} images of {printable(source.source)}"
+    measured_on = f"{max(scores.images for scores in measured):,} {split} images of {printable(source.source)}"
     page = write_comparison(compared, out, level=level, measured_on=measured_on)
     for one in compared:
         if one.why_not:

@@ -34,6 +34,7 @@ SLICES = 200  #: random directions looked at for normality
 class Scores:
     """Figures of one level of an encoder; None where the images or the vectors allow no such figure."""
 
+    images: int  #: that the figures are of
     effective_rank: float  #: RankMe (Garrido et al. 2023), on centred vectors
     units: int  #: the most that the rank can be
     uniformity: float  #: Wang & Isola 2020; lower is more even
@@ -64,6 +65,7 @@ def measure(
     vectors = embed(encoder, part, levels=(level,), device=device)[level]
     views = views_of(encoder, part, level=level, seed=seed, device=device)
     return Scores(
+        images=len(part),
         effective_rank=float(effective_rank(vectors)),
         units=vectors.shape[1],
         uniformity=float(uniformity(vectors)),

@@ -77,6 +77,8 @@ def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
         best = (max(known) if figure.better > 0 else min(known)) if figure.better and len(set(known)) > 1 else None
         cells = [(figure.written(value, "–"), value is not None and value == best) for value in values]
         if name == "effective_rank":
+            if len({one.scores.units for one in compared if one.scores is not None}) > 1:
+                cells = [(text, False) for text, _ in cells]  # ranks of vectors of two lengths cannot be compared
             cells = [
                 (f"{text} of {one.scores.units}" if one.scores is not None else text, mark)
                 for (text, mark), one in zip(cells, compared, strict=True)
