@@ -273,6 +273,7 @@ def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, tr
         (["export", "nowhere"], "nowhere"),
         (["quickstart", "--data", "imagenet"], "quickstart has photos and cifar10"),
         (["reproduce", "table9"], "table9"),
+        (["data", "DATA", "--size", "0"], "data.size must be at least 1 pixel, not 0"),
         (["reproduce", "table1", "--device", "abacus"], "there is no device 'abacus' here"),
         (["reproduce", "jsd-and-mi", "--scale", "smoke", "--device", "abacus"], "there is no device 'abacus' here"),
         (["estimate-mi", "x.npy", "y.npy"], "x.npy"),

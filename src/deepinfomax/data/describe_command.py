@@ -31,6 +31,8 @@ def data_command(
     fields = dataclasses.asdict(changed(from_source(Data(), data, root), changes))
     if fields["stream"]:
         raise UserError("this command decodes all images: leave data.stream out; train says what a stream is")
+    if fields["size"] is not None and fields["size"] < 1:
+        raise UserError(f"data.size must be at least 1 pixel, not {fields['size']}")
     source = fields.pop("source")
     for name in ("split", *STREAMING):
         fields.pop(name)
