@@ -265,6 +265,19 @@ def test_an_image_that_a_list_has_twice_keeps_both_labels(folder: Path, tmp_path
     assert not any("have no embedding" in note for note in collection.notes)
 
 
+def test_attributes_that_are_not_looked_at_are_told(
+    explored: dict, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    several = np.arange(40).reshape(20, 2) % 2
+    np.savez(tmp_path / "images.npz", images=pictures(20).transpose(0, 2, 3, 1), labels=several)
+    asked(str(tmp_path / "images.npz"), run=Path(explored["run"]), out=tmp_path / "page.html")
+    assert f"note: {reading.ATTRIBUTES}\n" in capsys.readouterr().err
+    write_embeddings(tmp_path / "e.npz", np.random.default_rng(0).standard_normal((20, 4)), several)
+    for images in (None, str(tmp_path / "images.npz")):
+        asked(str(tmp_path / "e.npz"), images=images)
+        assert capsys.readouterr().err.count(f"note: {reading.ATTRIBUTES}\n") == 1
+
+
 def with_all_parts(source: Path) -> tuple[configuration.Config, ImageSet]:
     config = configured.with_source(configuration.override(recipe(), {"data.skip_bad": True}), str(source), None)
     config = reading.all_parts(config)

@@ -109,7 +109,7 @@ def _of_images(
     with shown(f"reading {printable(data)}"), found_once():
         config, images = _configured(data, run, settings, root, seed)
         collection = reading.collection_of(config, images)
-    tell_notes(images)
+    tell_notes(collection)
     if run is None:
         config, folder, encoder = _trained(config, images, device)
     else:

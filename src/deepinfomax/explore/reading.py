@@ -30,6 +30,7 @@ from deepinfomax.explore.duplicates import digest
 
 LARGE = 96  #: pixels: where a side is longer, images are resized to `SIDE`
 SIDE = 64  #: pixels, on which an encoder trains in minutes
+ATTRIBUTES = "attributes are not looked at: labels can be doubted where each image has one class"
 LEAST_SIDE = 8  #: pixels; the encoder halves an image three times
 
 
@@ -136,7 +137,7 @@ def collection_of(config: Config, images: ImageSet) -> Collection:
     labels, classes, notes = images.labels, images.classes, images.notes
     if labels is not None and labels.ndim > 1:
         labels, classes = None, ()
-        notes = (*notes, "attributes are not looked at: labels can be doubted where each image has one class")
+        notes = (*notes, ATTRIBUTES)
     return Collection(
         title=shortened(config.data.source),
         names=names_of(config, images),
@@ -203,8 +204,12 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
             own = loaded.labels[place]
             if embeddings.labels is None or np.array_equal(embeddings.labels, own):  # numbers have no names in the file
                 labels, classes = own, loaded.classes
+        elif loaded.labels is not None:
+            notes = (*notes, ATTRIBUTES)
         if (of_stored := stored_pixels(config, loaded)) is not None:
             stored = lambda positions: of_stored(place[positions])  # noqa: E731
+    if embeddings.labels is not None and embeddings.labels.ndim > 1:
+        notes = (*notes, ATTRIBUTES)
     collection = Collection(
         title=shortened(str(path)),
         names=[f"row {i}" for i in range(count)] if names is None else [files.printable(name) for name in names],
@@ -212,7 +217,7 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
         parts=parts,
         labels=labels,
         classes=classes,
-        notes=notes,
+        notes=tuple(dict.fromkeys(notes)),
         stored=stored,
     )
     return collection, embeddings
