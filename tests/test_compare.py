@@ -127,6 +127,19 @@ def test_a_run_that_cannot_be_measured_is_told_and_stays_in_the_table(
     assert "Of the runs that were measured, 1 of 2, none has collapsed." in page
 
 
+def test_series_are_told_by_their_shape_and_not_by_a_setting_of_training(runs: list[Path], tmp_path: Path) -> None:
+    copies = [shutil.copytree(run, tmp_path / str(n)) for n, run in enumerate(runs)]
+    for copy in copies:
+        text = (copy / "config.toml").read_text()
+        (copy / "config.toml").write_text(
+            re.sub(r"(?m)^\[augmentation\]\n(flip = .*\n)?", "[augmentation]\nflip = true\n", text)
+        )
+        assert "flip = true" in (copy / "config.toml").read_text()
+    np.save(tmp_path / "series.npy", np.random.default_rng(0).standard_normal((20, 2, 40)).astype(np.float32))
+    with pytest.raises(UserError, match=r"series of 2x40, but .* was trained on 3x16x16: bring them to that"):
+        asked(copies, tmp_path / "page.html", data=str(tmp_path / "series.npy"))
+
+
 def test_vectors_of_a_single_unit_have_not_collapsed() -> None:
     scores = Scores(
         images=9, effective_rank=1.0, units=1, uniformity=-1.0, alignment=0.1, lidar=1.0, alpha=None, normality_gap=0.1

@@ -60,7 +60,8 @@ def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> 
     if channels is not None and config.data.values == "auto":  # as they were in training, whatever these few look like
         config = replace(config, data=replace(config.data, values="kept"))
     read = load_images(config, split, channels)
-    images = as_trained(config, read)
+    # What has other axes than the run's images takes no augmentation of theirs, and is told of below.
+    images = as_trained(config, read) if len(read.shape) == len(expected) else read
     square = len(expected) == 3 and expected[1] == expected[2]
     if images.shape != expected and read.pictures and square and expected[0] in (1, 3):
         own = replace(config.data, size=expected[2], channels=expected[0])
