@@ -78,6 +78,18 @@ def test_a_table_and_a_page_of_runs(runs: list[Path], tmp_path: Path) -> None:
         assert "each on its own test images" in said
 
 
+def test_accuracies_of_other_data_are_told(runs: list[Path], tmp_path: Path) -> None:
+    config = configuration.override(recipe("ae", "smoke"), SMALL | {"data.source": str(runs[0].parent / "data.npz")})
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 3, 16, 16), dtype=np.uint8)
+    copy = tmp_path / "copy"
+    train(config, ImageSet(pixels, name="own"), copy, device="cpu", quiet=True)
+    evaluation = json.loads((runs[1] / "evaluation.json").read_text()) | {"data": {"test": {"name": "another"}}}
+    (copy / "evaluation.json").write_text(json.dumps(evaluation))
+    result = asked([runs[0], copy], tmp_path / "page.html")
+    for said in (result["text"], (tmp_path / "page.html").read_text(encoding="utf-8")):
+        assert re.search("copy: Its accuracies are of another, and not of its own data", said)
+
+
 def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(runs[0], copy)

@@ -23,7 +23,7 @@ from deepinfomax.evaluation.without_labels import Scores, measure
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
 from deepinfomax.report.compare_page import FIGURES, write_comparison
-from deepinfomax.report.page import caveats, notes
+from deepinfomax.report.page import caveats, notes, other_data
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.training import run_folder
 
@@ -153,8 +153,13 @@ def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed
         accuracies=accuracies_of(contents, level),
         scores=scores,
         why_not=why_not,
-        caveats=tuple(caveats(notes(contents))),
+        caveats=(*_of_other_data(contents), *caveats(notes(contents))),
     )
+
+
+def _of_other_data(run: Run) -> list[str]:
+    other = other_data(run)
+    return [f"Its accuracies are of {other}, and not of its own data."] if other else []
 
 
 def bounds_of(run: Run) -> list[Bound]:

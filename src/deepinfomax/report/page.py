@@ -235,6 +235,13 @@ def pictured(run: Run, compared: list[Comparison]) -> Iterator[tuple[Comparison,
         yield comparison, bars.draw(comparison, end, None if guess is None else guess.fraction), guess
 
 
+def other_data(run: Run) -> str:
+    """What the evaluation is of, where it is not the run's own data; "" where it is, or nobody knows."""
+    name, own = at(run.evaluation, "data", "test", "name"), at(run.metrics.start, "data", "name")
+    known = isinstance(name, str) and isinstance(own, str) and "" not in (name, own)
+    return shortened(name) if known and name != own else ""
+
+
 def measured_on(run: Run) -> str:
     """On how many images, of what where they are not the run's own, and how thoroughly."""
     parts = [(table(run.evaluation, "data", part), part) for part in ("train", "test")]
@@ -242,9 +249,8 @@ def measured_on(run: Run) -> str:
     counts = [(number(data.get("labelled")) or number(data.get("count")), part) for data, part in parts]
     said = " and ".join(f"{count:,.0f} {'training' if part == 'train' else 'test'}" for count, part in counts if count)
     scale = at(run.evaluation, "scale")
-    name, own = at(run.evaluation, "data", "test", "name"), at(run.metrics.start, "data", "name")
-    of_other = isinstance(name, str) and isinstance(own, str) and "" not in (name, own) and name != own
-    said += " images" + (f" of {shortened(name)}" if of_other else "") if said else ""
+    other = other_data(run)
+    said += " images" + (f" of {other}" if other else "") if said else ""
     on = f"Measured on {said}" if said else ""
     return f"{on or 'Measured'} at scale “{scale}”." if isinstance(scale, str) else f"{on}." if on else ""
 
