@@ -210,6 +210,14 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
         said = mistake(capsys, *words)
         assert "a_file is a file and no folder" in said
         assert "embedding" not in said
+    np.savez("mine.npz", images=np.zeros((4, 16, 16, 3), np.uint8))
+    Path("page-images.csv").write_text("path\n" + "a.png\n" * 20)
+    before = [Path(name).read_bytes() for name in ("mine.npz", "page-images.csv")]
+    over = "would replace {}, which is read: choose another --out"
+    assert over.format("mine.npz") in mistake(capsys, "embed", str(trained), "mine.npz", "--out", "./mine.npz")
+    said = mistake(capsys, "explore", "page-images.csv", "--run", str(trained), "--out", "page.html")
+    assert over.format("page-images.csv") in said
+    assert before == [Path(name).read_bytes() for name in ("mine.npz", "page-images.csv")]
     assert "--out a.npy is a folder" in mistake(capsys, "embed", str(trained), "photos", "--out", "a.npy")
 
 

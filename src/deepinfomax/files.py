@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -83,6 +83,23 @@ def check_place(file: Path) -> None:
         raise UserError(f"--out {file} cannot be written: {there} is a file and no folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"--out {file} cannot be written: {there} is not yours to write in")
+
+
+def check_apart(out: Path, written: Iterable[Path], *read: str | Path | None) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        out: as it was asked for.
+        written: the files that come of it.
+        read: names or paths of data; what is no file is left alone.
+
+    Raises:
+        UserError: one of `written` is one of `read`.
+    """
+    taken = [Path(one) for one in read if one is not None and Path(one).exists()]
+    for file in written:
+        if file.exists() and any(file.samefile(one) for one in taken):
+            raise UserError(f"--out {out} would replace {file}, which is read: choose another --out")
 
 
 def begin_journal(folder: Path) -> None:

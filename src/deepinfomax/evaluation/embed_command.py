@@ -48,6 +48,7 @@ def embed_command(
     if out.suffix not in (".parquet", ".npy", ".npz"):
         raise UserError(f"--out {out} must end in .parquet, .npy or .npz")
     files.check_place(out)
+    files.check_apart(out, [out], data)
     average = None if average is None else check_copies(average)
     split = split or str(settings.get("data.split", "train"))
     encoder = storage.load(run)

@@ -30,7 +30,7 @@ from deepinfomax.explore.analysis import UNUSUAL, Exploration, explore
 from deepinfomax.explore.duplicates import levelled, proposed
 from deepinfomax.explore.page import added, compared, sentence, write_page
 from deepinfomax.explore.representation import Representation, of_encoder, of_pixels, of_vectors
-from deepinfomax.explore.tables import write_tables
+from deepinfomax.explore.tables import NAMES, table_file, write_tables
 from deepinfomax.progress import announce, shown
 from deepinfomax.recipes import recipe
 from deepinfomax.training import run_folder
@@ -72,6 +72,8 @@ def explore_command(
         raise UserError(f"--out {out} is a page: give it a name that ends in .html")
     if out is not None or run is not None:
         files.check_place(out or Path(run or "", PAGE))
+    if out is not None:
+        files.check_apart(out, [table_file(out, name) for name in NAMES], data, images)
     if images is not None or reading.holds_embeddings(Path(data)):
         if run is not None:
             raise UserError(f"{data} is a file of embeddings, and --run an encoder of images: leave one of them out")

@@ -24,13 +24,21 @@ def write_tables(exploration: Exploration, page: Path) -> dict[str, Path]:
         tables["labels"] = (LABELS, _labels(exploration))
     written = {}
     for name, (header, rows) in tables.items():
-        path = page.with_name(f"{page.stem}-{name}.csv")
+        path = table_file(page, name)
         with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)
         written[name] = path
     return written
+
+
+NAMES = ("images", "clusters", "duplicates", "outliers", "labels")  #: of all tables
+
+
+def table_file(page: Path, name: str) -> Path:
+    """The file of a table."""
+    return page.with_name(f"{page.stem}-{name}.csv")
 
 
 DUPLICATES = (
