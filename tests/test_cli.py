@@ -516,6 +516,10 @@ def test_mistakes_with_a_run(capsys: pytest.CaptureFixture, trained: Path, tmp_p
     assert "--count 0: ask for one" in mistake(capsys, "neighbours", str(trained), "--count", "0")
     assert "neither an index nor an image" in mistake(capsys, "neighbours", str(trained), "--query", "none.jpg")
     assert "none" in mistake(capsys, "neighbours", str(trained), "--beside", str(tmp_path / "none"))
+    (tmp_path / "alone").mkdir()
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(tmp_path / "alone" / "one.png")
+    alone = ("neighbours", str(trained), str(tmp_path / "alone"), "--query", "0")
+    assert "--query 0 is the only image: give DATA with others" in mistake(capsys, *alone)
     assert files == {path.name: path.read_bytes() for path in trained.iterdir() if path.is_file()}
 
 

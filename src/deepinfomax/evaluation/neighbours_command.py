@@ -201,6 +201,8 @@ def _queries(
         if _is_index(query):
             if int(query) >= len(images):
                 raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
+            if len(images) < 2:
+                raise UserError(f"--query {query} is the only image: give DATA with others to search, or a file")
             pictures.append(np.asarray(images.images[int(query)]))
             continue
         if not images.pictures and read is not None:
