@@ -85,6 +85,10 @@ def test_mistakes() -> None:
         bounds.jsd(torch.zeros(2, 1), torch.zeros(3, 1))
     with pytest.raises(UserError, match="at least two samples"):
         bounds.jsd(torch.zeros(2, 1), torch.zeros(2, 0))
+    with pytest.raises(UserError, match="no positives"):
+        bounds.jsd(torch.zeros(2, 0), torch.zeros(2, 1))
+    with pytest.raises(UserError, match="unknown bound 3"):
+        bounds.get(3)  # type: ignore[arg-type]
     for tau in (0.0, -1.0, math.nan):
         with pytest.raises(UserError, match="tau must be above 0"):
             bounds.smile_with(tau)

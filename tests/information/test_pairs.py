@@ -229,6 +229,14 @@ def test_mistakes() -> None:
         (local[:, :0], glob, {}, "nothing to score"),
         (local, glob, {"chunk_size": 0}, "chunk_size must be at least 1"),
         (local, glob, {"chunk_size": -1}, "chunk_size must be at least 1"),
+        (local, glob, {"chunk_size": 2.5}, "chunk_size must be at least 1"),
+        (local, glob, {"negatives": True}, "from 1 to 9"),
+        (local, glob, {"pairing": "Global"}, 'pairing must be "global" or "local", not \'Global\''),
+        (local, glob, {"negatives_from": "every"}, 'negatives_from must be "all" or "own"'),
+        (local, glob, {"normaliser": "per_place"}, 'normaliser must be "shared" or "per-place"'),
+        (local, glob, {"positives": "diagonal"}, 'positives must be "all" or "same"'),
+        (local, glob, {"clip": 0.0}, "clip must be above 0"),
+        (local, glob, {"bound": None}, "unknown bound None"),
         (local, glob, {"normaliser": "per-place"}, 'infonce has a normaliser for each anchor.* pairing "local"'),
         (local, glob, {"bound": "dv", "normaliser": "per-place", "negatives": 2}, 'needs pairing "local"'),
     ]
@@ -238,6 +246,8 @@ def test_mistakes() -> None:
     for chunk_size in (0, -1):
         with pytest.raises(UserError, match="chunk_size must be at least 1"):
             scored_infomax(lambda a, b: (a * b).sum(-1), local, glob, chunk_size=chunk_size)
+    with pytest.raises(UserError, match="pairing must be"):
+        scored_infomax(lambda a, b: (a * b).sum(-1), local, glob, pairing="places")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("pairing", ["global", "local"])

@@ -68,6 +68,8 @@ class Bound:
             )
         if negative.numel() == 0:
             raise UserError(f"{self.name}: no negatives; a batch needs at least two samples")
+        if positive.numel() == 0:
+            raise UserError(f"{self.name}: no positives; give each anchor one at least")
         return self.from_statistic(positive, self.statistic(negative), negative.shape[-1])
 
     def statistic(self, negative: Float[Tensor, "*anchors K"]) -> Float[Tensor, "*anchors"]:
@@ -164,7 +166,7 @@ def get(bound: "str | Bound") -> Bound:
     """The bound of that name; raises UserError that lists the names."""
     if isinstance(bound, Bound):
         return bound
-    name = bound.lower().replace("-", "_")
+    name = str(bound).lower().replace("-", "_")
     name = _ALIASES.get(name, name)
     if name not in BOUNDS:
         raise UserError(f"unknown bound {bound!r}; choose one of {', '.join(BOUNDS)}")

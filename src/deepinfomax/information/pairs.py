@@ -15,7 +15,7 @@ step is three matrix products: the scores, and the two gradients. Scores take NÂ
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.distributed as dist
@@ -78,7 +78,7 @@ def local_infomax(
 
     Raises:
         UserError: shapes that do not fit, fewer than two images, more negatives than there are, a `chunk_size`
-            below 1, or normalisers per place where there are none (`check_normaliser`).
+            below 1, normalisers per place where there are none (`check_normaliser`), or a setting that is none.
     """
     options = (negatives, pairing, chunk_size, negatives_from, positives, clip, normaliser, generator)
     return _bound_and_squares(local, glob, bound, *options, squared=False).bound
@@ -125,6 +125,7 @@ def _bound_and_squares(
     squared: bool,
 ) -> BoundAndSquares:
     _check(local, glob, chunk_size)
+    _check_options(pairing, negatives_from, normaliser, positives, clip)
     if positives == "same" and local.shape[1] != glob.shape[1]:
         raise UserError(f"{local.shape[1]} places cannot be paired one to one with {glob.shape[1]} globals")
     chosen = bounds.get(bound)
@@ -340,6 +341,7 @@ def scored_infomax(
     rows only.
     """
     _check(local, glob, chunk_size, same_units=False)
+    _check_options(pairing, negatives_from, normaliser)
     chosen_bound = bounds.get(bound)
     apart = normaliser == "per-place"
     if apart:
@@ -427,7 +429,7 @@ def at_least_float32(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def _check(local: Tensor, glob: Tensor, chunk_size: int | None, same_units: bool = True) -> None:
-    if chunk_size is not None and chunk_size < 1:
+    if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
         raise UserError(f"chunk_size must be at least 1 image, or None to let memory decide, not {chunk_size}")
     for name, features in (("local", local), ("glob", glob)):
         if not isinstance(features, Tensor) or not features.is_floating_point():
@@ -450,13 +452,29 @@ def _check(local: Tensor, glob: Tensor, chunk_size: int | None, same_units: bool
         raise UserError(f"local {tuple(local.shape)} and glob {tuple(glob.shape)}: there is nothing to score")
 
 
+def _check_options(
+    pairing: str, negatives_from: str, normaliser: str, positives: str = "all", clip: float | None = None
+) -> None:
+    """A name that is none would be taken for another one."""
+    for option, value, names in (
+        ("pairing", pairing, get_args(Pairing)),
+        ("negatives_from", negatives_from, get_args(NegativesFrom)),
+        ("normaliser", normaliser, get_args(Normaliser)),
+        ("positives", positives, ("all", "same")),
+    ):
+        if value not in names:
+            raise UserError(f'{option} must be "{names[0]}" or "{names[1]}", not {value!r}')
+    if clip is not None and not clip > 0:  # written so that nan is refused too
+        raise UserError(f"clip must be above 0, or None for none, not {clip}: 20 is usual")
+
+
 def _negatives_per_anchor(negatives: int | str, images: int, each: int) -> int:
     if images < 2:
         raise UserError("a batch of one image has no negatives; use a batch size of at least 2")
     available = (images - 1) * each
     if negatives == "all":
         return available
-    if not isinstance(negatives, int) or not 1 <= negatives <= available:
+    if not isinstance(negatives, int) or isinstance(negatives, bool) or not 1 <= negatives <= available:
         raise UserError(
             f'negatives must be "all" or a count from 1 to {available} in this batch, not {negatives!r}; '
             "a larger batch has more"
