@@ -169,14 +169,21 @@ def test_mistakes() -> None:
         model().fit(images.reshape(60, -1))
     with pytest.raises(UserError, match="does not hold"):
         model(image_shape=(8, 8)).fit(images.reshape(60, -1))
-    for sides in (256, "16x16", (16.0, 16.0), (16, None)):
-        with pytest.raises(UserError, match=r"image_shape must be \(H, W\) or \(H, W, C\), whole numbers, not "):
+    for sides in (256, "16x16", (16.0, 16.0), (16, None), (-16, -16), (256, True)):
+        with pytest.raises(
+            UserError, match=r"image_shape must be \(H, W\) or \(H, W, C\), whole numbers above 0, not "
+        ):
             model(image_shape=sides).fit(images.reshape(60, -1))
     fitted = model().fit(images)
     with pytest.raises(UserError, match="was fitted on"):
         fitted.transform(images[:, :8])
     with pytest.raises(UserError, match="unknown recipe"):
         model(recipe="dim").fit(images)
+    with pytest.raises(UserError, match="recipe must be the name of one"):
+        model(recipe=None).fit(images)
+    for settings in (["training.lr"], {3: 1}):
+        with pytest.raises(UserError, match="settings must be like"):
+            DeepInfoMax(settings=settings).fit(images)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="needs labels"):
         model(recipe="supervised").fit(images)
     with pytest.raises(Exception, match="not fitted"):
@@ -189,6 +196,9 @@ def test_pandas_output_set_before_fit() -> None:
     frame = model.fit_transform(pixels)
     assert list(frame.columns[:2]) == ["deepinfomax0", "deepinfomax1"]
     assert len(frame) == 40
+    frame = model.set_params(level="fc").transform(pixels)
+    assert frame.shape == (40, model.encoder_(torch.zeros(1, 3, 16, 16)).fc.shape[1])
+    assert list(frame.columns) == [f"deepinfomax{i}" for i in range(frame.shape[1])]
 
 
 def test_a_grid_search_over_its_settings(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -83,6 +84,12 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
         self._check_level()
+        if not isinstance(self.recipe, str):
+            raise UserError(f"recipe must be the name of one, such as 'dim-fast', not {self.recipe!r}")
+        if not isinstance(self.settings, Mapping | None) or not all(
+            isinstance(name, str) for name in self.settings or ()
+        ):
+            raise UserError(f"settings must be like {{'training.lr': 3e-4}}, not {self.settings!r}")
         given = dict(self.settings or {})
         of_data = [name for name in given if name.split(".")[0] == "data" and name not in OF_ARRAYS]
         if of_data:
@@ -108,8 +115,14 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
         self.config_ = config
         self.image_shape_ = images.shape
-        self._n_features_out = self._vectors(images.take(slice(0, 2))).shape[1]
+        first = embed(self.encoder_, as_trained(config, images.take(slice(0, 1))), device=choose_device(self.device))
+        self._units = {level: vectors.shape[1] for level, vectors in first.items()}
         return self
+
+    @property
+    def _n_features_out(self) -> int:
+        """Of the level that `transform` gives now, which may be set after `fit`."""
+        return self._units[self.level]
 
     def transform(self, X: Any) -> np.ndarray:
         """(N, units) float32; of the centre of each image, where training cropped at random.
@@ -176,9 +189,11 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"X has rows of {rows.shape[1]} values: say image_shape=(H, W) or (H, W, C), or (T,) or (T, C) for "
                 "series"
             )
-        if not isinstance(sides, tuple | list | np.ndarray) or not all(isinstance(n, int | np.integer) for n in sides):
+        if not isinstance(sides, tuple | list | np.ndarray) or not all(
+            isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sides
+        ):
             raise UserError(
-                f"image_shape must be (H, W) or (H, W, C), whole numbers, not {sides!r}; (T,) or (T, C) for series"
+                f"image_shape must be (H, W) or (H, W, C), whole numbers above 0, not {sides!r}; (T,) or (T, C) for series"
             )
         if np.prod(sides) != rows.shape[1]:
             raise UserError(f"image_shape {sides} does not hold the {rows.shape[1]} values of a row")

@@ -12,6 +12,7 @@ from deepinfomax.data import describe, load, titles
 from deepinfomax.data.names import find, found_once
 from deepinfomax.data.section import Data, changed
 from deepinfomax.errors import UserError
+from deepinfomax.files import CONFIG, METRICS
 
 
 def test_flat_folder_has_no_labels(tmp_path: Path, draw):
@@ -31,6 +32,21 @@ def test_extensions_in_any_case_and_hidden_and_other_files_ignored(tmp_path: Pat
     draw(tmp_path / ".thumbnails" / "a.png")
     (tmp_path / "notes.txt").write_text("not an image and not called one")
     assert len(load(tmp_path)) == 3
+
+
+def test_pictures_of_a_run_inside_the_folder_of_the_images_are_no_images(tmp_path: Path, draw):
+    """Whoever trains in the folder of the images has `runs/NAME` there, with sheets of neighbours in it."""
+    for seed, name in enumerate(["ant", "ant", "bear"]):
+        draw(tmp_path / name / f"{seed}.png", seed)
+    run = tmp_path / "runs/mine"
+    draw(run / "neighbours.png")
+    assert load(tmp_path).classes == ("ant", "bear", "runs")
+    for name in (CONFIG, METRICS):
+        (run / name).write_text("")
+    images = load(tmp_path)
+    assert (len(images), images.classes) == (3, ("ant", "bear"))
+    with pytest.raises(UserError, match="holds no images"):
+        load(run)
 
 
 def test_class_folders_give_labels_in_sorted_order(tmp_path: Path, draw):

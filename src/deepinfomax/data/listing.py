@@ -1,4 +1,8 @@
-"""What lies in folders. While data are looked for, each folder is listed once, however many formats ask."""
+"""What lies in folders. While data are looked for, each folder is listed once, however many formats ask.
+
+Folders of runs hold pictures and tables too, which are no data: whoever trains inside the folder of the images has them
+below it. They are listed as empty.
+"""
 
 import contextlib
 import os
@@ -7,10 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepinfomax.files import CONFIG, METRICS
+
 
 @dataclass(frozen=True)
 class Listing:
-    """The names in a folder, in the file system's order, hidden ones left out."""
+    """The names in a folder, in the file system's order, hidden ones left out; none in the folder of a run."""
 
     folders: tuple[str, ...]  #: links to folders among them
     links: frozenset[str]  #: those of `folders` that are links
@@ -82,6 +88,8 @@ def _read(folder: Path) -> Listing:
                         links.add(entry.name)
                 else:
                     files.append(os.fsencode(entry.name))
+    if all(os.fsencode(name) in files for name in (CONFIG, METRICS)):
+        return Listing((), frozenset(), b"")
     return Listing(tuple(folders), frozenset(links), b"\0".join(files))
 
 
