@@ -193,7 +193,8 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sides
         ):
             raise UserError(
-                f"image_shape must be (H, W) or (H, W, C), whole numbers above 0, not {sides!r}; (T,) or (T, C) for series"
+                f"image_shape must be (H, W) or (H, W, C), whole numbers above 0, not {sides!r}; (T,) or (T, C) for "
+                "series"
             )
         if np.prod(sides) != rows.shape[1]:
             raise UserError(f"image_shape {sides} does not hold the {rows.shape[1]} values of a row")
