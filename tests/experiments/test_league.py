@@ -143,7 +143,8 @@ def test_curves_of_some_of_the_tables_say_what_is_missing(tmp_path: Path) -> Non
     spread = {"mean": 0.5, "sd": None, "seeds": [0.5]}
     measured = {f"{measure}.{level}": spread for measure in league_curves.MEASURES for level in ("conv", "fc", "y")}
     controls = {"random_encoder": measured, "pixels": dict.fromkeys(league_curves.MEASURES, spread)}
-    whole = {"rows": [{"name": "SimCLR", "measured": measured}], "controls": controls, "not_run": ["BYOL, seed 1"]}
+    rows = [{"name": "SimCLR", "measured": measured}]
+    whole = {"scale": "cpu", "rows": rows, "controls": controls, "not_run": ["BYOL, seed 1"]}
     for minutes, table in ((5, whole), (20, whole | {"controls": None})):
         (tmp_path / f"league-{minutes}-cpu.json").write_text(json.dumps(table), encoding="utf-8")
     result = league_curves.draw("cpu", tmp_path)

@@ -27,11 +27,15 @@ class ResNet18(nn.Module):
 
     Pooling makes it take images of any size from 8×8, and of sizes that differ from batch to batch.
 
+    A place of the third stage sees 53×53 pixels, which at 32×32 is the whole image, and a local objective then has little
+    to tell: of the first stage it sees 11×11, about as much as in the DCGAN-like network (10×10), of the second 25×25.
+
     Args:
         image_shape: (C, H, W); only C matters to the weights.
         width: channels of the first stage, each later one has twice as many. 64 is ResNet-18; 16 is a sixteenth of
             its cost, for a CPU.
         stem: "small" for images up to about 64×64, "large" as for ImageNet.
+        local_stage: the stage whose map is local: 1 of width×H×W, 2 of 2·width×H/2×W/2, 3 of 4·width×H/4×W/4.
         y: units of the representation.
 
     Raises:
@@ -44,6 +48,7 @@ class ResNet18(nn.Module):
         *,
         width: Count = 64,
         stem: Literal["small", "large"] = "small",
+        local_stage: Literal[1, 2, 3] = 3,
         y: Count = 64,
     ) -> None:
         super().__init__()
@@ -61,12 +66,13 @@ class ResNet18(nn.Module):
             stages.append(nn.Sequential(first, BasicBlock(outputs, outputs)))
             inputs = outputs
         self.stages = nn.Sequential(*stages)
+        self.local_stage = local_stage
         self.y = nn.Linear(inputs, y)
 
     def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
         """Images are in [-1, 1]."""
-        local = self.stages[:3](self.stem(images))
-        conv = self.stages[3](local)
+        local = self.stages[: self.local_stage](self.stem(images))
+        conv = self.stages[self.local_stage :](local)
         fc = conv.mean((2, 3))
         return Features(local=local, conv=conv, fc=fc, y=self.y(fc))
 
