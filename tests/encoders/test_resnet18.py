@@ -15,7 +15,9 @@ def test_levels_at_32() -> None:
     assert [tuple(level.shape[1:]) for level in features] == [(32, 8, 8), (64, 4, 4), (64,), (64,)]
 
 
-@pytest.mark.parametrize(("stage", "shape", "seen"), [(1, (4, 64, 64), 11), (2, (8, 32, 32), 25), (3, (16, 16, 16), 53)])
+@pytest.mark.parametrize(
+    ("stage", "shape", "seen"), [(1, (4, 64, 64), 11), (2, (8, 32, 32), 25), (3, (16, 16, 16), 53)]
+)
 def test_what_a_place_of_the_local_map_sees(stage: int, shape: tuple[int, ...], seen: int) -> None:
     torch.manual_seed(0)
     encoder = ResNet18((3, 64, 64), width=4, local_stage=stage).eval()  # type: ignore[arg-type]
