@@ -27,7 +27,7 @@ class ResNet18(nn.Module):
 
     Pooling makes it take images of any size from 8×8, and of sizes that differ from batch to batch.
 
-    A place of the third stage sees 53×53 pixels, at 32×32 the whole image, and then a local objective has little to tell.
+    A place of the third stage sees 53×53 pixels, at 32×32 the whole image: a local objective then has little to tell.
     Of the first stage it sees 11×11, about as much as in the DCGAN-like network (10×10), of the second 25×25.
 
     Args:
