@@ -32,6 +32,13 @@ def test_the_papers_settings() -> None:
     assert (both["global"], both["local"]) == (0.5, 0.1)
 
 
+def test_a_section_given_whole_stays_the_callers() -> None:
+    network = {"name": "resnet18", "width": 16}
+    changed = config.override(recipes.recipe("dim-fast"), {"encoder": network, "encoder.local_stage": 1})
+    assert (changed.encoder["width"], changed.encoder["local_stage"]) == (16, 1)
+    assert network == {"name": "resnet18", "width": 16}
+
+
 def test_overrides_as_typed() -> None:
     made = recipes.recipe("cpu")
     changed = config.override(

@@ -5,6 +5,7 @@ no list of fields here: their fields are the settings of the class that they sta
 needs no entry anywhere.
 """
 
+import copy
 import dataclasses
 import functools
 import tomllib
@@ -181,7 +182,8 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
     defaults for the rest. Raises UserError as `resolve` does.
     """
     tree = dataclasses.asdict(config)
-    changes = {path: parse_value(value) if isinstance(value, str) else value for path, value in changes.items()}
+    # Of a whole section the caller keeps its own: settings below may change parts of it.
+    changes = {path: parse_value(v) if isinstance(v, str) else copy.deepcopy(v) for path, v in changes.items()}
     name = tree["encoder"].get("name")
     if changes.get("encoder.name", name) != name:
         # Units mean something else in each architecture. Those that a recipe's scale set go too: it set them for the
