@@ -70,11 +70,15 @@ def of_recipes(names: list[str]) -> dict[str, dict[str, float]]:
 
 def of_the_league(encoder: str) -> dict[str, dict[str, float]]:
     counted = {}
-    network = league.ENCODERS[encoder].get("cpu")
+    network = league.NETWORKS[encoder]
     for entrant in league.ALL:
         if entrant == league.PLAIN:  # a step of it takes as long as one of DIM(L)
             continue
-        changes = league.changes(entrant, "areas and colour") | ({"encoder": network} if network else {})
+        changes = league.changes(entrant, "areas and colour")
+        if "cpu" in network.settings:
+            changes["encoder"] = network.settings["cpu"]
+        if entrant.name in network.local_stage:
+            changes["encoder.local_stage"] = network.local_stage[entrant.name]
         seconds = processor_seconds_of_a_step(config.override(recipes.recipe(entrant.recipe, "cpu"), changes))
         counted[entrant.name] = {
             "processor_seconds_of_a_step": round(seconds, 4),
@@ -87,7 +91,7 @@ def of_the_league(encoder: str) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=list(STEPS))
-    parser.add_argument("--encoder", choices=league.ENCODERS, default="dcgan", help="of the league")
+    parser.add_argument("--encoder", choices=league.NETWORKS, default="dcgan", help="of the league")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     if arguments.recipes == ["league"]:

@@ -10,7 +10,7 @@ from deepinfomax import experiments
 from deepinfomax.config import difference
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.experiments import league, league_curves, league_trials, paper_tables
-from deepinfomax.experiments.league import AUGMENTATIONS, CHOSEN, ENTRANTS, TABLES
+from deepinfomax.experiments.league import AUGMENTATIONS, CHOSEN, ENTRANTS, NETWORKS, TABLES
 from deepinfomax.recipes import SCALES, recipe
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -23,8 +23,14 @@ def test_rows_share_all_but_method_and_augmentation(league_of: str) -> None:
         configs = [paper_tables.row_config(table, row, "cpu", 0) for row in table.rows]
         assert {config.encoder["name"] for config in configs} == {"resnet18" if "resnet" in league_of else "dcgan"}
         for scale in SCALES:
-            encoders = [str(paper_tables.row_config(table, row, scale, 0).encoder) for row in table.rows]
-            assert len(set(encoders)) == 1
+            encoders = [dict(paper_tables.row_config(table, row, scale, 0).encoder) for row in table.rows]
+            stages = {
+                row.name: encoder.pop("local_stage", None) for row, encoder in zip(table.rows, encoders, strict=True)
+            }
+            assert all(encoder == encoders[0] for encoder in encoders)
+            network = league.NETWORKS[encoders[0]["name"]]
+            default = 3 if "resnet" in league_of else None
+            assert stages == {row.name: network.local_stage.get(row.name, default) for row in table.rows}
         fields = ("batch_size", "lr", "optimizer", "schedule", "first_layer", "precision", "small_views")
         assert len({tuple(getattr(config.training, name) for name in fields) for config in configs}) == 1
         steps = {row.name: config.training.steps for row, config in zip(table.rows, configs, strict=True)}
@@ -58,7 +64,7 @@ def test_what_was_chosen_is_what_the_search_chose() -> None:
     assert {name: counted["steps_in_two_minutes"] for name, counted in speeds.items()} == steps
     assert ratio["steps_in_two_minutes"] == league.PATCHES.steps == round(steps[ratio["to"]] / ratio["times_as_long"])
     of_resnet = {name: counted["steps_in_two_minutes"] for name, counted in counts["resnet18"]["entrants"].items()}
-    assert of_resnet | {league.PLAIN.name: of_resnet["DIM(L)"]} == league.RESNET18_STEPS
+    assert of_resnet | {league.PLAIN.name: of_resnet["DIM(L)"]} == league.NETWORKS["resnet18"].steps
 
 
 def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +99,29 @@ def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypa
     assert len(lines) == 4
     assert league_trials.run("smoke", 0, tmp_path) == result
     assert {path: path.read_text() for path in lines} == lines  # nothing was trained again
+
+
+def test_trials_of_a_local_map_differ_in_nothing_else(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for entrant in league.ALL:
+        if entrant.name in NETWORKS["resnet18"].local_stage:
+            table = TABLES["league-resnet18-1"]
+            row = next(row for row in table.rows if row.name == entrant.name)
+            of_table = paper_tables.row_config(table, row, "cpu", 0)
+            trials = [league_trials.local_map_config(entrant, stage, "cpu", 0, None) for stage in (1, 2, 3)]
+            assert [trial.encoder["local_stage"] for trial in trials] == [1, 2, 3]
+            assert difference(trials[0], trials[1]) == difference(trials[0], trials[2]) == ["encoder.local_stage"]
+            chosen = trials[NETWORKS["resnet18"].local_stage[entrant.name] - 1]
+            assert difference(of_table, chosen) == ["training.steps"]
+            assert chosen.training.steps == round(of_table.training.steps / 2)
+    monkeypatch.setattr(league_trials, "ALL", (league.PLAIN,))
+    monkeypatch.setitem(paper_tables.SCALES, "smoke", {"data.limit": 200})
+    monkeypatch.setattr(league_trials, "with_source", lambda config, name, root: _on_photos(config))
+    result = league_trials.run_local_maps("smoke", 0, tmp_path)
+    assert result["data"] == {"name": "photos", "trained_on": 150, "judged_on": 50}
+    trials = result["trials"][league.PLAIN.name]
+    assert trials.keys() == {"1", "2", "3"}
+    assert trials[result["chosen"][league.PLAIN.name]]["accuracy"] == max(each["accuracy"] for each in trials.values())
+    assert len(list(tmp_path.glob("*/metrics.jsonl"))) == 3
 
 
 def _on_photos(config):

@@ -46,6 +46,9 @@ def reproduce(
         "generator": lambda number, folder: generator.run(scale, number, folder, root=data_root, device=device),
         "sequences": lambda number, folder: sequences.run(scale, number, folder),
         "league-trials": lambda number, folder: league_trials.run(scale, number, folder, root=data_root, device=device),
+        "league-resnet18-trials": lambda number, folder: league_trials.run_local_maps(
+            scale, number, folder, root=data_root, device=device
+        ),
         "neighbours": lambda number, folder: nearest_in_y.run(scale, number, folder, root=data_root, device=device),
     }
     known = [*ALL_TABLES, "league", *single]

@@ -11,7 +11,7 @@ judged on 5,000 others of the training part. Test images play no part. `reproduc
 (`league_trials`), and `CHOSEN` is what came out of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deepinfomax.experiments.published import Row, Table
@@ -19,15 +19,6 @@ from deepinfomax.recipes import Scale
 
 MINUTES = (1, 5, 20, 60)
 NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-#: encoder of all rows of a table -> its settings at each scale, where they are not those of the recipes
-ENCODERS: dict[str, dict[Scale, dict[str, Any]]] = {
-    "dcgan": {"paper": {"name": "dcgan"}},
-    "resnet18": {
-        "smoke": {"name": "resnet18", "width": 2},
-        "cpu": {"name": "resnet18", "width": 16},
-        "paper": {"name": "resnet18"},
-    },
-}
 #: what all rows share
 COMMON: dict[str, Any] = {
     "training.first_layer": "whitening",
@@ -75,20 +66,44 @@ PLAIN = Entrant("DIM(L), flips only", "dim-fast", 1154)
 PATCHES = Entrant("DIM(L) across patches", "dim-patches", 318)
 SUPERVISED = Entrant("fully supervised", "supervised", 1297)
 ALL = (*ENTRANTS, PLAIN, PATCHES, SUPERVISED)
-#: name of an entrant -> steps that two minutes of two cores hold with ResNet-18 of width 16, on another processor than
-#: those above (`results/league-speeds.json`)
-RESNET18_STEPS: dict[str, int] = {
-    "DIM(L)": 1184,
-    "SimCLR": 622,
-    "VICReg": 608,
-    "DIM(L) across views": 488,
-    "LeJEPA": 597,
-    "Barlow Twins": 630,
-    "BYOL": 452,
-    "EMP-SSL": 254,
-    "DIM(L), flips only": 1184,
-    "DIM(L) across patches": 247,
-    "fully supervised": 1256,
+
+
+@dataclass(frozen=True)
+class Network:
+    """An encoder that all rows of a table share."""
+
+    title: str  #: what it adds to the title of the table
+    settings: dict[Scale, dict[str, Any]]  #: at each scale, where they are not those of the recipes
+    steps: dict[str, int]  #: name of an entrant -> steps that two minutes of two cores hold
+    local_stage: dict[str, int] = field(default_factory=dict)  #: name of an entrant -> stage of its local map
+
+
+#: Only Deep InfoMax uses a local map. A place of the third stage of ResNet-18, its default, sees the whole image; the
+#: search of `reproduce league-resnet18-trials` chose the stage.
+NETWORKS = {
+    "dcgan": Network("", {"paper": {"name": "dcgan"}}, {entrant.name: entrant.steps for entrant in ALL}),
+    "resnet18": Network(
+        ", ResNet-18 of width 16",
+        {
+            "smoke": {"name": "resnet18", "width": 2},
+            "cpu": {"name": "resnet18", "width": 16},
+            "paper": {"name": "resnet18"},
+        },
+        steps={  # on another processor than those above (`results/league-speeds.json`)
+            "DIM(L)": 1184,
+            "SimCLR": 622,
+            "VICReg": 608,
+            "DIM(L) across views": 488,
+            "LeJEPA": 597,
+            "Barlow Twins": 630,
+            "BYOL": 452,
+            "EMP-SSL": 254,
+            "DIM(L), flips only": 1184,
+            "DIM(L) across patches": 247,
+            "fully supervised": 1256,
+        },
+        local_stage={"DIM(L)": 1, "DIM(L), flips only": 1, "DIM(L) across views": 1, "DIM(L) across patches": 1},
+    ),
 }
 #: name of an entrant -> of `AUGMENTATIONS`, by the search; those outside it only flip
 CHOSEN: dict[str, str] = {
@@ -120,24 +135,22 @@ def league(minutes: int, data: str = "cifar10", encoder: str = "dcgan") -> Table
 
     Augmentation is in all of them as it was chosen on CIFAR-10 with the DCGAN-like encoder.
     """
-    network = ", ResNet-18 of width 16" if encoder == "resnet18" else ""
+    network = NETWORKS[encoder]
+    rows = []
+    for each in ALL:
+        settings = changes(each, CHOSEN.get(each.name, "none"))
+        if each.name in network.local_stage:
+            settings["encoder.local_stage"] = network.local_stage[each.name]
+        rows.append(Row(each.name, each.recipe, changes=settings, steps=network.steps[each.name]))
     return Table(
-        f"Deep InfoMax and today's methods after {minutes} minutes of two cores, {NAMES[data]}{network}",
+        f"Deep InfoMax and today's methods after {minutes} minutes of two cores, {NAMES[data]}{network.title}",
         data,
-        tuple(
-            Row(
-                each.name,
-                each.recipe,
-                changes=changes(each, CHOSEN.get(each.name, "none")),
-                steps=RESNET18_STEPS[each.name] if encoder == "resnet18" else each.steps,
-            )
-            for each in ALL
-        ),
+        tuple(rows),
         measures=("knn", "linear", "mlp"),
         minutes=minutes,
         note="one encoder and optimizer for all; augmentation by a search of the same length for each, on held-out "
         "training images",
-        at={scale: {"encoder": settings} for scale, settings in ENCODERS[encoder].items()},
+        at={scale: {"encoder": settings} for scale, settings in network.settings.items()},
     )
 
 

@@ -1,6 +1,10 @@
-"""The search of augmentation for each entrant of the league, on training images that are held out."""
+"""The searches of the league, on training images that are held out.
 
-from collections.abc import Sequence
+Of an augmentation for each entrant, with the DCGAN-like encoder; and of the local map for those that use one, with
+ResNet-18.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +13,7 @@ from deepinfomax.config import Config
 from deepinfomax.data.configured import load_images, with_source
 from deepinfomax.devices import choose_device
 from deepinfomax.evaluation import evaluate
-from deepinfomax.experiments.league import AUGMENTATIONS, ENTRANTS, Entrant, changes
+from deepinfomax.experiments.league import ALL, AUGMENTATIONS, CHOSEN, ENTRANTS, NETWORKS, Entrant, changes
 from deepinfomax.experiments.paper_tables import SCALES, trained
 from deepinfomax.recipes import Scale, recipe
 from deepinfomax.report.reading import Metrics, read_metrics
@@ -76,15 +80,70 @@ def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device:
     Raises:
         UserError: data that are not at hand.
     """
+    wanted = {
+        entrant.name: {
+            augmentation: (
+                trial_config(entrant, augmentation, scale, seed, root),
+                out / f"{entrant.recipe}-{augmentation.replace(' ', '-')}",
+            )
+            for augmentation in AUGMENTATIONS
+        }
+        for entrant in ENTRANTS
+    }
+    return _search(wanted, scale, device)
+
+
+LOCAL_STAGES = (1, 2, 3)
+
+
+def local_map_config(entrant: Entrant, stage: int, scale: Scale, seed: int, root: Path | None) -> Config:
+    """What one trial of a local map trains: a row of `league-resnet18-1` for half as long."""
+    network = NETWORKS["resnet18"]
+    settings = {"seed": seed, "training.trackers": []} | SCALES[scale]
+    settings |= changes(entrant, CHOSEN.get(entrant.name, "none"))
+    settings |= {"encoder": network.settings[scale], "encoder.local_stage": stage}
+    if scale in MINUTES:
+        settings["training.steps"] = round(network.steps[entrant.name] * MINUTES[scale] / 2)
+    return with_source(configuration.override(recipe(entrant.recipe, scale), settings), "cifar10", root)
+
+
+def run_local_maps(
+    scale: Scale, seed: int, out: Path, *, root: Path | None = None, device: str | None = None
+) -> dict[str, Any]:
+    """Train each entrant that uses a local map with that of each stage of ResNet-18, and measure as `run` does.
+
+    Returns:
+        As `run` does, with the number of the stage, as a string, in place of the augmentation.
+
+    Raises:
+        UserError: data that are not at hand.
+    """
+    wanted = {
+        entrant.name: {
+            str(stage): (
+                local_map_config(entrant, stage, scale, seed, root),
+                out / f"{entrant.name.replace(',', '').replace(' ', '-')}-stage-{stage}",
+            )
+            for stage in LOCAL_STAGES
+        }
+        for entrant in ALL
+        if entrant.name in NETWORKS["resnet18"].local_stage
+    }
+    return _search(wanted, scale, device)
+
+
+def _search(
+    wanted: Mapping[str, Mapping[str, tuple[Config, Path]]], scale: Scale, device: str | None
+) -> dict[str, Any]:
+    """Of each entrant the choice that is best by the MLP probe at its best level; each trial in its folder."""
     trials: dict[str, dict[str, dict[str, Any]]] = {}
-    for entrant in ENTRANTS:
-        trials[entrant.name] = {}
-        for augmentation in AUGMENTATIONS:
-            config = trial_config(entrant, augmentation, scale, seed, root)
-            trial = on_held_out(config, scale, out / f"{entrant.recipe}-{augmentation.replace(' ', '-')}", device)
+    for name, choices in wanted.items():
+        trials[name] = {}
+        for choice, (config, folder) in choices.items():
+            trial = on_held_out(config, scale, folder, device)
             accuracies, end = trial.accuracies["mlp"], trial.metrics.end
             best = max(accuracies, key=lambda level: accuracies[level])
-            trials[entrant.name][augmentation] = {
+            trials[name][choice] = {
                 "accuracy": round(accuracies[best], 4),
                 "level": best,
                 "steps": end["step"],
