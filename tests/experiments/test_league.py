@@ -24,13 +24,11 @@ def test_rows_share_all_but_method_and_augmentation(league_of: str) -> None:
         assert {config.encoder["name"] for config in configs} == {"resnet18" if "resnet" in league_of else "dcgan"}
         for scale in SCALES:
             encoders = [dict(paper_tables.row_config(table, row, scale, 0).encoder) for row in table.rows]
-            stages = {
-                row.name: encoder.pop("local_stage", None) for row, encoder in zip(table.rows, encoders, strict=True)
-            }
+            named = zip(table.rows, encoders, strict=True)
+            stages = {row.name: encoder.pop("local_stage", None) for row, encoder in named}
             assert all(encoder == encoders[0] for encoder in encoders)
             network = league.NETWORKS[encoders[0]["name"]]
-            default = 3 if "resnet" in league_of else None
-            assert stages == {row.name: network.local_stage.get(row.name, default) for row in table.rows}
+            assert stages == {row.name: network.local_stage.get(row.name) for row in table.rows}
         fields = ("batch_size", "lr", "optimizer", "schedule", "first_layer", "precision", "small_views")
         assert len({tuple(getattr(config.training, name) for name in fields) for config in configs}) == 1
         steps = {row.name: config.training.steps for row, config in zip(table.rows, configs, strict=True)}

@@ -11,6 +11,9 @@ from deepinfomax.features import Features
 from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count
 
+#: stem -> stage -> side in pixels of what one place of its map sees
+PIXELS_SEEN = {"small": {1: 11, 2: 25, 3: 53}, "large": {1: 43, 2: 99, 3: 211}}
+
 
 class ResNet18(nn.Module):
     """A 3×3 convolution of stride 1, four stages of two basic blocks, global average pooling, a linear `y`.
@@ -20,22 +23,25 @@ class ResNet18(nn.Module):
 
     | at 32×32, width 64 | shape |
     | --- | --- |
-    | local, the third stage | 256×8×8 |
+    | local, the first stage | 64×32×32 |
     | conv, the fourth stage | 512×4×4 |
     | fc, pooled | 512 |
     | y, linear | 64 |
 
     Pooling makes it take images of any size from 8×8, and of sizes that differ from batch to batch.
 
-    A place of the third stage sees 53×53 pixels, at 32×32 the whole image: a local objective then has little to tell.
-    Of the first stage it sees 11×11, about as much as in the DCGAN-like network (10×10), of the second 25×25.
+    What is local must be local: from a place that sees the whole image a local objective learns little
+    (`docs/league.md`). So `local` is the map of the last stage whose places see at most half of the image's shorter
+    side, of the first where none does. With the small stem a place sees 11×11, 25×25 and 53×53 pixels by the stage (in
+    the DCGAN-like network 10×10), with the large one 43×43, 99×99 and 211×211.
 
     Args:
-        image_shape: (C, H, W); only C matters to the weights.
+        image_shape: (C, H, W); only C matters to the weights, H and W to which map is local.
         width: channels of the first stage, each later one has twice as many. 64 is ResNet-18; 16 is a sixteenth of
             its cost, for a CPU.
         stem: "small" for images up to about 64×64, "large" as for ImageNet.
-        local_stage: the stage whose map is local: 1 of width×H×W, 2 of 2·width×H/2×W/2, 3 of 4·width×H/4×W/4.
+        local_stage: the stage whose map is local: 1 of width×H×W, 2 of 2·width×H/2×W/2, 3 of 4·width×H/4×W/4 (with
+            the large stem H/4, H/8, H/16). None: by the size of the images, as above.
         y: units of the representation.
 
     Raises:
@@ -48,11 +54,11 @@ class ResNet18(nn.Module):
         *,
         width: Count = 64,
         stem: Literal["small", "large"] = "small",
-        local_stage: Literal[1, 2, 3] = 3,
+        local_stage: Literal[1, 2, 3] | None = None,
         y: Count = 64,
     ) -> None:
         super().__init__()
-        channels, _ = channels_and_sides("resnet18", image_shape, "HW", 8)
+        channels, sides = channels_and_sides("resnet18", image_shape, "HW", 8)
         if stem == "small":
             self.stem: nn.Sequential = convolution(channels, width, 3, padding=1)
         else:
@@ -66,7 +72,9 @@ class ResNet18(nn.Module):
             stages.append(nn.Sequential(first, BasicBlock(outputs, outputs)))
             inputs = outputs
         self.stages = nn.Sequential(*stages)
-        self.local_stage = local_stage
+        self.local_stage = local_stage or max(
+            (stage for stage, seen in PIXELS_SEEN[stem].items() if seen <= min(sides) / 2), default=1
+        )
         self.y = nn.Linear(inputs, y)
 
     def forward(self, images: Float[Tensor, "N C H W"]) -> Features:

@@ -78,8 +78,8 @@ class Network:
     local_stage: dict[str, int] = field(default_factory=dict)  #: name of an entrant -> stage of its local map
 
 
-#: Only Deep InfoMax uses a local map. A place of the third stage of ResNet-18, its default, sees the whole image; the
-#: search of `reproduce league-resnet18-trials` chose the stage.
+#: Only Deep InfoMax uses a local map. Which stage of ResNet-18 it is of is searched by `reproduce league-resnet18-trials`;
+#: the first is also what the encoder takes by itself at this size.
 NETWORKS = {
     "dcgan": Network("", {"paper": {"name": "dcgan"}}, {entrant.name: entrant.steps for entrant in ALL}),
     "resnet18": Network(
