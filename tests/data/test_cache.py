@@ -102,6 +102,14 @@ def test_labels_of_a_csv_are_part_of_the_key(tmp_path: Path, draw, decodes: list
     assert len(decodes) == 2
 
 
+def test_names_of_classes_are_part_of_the_key(tmp_path: Path, draw):
+    for seed in range(2):
+        draw(tmp_path / f"{seed}.png", seed)
+    for words in (("cat", "dog"), ("cow", "dog")):
+        (tmp_path / "list.csv").write_text(f"path,label\n0.png,{words[0]}\n1.png,{words[1]}\n")
+        assert load(tmp_path / "list.csv", cache_dir=tmp_path / "cache").classes == words
+
+
 def test_place_of_the_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DEEPINFOMAX_CACHE", str(tmp_path / "environment"))
     assert cache.cache_folder() == tmp_path / "environment"

@@ -168,6 +168,11 @@ def test_parts_of_two_spellings_are_joined(tmp_path: Path, draw):
     (tmp_path / "list.csv").write_text("path,label,split\na.png,x,training\na.png,y,train\na.png,y,test\n")
     assert len(load(tmp_path)) == 2
     np.testing.assert_array_equal(load(tmp_path / "list.csv").labels, [1, 0])
+    for seed in range(3):
+        draw(tmp_path / f"{seed}.png", seed)
+    (tmp_path / "list.csv").write_text("path,split\n0.png,test\n1.png,training\n2.png,train\n")
+    images = load(tmp_path / "list.csv")
+    assert titles(tmp_path / "list.csv", images) == ["2.png", "1.png"]
 
 
 def test_links_back_up_are_not_followed(tmp_path: Path, draw):

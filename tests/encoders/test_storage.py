@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from deepinfomax import encoders, files
@@ -34,6 +35,19 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     for a, b in zip(built.eval()(images), loaded(images), strict=True):
         assert torch.equal(a, b)
     assert {p.name for p in tmp_path.iterdir()} == {"encoder.safetensors", "encoder.json"}
+
+
+def test_half_precision_is_of_matrices_and_kernels_alone(tmp_path: Path) -> None:
+    built = encoder()
+    storage.save(built, tmp_path, name="dcgan", image_shape=IMAGE, half=True, width=4, fc=8, y=6)
+    kinds = {name: tensor.dtype for name, tensor in load_file(tmp_path / "encoder.safetensors").items()}
+    for name, tensor in built.state_dict().items():
+        expected = torch.float16 if tensor.ndim > 1 else tensor.dtype  # biases and BatchNorm keep what they have
+        assert kinds[name] == expected
+    loaded = storage.load(tmp_path)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    images = torch.randn(5, *IMAGE)
+    torch.testing.assert_close(loaded(images).y, built.eval()(images).y, atol=2e-3, rtol=2e-3)
 
 
 def test_saving_leaves_the_encoder_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from gaussians import FAST
 
 from deepinfomax import UserError
+from deepinfomax.information import several
 from deepinfomax.information.estimation import estimate_mi
 from deepinfomax.information.several import (
     _within,
@@ -139,6 +140,25 @@ def test_critics_given_labels_keep_groups_together(by):
         assert shared.nats > 0.5
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_errors_of_labels_add_up_where_they_share_groups(grouped, monkeypatch: pytest.MonkeyPatch):
+    parts = []
+
+    def noted(*arguments, **settings):
+        parts.append(estimate_mi(*arguments, **settings))
+        return parts[-1]
+
+    monkeypatch.setattr(several, "estimate_mi", noted)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 1000))
+    z = np.arange(1000) % 4 == 0
+    given = {"groups": np.arange(1000) // 10} if grouped else {}
+    estimate = conditional_mi(x, x + y, z, "infonce", **given, **FAST)
+    few, many = (part.standard_error for part in sorted(parts, key=lambda part: part.n_train))
+    expected = 0.25 * few + 0.75 * many if grouped else math.hypot(0.25 * few, 0.75 * many)
+    assert estimate.standard_error == pytest.approx(expected)
+
+
 def test_a_label_of_too_few_groups_is_told():
     rng = np.random.default_rng(0)
     subject = np.repeat(np.arange(100), 10)
@@ -202,6 +222,7 @@ def test_orders_within_labels_and_neighbours():
     order = _within(z, rng)
     assert np.abs(order - np.arange(200)).max() <= 4  # one of five neighbours, itself among them
     assert np.mean(order != np.arange(200)) > 0.5
+    assert len(np.unique(order)) > 180  # a row is taken twice only where no neighbour is free; drawn at will, about 130
 
 
 def test_total_correlation_tests_independence():
@@ -223,6 +244,26 @@ def test_transfer_entropy_has_a_direction_and_a_p_value():
     assert back.nats == pytest.approx(0, abs=0.04)
     assert back.p_value > 0.05
     assert there.quantity == "transfer entropy at 1 lag"
+
+
+def test_shuffles_of_transfer_entropy_shift_the_source_by_a_tenth_or_more(monkeypatch: pytest.MonkeyPatch):
+    """By less, the shifted source would still tell of the target, and the p-value would be too large."""
+    shifts, of_rows = [], several.conditional.transfer_entropy
+
+    def noted(source, *arguments):
+        if len(source) == 500:
+            shifts.append(int(np.argmin(source)))
+        return of_rows(source, *arguments)
+
+    monkeypatch.setattr(several.conditional, "transfer_entropy", noted)
+    rng = np.random.default_rng(0)
+    transfer_entropy(np.arange(500.0), rng.standard_normal(500), shuffles=60)
+    assert shifts[0] == 0
+    assert len(shifts) == 61
+    assert min(shifts[1:]) >= 50
+    assert max(shifts) <= 450
+    assert min(shifts[1:]) < 110  # all that are allowed are drawn
+    assert max(shifts) > 390
 
 
 @pytest.mark.parametrize(

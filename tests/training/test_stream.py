@@ -111,6 +111,22 @@ def test_a_pass_sees_every_image_once_in_another_order_each_time(kind: str, requ
     assert seen(batches) != list(range(40))
 
 
+def test_within_a_shard_the_order_is_the_seeds_and_the_readers(tmp_path: Path):
+    """One shard, so that the order of shards decides nothing."""
+    write_tar(tmp_path / "one.tar", range(40))
+
+    def order(seed: int, number: int, turn: int) -> list[int]:
+        stream = stream_of(data(tmp_path))
+        begun = {number: Place(turn=turn)}
+        of = ShardReader(stream, 2, seed=seed, buffer=20, readers=range(2), total=1, begun=begun)
+        of.shards = lambda number, turn: [0]  # type: ignore[method-assign]
+        return seen(first_pass(of, number))
+
+    orders = [order(seed, number, turn) for seed in range(2) for number in range(2) for turn in range(2)]
+    assert all(sorted(each) == list(range(40)) for each in orders)
+    assert len({tuple(each) for each in orders}) == len(orders)
+
+
 def test_readers_share_the_shards_of_each_pass(tars: Path):
     both = reader(tars, readers=2)
     first, second = (seen(first_pass(both, number)) for number in range(2))
