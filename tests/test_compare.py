@@ -90,6 +90,21 @@ def test_accuracies_of_other_data_are_told(runs: list[Path], tmp_path: Path) -> 
         assert re.search("copy: Its accuracies are of another, and not of its own data", said)
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_accuracies_of_fewer_images_say_of_how_many(alike: bool, runs: list[Path], tmp_path: Path) -> None:
+    made = []
+    for name, limit in (("all", 80), ("some", 80 if alike else 40)):
+        made.append(tmp_path / name)
+        shutil.copytree(runs[1], made[-1])
+        parts = {part: {"count": limit, "fingerprint": f"{part} {limit}"} for part in ("train", "test")}
+        evaluation = json.loads((made[-1] / "evaluation.json").read_text()) | {"data": parts, "scale": "cpu"}
+        (made[-1] / "evaluation.json").write_text(json.dumps(evaluation))
+    result = asked(made, tmp_path / "page.html")
+    lines = [f"{name}: Measured on {n} training and {n} test images at" for name, n in (("all", 80), ("some", 40))]
+    for said in (result["text"], (tmp_path / "page.html").read_text(encoding="utf-8")):
+        assert [line in said for line in lines] == [not alike] * 2
+
+
 def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(runs[0], copy)

@@ -24,6 +24,7 @@ from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
 from deepinfomax.report.compare_page import FIGURES, write_comparison
 from deepinfomax.report.page import caveats, notes, other_data
+from deepinfomax.report.page import measured_on as evaluated_on
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.training import run_folder
 
@@ -54,6 +55,8 @@ class Compared:
     scores: Scores | None  #: None: not measured
     why_not: str = ""  #: what stood in the way of measuring
     caveats: tuple[str, ...] = ()  #: what its accuracies must not be read without
+    evaluated: tuple[Any, ...] = ()  #: fingerprints of the images of evaluation.json, and its scale
+    evaluated_on: str = ""  #: the same in words, with counts
 
 
 @memory.enough_for("comparing", lower="data.limit")
@@ -96,6 +99,7 @@ def compare_command(
             # The images of the first run, as this one takes them.
             config = dataclasses.replace(own, data=dataclasses.replace(source, size=own.data.size or source.size))
             compared.append(_compared(run, name, config, split, level=level, seed=seed, device=device))
+    compared = with_counts(compared)
     measured = [one.scores for one in compared if one.scores is not None]
     if not measured:
         raise UserError(f"no run could be measured on {printable(source.source)}: {compared[0].why_not}")
@@ -154,7 +158,21 @@ def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed
         scores=scores,
         why_not=why_not,
         caveats=(*_of_other_data(contents), *caveats(notes(contents))),
+        evaluated=(
+            at(contents.evaluation, "data", "train", "fingerprint"),
+            at(contents.evaluation, "data", "test", "fingerprint"),
+            at(contents.evaluation, "scale"),
+        ),
+        evaluated_on=evaluated_on(contents),
     )
+
+
+def with_counts(compared: Sequence[Compared]) -> list[Compared]:
+    """Where accuracies are not all of the same images and scale, each run says of which its own are."""
+    if len({one.evaluated for one in compared if one.accuracies}) < 2:
+        return list(compared)
+    said = [(one, (one.evaluated_on,) if one.evaluated_on else ()) for one in compared]
+    return [dataclasses.replace(one, caveats=(*one.caveats, *on)) for one, on in said]
 
 
 def _of_other_data(run: Run) -> list[str]:
