@@ -169,6 +169,45 @@ def test_images_of_dicom_one_a_file(tmp_path: Path):
     np.testing.assert_array_equal(load(flat / "a" / "0.dcm").images[0, 0], VOLUMES[0, 0])
 
 
+@pytest.mark.parametrize("dark", [0, 2, 6])
+def test_scans_of_dicom_that_are_darker_the_larger_the_number_are_told(dark: int, tmp_path: Path):
+    from pydicom import dcmread
+
+    scans, _ = dicom(tmp_path)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for i in range(6):
+        dataset = dcmread(scans / f"scan{i:03}" / "00")
+        dataset.PhotometricInterpretation = "MONOCHROME1" if i < dark else "MONOCHROME2"
+        dataset.save_as(flat / f"{i}.dcm")
+    images = load(flat)
+    np.testing.assert_array_equal(images.images[:, 0], VOLUMES[:6, 0])
+    said = [note for note in images.notes if "MONOCHROME1" in note]
+    assert len(said) == (dark > 0)
+    if dark:
+        assert said[0].startswith("2 of 6 scans are" if dark == 2 else "the scans are")
+        assert ("turn these over" in said[0]) == (dark == 2)
+
+
+def test_a_palette_of_dicom_is_colours(tmp_path: Path):
+    from pydicom import dcmread
+
+    scans, _ = dicom(tmp_path)
+    dataset = dcmread(scans / "scan000" / "00")
+    random = np.random.default_rng(0)
+    numbers = random.integers(0, 4, (16, 16), dtype=np.uint8)
+    colours = random.integers(0, 256, (3, 4), dtype=np.uint8)
+    dataset.PhotometricInterpretation = "PALETTE COLOR"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    del dataset.RescaleSlope, dataset.RescaleIntercept
+    for name, row in zip(("Red", "Green", "Blue"), colours, strict=True):
+        setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [4, 0, 8])
+        setattr(dataset, f"{name}PaletteColorLookupTableData", row.tobytes())
+    dataset.PixelData = numbers.tobytes()
+    dataset.save_as(tmp_path / "x.dcm")
+    np.testing.assert_array_equal(load(tmp_path / "x.dcm").images[0], colours[:, numbers])
+
+
 def wrong_ragged(folder: Path) -> Path:
     import pyarrow as pa
     from pyarrow import parquet as pq

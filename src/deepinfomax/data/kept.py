@@ -14,7 +14,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.data.stored import StoredArrays
 from deepinfomax.errors import UserError
 
-VERSION = 2  #: raise it when reading changes, and nothing old is read again
+VERSION = 3  #: raise it when reading changes, and nothing old is read again
 
 
 def kept(source: StoredArrays, skip_bad: bool = False, cache_dir: str | Path | None = None) -> ImageSet:

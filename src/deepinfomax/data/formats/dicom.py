@@ -19,7 +19,13 @@ from deepinfomax.data.listed import read_each
 from deepinfomax.data.stored import Parts, StoredArrays, StoredImages, printable, stamp
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
-TAGS = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber")
+TAGS = (
+    "SeriesInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "InstanceNumber",
+    "PhotometricInterpretation",
+)
 
 
 class Series(NamedTuple):
@@ -27,6 +33,7 @@ class Series(NamedTuple):
 
     path: Path  #: the folder of several files, or the file: what it is called
     files: tuple[Path, ...]
+    kind: str  #: what the numbers mean: "MONOCHROME2", "RGB", ...; "" where the header does not say
 
 
 def is_dicom(file: Path) -> bool:
@@ -61,7 +68,13 @@ def _stored(
         return printable(series[i].path.relative_to(root).as_posix()) or printable(root.name)
 
     several = sum(len(one.files) > 1 for one in series)
-    said = (f"{len(files):,} DICOM files are {len(series):,} series",) if several else ()
+    said = [f"{len(files):,} DICOM files are {len(series):,} series"] if several else []
+    if dark := sum(one.kind == "MONOCHROME1" for one in series):
+        among = f"{dark:,} of {len(series):,} scans are" if dark < len(series) else "the scans are"
+        said.append(
+            f"{among} MONOCHROME1, where a larger number is darker: their numbers are kept as stored"
+            + ("; turn these over, or an encoder learns to tell the two kinds" if dark < len(series) else "")
+        )
     index = np.arange(len(series))
     plain = StoredImages(root.name, index, iter, title, identity, labels, classes, (*notes, *said))
     return read_each(plain, [partial(_volume, one.files) for one in series])
@@ -87,15 +100,17 @@ def _series(files: tuple[Path, ...], stamps: str) -> tuple[Series, ...]:
     as no file changes, by the files' `stamps`.
     """
     groups: dict[tuple[Path, str], list[tuple[tuple[float, float], Path]]] = defaultdict(list)
+    kinds: dict[tuple[Path, str], str] = {}
     for file in files:
-        uid, place = _place(file)
+        uid, place, kind = _place(file)
         groups[file.parent, uid].append((place, file))
+        kinds[file.parent, uid] = kind
     found = []
     for (folder, uid), members in groups.items():
         alone = sum(parent == folder for parent, _ in groups) == 1
         ordered = tuple(file for _, file in sorted(members))
         path = ordered[0] if len(ordered) == 1 else folder if alone else folder / uid
-        found.append(Series(path, ordered))
+        found.append(Series(path, ordered, kinds[folder, uid]))
     return tuple(found)
 
 
@@ -108,19 +123,20 @@ def _without_warnings() -> Iterator[None]:
 
 
 @_without_warnings()
-def _place(file: Path) -> tuple[str, tuple[float, float]]:
-    """Its series, and where it lies there: along the direction across the slices in mm, then by its number."""
+def _place(file: Path) -> tuple[str, tuple[float, float], str]:
+    """Its series, where it lies there (along the direction across the slices in mm, then by number), and its kind."""
     pydicom = needed("pydicom", file)
     try:
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
         uid, number = str(header.get("SeriesInstanceUID", file)), float(header.get("InstanceNumber") or 0)
+        kind = str(header.get("PhotometricInterpretation", ""))
         position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
         if not position or not orientation:
-            return uid, (0.0, number)
+            return uid, (0.0, number), kind
         across = np.cross([float(v) for v in orientation[:3]], [float(v) for v in orientation[3:]])
-        return uid, (float(np.dot(across, [float(v) for v in position])), number)
+        return uid, (float(np.dot(across, [float(v) for v in position])), number), kind
     except Exception:  # its own, and those of the system; they come again when the file is read
-        return str(file), (0.0, 0.0)
+        return str(file), (0.0, 0.0), ""
 
 
 def _volume(files: Sequence[Path]) -> np.ndarray:
@@ -136,7 +152,10 @@ def _pixels(file: Path) -> np.ndarray:
     """(C, H, W), or (C, D, H, W) of several frames."""
     dataset = needed("pydicom", file).dcmread(file)
     values = dataset.pixel_array
-    colour = int(dataset.get("SamplesPerPixel", 1)) > 1
+    palette = dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
+    if palette:  # the numbers of its colours say nothing by themselves
+        values = needed("pydicom.pixels", file).apply_color_lut(values, dataset)
+    colour = palette or int(dataset.get("SamplesPerPixel", 1)) > 1
     values = np.moveaxis(values, -1, 0) if colour else values[None]
     scales = _scales(dataset)
     if len(set(scales)) > 1:  # each frame has one of its own
