@@ -115,3 +115,24 @@ def test_which_bounds_are_of_mutual_information_and_which_of_each_anchor() -> No
     every = {b.name: b for b in vars(bounds).values() if isinstance(b, bounds.Bound)}
     assert {name for name, bound in every.items() if bound.lower_bound_of_mi} == {"infonce", "dv", "nwj", "kl"}
     assert {name for name, bound in every.items() if bound.per_anchor} == {"infonce"}
+
+
+def test_the_positives_of_one_softmax_an_anchor_pass_their_function() -> None:
+    """A margin that is taken from positives alone: -log of the softmax with u - 1 in the positive's place."""
+    margin = dataclasses.replace(bounds.infonce, positive=lambda u: u - 1)
+    positive, negative = torch.tensor([[2.0]]), torch.tensor([[0.5, -0.3]])
+    expected = 1.0 - math.log(math.exp(1.0) + math.exp(0.5) + math.exp(-0.3)) + math.log(3)
+    assert margin(positive, negative).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_bound_that_cannot_be_computed_is_refused_when_it_is_made() -> None:
+    with pytest.raises(UserError, match='pool must be "logsumexp" or "sum", not \'mean\''):
+        dataclasses.replace(bounds.jsd, pool="mean")
+    with pytest.raises(UserError, match='set pool to "logsumexp"'):
+        dataclasses.replace(bounds.jsd, per_anchor=True)
+
+
+@pytest.mark.parametrize("name", ["Clipped-NWJ", "NCE"])
+def test_a_bound_of_a_package_has_the_name_it_is_offered_under(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "BOUNDS", {**bounds.BOUNDS, "Clipped-NWJ": bounds.nwj})
+    assert bounds.get(name) is {"Clipped-NWJ": bounds.nwj, "NCE": bounds.infonce}[name]

@@ -6,7 +6,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import Features, Shapes, places
 from deepinfomax.information import bounds
 from deepinfomax.information.critics import ConcatAndConvolve
-from deepinfomax.objectives import Batch, Facts, LocalInfoMax
+from deepinfomax.objectives import Batch, ContrastivePredictiveCoding, Facts, GlobalInfoMax, LocalInfoMax
 from deepinfomax.objectives.local import sample_places
 
 SHAPES = Shapes(image=(3, 8, 8), local=(4, 2, 3), conv=(5, 2, 2), fc=(7,), y=(6,))
@@ -129,3 +129,14 @@ def test_mistakes() -> None:
     one, batch = features(1)
     with pytest.raises(UserError, match="batch of one image"):
         LocalInfoMax(Facts(SHAPES), units=4).eval()(one, batch)
+
+
+@pytest.mark.parametrize("kind", [LocalInfoMax, GlobalInfoMax, ContrastivePredictiveCoding])
+def test_tau_is_of_smile_however_it_is_written_and_of_no_other_bound(kind: type[torch.nn.Module]) -> None:
+    facts = Facts(SHAPES._replace(local=(4, 5, 3)))
+    for name in ("smile", "SMILE"):
+        objective = kind(facts, bound=name, tau=1.5)
+        scores = torch.tensor([[9.0]])
+        assert objective.information.bound(scores, scores) == 9.0 - 1.5
+    with pytest.raises(UserError, match="tau is the clip of the bound smile, and jsd has none"):
+        kind(facts, bound="jsd", tau=1.5)

@@ -247,6 +247,8 @@ def test_caps_of_noise() -> None:
     assert PriorMatching(Facts(SHAPES), prior="gaussian", **settings).information_cap() == pytest.approx(
         3 * math.log(5)
     )
+    several = PriorMatching(Facts(SHAPES._replace(y=(6, 3))), prior="gaussian", **settings)
+    assert several.information_cap() == pytest.approx(9 * math.log(5))  # the channels of all three side by side
     cap = PriorMatching(Facts(SHAPES._replace(y=(1,))), **settings).information_cap()
     # The largest I(y; y + noise) has y + noise uniform on [-1/2, 3/2]: here y is 0 or 1, and the noise fills each half.
     torch.manual_seed(0)
@@ -282,3 +284,21 @@ def test_mistakes_of_a_prior_without_a_game() -> None:
         PriorMatching(Facts(SHAPES), by="noise", prior="ball")
     with pytest.raises(UserError, match=r"PriorMatching\.by must be 'adversary', 'sigreg'"):
         PriorMatching(Facts(SHAPES), by="sigregs")
+    with pytest.raises(UserError, match=r"prior.penalty is for prior.by adversary, not for sigreg: leave it out"):
+        PriorMatching(Facts(SHAPES), by="sigreg", penalty=0.0)
+    with pytest.raises(UserError, match=r"prior.slices is for prior.by sigreg and visreg, not for adversary"):
+        PriorMatching(Facts(SHAPES), slices=64)
+    with pytest.raises(UserError, match=r"prior.noise is for prior.by noise, not for adversary"):
+        PriorMatching(Facts(SHAPES), noise=0.3)
+    with pytest.raises(UserError, match=r"prior.spectral_norm is for prior.by adversary, not for noise"):
+        PriorMatching(Facts(SHAPES), by="noise", spectral_norm=True)
+
+
+@pytest.mark.parametrize("by", ["adversary", "sigreg", "noise"])
+def test_of_several_globals_each_is_a_sample(by) -> None:
+    objective = PriorMatching(Facts(SHAPES._replace(y=(6, 3))), by=by, prior="sphere")
+    drawn = objective.draw_y(200, seed=3)
+    assert drawn.shape == (200, 6, 3)
+    lengths = math.sqrt(6) if by == "noise" else 1.0
+    torch.testing.assert_close(drawn.norm(dim=1), torch.full((200, 3), lengths))
+    assert drawn.mean(0).abs().max() < 0.25 * lengths

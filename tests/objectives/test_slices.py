@@ -129,3 +129,9 @@ def test_products_are_float32_under_autocast(measure) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = measure(vectors, directions)
     assert torch.equal(mixed, measure(vectors, directions))
+
+
+def test_a_sphere_of_one_dimension_is_two_points() -> None:
+    line = torch.ones(1, 1)
+    assert quantiles("sphere", 5, line).flatten().tolist() == [-1, -1, 0, 1, 1]
+    assert visreg(torch.tensor([[-1.0], [1.0], [1.0], [-1.0]]), line, "sphere") == 0

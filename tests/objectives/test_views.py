@@ -160,6 +160,7 @@ def test_gradcheck() -> None:
         ({"across": 0.0}, "nothing to score"),
         ({"critic": "concat", "clip": 20.0}, 'for "dot"'),
         ({"critic": "concat", "y_conv": 1.0}, 'for "dot"'),
+        ({"critic": "concat", "scale": 0.1}, "set local.scale to none"),
         ({"clip": 0.0}, "clip must be above 0"),
     ],
 )

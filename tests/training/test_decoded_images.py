@@ -62,3 +62,12 @@ def test_what_a_run_can_make_is_kept(tmp_path: Path, recipe: str, holds: set[str
         if "samples" in holds:
             assert a["samples"].shape == (32, 3, 16, 16)
             assert a["samples"].std(0).max() > 0
+
+
+def test_of_several_globals_samples_are_drawn_of_them_all(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 32, 32), dtype=np.uint8)
+    encoder = {"encoder.name": "strided", "encoder.globals": "blocks", "encoder.width": 4, "encoder.y": 4}
+    settings = config.override(recipes.recipe("aae", "smoke"), {"training.trackers": [], **encoder})
+    train(settings, ImageSet(pixels), tmp_path / "run", quiet=True, device="cpu")
+    with np.load(tmp_path / "run" / "generated.npz") as made:
+        assert made["samples"].shape == (32, 3, 32, 32)

@@ -43,7 +43,11 @@ from deepinfomax.plugins import no_record, registry
 
 @dataclass(frozen=True)
 class Bound:
-    """One variational bound, as the pieces of its formula."""
+    """One variational bound, as the pieces of its formula.
+
+    Raises:
+        UserError: a `pool` that is none, or one softmax an anchor without "logsumexp".
+    """
 
     name: str
     positive: Callable[[Tensor], Tensor]  #: E+: applied to each positive's score
@@ -53,6 +57,12 @@ class Bound:
     lower_bound_of_mi: bool = False  #: whether its expectation never exceeds the mutual information
     trained_as: str | None = None  #: the bound whose gradient trains a critic for this one, where it is not its own
     largest: Callable[[int], float] = lambda count: math.inf  #: the largest value with so many negatives, in nats
+
+    def __post_init__(self) -> None:
+        if self.pool not in ("logsumexp", "sum"):
+            raise UserError(f'{self.name}: pool must be "logsumexp" or "sum", not {self.pool!r}')
+        if self.per_anchor and self.pool != "logsumexp":
+            raise UserError(f'{self.name}: with per_anchor negatives stand in a softmax: set pool to "logsumexp"')
 
     def __call__(
         self, positive: Float[Tensor, "*anchors P"], negative: Float[Tensor, "*anchors K"]
@@ -92,6 +102,7 @@ class Bound:
                 expectation over the negatives of its own kind. Where negatives are only averaged it is the same number.
         """
         if self.per_anchor:  # eq. (5), with the log(1 + K) that makes it a bound in nats
+            positive = self.positive(positive)
             log_softmax = positive - torch.logaddexp(positive, statistic.unsqueeze(-1))
             return log_softmax.mean() + math.log1p(count)
         total = count * statistic.numel()
@@ -166,7 +177,9 @@ def get(bound: "str | Bound") -> Bound:
     """The bound of that name; raises UserError that lists the names."""
     if isinstance(bound, Bound):
         return bound
-    name = str(bound).lower().replace("-", "_")
+    name = str(bound)
+    if name not in BOUNDS:  # that of a package may have capitals and dashes itself
+        name = name.lower().replace("-", "_")
     name = _ALIASES.get(name, name)
     if name not in BOUNDS:
         raise UserError(f"unknown bound {bound!r}; choose one of {', '.join(BOUNDS)}")

@@ -16,7 +16,7 @@ from deepinfomax.features import Features, places
 from deepinfomax.information.critics import EncodeAndDot
 from deepinfomax.information.pairs import NegativesFrom, Pairing
 from deepinfomax.objectives.local import LocalInfoMax, sample_places
-from deepinfomax.objectives.pair_bound import PairBound
+from deepinfomax.objectives.pair_bound import TAU, PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Positive, checked
@@ -65,7 +65,7 @@ class ContrastivePredictiveCoding(nn.Module):
         negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
-        tau: Positive = 5.0,
+        tau: Positive = TAU,
     ) -> None:
         super().__init__()
         shapes = facts.shapes

@@ -13,7 +13,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.features import Features, places
 from deepinfomax.information.critics import GlobalCritic
 from deepinfomax.information.pairs import NegativesFrom, Pairing
-from deepinfomax.objectives.pair_bound import PairBound
+from deepinfomax.objectives.pair_bound import TAU, PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, Positive, checked
@@ -45,7 +45,7 @@ class GlobalInfoMax(nn.Module):
         negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
-        tau: Positive = 5.0,
+        tau: Positive = TAU,
     ) -> None:
         super().__init__()
         if facts.shapes.conv is None:

@@ -15,7 +15,7 @@ from deepinfomax.features import Features, places
 from deepinfomax.information.across import from_first_process
 from deepinfomax.information.critics import ConcatAndConvolve, EmbedRows, EncodeAndDot
 from deepinfomax.information.pairs import NegativesFrom, Normaliser, Pairing
-from deepinfomax.objectives.pair_bound import Estimate, PairBound
+from deepinfomax.objectives.pair_bound import TAU, Estimate, PairBound
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count, NotNegative, Positive, checked
@@ -60,8 +60,8 @@ class LocalInfoMax(nn.Module):
         score_penalty: weight of the mean squared score, before the clip; AMDIM's code has 5e-2.
 
     Raises:
-        UserError: no level has a weight; a level, clip or penalty that this critic or encoder does not have;
-            normalisers per place where there are none (`pairs.check_normaliser`).
+        UserError: no level has a weight; a level, scale, clip or penalty that this critic or encoder does not have;
+            a `tau` without `smile`; normalisers per place where there are none (`pairs.check_normaliser`).
     """
 
     least_views: int  #: two where nothing but maps is compared
@@ -78,7 +78,7 @@ class LocalInfoMax(nn.Module):
         negatives: Count | Literal["all"] = "all",
         pairing: Pairing = "global",
         negatives_from: NegativesFrom = "all",
-        tau: Positive = 5.0,
+        tau: Positive = TAU,
         normaliser: Normaliser = "shared",
         y_local: NotNegative = 1.0,
         y_conv: NotNegative = 0.0,
@@ -111,6 +111,8 @@ class LocalInfoMax(nn.Module):
                 'local.critic "concat" scores y with the local map only: y_conv, map_map, clip and score_penalty are '
                 'for "dot"'
             )
+        if critic == "concat" and scale is not None:
+            raise UserError('local.scale is for the critic "dot", and "concat" has none: set local.scale to none')
         if not self.levels:
             raise UserError("local has nothing to score: give y_local, y_conv or map_map a weight above 0")
         if not across and not within:

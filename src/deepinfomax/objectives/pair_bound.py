@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from deepinfomax.errors import UserError
 from deepinfomax.information import bounds
 from deepinfomax.information.critics import ConcatAndConvolve, EncodeAndDot
 from deepinfomax.information.pairs import (
@@ -19,6 +20,8 @@ from deepinfomax.information.pairs import (
     local_infomax_with_squares,
     scored_infomax,
 )
+
+TAU = 5.0  #: the clip of `smile`, if nothing is said
 
 
 class Estimate(NamedTuple):
@@ -48,7 +51,7 @@ class PairBound:
         normaliser: one for all places or one for each, see `pairs.local_infomax`.
 
     Raises:
-        UserError: normalisers per place where there are none.
+        UserError: a `tau` for another bound than `smile`; normalisers per place where there are none.
     """
 
     def __init__(
@@ -64,7 +67,11 @@ class PairBound:
         normaliser: Normaliser = "shared",
     ) -> None:
         self.clip, self.squares, self.normaliser = clip, squares, normaliser
-        self.bound = bounds.smile_with(tau) if bound == "smile" else bounds.get(bound)
+        self.bound = bounds.get(bound)
+        if self.bound is bounds.smile:
+            self.bound = bounds.smile_with(tau)
+        elif tau != TAU:
+            raise UserError(f"tau is the clip of the bound smile, and {bound} has none: leave tau at {TAU:g}")
         if normaliser == "per-place":
             check_normaliser(self.bound, negatives, pairing)
         self.negatives, self.pairing, self.negatives_from = negatives, pairing, negatives_from

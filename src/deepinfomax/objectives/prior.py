@@ -48,7 +48,8 @@ class PriorMatching(nn.Module):
             standard deviation σ of Gaussian noise; uniform, where y lies in [0, 1]: uniform in [-noise, noise].
 
     Raises:
-        UserError: a prior that this way has no formula for: uniform by visreg, the ball by noise.
+        UserError: a prior that this way has no formula for: uniform by visreg, the ball by noise; a setting of another
+            way.
     """
 
     def __init__(
@@ -70,7 +71,15 @@ class PriorMatching(nn.Module):
         self.compares_processes = by != "adversary"  #: the others take the images of all processes together
         # SciPy knows the quantiles that visreg asks for, and the Bessel functions of spheres and balls.
         self.compiles = by != "visreg" and (by != "sigreg" or prior in ("uniform", "gaussian"))
-        self.units = facts.shapes.globals[0]
+        self.units, self.shape = facts.shapes.globals[0], facts.shapes.y
+        for name, differs, ways in (
+            ("penalty", penalty != 1.0, ("adversary",)),
+            ("spectral_norm", spectral_norm, ("adversary",)),
+            ("slices", slices != 256, ("sigreg", "visreg")),
+            ("noise", noise != 0.1, ("noise",)),
+        ):
+            if differs and by not in ways:
+                raise UserError(f"prior.{name} is for prior.by {' and '.join(ways)}, not for {by}: leave it out")
         if by == "visreg" and prior == "uniform":
             raise UserError(
                 "prior.by visreg needs the quantiles of the prior in every direction, which a uniform one does not "
@@ -129,23 +138,28 @@ class PriorMatching(nn.Module):
         return normalised + self.noise * torch.randn_like(normalised) if self.training else normalised
 
     def information_cap(self) -> float:
-        """The most that y + noise can tell of the image, in nats (arXiv 2410.06993).
+        """The most that y + noise can tell of the image, in nats (arXiv 2410.06993); of M globals, all together.
 
         h(y + noise) - h(noise), the first at its largest: of all vectors of that power, or in that cube, the Gaussian,
         or the uniform one. Gaussian: D/2 · log(1 + 1/σ²); uniform: D · log(1 + 1/(2ε)). On the sphere, of the same
         power, the Gaussian's is an upper bound, which no y reaches.
         """
+        units = math.prod(self.shape)
         if self.prior == "uniform":
-            return self.units * math.log1p(1 / (2 * self.noise))
-        return self.units / 2 * math.log1p(1 / self.noise**2)
+            return units * math.log1p(1 / (2 * self.noise))
+        return units / 2 * math.log1p(1 / self.noise**2)
 
-    def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D"] | None:
-        """Samples of the prior as objectives see y; None for a uniform one that only sigmoid(y) is matched to."""
+    def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D *M"] | None:
+        """Samples of the prior as objectives see y; None for a uniform one that only sigmoid(y) is matched to.
+
+        Of several globals each is a sample of its own.
+        """
         if self.prior == "uniform" and not self.changes_y:
             return None
         with torch.random.fork_rng(devices=[]):  # on the CPU: the same on any device
             torch.manual_seed(seed)
-            drawn = sample_prior(self.prior, (count, self.units), torch.empty(0))
+            rows = sample_prior(self.prior, (count * math.prod(self.shape[1:]), self.units), torch.empty(0))
+        drawn = rows.view(count, -1, self.units).transpose(1, 2).reshape(count, *self.shape)
         if self.changes_y and self.prior == "sphere":
             drawn *= math.sqrt(self.units)  # as `y_shown` has it
         return drawn.to(next(self.critic.parameters())) if self.by == "adversary" else drawn

@@ -204,6 +204,6 @@ class Samples(Protocol):
 class KnowsItsPrior(Protocol):
     """An objective that makes y follow a known distribution."""
 
-    def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D"] | None:
+    def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D *M"] | None:
         """`count` samples of that distribution; None where it is not y itself that follows it."""
         ...

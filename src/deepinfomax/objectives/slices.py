@@ -133,6 +133,8 @@ def quantiles(target: Target, count: int, directions: Float[Tensor, "D S"]) -> F
         # A slice of a cube is a weighted sum of uniform variables: nearly Gaussian from a few units on, and exactly
         # uniform along an axis. No closed form: the Gaussian's quantiles stand for them.
         values = special.ndtri(level)
+    elif target == "sphere" and units == 1:
+        values = np.sign(2 * level - 1)  # two points, of which Beta(0, 0) has no quantiles
     else:
         # A coordinate x of the unit sphere has (x + 1) / 2 ~ Beta((D - 1) / 2, (D - 1) / 2); of the ball (D + 1) / 2.
         shape = (units - 1) / 2 if target == "sphere" else (units + 1) / 2
