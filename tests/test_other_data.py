@@ -483,7 +483,11 @@ def bad_tars(folder: Path) -> list[str]:
         (bad_shapes, "the first that differs: 1.nii.gz", "cut, pad or resample them to one shape"),
         (bad_spacing, "2.nii.gz has voxels of 2 x 1 x 1 mm", "resample all scans to one spacing"),
         (bad_range, "for bytes they must lie in [0, 1]", "data.values kept takes them as they are"),
-        (bad_constant_channel, "channel 1 of 3 is 5 everywhere", "leave it out: np.delete(x, 1, axis=1)"),
+        (
+            bad_constant_channel,
+            "channel 1 of 3 is 5 everywhere",
+            "leave it out of the data, of an array by np.delete(x, 1, axis=1)",
+        ),
         (bad_hdf5, "cannot be read as HDF5, or is cut off", "copy it here again, or save it anew"),
         (bad_tar, "x.tar holds no files: it is empty", "pack it again, or give another"),
         (bad_tars, "it has 2 .tar", "give one of them, or unpack them; empty ones hold nothing"),

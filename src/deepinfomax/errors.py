@@ -10,6 +10,14 @@ class UserError(ValueError):
     """
 
 
+class SeveralSizes(UserError):
+    """Images of several sizes, and no `data.size` to bring them to one."""
+
+    def __init__(self, line: str, size: int) -> None:
+        super().__init__(line)
+        self.size = size  #: pixels that the line suggests
+
+
 def first_line(error: Exception) -> str:
     """What an error says in its first line, or of what kind it is where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deepinfomax.data import describe, describe_readable, render_description
+from deepinfomax.data.describe_command import data_command
 from deepinfomax.errors import UserError
 
 
@@ -66,6 +67,14 @@ def test_a_flat_folder_has_no_labels_and_no_test_part_and_that_is_no_problem(tmp
         draw(tmp_path / f"{seed}.png", seed, mode="L")
     parts = describe(tmp_path, holdout=0.5).parts
     assert parts["train"].images + parts["test"].images == 10
+
+
+def test_the_command_has_the_size_that_the_problem_suggests(tmp_path: Path, draw):
+    for seed, size in enumerate([(40, 40), (40, 40), (40, 48)] * 4):
+        draw(tmp_path / f"{seed}.png", seed, size)
+    tree, _ = data_command(str(tmp_path), root=None, size=None, skip_bad=None, settings={})
+    assert "set data.size 32" in tree["problems"][0]
+    assert "data.size 32" in tree["next"][0]
 
 
 def test_problems_are_listed_and_the_rest_described(tmp_path: Path, draw):

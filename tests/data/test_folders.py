@@ -324,6 +324,25 @@ def test_files_of_other_endings_are_counted_and_empty_classes_named(tmp_path: Pa
     )
 
 
+def test_files_above_the_folder_of_the_images_are_told(tmp_path: Path, draw):
+    (tmp_path / "labels.csv").write_text("file,label")
+    draw(tmp_path / "images" / "a.png")
+    assert load(tmp_path).notes == ("files that are no images, not read: 1 .csv",)
+    assert load(tmp_path / "images").notes == ()
+    for part in ("train", "test"):
+        draw(tmp_path / "images" / part / "b.png")
+    (tmp_path / "images" / "a.png").unlink()
+    assert load(tmp_path, "test").notes == ("files that are no images, not read: 1 .csv",)
+
+
+def test_names_of_a_list_in_a_folder_that_are_of_no_image_are_told(tmp_path: Path, draw):
+    for part in ("train", "test"):
+        draw(tmp_path / part / f"{part}.png")
+    (tmp_path / "metadata.csv").write_text("file_name,label\ntrain/train.png,a\ntest/test.png,b\ntest/tset.png,b\n")
+    for part in ("train", "test"):
+        assert load(tmp_path, part).notes == ("1 of 3 names in metadata.csv are of no image here, first: tset.png",)
+
+
 def test_what_lies_beside_the_parts_is_told(tmp_path: Path, draw):
     for name in ("train/a.png", "test/a.png", "extra/a.png", "b.png"):
         draw(tmp_path / name)
@@ -412,6 +431,17 @@ def test_csv_as_people_write_them(tmp_path: Path, draw, text: str):
         images = load(tmp_path / "list.csv")
         np.testing.assert_array_equal(images.labels, [0, 1])
         assert images.notes == ()
+
+
+def test_a_row_of_more_cells_than_columns_is_refused(tmp_path: Path, draw):
+    draw(tmp_path / "0.png")
+    (tmp_path / "list.csv").write_text("path,label\n0.png,low, then high\n")
+    with pytest.raises(
+        UserError, match=r"names 2 columns, and the row that begins with '0\.png' has 3 cells: put a cell"
+    ):
+        load(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text('path,label\n0.png,"low, then high",\n')
+    assert load(tmp_path / "list.csv").classes == ("low, then high",)
 
 
 def test_columns_of_a_csv_are_named_as_they_are_written(tmp_path: Path, draw):

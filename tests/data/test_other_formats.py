@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from PIL import Image
+from PIL import Image, ImageOps
 
 from deepinfomax.data import describe, load, titles
 from deepinfomax.data.describe_command import data_command
@@ -232,8 +232,8 @@ def wrong_shapes(folder: Path) -> Path:
 
 
 def wrong_bands(folder: Path) -> Path:
-    for name, side in (("a", 16), ("b", 20)):
-        pixels = np.zeros((side, side, 5), np.uint16)
+    for name, bands in (("a", 5), ("b", 6)):
+        pixels = np.zeros((16, 16, bands), np.uint16)
         tifffile.imwrite(folder / f"{name}.tif", pixels, photometric="minisblack", planarconfig="contig")
     return folder
 
@@ -460,6 +460,50 @@ def test_words_of_the_reader_of_dicom_are_not_passed_on(tmp_path: Path):
     assert not said
 
 
+def test_tiff_files_of_several_sizes_are_brought_to_one_without_loss_of_their_numbers(tmp_path: Path):
+    pixels = [np.random.default_rng(i).integers(0, 4000, (3, 20 + 4 * (i == 2), 20), np.uint16) for i in range(6)]
+    for i, bands in enumerate(pixels):
+        tifffile.imwrite(tmp_path / f"{i}.tif", bands, photometric="minisblack", planarconfig="separate")
+    with pytest.raises(
+        UserError, match=r"5 of 3x20x20, 1 of 3x24x20; the first that differs: 2.tif\); set data.size 16"
+    ):
+        load(tmp_path)
+    tree, _ = data_command(str(tmp_path), root=None, size=None, skip_bad=None, settings={})
+    assert "data.size 16" in tree["next"][0]
+    images = load(tmp_path, size=16)
+    assert images.notes[-1] == "resized to 16x16, as float32"
+    for image, bands in zip(images.images, pixels, strict=True):
+        for band, given in zip(image, bands, strict=True):
+            whole = Image.fromarray(given.astype(np.float32))
+            np.testing.assert_array_equal(band, ImageOps.fit(whole, (16, 16), method=Image.Resampling.BICUBIC))
+    gap = pixels[1].astype(np.float32)
+    gap[0, 3, 3] = np.nan
+    for i, whole in enumerate([pixels[0].astype(np.float32), gap, pixels[2].astype(np.float32)]):
+        tifffile.imwrite(tmp_path / f"{i}.tif", whole, photometric="minisblack", planarconfig="separate")
+    with pytest.raises(UserError, match=r"first: 1.tif \(NaN or infinite values, which cannot be resized\)"):
+        load(tmp_path, size=16)
+
+
+def test_tiff_files_of_other_channels_are_told_what_brings_them_together(tmp_path: Path):
+    with pytest.raises(
+        UserError, match=r"save them with the same channels; data\.values bytes makes pictures of 8 bits"
+    ):
+        load(wrong_bands(tmp_path))
+
+
+def test_a_list_of_tiff_files_is_read_as_their_folder_is(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 4000, (6, 12, 12), np.uint16)
+    rows = ["path,label"]
+    for i, picture in enumerate(pixels):
+        tifffile.imwrite(tmp_path / f"{i}.tif", picture, photometric="minisblack")
+        rows.append(f"{i}.tif,{'ab'[i % 2]}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    images = load(tmp_path / "list.csv")
+    np.testing.assert_array_equal(images.images[:, 0], pixels)
+    assert images.labels.tolist() == [0, 1] * 3
+    assert load(tmp_path / "list.csv", values="bytes").images.dtype == np.uint8
+
+
 def test_what_is_read_from_tiff_as_numbers_is_told(tmp_path: Path):
     for name, values, what in (
         ("bands", BANDS[0].transpose(1, 2, 0).astype(np.uint8), "5 bands and uint8"),
@@ -495,6 +539,9 @@ def test_settings_that_mean_nothing_for_the_data_are_told(tmp_path: Path):
         "data.layout channels-first is not used: the files say where the channels are",
     )
     assert load(tmp_path / "pictures", kind="images").notes == ()
+    assert load(tmp_path / "pictures", values="kept").notes == (
+        "data.values kept is not used: pictures become 8 bits, unless all of them are TIFF files",
+    )
     assert load(tmp_path / "x.npy", kind="images", layout="channels-last").notes == ()
     assert "data.kind images is not used: the files say that these are series" in load(folder, kind="images").notes
     text = data_command(str(tmp_path / "pictures"), root=None, size=None, skip_bad=None, settings={"data.window": 0.5})

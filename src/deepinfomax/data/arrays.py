@@ -276,8 +276,15 @@ def _resized_numbers(images: ImageSet, size: int | None, channels: int | None) -
         raise UserError(f"data.size is for images, and {images.name} holds {title_of(images.shape)}: resize the files")
     out = np.empty((len(images), images.shape[0], size, size), np.float32)
     for row, item in zip(out, images.images, strict=True):
-        for target, band in zip(row, item, strict=True):
-            picture = Image.fromarray(np.ascontiguousarray(band, dtype=np.float32))
-            target[:] = np.asarray(ImageOps.fit(picture, (size, size), method=Image.Resampling.BICUBIC))
-    note = f"resized to {size}x{size}, as float32"
-    return replace(images, images=out, notes=(*images.notes, note))
+        row[:] = resized_bands(item, size)
+    return replace(images, images=out, notes=(*images.notes, said_of_resizing(size)))
+
+
+def resized_bands(item: np.ndarray, size: int) -> np.ndarray:
+    """An image of numbers (C, H, W) -> (C, size, size) float32."""
+    bands = [Image.fromarray(np.ascontiguousarray(band, dtype=np.float32)) for band in item]
+    return np.stack([np.asarray(ImageOps.fit(band, (size, size), method=Image.Resampling.BICUBIC)) for band in bands])
+
+
+def said_of_resizing(size: int) -> str:
+    return f"resized to {size}x{size}, as float32"

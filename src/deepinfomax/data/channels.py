@@ -41,7 +41,11 @@ class Channels:
         for i, (mean, sd) in enumerate(zip(channels.mean, channels.sd, strict=True)):
             which = f"channel {i} of {len(channels.mean)}" if many else "every value"
             if sd <= CONSTANT * abs(mean):
-                mend = f"leave it out: np.delete(x, {i}, axis=1)" if many else "there is nothing to learn from it"
+                mend = (
+                    f"leave it out of the data, of an array by np.delete(x, {i}, axis=1)"
+                    if many
+                    else "there is nothing to learn from it"
+                )
                 raise UserError(f"{name}: {which} is {mean:g} everywhere in the training part; {mend}")
             if abs(mean) > MOST_OFFSET * sd:
                 raise UserError(

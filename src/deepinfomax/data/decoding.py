@@ -18,7 +18,7 @@ from deepinfomax import progress
 from deepinfomax.data import workers as worker_processes
 from deepinfomax.data.opening import DEEP_MODES, MAX_PIXELS, Blob, Header, bits, has_alpha, header, opened, orientation
 from deepinfomax.data.stored import StoredImages
-from deepinfomax.errors import UserError
+from deepinfomax.errors import SeveralSizes, UserError
 
 Result = TypeVar("Result")
 
@@ -94,7 +94,7 @@ def common_shape(source: StoredImages, headers: Survey, size: int | None, channe
     Channels: as asked; otherwise 3 when any image has colour, 1 when all are grey.
 
     Raises:
-        UserError: images of several sizes and no `size` to bring them to.
+        SeveralSizes: there is no `size` to bring images to.
     """
     check_target(size, channels)
     channels = channels or (1 if headers.grey == headers.readable else 3)
@@ -103,10 +103,9 @@ def common_shape(source: StoredImages, headers: Survey, size: int | None, channe
     if len(headers.sizes) > 1:
         seen = ", ".join(f"{count} of {width}x{height}" for (width, height), count in headers.sizes.most_common(3))
         more = f" and {len(headers.sizes) - 3} other sizes" if len(headers.sizes) > 3 else ""
-        suggestion = _nearest_power(min(min(pair) for pair in headers.sizes))
-        raise UserError(
-            f"{source.name} has images of {len(headers.sizes)} sizes ({seen}{more}); set data.size "
-            f"{suggestion} to resize the shorter side and crop the centre"
+        side = nearest_power(min(min(pair) for pair in headers.sizes))
+        raise SeveralSizes(
+            f"{source.name} has images of {len(headers.sizes)} sizes ({seen}{more}); {resizing(side)}", side
         )
     width, height = next(iter(headers.sizes))
     return channels, height, width
@@ -265,6 +264,11 @@ def threads(headers: Survey) -> int:
     return (os.cpu_count() or 1) if pixels >= THREADS_PAY_ABOVE * headers.readable else 1
 
 
-def _nearest_power(pixels: int) -> int:
-    """The power of two at or below `pixels`, at most 64: what the encoders here are built for."""
-    return min(64, 1 << (max(pixels, 1).bit_length() - 1))
+def nearest_power(pixels: int) -> int:
+    """The power of two at or below `pixels`, from 8 to 64: what the encoders here are built for."""
+    return min(64, max(8, 1 << (max(pixels, 1).bit_length() - 1)))
+
+
+def resizing(side: int) -> str:
+    """What brings images to one size."""
+    return f"set data.size {side} to resize the shorter side and crop the centre"

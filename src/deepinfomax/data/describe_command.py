@@ -76,13 +76,15 @@ def next_command(data: str, description: DataDescription, root: Path | None, set
     if train is None or not train.images:
         return None
     shape, problems = train.shape, description.problems
-    if shape is None and not description.several_sizes:
+    if shape is None and description.size is None:
         return None
     if problems and description.channels is None and train.type not in (None, "uint8"):
         return None  # a channel that cannot be standardised
     if problems and (shape is not None or len(problems) > 1):  # they were read by leaving out what cannot be
         changes["data.skip_bad"] = True
-    if shape is None or (len(shape) == 3 and min(shape[1:]) > LARGE):
+    if shape is None:
+        changes.setdefault("data.size", description.size)
+    elif len(shape) == 3 and min(shape[1:]) > LARGE:
         changes.setdefault("data.size", SIDE)
     elif min(shape[1:]) < LEAST_SIDES.get(len(shape), LEAST_SIDE):
         return None  # another encoder than the default is needed

@@ -15,7 +15,7 @@ from deepinfomax.data.loading import as_read, choose, decode
 from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
 from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
-from deepinfomax.errors import UserError, listed
+from deepinfomax.errors import SeveralSizes, UserError, listed
 
 CHANNELS_SAID = 6  #: whose mean and deviation are said to a person
 
@@ -67,11 +67,12 @@ def describe(
         if source.classes:
             description.classes = list(source.classes)
             description.attributes = source.labels is not None and source.labels.ndim > 1
-        described, images = _described(source, size, channels, skip_bad, max_pixels, cache_dir, reading, problems)
+        described, images, suggested = _described(
+            source, size, channels, skip_bad, max_pixels, cache_dir, reading, problems
+        )
         description.parts[name] = described
         if name == "train":
-            in_files = isinstance(source, StoredImages) and not isinstance(source, StoredArrays)
-            description.several_sizes = in_files and images is None
+            description.size = suggested
         if name == "train" and images is not None and not images.pictures and standardise:
             try:
                 description.channels = Channels.of(images)
@@ -162,21 +163,24 @@ def _described(
     cache_dir: str | Path | None,
     reading: Reading,
     problems: list[str],
-) -> tuple[PartDescription, ImageSet | None]:
+) -> tuple[PartDescription, ImageSet | None, int | None]:
+    """The part, its images where they could be read, and the size that would bring them together where none is."""
     images: ImageSet | None = None
+    suggested: int | None = None
     attempts = (skip_bad, True) if isinstance(source, StoredImages) and not skip_bad else (skip_bad,)
     for skipping in attempts:
         try:
             images = decode(source, size, channels, skipping, max_pixels, cache_dir, reading)
             break
         except UserError as error:
+            suggested = error.size if isinstance(error, SeveralSizes) else None
             if str(error) not in problems:
                 problems.append(str(error))
     if images is None:
         if isinstance(source, StoredImages) and not _readable(source):
             source = source.take(np.arange(0))
-        return PartDescription.of_stored(source), None
-    return PartDescription.of_images(images), images
+        return PartDescription.of_stored(source), None, suggested
+    return PartDescription.of_images(images), images, None
 
 
 def _readable(source: StoredImages) -> bool:

@@ -8,36 +8,51 @@ from pathlib import Path
 
 import numpy as np
 
+from deepinfomax.data.arrays import resized_bands, said_of_resizing
 from deepinfomax.data.cache import allocated, kept_rows, need, stopped, through_cache, write_facts
-from deepinfomax.data.decoding import each_of
+from deepinfomax.data.decoding import check_target, each_of, nearest_power, resizing
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.stored import StoredArrays
-from deepinfomax.errors import UserError
+from deepinfomax.errors import SeveralSizes, UserError
 
 VERSION = 3  #: raise it when reading changes, and nothing old is read again
 
 
-def kept(source: StoredArrays, skip_bad: bool = False, cache_dir: str | Path | None = None) -> ImageSet:
+def kept(
+    source: StoredArrays, skip_bad: bool = False, cache_dir: str | Path | None = None, size: int | None = None
+) -> ImageSet:
     """The items of a source as one array of their own type, memory-mapped; read from their files only once.
+
+    Images (C, H, W) of several sizes are brought to `size`, as float32; of one size they stay as they are.
 
     Raises:
         UserError: items that cannot be read (unless `skip_bad`), items of several shapes or types, no space.
     """
+    check_target(size, None)
     digest = hashlib.sha256(source.index.tobytes())
     digest.update(b"no labels" if source.labels is None else source.labels.tobytes())
     facts = ["arrays", VERSION, source.identified(), source.classes, source.notes, skip_bad]
-    digest.update(json.dumps(facts).encode())
-    images = through_cache(digest.hexdigest()[:24], source, lambda folder: _write(folder, source, skip_bad), cache_dir)
+    digest.update(json.dumps(facts if size is None else [*facts, size]).encode())
+
+    def write(folder: Path) -> None:
+        try:
+            _write(folder, source, skip_bad, None)
+        except SeveralSizes:
+            if size is None:
+                raise
+            _write(folder, source, skip_bad, size)
+
+    images = through_cache(digest.hexdigest()[:24], source, write, cache_dir)
     return replace(images, as_given=source.as_given)
 
 
-def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
+def _write(folder: Path, source: StoredArrays, skip_bad: bool, size: int | None) -> None:
     if not len(source):
         raise UserError(f"{source.name} holds nothing that can be read")
     bad: dict[int, str] = {}
     shapes: Counter[tuple[int, ...]] = Counter()
     odd = ""  #: the first item of another shape than the first
-    types: Counter[str] = Counter()
+    types: Counter[np.dtype] = Counter()
     images: np.memmap | None = None
     count = 0
     for place, item in enumerate(each_of(source, lambda blob: blob() if callable(blob) else blob, "reading")):
@@ -45,6 +60,13 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
             bad[place] = item
             continue
         array = np.asarray(item)
+        kind = array.dtype.newbyteorder("=")
+        first = next(iter(types), kind)
+        if size is not None:
+            if kind.kind == "f" and not np.isfinite(array).all():
+                bad[place] = "NaN or infinite values, which cannot be resized"
+                continue
+            array = resized_bands(array, size)
         shapes[array.shape] += 1
         if images is None:
             need(folder, len(source) * array.nbytes)
@@ -52,33 +74,39 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool) -> None:
         if array.shape != images.shape[1:]:
             odd = odd or source.title(int(source.index[place]))
             continue
-        if not np.can_cast(array.dtype, images.dtype, "safe"):
-            bad[place] = f"numbers are {array.dtype}, and {images.dtype} before"
+        if not np.can_cast(kind, first, "safe"):
+            bad[place] = f"numbers are {kind}, and {first} before"
             continue
         images[count] = array
-        types[array.dtype.name] += 1
+        types[kind] += 1
         count += 1
     if len(shapes) > 1:
-        raise UserError(_several(source, shapes, odd))
+        raise _several(source, shapes, odd)
     if bad and not (skip_bad and count):
         raise UserError(stopped(source, bad))
     assert images is not None
     images.flush()
     if count < len(images):
         images = kept_rows(folder / "images.npy", np.arange(len(images)) < count)
-    others = {name: many for name, many in types.items() if name != images.dtype.name}
+    first, *others = types
     notes = [
-        f"{many:,} of {count:,} hold {name}, kept as {images.dtype.name}: their numbers may be of another scale"
-        for name, many in others.items()
+        f"{types[kind]:,} of {count:,} hold {kind}, kept as {first}: their numbers may be of another scale"
+        for kind in others
     ]
+    if size is not None:
+        notes.append(said_of_resizing(size))
     write_facts(folder, source, images, bad, notes, {"sizes": {"x".join(map(str, images.shape[1:])): count}})
 
 
-def _several(source: StoredArrays, shapes: Counter[tuple[int, ...]], odd: str) -> str:
+def _several(source: StoredArrays, shapes: Counter[tuple[int, ...]], odd: str) -> UserError:
     """The line for items that do not fit together."""
     seen = ", ".join(f"{count:,} of {'x'.join(map(str, shape))}" for shape, count in shapes.most_common(3))
     more = f" and {len(shapes) - 3} other shapes" if len(shapes) > 3 else ""
-    return (
-        f"{source.name} has items of {len(shapes)} shapes ({seen}{more}; the first that differs: {odd}): cut, pad or "
-        "resample them to one shape"
-    )
+    have = f"{source.name} has items of {len(shapes)} shapes ({seen}{more}; the first that differs: {odd})"
+    if source.as_given or any(len(shape) != 3 for shape in shapes):
+        return UserError(f"{have}: cut, pad or resample them to one shape")
+    if len({shape[0] for shape in shapes}) == 1:
+        side = nearest_power(min(min(shape[1:]) for shape in shapes))
+        return SeveralSizes(f"{have}; {resizing(side)}", side)
+    pictures = "; data.values bytes makes pictures of 8 bits of them" if source.as_numbers is not None else ""
+    return UserError(f"{have}: save them with the same channels{pictures}")

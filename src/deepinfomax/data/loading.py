@@ -178,8 +178,11 @@ def decode(
     """The images of a source; those that lie in files from the cache where they were read before."""
     source = as_read(source, reading)
     if isinstance(source, StoredArrays):
-        return arranged(kept(source, skip_bad, cache_dir), reading, size, channels)
+        return arranged(kept(source, skip_bad, cache_dir, size), reading, size, channels)
     if isinstance(source, StoredImages):
         pictures = decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
+        if reading.values == "kept":
+            note = "data.values kept is not used: pictures become 8 bits, unless all of them are TIFF files"
+            pictures = replace(pictures, notes=(*pictures.notes, note))
         return with_unused(pictures, reading)
     return arranged(source, reading, size, channels)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from deepinfomax.data.formats import tiff
 from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, commands_for_numbers, unused_columns
 from deepinfomax.data.labels import integers_of, number_labels
-from deepinfomax.data.listed import of_files
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts
 from deepinfomax.errors import UserError, listed
@@ -64,7 +64,7 @@ def read(file: Path, columns: Columns) -> Parts:
     notes = unused_columns(table.names, {image, label, "split"})
     return {
         name: partial(
-            of_files,
+            tiff.of_images,
             file.parent,
             [paths[i] for i in rows],
             None if labels is None else labels[rows],
@@ -79,7 +79,7 @@ def read_table(file: Path) -> Table:
     """The rows of a CSV file; names of columns in lower case, cells without spaces around them, empty rows left out.
 
     Raises:
-        UserError: the file is no text, no CSV, or has two columns of one name.
+        UserError: the file is no text, no CSV, or has two columns of one name or a row of more cells than columns.
     """
     content = file.read_bytes()
     try:
@@ -95,6 +95,10 @@ def read_table(file: Path) -> Table:
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{file} has two columns called {twice!r}: give each a name of its own")
+    wide = next((row for row in cells[1:] if any(row[len(names) :])), None)
+    if wide is not None:
+        have = f"{file} names {len(names)} columns, and the row that begins with {wide[0]!r} has {len(wide)} cells"
+        raise UserError(f"{have}: put a cell that contains {lines.dialect.delimiter!r} between double quotes")
     return Table(names, [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]])
 
 

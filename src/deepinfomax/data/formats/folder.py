@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +12,11 @@ from deepinfomax.data.formats import tiff
 from deepinfomax.data.formats.csv_list import listed_path, read_table
 from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
 from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
-from deepinfomax.data.listed import of_files
 from deepinfomax.data.listing import listing
 from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.paths import PathTable, in_table
-from deepinfomax.data.stored import Parts, Source, StoredImages, printable
+from deepinfomax.data.stored import Parts, Source, printable
 from deepinfomax.errors import UserError
 
 METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
@@ -45,15 +44,7 @@ class Files:
     items: Callable[[Sequence[Path]], Sequence[Path]] = in_table
 
 
-def _stored_images(
-    root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
-) -> StoredImages:
-    """Image files; TIFF files may also be more than pictures of bytes."""
-    plain = of_files(root, files, labels, classes, notes)
-    return replace(plain, as_numbers=partial(tiff.of_numbers, files)) if all(map(tiff.is_tiff, files)) else plain
-
-
-IMAGES = Files("images", extensions, is_image, _stored_images)
+IMAGES = Files("images", extensions, is_image, tiff.of_images)
 
 
 @dataclass
@@ -101,8 +92,8 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
         mixed = words[name] is None and any(folder != folders[name] for folder in in_table(items[name]).folders)
         notes[name] = (
             *((f"{files.what} lie both beside and inside sub-folders: read without labels",) if mixed else ()),
-            *_passed_over(folders[name], walk, beside, files),
-            *(() if listed is None else listed.notes_on(items[name])),
+            *_passed_over(folders[name], walk, _others_above(root, folders[name], files), beside, files),
+            *(() if listed is None else listed.notes_on(items[name], items.values())),
         )
     return {
         name: partial(files.stored, root, walk.images, part_labels, classes, notes[name])
@@ -195,10 +186,19 @@ class Listed:
     labels: dict[Path, str]  #: file -> label as written, of every listed file
     notes: tuple[str, ...]
 
-    def notes_on(self, images: Sequence[Path]) -> tuple[str, ...]:
-        missing = sum(file not in self.labels for file in images) if self.label is not None else 0
-        more = (f"{missing:,} of {len(images):,} images are not in {METADATA}: read without a label",)
-        return (*self.notes, *(more if missing else ()))
+    def notes_on(self, images: Sequence[Path], parts: Iterable[Sequence[Path]]) -> tuple[str, ...]:
+        """Notes on the images of one of the parts."""
+        if self.label is None:
+            return self.notes
+        notes = []
+        missing = sum(file not in self.labels for file in images)
+        if missing:
+            notes.append(f"{missing:,} of {len(images):,} images are not in {METADATA}: read without a label")
+        lost = self.labels.keys() - {file for part in parts for file in part}
+        if lost:
+            count = f"{len(lost):,} of {len(self.labels):,} names in {METADATA}"
+            notes.append(f"{count} are of no image here, first: {printable(min(lost).name)}")
+        return (*self.notes, *notes)
 
 
 def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
@@ -243,9 +243,18 @@ def _words(folder: Path, files: Sequence[Path], listed: Listed | None) -> np.nda
     )
 
 
-def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) -> tuple[str, ...]:
+def _others_above(root: Path, folder: Path, files: Files) -> list[Path]:
+    """What lies in the folders from `root` down to the one around `folder` and is none of the wanted files."""
+    around = [above for above in folder.parents if above.is_relative_to(root)]
+    return [above / name for above in around for name in listing(above).files if not files.wanted(above / name)]
+
+
+def _passed_over(
+    folder: Path, walk: Walk, above: Sequence[Path], beside: Sequence[str], files: Files
+) -> tuple[str, ...]:
     """Notes on what is not read: files of other endings, classes that have no images for it, folders, links."""
-    others = [file for file in walk.others if file.name != METADATA]
+    others_inside = [file for file in walk.others if file.name != METADATA]
+    others = [*others_inside, *(file for file in above if file.name != METADATA)]
     what, one = files.what, "an image" if files is IMAGES else files.what
     notes = []
     if others:
@@ -254,7 +263,7 @@ def _passed_over(folder: Path, walk: Walk, beside: Sequence[str], files: Files) 
         mend = "; to read HEIC and AVIF, pip install pillow-heif" if lacking else ""
         notes.append(f"files that are no {what}, not read: {_counted_endings(others)}{mend}")
     full = {part for inside in walk.images.folders for part in inside.relative_to(folder).parts[:1]}
-    empty = {file.relative_to(folder).parts[0] for file in others if file.parent != folder} - full
+    empty = {file.relative_to(folder).parts[0] for file in others_inside if file.parent != folder} - full
     if empty:
         notes.append(f"folders without {one} that can be read here: {', '.join(map(printable, sorted(empty)))}")
     if beside:

@@ -52,6 +52,14 @@ def read_file(file: Path, columns: Columns) -> Parts:
     return {"train": partial(_pages, file)}
 
 
+def of_images(
+    root: Path, files: Sequence[Path], labels: np.ndarray | None, classes: tuple[str, ...], notes: tuple[str, ...]
+) -> StoredImages:
+    """Image files of any format; where all are TIFF they may also be more than pictures of bytes."""
+    plain = of_files(root, files, labels, classes, notes)
+    return replace(plain, as_numbers=partial(of_numbers, files)) if all(map(is_tiff, files)) else plain
+
+
 def of_numbers(files: Sequence[Path], plain: StoredImages, always: bool) -> StoredArrays | None:
     """The files as arrays of numbers: each an image of its bands, or a volume of its pages.
 
