@@ -191,6 +191,7 @@ def test_scans_of_dicom_that_are_darker_the_larger_the_number_are_told(dark: int
 
 def test_a_palette_of_dicom_is_colours(tmp_path: Path):
     from pydicom import dcmread
+    from pydicom.datadict import tag_for_keyword
 
     scans, _ = dicom(tmp_path)
     dataset = dcmread(scans / "scan000" / "00")
@@ -201,8 +202,8 @@ def test_a_palette_of_dicom_is_colours(tmp_path: Path):
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
     del dataset.RescaleSlope, dataset.RescaleIntercept
     for name, row in zip(("Red", "Green", "Blue"), colours, strict=True):
-        setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [4, 0, 8])
-        setattr(dataset, f"{name}PaletteColorLookupTableData", row.tobytes())
+        dataset.add_new(tag_for_keyword(f"{name}PaletteColorLookupTableDescriptor"), "US", [4, 0, 8])
+        dataset.add_new(tag_for_keyword(f"{name}PaletteColorLookupTableData"), "OW", row.tobytes())
     dataset.PixelData = numbers.tobytes()
     dataset.save_as(tmp_path / "x.dcm")
     np.testing.assert_array_equal(load(tmp_path / "x.dcm").images[0], colours[:, numbers])
