@@ -62,6 +62,14 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path):
     np.testing.assert_array_equal(load(tmp_path).images[0, 0], [[0, 1], [128, 255]])
 
 
+def test_sixteen_bits_with_a_transparent_grey(tmp_path: Path):
+    image = Image.fromarray(np.array([[7, 256], [32768, 65535]], np.uint16))
+    image.save(tmp_path / "a.png", transparency=7)
+    images = load(tmp_path)
+    np.testing.assert_array_equal(images.images[0, 0], [[255, 1], [128, 255]])
+    assert any("transparent: composited on white" in note for note in images.notes)
+
+
 def test_floats_from_0_to_1_fill_the_whole_range(tmp_path: Path):
     Image.fromarray(np.array([[0, 0.2], [0.5, 1]], np.float32)).save(tmp_path / "a.tif")
     np.testing.assert_array_equal(load(tmp_path, values="bytes").images[0, 0], [[0, 51], [128, 255]])

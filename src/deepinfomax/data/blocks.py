@@ -23,7 +23,7 @@ from deepinfomax.data.decoding import WORTH_A_BAR, Survey, reason, threads, to_a
 from deepinfomax.data.opening import MAX_PIXELS, Blob, opened
 from deepinfomax.data.stored import StoredImages
 
-VERSION = 4  #: raise it when decoding changes, and nothing old is read again
+VERSION = 5  #: raise it when decoding changes, and nothing old is read again
 JOURNAL = "blocks.jsonl"  #: in the folder of an entry that is being written
 BLOCK_BYTES = 2**21  #: of decoded pixels in a block, about
 ROWS = (16, 256)  #: of a block, at least and at most

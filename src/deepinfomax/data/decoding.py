@@ -176,7 +176,11 @@ def to_array(image: Image.Image, channels: int, size: tuple[int, int]) -> np.nda
     if orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode in DEEP_MODES:  # Pillow would clip these at 255
-        image = Image.fromarray(_eight_bits(np.asarray(image), depth))
+        values, clear = np.asarray(image), image.info.get("transparency")
+        grey = _eight_bits(values, depth)
+        if clear is not None:  # a PNG may name one grey value that is transparent
+            grey[values == clear] = 255
+        image = Image.fromarray(grey)
     if has_alpha(image):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
