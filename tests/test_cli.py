@@ -206,6 +206,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
     for words in (
         ("embed", str(trained), "photos", "--out", "a_file/a.npy"),
         ("compare", str(trained), "other", "--data", "photos", "--out", "a_file/a.html"),
+        ("train", "photos", "--out", "a_file/run"),
     ):
         said = mistake(capsys, *words)
         assert "a_file is a file and no folder" in said

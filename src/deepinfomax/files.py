@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,11 +78,25 @@ def check_place(file: Path) -> None:
     """
     if file.is_dir():
         raise UserError(f"--out {file} is a folder: give the name of a file")
-    there = next((place for place in file.parents if place.exists()), file.parent)
+    _check_writable(file, file.parents)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written in, before anything is computed; nothing is made.
+
+    Raises:
+        UserError: it is a file, lies in one, or is not the user's to write in.
+    """
+    _check_writable(folder, (folder, *folder.parents))
+
+
+def _check_writable(out: Path, folders: Sequence[Path]) -> None:
+    """The first of the folders that is there is one, and can be written in."""
+    there = next((place for place in folders if place.exists()), folders[0])
     if not there.is_dir():
-        raise UserError(f"--out {file} cannot be written: {there} is a file and no folder")
+        raise UserError(f"--out {out} cannot be written: {there} is a file and no folder")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"--out {file} cannot be written: {there} is not yours to write in")
+        raise UserError(f"--out {out} cannot be written: {there} is not yours to write in")
 
 
 def check_apart(out: Path, written: Iterable[Path], *read: str | Path | None) -> None:

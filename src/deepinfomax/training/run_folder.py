@@ -51,9 +51,10 @@ def create(folder: Path, config: Config) -> FileLock:
 
 
 def check_free(folder: Path) -> None:
-    """Raises UserError where something lies at the place of a new run, other than what a killed start leaves."""
+    """Raises UserError where a new run cannot be written, or where more lies than a killed start leaves."""
     if folder.exists() and (not folder.is_dir() or not all(map(files.is_leftover, folder.iterdir()))):
         raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
+    files.check_folder(folder)
 
 
 def write_config(folder: Path, config: Config) -> None:
