@@ -16,13 +16,14 @@ class Small(nn.Module):
 
     def __init__(self, pooled: str) -> None:
         super().__init__()
-        self.layer3 = nn.Conv2d(3, 6, 4, 4)
+        self.layer2 = nn.Conv2d(3, 5, 2, 2)
+        self.layer3 = nn.Conv2d(5, 6, 2, 2)
         self.layer4 = nn.Conv2d(6, 8, 2, 2)
         self.add_module(pooled, nn.AdaptiveAvgPool2d(1))
         self.pooled = pooled
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return getattr(self, self.pooled)(self.layer4(self.layer3(images)))
+        return getattr(self, self.pooled)(self.layer4(self.layer3(self.layer2(images))))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_network_of_timm_by_name(timm: None) -> None:
     shapes = encoders.shapes_of(encoders.wrap("timm:resnet18"), (3, 32, 32))
-    assert (shapes.local, shapes.conv, shapes.fc, shapes.y) == ((6, 8, 8), (8, 4, 4), None, (8,))
+    assert (shapes.local, shapes.conv, shapes.fc, shapes.y) == ((5, 16, 16), (8, 4, 4), None, (8,))
     named = encoders.wrap("timm:vit_small", local="layer3", y="global_pool")
     assert encoders.shapes_of(named, (3, 32, 32)).conv is None
 

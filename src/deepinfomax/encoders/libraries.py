@@ -9,21 +9,22 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError, first_line
 
-#: library -> its layers for (local, conv, y) in networks whose names match
+#: library -> its layers for (local, conv, y) in networks whose names match. A place of the stage before the last sees all
+#: of an image of 224 pixels (211 in ResNet-18, where the second stage sees 99), so `local` is the second: `ResNet18`.
 LAYERS: dict[str, dict[str, tuple[str, str, str]]] = {
     "timm": {
-        r"convnext(v2)?_.*": ("stages.2", "stages.3", "head.global_pool"),
-        r"regnet.*": ("s3", "s4", "head.global_pool"),
+        r"convnext(v2)?_.*": ("stages.1", "stages.3", "head.global_pool"),
+        r"regnet.*": ("s2", "s4", "head.global_pool"),
         r"(resnet|resnext|wide_resnet|seresnet|legacy_seresnet|ecaresnet|skresnet).*": (
-            "layer3",
+            "layer2",
             "layer4",
             "global_pool",
         ),
     },
     "torchvision": {
-        r"(resnet|resnext|wide_resnet).*": ("layer3", "layer4", "avgpool"),
-        r"convnext_.*": ("features.5", "features.7", "avgpool"),
-        r"regnet_.*": ("trunk_output.block3", "trunk_output.block4", "avgpool"),
+        r"(resnet|resnext|wide_resnet).*": ("layer2", "layer4", "avgpool"),
+        r"convnext_.*": ("features.3", "features.7", "avgpool"),
+        r"regnet_.*": ("trunk_output.block2", "trunk_output.block4", "avgpool"),
     },
 }
 #: what most pretrained networks take
