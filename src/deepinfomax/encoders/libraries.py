@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError, first_line
 
-#: library -> its layers for (local, conv, y) in networks whose names match. A place of the stage before the last sees all
-#: of an image of 224 pixels (211 in ResNet-18, where the second stage sees 99), so `local` is the second: `ResNet18`.
+#: library -> its layers for (local, conv, y) in networks whose names match. A place of the stage before the last sees
+#: all of an image of 224 pixels (211 in ResNet-18; of the second stage 99), so `local` is the second, as in `ResNet18`.
 LAYERS: dict[str, dict[str, tuple[str, str, str]]] = {
     "timm": {
         r"convnext(v2)?_.*": ("stages.1", "stages.3", "head.global_pool"),
