@@ -191,6 +191,11 @@ def test_an_export_leaves_other_runs_and_says_what_belongs_to_the_hub(
     copied = ("--out", str(tmp_path / "copied"))
     assert "--repo is for --format hub" in mistake(capsys, *words, *copied, "--repo", "me/mine")
     assert "--private is for --format hub" in mistake(capsys, *words, *copied, "--private")
+    before = (other / "encoder.json").read_bytes()
+    for own in ("encoder.json", "config.toml", "checkpoint/state.safetensors"):
+        words = ("export", str(other), "--format", "onnx", "--out", str(other / own))
+        assert f"{own}, which is read: choose another --out" in mistake(capsys, *words)
+    assert (other / "encoder.json").read_bytes() == before
     named = ("export", str(trained), "--format", "pt2", "--out", str(tmp_path / "copied"))
     assert "give it a name that ends in .pt2" in mistake(capsys, *named)
     assert not (tmp_path / "copied").exists()

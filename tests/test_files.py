@@ -40,6 +40,15 @@ def test_a_link_that_waits_at_the_name_of_the_unfinished_file_is_not_followed(
     assert (tmp_path / "victim").read_text() == "precious"
 
 
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    """Root may put a file in the place of /dev/null, and everything else that writes there would fill the disk."""
+    os.mkfifo(tmp_path / "pipe")
+    for refuse in (files.check_place, lambda path: files.write_text(path, "text")):
+        with pytest.raises(UserError, match="pipe is a pipe or a device, and no file: give another name"):
+            refuse(tmp_path / "pipe")
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
+
+
 def test_an_error_of_the_file_system_names_the_file_that_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space") as error, files.replacing(tmp_path / "x.npz"):
         raise OSError(28, "No space left on device")

@@ -1,5 +1,7 @@
 """Encoders in other formats give what torch gives, to a hundred-thousandth."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,26 @@ def test_a_program_of_torch_export(run: Path, images: torch.Tensor) -> None:
     for made, wanted in zip(program(images), of_torch(run, images), strict=True):
         torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
     assert len(program(images[:1])[0]) == 1
+
+
+FULL = """
+import resource, sys
+from deepinfomax.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.argv = ["deepinfomax", "export", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("run", ["dcgan"], indirect=True)
+def test_a_full_disk_is_a_line_and_an_earlier_program_stays(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "encoder.pt2"
+    file.write_bytes(b"earlier")
+    words = [sys.executable, "-c", FULL, str(run), "--format", "pt2", "--out", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"deepinfomax: {file}: File too large\n"
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"earlier"]
 
 
 def test_onnx_in_its_own_runtime(run: Path, images: torch.Tensor) -> None:

@@ -1,5 +1,6 @@
 """A trained encoder for use elsewhere: ONNX, torch.export, a folder of safetensors, or the Hugging Face hub."""
 
+import io
 import json
 import logging
 import shutil
@@ -50,8 +51,8 @@ def export(
         where it is.
 
     Raises:
-        UserError: an unknown format, packages missing, no encoder, no repo, an encoder copied onto a run, an option of
-            the hub without it, or a name of another kind of file.
+        UserError: an unknown format, packages missing, no encoder, no repo, an encoder copied onto a run, a file of the
+            run that would be replaced, an option of the hub without it, or a name of another kind of file.
     """
     run = Path(run)
     if format in FORMATS and format != "hub" and (repo is not None or private):
@@ -59,6 +60,8 @@ def export(
         raise UserError(f"{option} is for --format hub: add that to put the encoder there, or leave {option} out")
     if format in ("onnx", "pt2") and out is not None:
         files.check_place(out)
+        programs = (".onnx", ".pt2")  # of an earlier export, which may be replaced
+        files.check_apart(out, [out], *(path for path in run.rglob("*") if path.suffix not in programs))
         if format == "pt2" and out.suffix != ".pt2":  # torch writes another name too, and warns of it in its own words
             raise UserError(f"--out {out} is a program of torch.export: give it a name that ends in .pt2")
     if format == "onnx":
@@ -90,8 +93,10 @@ def _program(run: Path, file: Path) -> Path:
     batch = torch.export.Dim("batch", min=1)
     images = torch.zeros(2, *description.image_shape)
     program = torch.export.export(_Outputs(encoder).eval(), (images,), dynamic_shapes={"images": {0: batch}})
+    written = io.BytesIO()  # since torch's own writer of files ends the whole process on a full disk
+    torch.export.save(program, written, extra_files={"deepinfomax.json": json.dumps(_metadata(description))})
     with files.replacing(file) as partial:
-        torch.export.save(program, partial, extra_files={"deepinfomax.json": json.dumps(_metadata(description))})
+        partial.write_bytes(written.getbuffer())
     return file
 
 

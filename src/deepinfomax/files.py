@@ -43,7 +43,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: of the file system, with the name of `path`.
+        UserError: `path` is a pipe or a device such as /dev/null, whose place a file would take.
     """
+    _check_no_device(path)
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.{PARTIAL}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +76,11 @@ def check_place(file: Path) -> None:
     """Refuse a file that cannot be written where it is asked for, before anything is computed; nothing is made.
 
     Raises:
-        UserError: it is a folder, or the folder that it would be in cannot hold it.
+        UserError: it is a folder, a pipe or a device, or the folder that it would be in cannot hold it.
     """
     if file.is_dir():
         raise UserError(f"--out {file} is a folder: give the name of a file")
+    _check_no_device(file)
     _check_writable(file, file.parents)
 
 
@@ -175,6 +178,11 @@ def plain(text: str) -> str:
 def printable(name: str | Path) -> str:
     """A path as text that can be printed and stored: bytes that are no UTF-8 and control characters as \\x.."""
     return os.fsencode(name).decode("utf-8", "backslashreplace").translate(_ESCAPED)
+
+
+def _check_no_device(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is a pipe or a device, and no file: give another name to write to")
 
 
 def _journalled(folder: Path, name: str) -> set[str]:

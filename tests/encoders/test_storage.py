@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -7,7 +8,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from deepinfomax import encoders, files
+from deepinfomax.data.channels import Channels
 from deepinfomax.encoders import storage
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 
 IMAGE = (3, 16, 16)
@@ -56,6 +59,53 @@ def test_saving_leaves_the_encoder_alone(tmp_path: Path) -> None:
     storage.save(built, tmp_path, name="dcgan", image_shape=IMAGE, width=4, fc=8, y=6)
     assert built.training
     assert all(torch.equal(v, before[k]) for k, v in built.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_an_encoder_of_another_precision_comes_back_in_float32(tmp_path: Path, kind: torch.dtype) -> None:
+    built = encoder().to(kind)
+    storage.save(built, tmp_path, name="dcgan", image_shape=IMAGE, width=4, fc=8, y=6)
+    loaded = storage.load(tmp_path)
+    for a, b in zip(built.state_dict().values(), loaded.state_dict().values(), strict=True):
+        assert b.dtype == (torch.float32 if a.is_floating_point() else a.dtype)
+        torch.testing.assert_close(a.to(b.dtype), b)
+
+
+def test_it_is_loaded_within_autocast_and_beside_another_default_type(tmp_path: Path) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        loaded = storage.load("natural-32")  # whose y is not that of bfloat16
+    assert loaded.y.weight.dtype == torch.float32  # type: ignore[union-attr]
+    built = saved(tmp_path)
+    torch.set_default_dtype(torch.float64)
+    try:
+        y = storage.load(tmp_path)(torch.ones(1, *IMAGE)).y
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(y.float(), built.eval()(torch.ones(1, *IMAGE)).y)
+
+
+def test_a_revision_is_for_the_hub(tmp_path: Path) -> None:
+    saved(tmp_path)
+    for folder in (tmp_path, str(tmp_path), "natural-32"):
+        with pytest.raises(UserError, match=r"is not read from the hub, and has no revision 'v1'"):
+            storage.load(folder, revision="v1")
+
+
+def test_numbers_are_standardised_before_they_are_rounded_to_half(tmp_path: Path) -> None:
+    """A mean of 70,000 is infinite in float16, and a deviation of 0.01 of a mean of 1,000 is nothing there."""
+    torch.manual_seed(0)
+    sequence = encoders.build("sequence", (2, 32), width=4, fc=8, y=6)
+    whole = Standardised(sequence.eval(), Channels((70000.0, 1000.0), (2.0, 0.01)))
+    numbers = torch.randn(4, 2, 32) * whole.sd.view(1, 2, 1) + whole.mean.view(1, 2, 1)
+    y = whole(numbers).y
+    for kind in (torch.float16, torch.bfloat16):
+        rounded = copy.deepcopy(whole).to(kind)
+        assert rounded.channels == whole.channels
+        made = rounded(numbers).y
+        assert made.dtype == kind
+        torch.testing.assert_close(made.float(), y, atol=0.02, rtol=0.02)
+    storage.save(rounded, tmp_path, name="sequence", image_shape=(2, 32), width=4, fc=8, y=6)
+    torch.testing.assert_close(storage.load(tmp_path)(numbers).y, y, atol=0.02, rtol=0.02)
 
 
 def test_a_wrapped_network_needs_its_module(tmp_path: Path) -> None:

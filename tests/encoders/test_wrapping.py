@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -50,6 +52,22 @@ def test_what_comes_behind_a_layer_does_not_write_over_it() -> None:
     assert torch.equal(features.conv, net.conv(net.stem(images).relu()))
     assert features.conv.min() < 0
     assert torch.equal(features.y, net.head(features.conv.relu().mean((2, 3))))
+
+
+def test_threads_share_a_network() -> None:
+    """As those of a server do, and the copies of DataParallel: each has its own images' features, and no other's."""
+    encoder = wrap(Net(), local="stem", conv="stage", fc="pool", y="head").eval()
+    several = [torch.randn(8, 1, 48, 48) for _ in range(4)]
+    with torch.no_grad():
+        alone = [encoder(images) for images in several]
+
+    @torch.no_grad()
+    def many_times(number: int) -> bool:
+        return all(torch.equal(encoder(several[number]).local, alone[number].local) for _ in range(100))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(many_times, range(4)))
+    assert not any(m._forward_hooks for m in encoder.modules())
 
 
 def test_a_layer_that_runs_twice_is_ambiguous() -> None:

@@ -1,5 +1,6 @@
 """A trained encoder on disk: `encoder.safetensors` (weights) and `encoder.json` (everything else). No pickle."""
 
+import copy
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from deepinfomax import files
+from deepinfomax.devices import whole_precision
 from deepinfomax.encoders import ARCHITECTURES, build, bundled, hub
 from deepinfomax.encoders.modes import in_eval_mode
 from deepinfomax.encoders.standardised import Standardised, unwrapped
@@ -167,11 +169,14 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
 
     Raises:
         UserError: no such folder or repository, files missing or damaged, weights that do not fit the architecture
-            exactly, or an encoder that does not give the embedding recorded at saving.
+            exactly, an encoder that does not give the embedding recorded at saving, or a revision of what is not on the
+            hub.
     """
     if hub.is_repository(folder):
         folder = hub.fetch(str(folder), revision)
-    elif bundled.is_bundled(folder):
+    elif revision is not None:
+        raise UserError(f"{folder} is not read from the hub, and has no revision {revision!r}: leave that out")
+    if bundled.is_bundled(folder):
         folder = bundled.FOLDER / folder
     description = describe(folder)
     weights = hub.inside(Path(folder), WEIGHTS)
@@ -195,7 +200,7 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
     if description.sha256 != _hash(tensors):
         raise UserError(f"{weights} is not the file that {DESCRIPTION} describes; copy both from the same run")
     probe = _probe(encoder, description.image_shape)
-    y, y_then = torch.tensor(probe), torch.tensor(description.y, dtype=torch.float32)
+    y, y_then = (torch.tensor(units, dtype=torch.float64) for units in (probe, description.y))
     if y.shape != y_then.shape or not torch.allclose(y, y_then, rtol=1e-2, atol=1e-3):
         raise UserError(f"the encoder of {folder} embeds a test image otherwise than when it was saved: {probe[:3]}...")
     return encoder.eval()
@@ -259,12 +264,17 @@ def _hash(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _probe(encoder: nn.Module, image_shape: tuple[int, ...]) -> list[float]:
-    """The first units of y for one fixed image, in eval mode."""
-    image = torch.rand(1, *image_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    """The first units of y for one fixed image, in eval mode, whatever autocast and torch's defaults say around it."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, *image_shape, generator=generator, dtype=torch.float32, device="cpu") * 2 - 1
     if isinstance(encoder, Standardised):  # an image of the data's own scale
         shape = (-1, *[1] * (len(image_shape) - 1))
         image = image * encoder.sd.cpu().view(shape) + encoder.mean.cpu().view(shape)
-    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
-    with in_eval_mode(encoder), torch.no_grad():
-        y = encoder(image.to(device)).y.flatten()[:8].float().cpu()
+    where = next(encoder.parameters(), image)
+    if where.dtype.itemsize < image.dtype.itemsize:  # float16: as `load` will have it
+        encoder = copy.deepcopy(encoder).float()
+    elif not isinstance(encoder, Standardised):  # which casts by itself, once the numbers are small
+        image = image.to(where.dtype)
+    with in_eval_mode(encoder), torch.no_grad(), whole_precision(where.device):
+        y = encoder(image.to(where.device)).y.flatten()[:8].float().cpu()
     return [round(v, 6) for v in y.tolist()]

@@ -1,5 +1,6 @@
 """Any `nn.Module` as an encoder, by naming its layers."""
 
+import threading
 from collections.abc import Callable
 
 from jaxtyping import Float
@@ -8,6 +9,16 @@ from torch import Tensor, nn
 from deepinfomax.encoders.libraries import named_network
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
+
+
+class _Thread(threading.local):
+    """What tells a thread from others; torch.compile follows it, and not the number that Python gives a thread."""
+
+    def __init__(self) -> None:
+        self.own = object()
+
+
+_this_thread = _Thread()
 
 
 class Wrapped(nn.Module):
@@ -49,7 +60,11 @@ class Wrapped(nn.Module):
 
 
 def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
+    caller = _this_thread.own
+
     def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+        if _this_thread.own is not caller:  # another thread uses the network meanwhile, or a copy of DataParallel
+            return
         if level in caught:
             raise UserError(f"layer {name!r} runs more than once in forward: name one for {level} that runs once")
         # A copy: what comes behind may write over its input, as ReLU(inplace=True) does.
