@@ -180,6 +180,18 @@ def test_an_own_objectives_arguments_are_its_settings() -> None:
         validate(Own, {"start": "x"}, "own")
 
 
+def test_only_the_annotations_of_settings_are_read() -> None:
+    """Facts and the like are often imported for type checkers only."""
+
+    def made(facts: "Facts_of_a_type_checker", *, width: "int" = 3) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    def unreadable(facts: object, *, width: "Cuont" = 3) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    assert validate(made, {"width": "4"}, "own") == {"width": 4}
+    with pytest.raises(UserError, match="annotation of width in .*unreadable cannot be read .*'Cuont' is not defined"):
+        validate(unreadable, {}, "own")
+
+
 def test_a_class_checks_its_settings_when_it_is_made() -> None:
     facts = Facts(Shapes(image=(3, 8, 8), local=(4, 2, 2), conv=(4, 2, 2), fc=(6,), y=(3,)))
     with pytest.raises(UserError, match=r"PriorMatching\.penalty must be 0 or more, not -1"):

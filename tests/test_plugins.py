@@ -134,6 +134,11 @@ class ByAnyArguments(nn.Module):
 class Inherits(ByAnyArguments): ...
 
 
+class InFrontOfItsSettings(nn.Module):
+    def __init__(self, facts: object, alpha: float, *, beta: float = 2.0) -> None:
+        super().__init__()
+
+
 SPREAD = Measure(
     "spread", "Spread", "features", None, (Figure("spread", "spread", "", None, "how far apart"),), function
 )
@@ -152,6 +157,7 @@ SPREAD = Measure(
         ("objectives", OBJECTIVES, "WithoutArguments", "made with facts: __init__(self, facts, *, ...)"),
         ("objectives", OBJECTIVES, "OnlySettings", "made with facts: __init__(self, facts, *, ...)"),
         ("objectives", OBJECTIVES, "WithAWeight", "has a setting 'weight', which every section of an objective has"),
+        ("objectives", OBJECTIVES, "InFrontOfItsSettings", "write __init__(self, facts, *, alpha, ...)"),
         ("encoders", encoders.ARCHITECTURES, "OnlySettings", "made with image_shape"),
     ],
 )

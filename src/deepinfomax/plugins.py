@@ -102,10 +102,13 @@ def no_module(first: str, thing: Any) -> str:
 
     if not (inspect.isclass(thing) and issubclass(thing, nn.Module)):
         return f"is {_kind(thing)}, but the entry point must name a subclass of nn.Module"
-    argument = next(iter(inspect.signature(thing).parameters.values()), None)
+    argument, *others = [*inspect.signature(thing).parameters.values()] or [None]
     of_its_own = any("__init__" in vars(cls) for cls in thing.__mro__[: thing.__mro__.index(nn.Module)])
     if argument is None or argument.kind is argument.KEYWORD_ONLY or not of_its_own:
         return f"takes no argument, but is made with {first}: __init__(self, {first}, *, ...)"
+    for other in others:  # a setting is given by its name
+        if other.kind in (other.POSITIONAL_ONLY, other.POSITIONAL_OR_KEYWORD) and other.default is other.empty:
+            return f"has {other.name!r} in front of its settings: write __init__(self, {first}, *, {other.name}, ...)"
     return ""
 
 

@@ -8,6 +8,7 @@ import difflib
 import functools
 import inspect
 import tomllib
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -154,17 +155,35 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(known)}"
 
 
+def _annotation(function: Any, name: str) -> Any:
+    """What an argument is annotated with; Any where nothing is said. Those of other arguments are not looked at.
+
+    Raises:
+        UserError: words that mean nothing when they are read, as of a name that is imported for type checkers only.
+    """
+    try:
+        written = getattr(function, "__annotations__", {})
+        if name not in written:
+            return Any
+        alone = types.SimpleNamespace(__annotations__={name: written[name]})
+        return typing.get_type_hints(alone, function.__globals__, include_extras=True)[name]
+    except NameError as error:
+        raise UserError(
+            f"the annotation of {name} in {function.__qualname__} cannot be read ({error}): import it outside of "
+            "`if TYPE_CHECKING`"
+        ) from None
+
+
 @functools.cache
 def _model(target: Callable[..., Any]) -> type[pydantic.BaseModel]:
     """The settings of `target` as a pydantic model. It is made once: making it takes longer than using it."""
     constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
-    hints = typing.get_type_hints(constructor, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(constructor).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
             default = ... if parameter.default is parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), default)
+            fields[name] = (_annotation(constructor, name), default)
     config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     return pydantic.create_model("settings", __config__=config, **fields)

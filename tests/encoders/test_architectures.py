@@ -6,6 +6,7 @@ import torch
 from deepinfomax import encoders
 from deepinfomax.errors import UserError
 from deepinfomax.features import Features
+from deepinfomax.objectives import Facts
 
 #: name, input, arguments -> local, conv, fc, y, parameters. Counts are the published ones where the paper's
 #: code has the network (4.92, 11.2, 58.4, 17.9, 3.19 and 54.9 million), to three digits.
@@ -175,3 +176,8 @@ def test_tokens_are_not_taken_for_a_map() -> None:
     line = tokens._replace(local=torch.zeros(2, 32, 64, 1))
     assert encoders.shapes_of(Returns(line), (3, 8, 8)).local == (32, 64, 1)
     assert encoders.shapes_of(Returns(tokens), (3, 256)).local == (64, 32)  # of a sequence it is a map
+
+
+def test_the_facts_of_an_encoder_of_another_type() -> None:
+    encoder = encoders.build("dcgan", (1, 16, 16), width=2, fc=4, y=3).double()
+    assert Facts.of(encoder, (1, 16, 16)).shapes.y == (3,)

@@ -123,3 +123,12 @@ def test_spectral_norm_bounds_every_layer_of_the_critic_and_none_else(shape):
     assert not any(nn.utils.parametrize.is_parametrized(m) for m in objective.generator.modules())
     _, plain, _ = game()
     assert not any(nn.utils.parametrize.is_parametrized(m) for m in plain.critic.modules())
+
+
+def test_losses_are_float32_in_mixed_precision():
+    encoder, objective, batch = game()
+    with torch.autocast("cpu", torch.bfloat16):
+        features = encoder(batch.images)
+        assert features.y.dtype == torch.bfloat16
+        losses = {**objective(features, batch), **objective.adversary(features.detach(), batch)}
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}

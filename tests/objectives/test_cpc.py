@@ -157,13 +157,13 @@ def test_without_gradient_at_keeps_the_value():
     x = torch.randn(3, requires_grad=True)
     middle, weight = 2 * x, torch.randn(3, requires_grad=True)
     loss = (middle * weight).sum()
-    stopped = without_gradient_at(middle, loss)
+    stopped = without_gradient_at(middle, loss, middle)
     assert stopped.item() == pytest.approx(loss.item())
     stopped.backward()
     torch.testing.assert_close(x.grad, torch.zeros(3))
     torch.testing.assert_close(weight.grad, middle.detach())
     with torch.no_grad():
-        assert without_gradient_at(middle, loss) is loss
+        assert without_gradient_at(middle, loss, middle) is loss
 
 
 def test_more_places_than_there_are_mean_all():
@@ -234,3 +234,34 @@ def test_the_summary_is_read_from_the_last_row():
     last = places(objective.autoregression(f.local)[:, :, -1])
     value = local_infomax(*objective.summary(last, places(f.y)), "infonce")
     torch.testing.assert_close(terms.measured["bound_summary"], value.detach())
+
+
+class Tokens(nn.Module):
+    """y from rows of units, as transformers have them; the local map is another view of these."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.y = nn.Conv2d(1, 4, 4, 4), nn.Linear(4, 3)
+
+    def forward(self, images):
+        rows = self.patches(images).flatten(2).transpose(1, 2)
+        return Features(rows.transpose(1, 2).unflatten(2, (4, 4)), None, None, self.y(rows.mean(1)))
+
+
+def test_the_summary_of_a_wrapped_network_trains_its_head_alone():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 4, 4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 3))
+    encoder = encoders.wrap(network, local="0", y="3")
+    objective = ContrastivePredictiveCoding(Facts.of(encoder, (1, 16, 16)), units=8, offsets=2)
+    objective(encoder(torch.randn(4, 1, 16, 16)), batch())["summary"].backward()
+    assert network[3].weight.grad.abs().sum() > 0
+    assert network[0].weight.grad.abs().max() < 1e-5
+
+
+def test_a_y_that_is_not_computed_from_the_local_map_is_refused():
+    encoder = Tokens()
+    facts = Facts.of(encoder, (1, 16, 16))
+    features = encoder(torch.randn(4, 1, 16, 16))
+    with pytest.raises(UserError, match="return as local the very tensor that y is computed from"):
+        ContrastivePredictiveCoding(facts, units=8, offsets=2)(features, batch())
+    ContrastivePredictiveCoding(facts, units=8, offsets=2, summary=False)(features, batch())

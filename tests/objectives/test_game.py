@@ -329,3 +329,26 @@ def test_what_was_measured_may_be_any_number() -> None:
     assert {name: value.item() for name, value in terms.measured.items()} == {"plain": 0.25, "tensor": 2.0}
     assert not any(value.requires_grad for value in terms.measured.values())
     assert terms["loss"].requires_grad
+
+
+def test_of_several_views_what_was_counted_is_averaged_too() -> None:
+    counts = Returns(lambda y: Terms({"loss": y.mean()}, {"large": (y > 1).sum(), "any": (y > 1).any()}))
+    images = torch.tensor([0.1, 0.1, 9.0, 9.0]).view(4, 1, 1, 1).requires_grad_()
+    turn = Game(RecordingEncoder(), {"own": (1.0, counts)})(Batch(images, views=2))
+    assert {name: value.item() for name, value in turn.measured.items()} == {"own/large": 1.0, "own/any": 0.5}
+
+
+def test_a_loss_that_trains_nothing_is_refused_by_a_step() -> None:
+    encoder = encoders.build("dcgan", (1, 16, 16), width=2, fc=4, y=3)
+    batch = Batch(torch.rand(4, 1, 16, 16))
+    raises = Returns(lambda y: Terms({"loss": y.mean()}))
+    cut = Returns(lambda y: Terms({"loss": y.mean(), "aside": y.detach().mean()}))
+    noise = PriorMatching(Facts.of(encoder, (1, 16, 16)), by="noise")
+    for objectives, says in (
+        ({"own": (1.0, raises), "cut": (0.0, cut)}, "the loss cut/aside carries no gradient"),
+        ({"prior": (1.0, noise)}, r"no objective has a loss \(prior.by noise has none\)"),
+    ):
+        game = Game(encoder, objectives)
+        game(batch)  # to look at it is no mistake
+        with pytest.raises(UserError, match=says):
+            play(game, batch, {"encoder": torch.optim.SGD(encoder.parameters(), 0.1)})

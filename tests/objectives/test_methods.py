@@ -204,3 +204,10 @@ def test_emp_ssl_looks_at_directions_only() -> None:
     method = made(EMPSSL)
     z = torch.randn(2, N, 3, dtype=torch.double)
     torch.testing.assert_close(method.loss(z)["loss"], method.loss(7 * normalize(z, dim=2))["loss"])
+
+
+@pytest.mark.parametrize("kind", [SimCLR, VICReg, BarlowTwins, LeJEPA, EMPSSL])
+def test_one_image_has_no_other_to_compare_it_with(kind: type[nn.Module]) -> None:
+    one = [Features(*(level[:1] for level in view)) for view in views(2)]
+    with pytest.raises(UserError, match="a batch of one image has no other"):
+        made(kind).across(one, Batch(torch.zeros(2, 1), views=2))

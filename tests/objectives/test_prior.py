@@ -7,9 +7,9 @@ from torch.nn.functional import softplus
 
 from deepinfomax import encoders
 from deepinfomax.errors import UserError
-from deepinfomax.features import Features
+from deepinfomax.features import Features, effective_rank
 from deepinfomax.information.pairs import local_infomax
-from deepinfomax.objectives import BYOL, Batch, Facts, Game, PriorMatching, Terms, TwoPlayer
+from deepinfomax.objectives import BYOL, Batch, Facts, Game, LocalInfoMax, PriorMatching, Terms, TwoPlayer, play
 from deepinfomax.objectives.prior import sample_prior, squared_slope
 from deepinfomax.objectives.slices import random_slices, sigreg, visreg
 
@@ -302,3 +302,27 @@ def test_of_several_globals_each_is_a_sample(by) -> None:
     lengths = math.sqrt(6) if by == "noise" else 1.0
     torch.testing.assert_close(drawn.norm(dim=1), torch.full((200, 3), lengths))
     assert drawn.mean(0).abs().max() < 0.25 * lengths
+
+
+def test_how_many_directions_y_uses_is_of_y_without_noise() -> None:
+    """y of a collapsed encoder is the same for all images; normalised and with noise it would fill all directions."""
+    torch.manual_seed(0)
+    encoder = encoders.build("dcgan", (1, 16, 16), width=4, fc=8, y=6)
+    facts = Facts.of(encoder, (1, 16, 16))
+    objectives = {"local": LocalInfoMax(facts, units=8), "prior": PriorMatching(facts, by="noise", prior="gaussian")}
+    game = Game(encoder, {name: (1.0, objective) for name, objective in objectives.items()})
+    images = torch.rand(1, 1, 16, 16).expand(32, -1, -1, -1)
+    optimizers = {"encoder": torch.optim.SGD(game.players()["encoder"], 1e-9)}
+    turn = play(game, Batch(images), optimizers)
+    assert effective_rank(turn.features.y) > 5
+    assert effective_rank(turn.y) == pytest.approx(1.0, abs=1e-3)
+    assert not turn.y.requires_grad
+
+
+def test_losses_of_the_game_are_float32_in_mixed_precision() -> None:
+    made, batch = features(64)
+    objective = PriorMatching(Facts(SHAPES), prior="gaussian")
+    half = made.detach()._replace(y=made.y.detach().bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = {**objective(half, batch), **objective.adversary(half, batch)}
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}

@@ -83,3 +83,61 @@ def test_priors_without_a_game_train(by: str, tmp_path: Path) -> None:
     line = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[1])
     assert "prior_critic" not in line
     assert ("prior/cap" in line) == (by == "noise")
+
+
+def test_views_that_are_alike_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    off = {"random_resized_crop": None, "flip": False, "jitter": 0.0, "grayscale": 0.0}
+    for name, changes, alike in (
+        ("none", off, True),
+        ("all or none", off | {"flip": True, "same_flip": True}, True),
+        ("nothing cut", off | {"crop": "same"}, True),
+        ("cut", off | {"crop": "same", "padding": 2}, False),
+        ("flip", off | {"flip": True}, False),
+    ):
+        chosen = settings("simclr", **{f"augmentation.{key}": value for key, value in changes.items()})
+        train(chosen, data.load("digits", limit=32), tmp_path / name)
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("note: the 2 views of an image are alike: set an augmentation" in said) == alike, name
+
+
+def test_small_views_that_no_objective_sees_are_refused(tmp_path: Path) -> None:
+    chosen = config.override(
+        recipes.recipe("lejepa"),
+        {"encoder.width": 2, "training.trackers": [], "objective": {"autoencoder": {"width": 4}}},
+    )
+    with pytest.raises(
+        UserError, match="small_views are seen only by objectives that compare views, and there is none"
+    ):
+        train(chosen, data.load("digits", size=32, limit=32), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_all_0_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="all objectives have a weight of 0"):
+        train(
+            settings("dim-fast", **{"local.weight": 0.0}), data.load("digits", limit=32), tmp_path / "run", quiet=True
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "says"),
+    [
+        (
+            "rank",
+            {},
+            "the loss of the objective rank would be called rank in metrics.jsonl, as a number of each step is",
+        ),
+        ("step", {}, "would be called step in metrics.jsonl, as a number of each step is"),
+        ("local_y_conv", {"local.y_conv": 1.0}, "local_y_conv in metrics.jsonl, as a loss of local is"),
+        ("local_y_conv", {}, None),
+    ],
+)
+def test_no_loss_takes_the_name_of_another_number(name: str, more: dict, says: str | None, tmp_path: Path) -> None:
+    chosen = settings("dim-fast", **{f"objective.{name}": {"type": "local", "units": 8}, **more})
+    images = data.load("digits", limit=32)
+    if says is None:
+        train(chosen, images, tmp_path / "run", quiet=True)
+        return
+    with pytest.raises(UserError, match=says):
+        train(chosen, images, tmp_path / "run", quiet=True)

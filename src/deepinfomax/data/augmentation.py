@@ -106,6 +106,14 @@ class Augmentation(nn.Module):
         self.jitter, self.grayscale = jitter, grayscale
         self.noise, self.amplitude, self.channel_drop = noise, amplitude, channel_drop
 
+    @property
+    def tells_views_apart(self) -> bool:
+        """Whether two views of an image can differ in training; a flip of all of them or none makes no difference."""
+        cropped = self.random_resized_crop or (self.crop and (self.crop != "same" or self.padding))
+        coloured = self.jitter or self.grayscale
+        of_series = self.noise or self.amplitude or self.channel_drop
+        return bool(cropped or coloured or of_series or (self.flip and not self.same_flip))
+
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape, without the batch axis, of the views of images of `shape`.
 

@@ -76,12 +76,12 @@ def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Modul
     return architecture(tuple(image_shape), **validate(architecture, arguments, f"encoder {name}:"))
 
 
-def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...]) -> Shapes:
+def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Shapes:
     """What the encoder makes of one image, found by showing it a blank pair of them (in eval mode, state untouched)."""
     device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
     try:
         with in_eval_mode(encoder), torch.no_grad():
-            features = encoder(torch.zeros(2, *image_shape, device=device))
+            features = encoder(torch.zeros(2, *image_shape, dtype=dtype, device=device))
     except RuntimeError as error:
         raise UserError(
             f"the encoder cannot take images of {'x'.join(map(str, image_shape))}: {first_line(error)}"

@@ -59,16 +59,21 @@ class Wrapped(nn.Module):
         return Features(caught["local"], caught.get("conv"), flat.get("fc"), flat["y"])
 
 
-def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
+def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Module, tuple, Tensor], Tensor | None]:
     caller = _this_thread.own
 
-    def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+    def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor | None:
         if _this_thread.own is not caller:  # another thread uses the network meanwhile, or a copy of DataParallel
-            return
+            return None
         if level in caught:
             raise UserError(f"layer {name!r} runs more than once in forward: name one for {level} that runs once")
-        # A copy: what comes behind may write over its input, as ReLU(inplace=True) does.
-        caught[level] = output.clone() if isinstance(output, Tensor) else output
+        if not isinstance(output, Tensor):
+            caught[level] = output
+            return None
+        # A copy, and what comes behind is computed from a copy of that: it may write over its input, as
+        # ReLU(inplace=True) does, and an objective may stop its gradient at what was caught.
+        caught[level] = output.clone()
+        return caught[level].clone()
 
     return hook
 

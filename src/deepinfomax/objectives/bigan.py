@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.encoders.layers import HALVING, halvings, plain_convolution, widened
 from deepinfomax.features import Features
+from deepinfomax.information.pairs import at_least_float32
 from deepinfomax.objectives.players import normalise_spectrally, read, squared_slope
 from deepinfomax.objectives.protocol import Batch, Facts, Terms
 from deepinfomax.scales import Scale, Section
@@ -49,7 +50,7 @@ class BiGAN(nn.Module):
 
         The authors' framework has the minimax loss itself, whose gradient vanishes where D wins.
         """
-        y = features.y.flatten(1)
+        y = at_least_float32(features.y.flatten(1))
         z = torch.randn_like(y)
         encoded, generated = read(self.critic, batch.images, y), read(self.critic, self.generator(z), z)
         right = torch.cat([encoded.detach() > 0, generated.detach() < 0])
@@ -61,7 +62,7 @@ class BiGAN(nn.Module):
 
     def adversary(self, features: Features, batch: Batch) -> Terms:
         """D's loss: -log D(x, E(x)) - log(1 - D(G(z), z)) + penalty."""
-        y = features.y.flatten(1).detach()
+        y = at_least_float32(features.y.flatten(1).detach())
         z = torch.randn_like(y)
         with torch.no_grad():
             images = read(self.generator, z)
@@ -117,4 +118,4 @@ class PairCritic(nn.Module):
 
     def forward(self, images: Float[Tensor, "N C *S"], z: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
         """Logits, positive for pairs of the encoder"""
-        return self.pair(torch.cat([self.image(images), z], dim=1)).squeeze(1)
+        return at_least_float32(self.pair(torch.cat([self.image(images), z], dim=1)).squeeze(1))

@@ -34,7 +34,8 @@ class ContrastivePredictiveCoding(nn.Module):
     stops at the local map and at the summaries: it trains the head, and the rest of the encoder and the autoregression
     are CPC's alone. Without it they stay as they were initialised, and so do probes of them. It cannot be had together
     with occlusion: y is then of a second pass through the encoder, which no stop at the first one's map would spare;
-    nor with several views of an image, of whose map this objective is given one view at a time.
+    nor with several views of an image, of whose map this objective is given one view at a time; nor with an encoder whose
+    y is not computed from the very tensor that it returns as local.
 
     Args:
         facts: the shapes of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.
@@ -108,7 +109,7 @@ class ContrastivePredictiveCoding(nn.Module):
             last, glob = self.summary(places(summaries[:, :, -1]).detach(), places(features.y))
             estimate = self.information(self.summary, last, glob)
             measured["bound_summary"] = estimate.value
-            losses["summary"] = without_gradient_at(features.local, -estimate.maximised)
+            losses["summary"] = without_gradient_at(features.local, -estimate.maximised, y=features.y)
         return Terms(losses, measured)
 
     @staticmethod
@@ -145,16 +146,29 @@ class RowGRU(nn.Module):
         return torch.stack(states, dim=2)
 
 
-def without_gradient_at(x: Tensor, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+def without_gradient_at(x: Tensor, loss: Float[Tensor, ""], y: Tensor) -> Float[Tensor, ""]:
     """`loss`, of the same value, whose gradient does not pass `x` or anything that `x` was computed from.
 
     What lies between x and the loss is trained, what lies before x is not: x's own gradient g is found, and g·x taken
     from the loss. Paths from before x that go around it are not stopped.
+
+    Args:
+        x: the local map.
+        loss: of y.
+        y: computed from x.
+
+    Raises:
+        UserError: y was computed, but not from x.
     """
     if not (torch.is_grad_enabled() and x.requires_grad):
         return loss
     (g,) = torch.autograd.grad(loss, x, retain_graph=True, allow_unused=True)
     if g is None:
+        if y.grad_fn is not None:
+            raise UserError(
+                "cpc.summary stops its gradient at the local map, and this encoder computes y from something else: "
+                "return as local the very tensor that y is computed from, or set cpc.summary to false"
+            )
         return loss
     passed = (g.detach() * x).sum()
     return loss - (passed - passed.detach())

@@ -43,6 +43,7 @@ class Turn(NamedTuple):
     total: Float[Tensor, ""]  #: the weighted sum of the losses, to be minimised by this player
     losses: dict[str, Tensor]  #: each loss by "objective/term", not weighted
     measured: dict[str, Tensor]  #: each number worth logging by "objective/quantity", detached
+    y: Float[Tensor, "N D *M"]  #: the encoder's own, detached; that of `features` may be changed, see `ShowsY`
 
 
 class Game(nn.Module):
@@ -99,6 +100,7 @@ class Game(nn.Module):
             with without_running_averages(self.encoder):
                 partly_hidden = self.encoder(self.occlusion(batch.images))
             features = features._replace(fc=partly_hidden.fc, y=partly_hidden.y)
+        own_y = features.y.detach()
         features = self.shown(features)
         views = features.split(batch.views)
         if batch.small is not None:
@@ -110,7 +112,7 @@ class Game(nn.Module):
                 continue
             check_views(objective, len(views), batch.views, name)
             terms[name] = each_view(name, objective, features, batch)
-        return _turn(features, terms, self.weights)
+        return _turn(features, terms, self.weights, own_y)
 
     def shown(self, features: Features) -> Features:
         """The features that objectives see: those of the encoder, but where one of them changes y."""
@@ -140,7 +142,7 @@ class Opponents(nn.Module):
     def forward(self, features: Features, batch: Batch) -> Turn:
         """The second player's turn, at the features of the first player's, which carry no gradient."""
         terms = {name: each_view(name, o.adversary, features, batch) for name, o in self._objectives.items()}  # type: ignore[arg-type]
-        return _turn(features, terms, dict.fromkeys(terms, 1.0))
+        return _turn(features, terms, dict.fromkeys(terms, 1.0), features.y)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -153,16 +155,21 @@ class Opponents(nn.Module):
 
 
 def play(game: Game, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer]) -> Turn:
-    """One step of both players. Returns what both computed; features and losses carry no gradient any more."""
+    """One step of both players. Returns what both computed; features and losses carry no gradient any more.
+
+    Raises:
+        UserError: a loss without a gradient.
+    """
     first = game(batch)
-    _descend(first.total, optimizers["encoder"])
+    _descend(first, optimizers["encoder"])
     features = first.features.detach()
     losses, measured = first.losses, first.measured
     if game.opponents is not None:
         second = game.opponents(features, batch)
-        _descend(second.total, optimizers["opponents"])
+        _descend(second, optimizers["opponents"])
         losses, measured = losses | second.losses, measured | second.measured
-    return Turn(features, first.total.detach(), {name: loss.detach() for name, loss in losses.items()}, measured)
+    detached = {name: loss.detach() for name, loss in losses.items()}
+    return Turn(features, first.total.detach(), detached, measured, first.y)
 
 
 def play_all(game: Game, batches: Iterable[Batch], optimizers: Mapping[str, torch.optim.Optimizer]) -> Iterator[Turn]:
@@ -183,7 +190,8 @@ def each_view(
     ]
 
     def mean(tables: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        return {name: torch.stack([table[name] for table in tables]).mean(0) for name in tables[0]}
+        stacked = {name: torch.stack([table[name] for table in tables]) for name in tables[0]}
+        return {name: (own if own.is_floating_point() else own.float()).mean(0) for name, own in stacked.items()}
 
     return Terms(mean([dict(own) for own in terms]), mean([own.measured for own in terms]))
 
@@ -222,14 +230,27 @@ def metric_name(loss: str) -> str:
     return objective if term == "loss" else f"{objective}_{term}"
 
 
-def _turn(features: Features, terms: Mapping[str, Terms], weights: Mapping[str, float]) -> Turn:
+def check_gradients(losses: Mapping[str, Tensor]) -> None:
+    """Raises UserError where there is no loss, or one that carries no gradient: nothing would be trained by it."""
+    if not losses:
+        raise UserError("no objective has a loss (prior.by noise has none): add one, such as local")
+    for name, loss in losses.items():
+        if not loss.requires_grad:
+            raise UserError(
+                f"the loss {name} carries no gradient, so that nothing is trained by it: compute it of features or "
+                "parameters that take one, without detach()"
+            )
+
+
+def _turn(features: Features, terms: Mapping[str, Terms], weights: Mapping[str, float], y: Tensor) -> Turn:
     losses = {f"{name}/{term}": loss for name, own in terms.items() for term, loss in own.items()}
     measured = {f"{name}/{quantity}": value for name, own in terms.items() for quantity, value in own.measured.items()}
     total = sum((weights[name] * loss for name, own in terms.items() for loss in own.values()), torch.zeros(()))
-    return Turn(features, total, losses, measured)
+    return Turn(features, total, losses, measured, y)
 
 
-def _descend(total: Tensor, optimizer: torch.optim.Optimizer) -> None:
+def _descend(turn: Turn, optimizer: torch.optim.Optimizer) -> None:
+    check_gradients(turn.losses)
     optimizer.zero_grad()
-    total.backward()
+    turn.total.backward()
     optimizer.step()

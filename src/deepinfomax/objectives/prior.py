@@ -95,7 +95,7 @@ class PriorMatching(nn.Module):
 
     def squash(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "rows D"]:
         """y (N, D) or (N, D, M) -> rows (N·M, D) in the space of the prior."""
-        rows = places(y).flatten(0, 1)
+        rows = at_least_float32(places(y).flatten(0, 1))
         return torch.sigmoid(rows) if self.prior == "uniform" else rows
 
     def forward(self, features: Features, batch: Batch) -> Terms:
@@ -104,12 +104,12 @@ class PriorMatching(nn.Module):
             return Terms({}, {"cap": torch.tensor(self.information_cap())})
         if self.by != "adversary":
             # Under several processes the batch of all: the distance of a small batch is larger than that of the whole.
-            rows = gather_with_gradient(at_least_float32(self.squash(features.y)))
+            rows = gather_with_gradient(self.squash(features.y))
             directions = from_first_process(random_slices(self.units, self.slices, like=rows))
             distance = sigreg if self.by == "sigreg" else visreg
             with torch.autocast(rows.device.type, enabled=False):
                 return Terms({"loss": distance(rows, directions, self.prior)})
-        score = read(self.critic, self.squash(features.y))
+        score = at_least_float32(read(self.critic, self.squash(features.y)))
         taken_for_prior = (score.detach() > 0).float().mean()
         return Terms({"loss": softplus(-score).mean()}, {"taken_for_prior": taken_for_prior})
 
@@ -171,7 +171,7 @@ class PriorMatching(nn.Module):
         """The critic's loss: -E_V log D(v) - E_P log(1 - D(E(x))) + penalty."""
         fake = self.squash(features.y.detach()).requires_grad_(self.penalty > 0)
         real = sample_prior(self.prior, fake.shape, fake).requires_grad_(self.penalty > 0)
-        score_real, score_fake = self.critic(real), self.critic(fake)
+        score_real, score_fake = (at_least_float32(self.critic(rows)) for rows in (real, fake))
         losses = {"critic": softplus(-score_real).mean() + softplus(score_fake).mean()}
         if self.penalty > 0:
             slopes = (squared_slope(score_real, real), squared_slope(score_fake, fake))

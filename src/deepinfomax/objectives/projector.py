@@ -54,9 +54,11 @@ class JointEmbedding(nn.Module):
         raise NotImplementedError
 
     def across(self, views: Sequence[Features], batch: Batch) -> Terms:
-        z = projected(self.projector, views, self.level)
+        z = of_all_processes(at_least_float32(projected(self.projector, views, self.level)))
+        if z.shape[1] < 2:
+            raise UserError("a batch of one image has no other to compare it with; use a batch size of at least 2")
         with torch.autocast(z.device.type, enabled=False):
-            return self.loss(of_all_processes(at_least_float32(z)))
+            return self.loss(z)
 
     def forward(self, features: Features, batch: Batch) -> Terms:
         raise UserError("this objective compares views of an image: give it to a Game, or call across(views, batch)")

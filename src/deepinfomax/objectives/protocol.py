@@ -70,8 +70,10 @@ class Facts:
         images: int | None = None,
         bounded: bool = True,
     ) -> Self:
-        """The facts of this encoder for images of (C, *S); it is shown two blank ones to see the shapes."""
-        return cls(shapes_of(encoder, image_shape), classes=classes, images=images, bounded=bounded)
+        """The facts of this encoder for images of (C, *S); to see the shapes it is shown two blank ones of its type."""
+        weights = (p.dtype for p in encoder.parameters() if p.is_floating_point())
+        shapes = shapes_of(encoder, image_shape, next(weights, torch.float32))
+        return cls(shapes, classes=classes, images=images, bounded=bounded)
 
 
 class Terms(dict[str, Tensor]):

@@ -15,7 +15,7 @@ from deepinfomax.features import Shapes
 from deepinfomax.objectives import OBJECTIVES, Facts, Game
 from deepinfomax.objectives.game import check_views
 from deepinfomax.objectives.occlusion import Occlusion
-from deepinfomax.objectives.protocol import ComparesProcesses
+from deepinfomax.objectives.protocol import AcrossViews, ComparesProcesses
 
 
 def build_game(
@@ -35,7 +35,7 @@ def build_game(
 
     Raises:
         UserError: an objective that needs labels, and a data set without them; one that compares views, and
-            too few of them; what the objectives themselves refuse.
+            too few of them; small views that none sees; weights that are all 0; what the objectives themselves refuse.
     """
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
@@ -56,6 +56,14 @@ def build_game(
         objectives[name] = (section["weight"], kind(facts, **settings))
         views, small = config.training.views, config.training.small_views
         check_views(objectives[name][1], views + small, views, name)
+    if not any(weight for weight, _ in objectives.values()):
+        raise UserError(
+            "all objectives have a weight of 0, so that nothing would be trained: give one a weight above 0"
+        )
+    if config.training.small_views and not any(isinstance(own, AcrossViews) for _, own in objectives.values()):
+        raise UserError(
+            "training.small_views are seen only by objectives that compare views, and there is none: set it to 0"
+        )
     occlusion = None if config.occlusion is None else Occlusion(image_shape, **config.occlusion)
     return Game(encoder, objectives, occlusion)
 

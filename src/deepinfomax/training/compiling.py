@@ -118,4 +118,4 @@ def _copy(turn: Turn) -> Turn:
         return {name: tensor.clone() for name, tensor in tensors.items()}
 
     features = Features(*(None if level is None else level.clone() for level in turn.features))  # type: ignore[arg-type]
-    return Turn(features, turn.total.clone(), copies(turn.losses), copies(turn.measured))
+    return Turn(features, turn.total.clone(), copies(turn.losses), copies(turn.measured), turn.y.clone())

@@ -42,6 +42,7 @@ from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
 from deepinfomax.training.schedule import batches_from, count_steps, learning_rate, set_learning_rate, step_seed
 from deepinfomax.training.state import RunState, check_trained_on
+from deepinfomax.training.step_metrics import check_names
 from deepinfomax.training.watching import Watcher, check_trackers
 
 
@@ -152,6 +153,11 @@ def train(
         if training.steps is not None and steps < training.steps:
             more = f"training.epochs {training.epochs} ends it at step {steps}, before training.steps {training.steps}"
             watcher.say(f"note: {more}: set training.epochs higher for more")
+        if training.views > 1 and not augment.tells_views_apart:
+            watcher.say(
+                f"note: the {training.views} views of an image are alike: set an augmentation that makes them differ, "
+                "such as augmentation.flip true"
+            )
         for number, (pixels, labels, index) in _saved_before_an_end(batches, state, steps, out):
             # Each step draws from a state of its own, so a run resumed here needs no generator's history.
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))
@@ -159,6 +165,8 @@ def train(
             set_learning_rate(state.optimizers.values(), rate)
             batch = _augmented(augment, training, pixels, labels, index, channels_last)
             turn = step(batch)
+            if state.step == 0:
+                check_names(turn.losses)
             state.step, state.seconds = number, seconds_before + time.perf_counter() - began
 
             logged = number % training.log_every == 0 or number == steps

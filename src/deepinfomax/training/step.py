@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from deepinfomax.encoders.modes import in_eval_mode
-from deepinfomax.objectives.game import Game, Opponents, Turn
+from deepinfomax.objectives.game import Game, Opponents, Turn, check_gradients
 from deepinfomax.objectives.protocol import Batch
 from deepinfomax.training.guards import Diverged
 from deepinfomax.training.processes import any_process
@@ -63,6 +63,7 @@ class Step:
         Raises:
             Diverged: a loss is not finite, and it is the CPU of a single process that computes: nothing was changed by
                 it. Elsewhere `agree` raises it.
+            UserError: a loss without a gradient.
         """
         if not self._prepared:
             _find_unused_parameters(self.accelerator, self.game, self.opponents, batch)
@@ -78,7 +79,8 @@ class Step:
                 second: Turn = self.opponents(features, batch)
             self._descend("opponents", second)
             losses, measured = losses | second.losses, measured | second.measured
-        return Turn(features, first.total.detach(), {name: loss.detach() for name, loss in losses.items()}, measured)
+        detached = {name: loss.detach() for name, loss in losses.items()}
+        return Turn(features, first.total.detach(), detached, measured, first.y)
 
     def agree(self, turn: Turn, due: bool, stop: bool, *, logged: bool) -> tuple[bool, bool]:
         """Whether to save and whether to stop after this turn: all processes answer the same.
@@ -107,6 +109,7 @@ class Step:
         return due, stop
 
     def _descend(self, player: str, turn: Turn) -> None:
+        check_gradients(turn.losses)
         total = turn.total.detach()
         if total.device.type == "cpu" and self.accelerator.num_processes == 1:
             if not math.isfinite(total.item()):

@@ -1,9 +1,11 @@
 """What is logged of one step: the same numbers for metrics.jsonl, the trackers and the terminal."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
+from deepinfomax.errors import UserError
+from deepinfomax.objectives.game import metric_name
 from deepinfomax.training.run_folder import jsonable
 
 
@@ -33,3 +35,16 @@ class StepMetrics:
             "learning_rate": self.learning_rate,
         }
         return jsonable({**before, **self.losses, **self.measured, **behind})
+
+
+def check_names(losses: Iterable[str]) -> None:
+    """Raises UserError where a loss ("objective/term") would have the name of another number of a line."""
+    taken = {field.name: "a number of each step" for field in fields(StepMetrics)} | {"event": "the kind of a line"}
+    for loss in losses:
+        name, objective = metric_name(loss), loss.split("/")[0]
+        if name in taken:
+            raise UserError(
+                f"the loss of the objective {objective} would be called {name} in metrics.jsonl, as {taken[name]} is: "
+                f"give the section [objective.{objective}] another name, and the type that it has now"
+            )
+        taken[name] = f"a loss of {objective}"

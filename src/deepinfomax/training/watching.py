@@ -110,7 +110,7 @@ class Watcher:
         """
         if self._metrics is not None:
             run_folder.check_there(self._out)
-        y = turn.features.y.flatten(1)
+        y = turn.y.flatten(1)
         losses = {metric_name(name): loss for name, loss in turn.losses.items()}
         numbers = jsonable({**losses, **turn.measured, "rank": effective_rank(y)})  # the device is waited for once
         logged = StepMetrics(
