@@ -188,7 +188,7 @@ def test_only_the_annotations_of_settings_are_read() -> None:
     def unreadable(facts: object, *, width: "Cuont" = 3) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
     assert validate(made, {"width": "4"}, "own") == {"width": 4}
-    with pytest.raises(UserError, match="annotation of width in .*unreadable cannot be read .*'Cuont' is not defined"):
+    with pytest.raises(UserError, match=r"annotation of width in .*unreadable cannot be read .*'Cuont' is not defined"):
         validate(unreadable, {}, "own")
 
 

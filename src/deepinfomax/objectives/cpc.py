@@ -34,8 +34,8 @@ class ContrastivePredictiveCoding(nn.Module):
     stops at the local map and at the summaries: it trains the head, and the rest of the encoder and the autoregression
     are CPC's alone. Without it they stay as they were initialised, and so do probes of them. It cannot be had together
     with occlusion: y is then of a second pass through the encoder, which no stop at the first one's map would spare;
-    nor with several views of an image, of whose map this objective is given one view at a time; nor with an encoder whose
-    y is not computed from the very tensor that it returns as local.
+    nor with several views of an image, of whose map this objective is given one view at a time; nor with an encoder
+    whose y is not computed from the very tensor that it returns as local.
 
     Args:
         facts: the shapes of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.

@@ -57,9 +57,7 @@ def build_game(
         views, small = config.training.views, config.training.small_views
         check_views(objectives[name][1], views + small, views, name)
     if not any(weight for weight, _ in objectives.values()):
-        raise UserError(
-            "all objectives have a weight of 0, so that nothing would be trained: give one a weight above 0"
-        )
+        raise UserError("all objectives have a weight of 0, so nothing would be trained: give one more than 0")
     if config.training.small_views and not any(isinstance(own, AcrossViews) for _, own in objectives.values()):
         raise UserError(
             "training.small_views are seen only by objectives that compare views, and there is none: set it to 0"
