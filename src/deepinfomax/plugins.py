@@ -102,7 +102,9 @@ def no_module(first: str, thing: Any) -> str:
 
     if not (inspect.isclass(thing) and issubclass(thing, nn.Module)):
         return f"is {_kind(thing)}, but the entry point must name a subclass of nn.Module"
-    argument, *others = [*inspect.signature(thing).parameters.values()] or [None]
+    argument, others = None, [*inspect.signature(thing).parameters.values()]
+    if others:
+        argument = others.pop(0)
     of_its_own = any("__init__" in vars(cls) for cls in thing.__mro__[: thing.__mro__.index(nn.Module)])
     if argument is None or argument.kind is argument.KEYWORD_ONLY or not of_its_own:
         return f"takes no argument, but is made with {first}: __init__(self, {first}, *, ...)"

@@ -105,9 +105,7 @@ def test_small_views_that_no_objective_sees_are_refused(tmp_path: Path) -> None:
         recipes.recipe("lejepa"),
         {"encoder.width": 2, "training.trackers": [], "objective": {"autoencoder": {"width": 4}}},
     )
-    with pytest.raises(
-        UserError, match="small_views are seen only by objectives that compare views, and there is none"
-    ):
+    with pytest.raises(UserError, match="are seen only by objectives that compare views, and there is none"):
         train(chosen, data.load("digits", size=32, limit=32), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
@@ -126,7 +124,7 @@ def test_weights_that_are_all_0_are_refused(tmp_path: Path) -> None:
         (
             "rank",
             {},
-            "the loss of the objective rank would be called rank in metrics.jsonl, as a number of each step is",
+            "objective rank would be called rank in metrics.jsonl, as a number of each step is",
         ),
         ("step", {}, "would be called step in metrics.jsonl, as a number of each step is"),
         ("local_y_conv", {"local.y_conv": 1.0}, "local_y_conv in metrics.jsonl, as a loss of local is"),
