@@ -30,7 +30,6 @@ mean of its features over `TURNS` starts: `dim_turned`, and `random_encoder_turn
 """
 
 import importlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,12 +47,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import nn
 
-from deepinfomax import encoders, files
+from deepinfomax import encoders
 from deepinfomax.config import Config, Data, Training, override, resolve
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.controls import random_encoder
-from deepinfomax.experiments.provenance import read
+from deepinfomax.experiments.provenance import read, write
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
 from deepinfomax.training.building import begin
@@ -186,7 +185,7 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
             result[name]["dim_tuned"] = tuned(views, training, test, scale, seed, out / f"{name}-tuned")
         if source.closed:
             result[name] |= turned(views, training, test, scale, seed, out / f"{name}-tuned")
-        files.write_text(path, json.dumps(result, indent=2) + "\n")
+        write(path, result)
     return result
 
 
