@@ -105,6 +105,20 @@ def test_accuracies_of_fewer_images_say_of_how_many(alike: bool, runs: list[Path
         assert [line in said for line in lines] == [not alike] * 2
 
 
+def test_accuracies_of_other_labels_say_of_which(runs: list[Path], tmp_path: Path) -> None:
+    made = []
+    for name in ("own", "other"):
+        made.append(tmp_path / name)
+        shutil.copytree(runs[1], made[-1])
+        parts = {part: {"count": 80, "fingerprint": f"{part} {name}"} for part in ("train", "test")}
+        options = {"options": ["--limit", "80", "data.label", "donor"]} if name == "other" else {}
+        evaluation = json.loads((made[-1] / "evaluation.json").read_text()) | {"data": parts, "scale": "cpu"} | options
+        (made[-1] / "evaluation.json").write_text(json.dumps(evaluation))
+    said = asked(made, tmp_path / "page.html")["text"]
+    assert "other: Measured on 80 training and 80 test images with data.label donor at scale" in said
+    assert "own: Measured on 80 training and 80 test images at scale" in said
+
+
 def test_runs_are_measured_on_the_same_images(runs: list[Path], tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(runs[0], copy)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
@@ -78,6 +79,40 @@ def test_what_a_run_keeps(trained: tuple[str, Path, Path]) -> None:
     np.testing.assert_allclose(weights["mean"], values.mean(axes), rtol=1e-5)
     np.testing.assert_allclose(weights["sd"], values.std(axes), rtol=1e-5)
     np.testing.assert_allclose(description["standardised"]["mean"], values.mean(axes), rtol=1e-5)
+
+
+def test_explore_with_a_run_on_what_no_page_shows_says_what_to_do(
+    trained: tuple[str, Path, Path], capsys: pytest.CaptureFixture
+) -> None:
+    _, file, out = trained
+    told = mistake(capsys, "explore", str(file), "--run", str(out))
+    assert "make embeddings (deepinfomax embed) and explore those, without --images" in told
+
+
+def test_deep_images_with_a_table_of_labels_from_training_to_neighbours(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    rows = ["file_name,donor,dose"]
+    for i in range(24):
+        tifffile.imwrite(tmp_path / f"{i}.tif", RNG.integers(0, 4000, (16, 16), np.uint16))
+        rows.append(f"{i}.tif,{'AB'[i % 2]},{i % 3}")
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    run_of = tmp_path / "run"
+    words = ["train", str(tmp_path), "--scale", "smoke", "--device", "cpu", "--out", str(run_of), *SMALL]
+    assert exit_code(*words, "data.label", "donor", "data.holdout", "0.3") == 0
+    capsys.readouterr()
+    # The file of a query has no columns, whatever the labels of the run are.
+    asked = ["neighbours", str(run_of), "--split", "train+test", "--query", str(tmp_path / "3.tif"), "--json"]
+    code, said, err = run(capsys, *asked)
+    assert code == 0, err
+    assert json.loads(said)["queries"][0]["y"]["name"][0] == "3.tif"
+    np.save(tmp_path / "others.npy", RNG.integers(0, 4000, (6, 16, 16), np.uint16))
+    words = ["embed", str(run_of), str(tmp_path / "others.npy"), "--out", str(tmp_path / "y.npy")]
+    told = mistake(capsys, *words)
+    assert "has no columns; data.image and data.label name the columns of a table: data.label none reads it" in told
+    assert exit_code(*words, "data.label", "none") == 0
+    words = ["evaluate", str(run_of), "--measures", "rank", "--scale", "smoke", "--device", "cpu"]
+    assert exit_code(*words) == 0
 
 
 def test_embed_and_load_make_the_same(

@@ -8,7 +8,9 @@ import torch
 from planted import Flat, images, make_encoder
 from torch import nn
 
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import rank
 from deepinfomax.evaluation.draws import stream
@@ -118,6 +120,18 @@ def test_of_an_encoder_without_labels() -> None:
     assert found["alignment"] > 0
     again = measure(encoder, data, data, scale="smoke", seed=1)
     assert found | {"seconds": 0} == again | {"seconds": 0}
+
+
+@pytest.mark.parametrize("kind", ["uint16", "uint32", ">u2", ">f4", "float16"])
+def test_alignment_of_numbers_of_any_type(kind: str) -> None:
+    """PyTorch flips none of 16 bits without a sign, and reads none of another byte order."""
+    pixels = np.random.default_rng(0).integers(0, 4000, (20, 3, 8, 8))
+    encoder, channels = Flat(), Channels((2000.0,) * 3, (1000.0,) * 3)
+    found, expected = (
+        measure(Standardised(encoder, channels), data, data, scale="smoke")
+        for data in (ImageSet(pixels.astype(kind)), ImageSet(pixels.astype(np.float32)))
+    )
+    assert found["alignment"] == pytest.approx(expected["alignment"], rel=1e-3)
 
 
 def test_an_encoder_that_ignores_the_image_has_collapsed_and_aligns() -> None:

@@ -1,12 +1,16 @@
 """The figures without labels, of vectors whose figures are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
 
 from deepinfomax import encoders
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import without_labels
 from deepinfomax.evaluation.without_labels import alpha, lidar, measure, normality_gap
@@ -75,6 +79,10 @@ def test_every_figure_of_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores.lidar is not None
     assert scores.alignment is not None
     assert scores.alignment >= 0
+    deep = ImageSet(np.random.default_rng(0).integers(0, 4000, (80, 3, 16, 16), dtype=np.uint16))
+    channels = Channels((2000.0,) * 3, (1000.0,) * 3)
+    same = replace(deep, images=deep.images.astype(np.float32))
+    assert measure(Standardised(encoder, channels), deep) == measure(Standardised(encoder, channels), same)
     wide = ImageSet(np.random.default_rng(0).integers(0, 256, (80, 3, 16, 24), dtype=np.uint8))
     assert measure(encoders.build("dcgan", (3, 16, 24), width=4, fc=16, y=8), wide, level="fc").lidar is None
     with pytest.raises(UserError, match="the data has 1 images, and these figures need 4 or more"):

@@ -111,7 +111,7 @@ def _found(data: str | Path, root: str | Path | None, columns: Columns) -> Parts
     path = _expanded(data)
     if data in EMBEDDED:
         if columns.named:
-            raise UserError(f"{name} has no columns; data.image and data.label name the columns of a table")
+            raise columns.refused(f"{name} has no columns")
         return EMBEDDED[name]()
     if data in PUBLISHED:
         copy = _local_copy(name, root)

@@ -15,6 +15,7 @@ from deepinfomax.config import Config
 from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, tell_other_parts
 from deepinfomax.data.decoding import to_array
+from deepinfomax.data.formats import format_of
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.names import found_once
 from deepinfomax.data.opening import MAX_PIXELS, opened
@@ -242,5 +243,7 @@ def _asked_picture(config: Config, whole: tuple[int, ...], query: str, shape: tu
 
 def _asked_file(run: Path, encoder: nn.Module, config: Config, query: str) -> ImageSet:
     """What a file holds that somebody asks for, read as the data of the run are."""
-    alone = replace(config.data, source=query, split="train", holdout=None, limit=None)
+    alone = replace(config.data, source=query, split="train", holdout=None, limit=None, label=None)
+    if not format_of(Path(query)).columns:  # those of the run are of a list of its images
+        alone = replace(alone, image=None)
     return loaded(run, encoder, replace(config, data=alone), "train")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from deepinfomax.data.augmentation import Augmentation
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, as_tensor
 from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY, embed
 from deepinfomax.evaluation.measure import Figure, Measure, Remark
@@ -126,7 +126,7 @@ def measure(
         say("alignment of two views")
         size = min(sides)
         views = Augmentation(flip=True, crop=size, padding=size // 8)
-        pixels = torch.from_numpy(np.array(part.images))
+        pixels = as_tensor(np.array(part.images))
         with seeded(seed):
             pair = [views(pixels).numpy() for _ in range(2)]
         if pair[0].shape == part.images.shape:  # an encoder for images that are not square takes no square crops

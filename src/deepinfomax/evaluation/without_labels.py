@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinfomax.data.augmentation import Augmentation
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, as_tensor
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import embed
@@ -85,7 +85,7 @@ def views_of(
     if len(sides) != 2 or sides[0] != sides[1]:
         return None
     augment = Augmentation(flip=True, crop=sides[0], padding=max(1, sides[0] // 8))
-    pixels = torch.from_numpy(np.array(chosen.images))
+    pixels = as_tensor(np.array(chosen.images))
     made = []
     with seeded(seed):
         for _ in counted(LIDAR_VIEWS, "view"):

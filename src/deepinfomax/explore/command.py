@@ -161,6 +161,8 @@ def _configured(
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, limit=None, holdout=None, skip_bad=True))
     config = _whole(with_data_settings(config, settings), settings)
     shape, own_data = storage.describe(run).image_shape, config.data
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise reading.no_pictures(f"{printable(run)} was trained on {'x'.join(map(str, shape))}")
     own_data = dataclasses.replace(own_data, channels=own_data.channels or shape[0])
     if own_data.size is None and shape[-1] == shape[-2] and not config.augmentation.get("crop"):
         own_data = dataclasses.replace(own_data, size=shape[-1])

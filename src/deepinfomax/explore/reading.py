@@ -71,12 +71,16 @@ def of_one_size(config: Config) -> tuple[Config, ImageSet]:
 def _pictures(images: ImageSet) -> ImageSet:
     """The same images, once it is sure that a page can show them."""
     if not images.pictures:
-        what = f"{images.images.dtype} of {'x'.join(map(str, images.shape))}"
-        raise UserError(
-            f"{images.name} holds {what}: explore is for pictures of 8 bits, grey or RGB; of other data, make "
-            "embeddings (deepinfomax embed) and explore those"
-        )
+        raise no_pictures(f"{images.name} holds {images.images.dtype} of {'x'.join(map(str, images.shape))}")
     return images
+
+
+def no_pictures(what: str) -> UserError:
+    """The line for data that a page cannot show; `what` says what they are."""
+    return UserError(
+        f"{what}: explore is for pictures of 8 bits, grey or RGB, which data.values bytes makes of TIFF files; of "
+        "other data, make embeddings (deepinfomax embed) and explore those, without --images"
+    )
 
 
 def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,10 @@ def measured_on(run: Run) -> str:
     scale = at(run.evaluation, "scale")
     other = other_data(run)
     said += " images" + (f" of {other}" if other else "") if said else ""
+    options = at(run.evaluation, "options")
+    words = [word for word in options if isinstance(word, str)] if isinstance(options, list) else []
+    given = [f"{name} {value}" for name, value in pairwise(words) if name.startswith("data.")]
+    said += f" with {', '.join(given)}" if given and said else ""
     on = f"Measured on {said}" if said else ""
     return f"{on or 'Measured'} at scale “{scale}”." if isinstance(scale, str) else f"{on}." if on else ""
 

@@ -97,7 +97,7 @@ def read_path(path: Path, columns: Columns = USUAL) -> Parts:
     """
     record = format_of(path)
     if columns.named and not record.columns:
-        raise UserError(f"{path} has no columns; data.image and data.label name the columns of a table")
+        raise columns.refused(f"{path} has no columns")
     if record is folder.FORMAT:
         try:
             return record.read(path, columns)

@@ -220,7 +220,7 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
         texts = table.column(column) if column else [""] * len(table.rows)
         labels |= {listed_path(file.parent, name): text for name, text in zip(table.column(image), texts, strict=True)}
     if not listing and columns.named:
-        raise UserError(f"{folders[0]} has no {METADATA}; data.image and data.label name the columns of a table")
+        raise columns.refused(f"{folders[0]} has no {METADATA}")
     return Listed(label, labels, tuple(dict.fromkeys(notes))) if listing else None
 
 

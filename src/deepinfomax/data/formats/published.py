@@ -89,7 +89,7 @@ def read_copy(copy: Copy, columns: Columns = USUAL) -> Parts:
         with naming(copy.path, content):
             return of_archive(read_copy(_inside(copy, content), columns), copy.path, content)
     if columns.named and not copy.layout.columns:
-        raise UserError(f"{copy.path} has no columns; data.image and data.label name the columns of a table")
+        raise columns.refused(f"{copy.path} has no columns")
     return _counted(copy.layout.read(copy.path, columns), copy.layout.sizes)
 
 

@@ -42,6 +42,12 @@ class Columns:
         """Whether the user named any column."""
         return self.image is not None or self.label is not None
 
+    def refused(self, what: str) -> UserError:
+        """The line for data without columns; `what` says which. A run may have them from its own data."""
+        given = [name for name in ("image", "label") if getattr(self, name) is not None]
+        mend = " ".join(f"data.{name} none" for name in given)
+        return UserError(f"{what}; data.image and data.label name the columns of a table: {mend} reads it without")
+
     def in_small_letters(self) -> "Columns":
         """For a table whose names are read so: data.label Class is its column class."""
         return replace(self, image=self.image and self.image.lower(), label=self.label and self.label.lower())
