@@ -6,6 +6,7 @@ import json
 import re
 import tarfile
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -375,6 +376,19 @@ def test_a_data_set_of_the_hub_is_streamed(monkeypatch: pytest.MonkeyPatch):
 def test_a_stream_is_not_described(tars: Path, capsys):
     line = mistake(capsys, "data", str(tars), "data.stream", "true")
     assert "this command decodes all images: leave data.stream out" in line
+
+
+def test_a_reader_whose_shard_is_smaller_than_a_batch_goes_on_with_the_next_pass(tars: Path):
+    write_tar(tars / "train-3.tar", range(30, 32))  # the last shard, with what was left
+    stream = stream_of(data(tars))
+    reader = ShardReader(stream, 5, seed=0, buffer=4, readers=range(4), total=4, begun={})
+    made = [place.turn for _, _, place in islice(reader, 40)]
+    small = [turn for turn in range(max(made)) if reader.shards(0, turn) == [3]]
+    assert small
+    assert made == [turn for turn in range(max(made) + 1) if turn not in small for _ in range(2)]
+    too_large = ShardReader(stream, 16, seed=0, buffer=4, readers=range(4), total=4, begun={})
+    (failed,) = too_large
+    assert "the 1 shards that a worker reads hold fewer images than a batch of 16: set data.workers 1" in failed.reason
 
 
 def test_two_processes_have_readers_of_their_own(tars: Path, monkeypatch: pytest.MonkeyPatch):

@@ -18,6 +18,7 @@ from deepinfomax.data.workers import cores
 from deepinfomax.errors import UserError
 
 MOST_WORKERS = 8  #: of a process, where none are asked for
+EMPTY_PASSES = 20  #: in a row, after which a reader whose shards fill no batch has too few images, and not bad luck
 
 Batch = tuple[Tensor, Tensor | None, Tensor | None]  #: images in [-1, 1], labels, index; a stream has only images
 
@@ -47,7 +48,8 @@ class ShardReader(IterableDataset):
 
     Every worker of every process is a reader. In each pass the shards are put in an order that (seed, pass) decides,
     and reader r of R takes those at r, r + R, ... Within a pass its images go through a shuffle buffer; those that
-    fill no whole batch are left out.
+    fill no whole batch are left out. So a reader whose only shard of a pass is a small one, the last that was written,
+    has no batch of it, and goes on with the next pass.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class ShardReader(IterableDataset):
 
     def _batches(self, reader: int) -> Iterator[tuple[Tensor, int, Place]]:
         begun = self.begun.get(reader, Place())
-        bad = begun.bad
+        bad, empty = begun.bad, 0
         for turn in count(begun.turn):
             first = begun.shards if turn == begun.turn else 0
             mine = self.shards(reader, turn)
@@ -98,7 +100,8 @@ class ShardReader(IterableDataset):
                 if filled == self.batch_size:
                     yield torch.from_numpy(pixels), reader, Place(turn, self.read, bad)
                     pixels, filled, made = self._empty(), 0, made + 1
-            if not made and not first:
+            empty = 0 if made or first else empty + 1
+            if empty == (EMPTY_PASSES if self.total > 1 else 1):  # one reader has all shards in every pass
                 fewer = "data.workers 1, or " if len(self.readers) > 1 else ""
                 raise UserError(
                     f"{self.stream.shards.name}: the {len(mine)} shards that a worker reads hold fewer images than a "
