@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from command import mistake
 from deepinfomax import encoders, load
 from deepinfomax.encoders import storage
 from deepinfomax.export import export
@@ -49,6 +51,60 @@ def test_a_program_of_torch_export(run: Path, images: torch.Tensor) -> None:
     for made, wanted in zip(program(images), of_torch(run, images), strict=True):
         torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
     assert len(program(images[:1])[0]) == 1
+
+
+def network() -> nn.Module:
+    """One of somebody's own, without an fc."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 4, 2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(8, 16, 4, 2),
+        nn.Flatten(),
+        nn.Linear(576, 6),
+    )
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    encoder = encoders.wrap(network(), local="0", conv="3", y="5")
+    encoder.train()(torch.randn(8, 3, 32, 32))
+    folder = tmp_path_factory.mktemp("own")
+    storage.save(encoder, folder, name="wrapped", image_shape=(3, 32, 32))
+    return folder
+
+
+@pytest.mark.parametrize("format", ["onnx", "pt2"])
+def test_a_network_of_ones_own_and_the_levels_it_has(
+    own: Path, images: torch.Tensor, format: str, capsys: pytest.CaptureFixture
+) -> None:
+    said = mistake(capsys, "export", str(own), "--format", format)
+    assert "holds a network of your own, which only its code can rebuild: in Python, `from deepinfomax" in said
+    assert f"export('{own}', '{format}', module=your_network)" in said
+    module = encoders.wrap(network(), local="0", conv="3", y="5")
+    file = export(own, format, module=module)[format]
+    with torch.no_grad():
+        wanted = module.eval()(images)
+    if format == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        made = dict(
+            zip(
+                [output.name for output in session.get_outputs()],
+                session.run(None, {"images": images.numpy()}),
+                strict=True,
+            )
+        )
+    else:
+        about = {"deepinfomax.json": ""}
+        y, conv = torch.export.load(file, extra_files=about).module()(images)
+        assert "y: the representation; conv: the layers before it" in about["deepinfomax.json"]
+        made = {"y": y.detach().numpy(), "conv": conv.detach().numpy()}
+    assert set(made) == {"y", "conv"}
+    for level, values in made.items():
+        np.testing.assert_allclose(values, getattr(wanted, level).numpy(), atol=1e-5, rtol=1e-5)
 
 
 FULL = """

@@ -13,29 +13,40 @@ import tomli_w
 import torch
 from torch import Tensor, nn
 
-from deepinfomax import __version__, files
+from deepinfomax import __version__, encoders, files
 from deepinfomax import config as configuration
 from deepinfomax.encoders import hub, storage
 from deepinfomax.errors import UserError
 
 
 class _Outputs(nn.Module):
-    """The encoder with a plain tuple in place of `Features`; images still come in [-1, 1]."""
+    """The encoder with a plain tuple in place of `Features`: those of y, fc and conv that it has, named in `levels`.
 
-    def __init__(self, encoder: nn.Module) -> None:
+    Images still come in [-1, 1].
+    """
+
+    def __init__(self, encoder: nn.Module, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.encoder = encoder
+        shapes = encoders.shapes_of(encoder, image_shape)
+        self.levels = [level for level in ("y", "fc", "conv") if getattr(shapes, level) is not None]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self.encoder(images)
-        return features.y, features.fc, features.conv
+        return tuple(getattr(features, level) for level in self.levels)
 
 
 FORMATS = ("onnx", "pt2", "safetensors", "hub")
 
 
 def export(
-    run: str | Path, format: str, *, out: Path | None = None, repo: str | None = None, private: bool = False
+    run: str | Path,
+    format: str,
+    *,
+    out: Path | None = None,
+    repo: str | None = None,
+    private: bool = False,
+    module: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Write the encoder of a run for use elsewhere.
 
@@ -46,13 +57,14 @@ def export(
         out: the file (onnx, pt2) or folder (safetensors); inside the run folder by default.
         repo: OWNER/NAME, for the hub; you need to be logged in (`hf auth login`).
         private: of a new repository: only its owner sees it.
+        module: for onnx and pt2, of a run that trained a network of your own: that network, as `load` takes it.
 
     Returns:
         where it is.
 
     Raises:
-        UserError: an unknown format, packages missing, no encoder, no repo, an encoder copied onto a run, a file of the
-            run that would be replaced, an option of the hub without it, or a name of another kind of file.
+        UserError: an unknown format, packages missing, no encoder, no module, no repo, an encoder copied onto a run, a
+            file of the run that would be replaced, an option of the hub without it, or a name of another kind of file.
     """
     run = Path(run)
     if format in FORMATS and format != "hub" and (repo is not None or private):
@@ -64,10 +76,17 @@ def export(
         files.check_apart(out, [out], *(path for path in run.rglob("*") if path.suffix not in programs))
         if format == "pt2" and out.suffix != ".pt2":  # torch writes another name too, and warns of it in its own words
             raise UserError(f"--out {out} is a program of torch.export: give it a name that ends in .pt2")
+    if format in ("onnx", "pt2") and module is None:
+        architecture = storage.describe(run).architecture
+        if architecture == "wrapped" or ":" in architecture:
+            raise UserError(
+                f"{run} holds a network of your own, which only its code can rebuild: in Python, "
+                f"`from deepinfomax.export import export` and export({str(run)!r}, {format!r}, module=your_network)"
+            )
     if format == "onnx":
-        return {"onnx": str(_onnx(run, out or run / "encoder.onnx"))}
+        return {"onnx": str(_onnx(run, out or run / "encoder.onnx", module))}
     if format == "pt2":
-        return {"pt2": str(_program(run, out or run / "encoder.pt2"))}
+        return {"pt2": str(_program(run, out or run / "encoder.pt2", module))}
     if format == "safetensors":
         folder = out or run / "export"
         if folder.resolve() == run.resolve():
@@ -87,23 +106,25 @@ def export(
     raise UserError(f"unknown format {format!r}; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
 
 
-def _program(run: Path, file: Path) -> Path:
+def _program(run: Path, file: Path, module: nn.Module | None) -> Path:
     """A program of torch.export; the settings of its input go along in it, as `deepinfomax.json`."""
-    encoder, description = storage.load(run), storage.describe(run)
+    description = storage.describe(run)
+    outputs = _Outputs(storage.load(run, module), description.image_shape).eval()
     batch = torch.export.Dim("batch", min=1)
     images = torch.zeros(2, *description.image_shape)
-    program = torch.export.export(_Outputs(encoder).eval(), (images,), dynamic_shapes={"images": {0: batch}})
+    program = torch.export.export(outputs, (images,), dynamic_shapes={"images": {0: batch}})
     written = io.BytesIO()  # since torch's own writer of files ends the whole process on a full disk
-    torch.export.save(program, written, extra_files={"deepinfomax.json": json.dumps(_metadata(description))})
+    about = json.dumps(_metadata(description, outputs.levels))
+    torch.export.save(program, written, extra_files={"deepinfomax.json": about})
     with files.replacing(file) as partial:
         partial.write_bytes(written.getbuffer())
     return file
 
 
-def _onnx(run: Path, file: Path) -> Path:
-    encoder = storage.load(run)
+def _onnx(run: Path, file: Path, module: nn.Module | None) -> Path:
     description = storage.describe(run)
     shape = description.image_shape
+    outputs = _Outputs(storage.load(run, module), shape).eval()
     try:
         import onnxscript  # noqa: F401 - torch.onnx needs it and says so less plainly
     except ImportError:
@@ -114,25 +135,25 @@ def _onnx(run: Path, file: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Outputs(encoder).eval(),
+            outputs,
             (torch.zeros(2, *shape),),
             input_names=["images"],
-            output_names=["y", "fc", "conv"],
+            output_names=outputs.levels,
             dynamic_shapes={"images": {0: batch}},
             verbose=False,
         )
         assert program is not None
-        program.model.metadata_props.update(_metadata(description))
+        program.model.metadata_props.update(_metadata(description, outputs.levels))
         with files.replacing(file) as partial:
             program.save(partial, external_data=False)
     return file
 
 
-def _metadata(description: storage.EncoderDescription) -> dict[str, str]:
+def _metadata(description: storage.EncoderDescription, levels: list[str]) -> dict[str, str]:
     """What a file says of its input: how bytes become what the network takes, in words and in numbers."""
     preprocess, shape = description.preprocess, description.image_shape
     scale, shift = preprocess["scale"], preprocess["shift"]
-    sides = "x".join(map(str, shape))
+    sides, before = "x".join(map(str, shape)), ", ".join(levels[1:])
     becomes = "bytes become bytes * scale + shift"
     if description.standardised:
         becomes = f"in the units of the data, which are standardised inside; {becomes} first"
@@ -141,7 +162,7 @@ def _metadata(description: storage.EncoderDescription) -> dict[str, str]:
         "deepinfomax.input_scale": repr(scale),
         "deepinfomax.input_shift": repr(shift),
         "deepinfomax.input_shape": sides,
-        "deepinfomax.outputs": "y: the representation; fc, conv: the layers before it",
+        "deepinfomax.outputs": "y: the representation" + (f"; {before}: the layers before it" if before else ""),
         "deepinfomax.encoder": description.architecture,
     }
 
