@@ -498,6 +498,15 @@ def test_an_encoder_that_the_configuration_does_not_describe_is_refused_before_t
     assert torch.equal(deepinfomax.load(run)(sample).y, trained(sample).y)
 
 
+def test_a_shell_around_an_encoder_is_refused(tmp_path: Path) -> None:
+    """Its names would be in the saved weights, and neither `load` nor `evaluate` would find the encoder's."""
+    encoder = deepinfomax.encoders.build("dcgan", (3, 16, 16), width=8, fc=16, y=8)
+    for shell in (torch.compile(encoder, backend="eager"), torch.nn.DataParallel(encoder)):
+        with pytest.raises(UserError, match="from whose run none could be loaded: give the network"):
+            train(config(), images(), tmp_path / "run", encoder=shell, device="cpu", quiet=True)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
 def test_arguments_that_show_in_no_weight_are_told_apart(tmp_path: Path) -> None:
     class Negated(DCGAN):
         def forward(self, images: torch.Tensor) -> Features:

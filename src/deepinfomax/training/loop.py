@@ -13,6 +13,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from deepinfomax import __version__, encoders, files, memory
 from deepinfomax.config import Config, Training, objective_type, resolve
@@ -320,6 +321,11 @@ def _game(
     channels_last: bool,
 ) -> Game:
     """The configuration's game on the device, initialised by its seed."""
+    if hasattr(encoder, "_orig_mod") or isinstance(encoder, nn.DataParallel | DistributedDataParallel):
+        raise UserError(  # their names would be in the saved weights
+            f"the encoder given is a {type(encoder).__name__}, from whose run none could be loaded: give the network "
+            "in it; training.compile compiles it, and several processes train it on several GPUs"
+        )
     torch.manual_seed(config.seed)
     game = build_game(config, image_shape, images, encoder, channels)
     if encoder is not None:
