@@ -201,6 +201,35 @@ def test_an_export_leaves_other_runs_and_says_what_belongs_to_the_hub(
     assert not (tmp_path / "copied").exists()
 
 
+def test_an_encoder_older_than_its_training_is_told(
+    capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    """A run that went on after its end and was stopped: what is measured is the encoder of that end."""
+    resumed = shutil.copytree(trained, tmp_path / "resumed")
+    uses = [
+        ("embed", str(resumed), str(folder), "--out", str(tmp_path / "y.npy")),
+        ("export", str(resumed), "--format", "safetensors"),
+        ("evaluate", str(resumed), "--measures", "knn", "--scale", "smoke", "--controls", ""),
+        ("neighbours", str(resumed), "--query", "0"),
+        ("compare", str(resumed), str(trained), "--out", str(tmp_path / "page.html")),
+    ]
+    assert "note: the encoder of" not in run(capsys, *uses[0])[2]
+    lines = (resumed / "metrics.jsonl").read_text().splitlines(keepends=True)
+    assert json.loads(lines[-1])["event"] == "end"
+    (resumed / "metrics.jsonl").write_text("".join(lines[:-1]))  # as when it goes on, until it has ended again
+    assert "note: the encoder of" not in run(capsys, *uses[0])[2]  # and nothing was saved since
+    written = (resumed / "encoder.safetensors").stat().st_mtime
+    os.utime(resumed / "checkpoint/state.safetensors", (written + 1, written + 1))
+    for words in uses:
+        code, _, said = run(capsys, *words)
+        assert code == 0, said
+        assert said.count(f"note: the encoder of {resumed} is that of an earlier end of its training") == 1
+        assert f"is at step 4 now: deepinfomax train --resume --out {resumed} brings it to its end" in said
+    longer = ("training.steps", "6", "training.epochs", "100")
+    assert exit_code("train", "--resume", "--out", str(resumed), "--device", "cpu", *longer) == 0
+    assert "note: the encoder of" not in run(capsys, *uses[0])[2]
+
+
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
     capsys: pytest.CaptureFixture, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

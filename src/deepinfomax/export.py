@@ -17,6 +17,7 @@ from deepinfomax import __version__, encoders, files
 from deepinfomax import config as configuration
 from deepinfomax.encoders import hub, storage
 from deepinfomax.errors import UserError
+from deepinfomax.training import run_folder
 
 
 class _Outputs(nn.Module):
@@ -76,6 +77,7 @@ def export(
         files.check_apart(out, [out], *(path for path in run.rglob("*") if path.suffix not in programs))
         if format == "pt2" and out.suffix != ".pt2":  # torch writes another name too, and warns of it in its own words
             raise UserError(f"--out {out} is a program of torch.export: give it a name that ends in .pt2")
+    run_folder.tell_older_encoder(run)
     if format in ("onnx", "pt2") and module is None:
         architecture = storage.describe(run).architecture
         if architecture == "wrapped" or ":" in architecture:

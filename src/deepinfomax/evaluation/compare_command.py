@@ -139,6 +139,7 @@ def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed
     scores, why_not = None, ""
     try:
         encoder = storage.load(run)
+        run_folder.tell_older_encoder(run)
         images = loaded(run, encoder, config, split)
         tell_notes(images)
         scores = measure(encoder, images, level=level, seed=seed, device=choose_device(device))

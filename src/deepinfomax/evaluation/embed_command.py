@@ -54,6 +54,7 @@ def embed_command(
     encoder = storage.load(run)
     config = whole_of_other(run, run_folder.read_data_config(run), data, data_root, settings)
     run_folder.tell_changed(run)
+    run_folder.tell_older_encoder(run)
     with found_once():
         with shown(f"reading {printable(config.data.source)}"):
             images = loaded(run, encoder, config, split)

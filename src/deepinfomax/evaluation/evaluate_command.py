@@ -93,6 +93,7 @@ def evaluate_command(
     encoder = storage.load(run)
     own = run_folder.read_data_config(run)
     run_folder.tell_changed(run)
+    run_folder.tell_older_encoder(run)
     config = data_of(run, own, data, data_root, limit, settings)
     options = _options(data, limit, data_root, settings)
     with shown(f"reading {printable(config.data.source)}"), found_once():

@@ -157,6 +157,7 @@ def _configured(
         config = with_source(configuration.override(own, {"data.skip_bad": True} | dict(settings)), data, root)
         return reading.of_one_size(_whole(config, settings))
     run_folder.tell_changed(run)
+    run_folder.tell_older_encoder(run)
     config = with_source(run_folder.read_data_config(run), data, root)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, limit=None, holdout=None, skip_bad=True))
     config = _whole(with_data_settings(config, settings), settings)

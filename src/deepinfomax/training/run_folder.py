@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from deepinfomax.config import Config
 from deepinfomax.errors import UserError
 from deepinfomax.files import CHECKPOINT, CONFIG, METRICS
 from deepinfomax.started_together import speaks
+from deepinfomax.training import checkpoint
 
 __all__ = ["CHECKPOINT", "CONFIG", "METRICS", "Metrics"]
 
@@ -33,6 +35,9 @@ FREE_ON_RESUME = (
     "data.root",
     "data.skip_bad",  # a stream that stopped at a bad image goes on without it
 )
+
+
+_LAST_LINES = 2**16  #: bytes at the end of metrics.jsonl in which its last line lies
 
 
 def create(folder: Path, config: Config) -> FileLock:
@@ -147,6 +152,23 @@ def tell_changed(folder: Path) -> None:
     """Print a note where the configuration of a run is not the one that was written there."""
     if speaks() and (folder / CONFIG).is_file() and not files.as_written(folder / CONFIG):
         print(f"note: {folder / CONFIG} is used, but {files.OTHERWISE}", file=sys.stderr)
+
+
+def tell_older_encoder(folder: Path) -> None:
+    """Print a note where a run went on after its encoder was written, and has not ended: figures are of the old one."""
+    weights, saved, metrics = folder / files.WEIGHTS, folder / CHECKPOINT / checkpoint.FILE, folder / METRICS
+    if not speaks() or not all(file.is_file() for file in (weights, saved, metrics)):
+        return
+    with metrics.open("rb") as lines:
+        lines.seek(max(0, metrics.stat().st_size - _LAST_LINES))
+        ended = lines.read().splitlines()[-1:] or [b""]
+    if not ended[0].startswith(b'{"event": "end"') and saved.stat().st_mtime > weights.stat().st_mtime:
+        step = checkpoint.plain(folder / CHECKPOINT, "step")
+        print(
+            f"note: the encoder of {folder} is that of an earlier end of its training, which was resumed and is at "
+            f"step {step} now: deepinfomax train --resume --out {shlex.quote(str(folder))} brings it to its end",
+            file=sys.stderr,
+        )
 
 
 class Metrics:
