@@ -87,6 +87,25 @@ def test_files_give_back_what_was_written(tmp_path: Path, suffix: str, kind: str
     assert [p.name for p in path.parent.iterdir() if "partial" in p.name] == []
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
+def test_classes_are_written_by_their_names(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"y{suffix}"
+    write_embeddings(path, np.eye(3), np.array([1, -1, 0]), list("abc"), ["high dose", "µM"])
+    if suffix == ".npy":
+        found = (tmp_path / "y.classes.txt").read_text(encoding="utf-8").splitlines()
+    elif suffix == ".npz":
+        found = np.load(path)["class"].tolist()
+    else:
+        found = parquet.read_table(path)["class"].to_pylist()
+    assert found == ["µM", "", "high dose"]
+    again = read_embeddings(path)
+    assert again.labels is not None
+    assert again.labels.tolist() == [1, -1, 0]
+    assert again.notes == ()
+    write_embeddings(path, np.eye(3))
+    assert not (tmp_path / "y.classes.txt").exists()
+
+
 def test_files_of_others(tmp_path: Path) -> None:
     vectors = np.arange(12.0).reshape(4, 3)
     parquet.write_table(

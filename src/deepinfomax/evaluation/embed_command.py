@@ -66,7 +66,7 @@ def embed_command(
         encoder = Averaged(encoder, average)
     with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
-    write_embeddings(out, vectors, images.labels, titles)
+    write_embeddings(out, vectors, images.labels, titles, images.classes)
     result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
     said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
     if average is not None:

@@ -189,12 +189,17 @@ class Embeddings(NamedTuple):
 
 
 def write_embeddings(
-    path: str | Path, vectors: np.ndarray, labels: np.ndarray | None = None, names: Sequence[str] | None = None
+    path: str | Path,
+    vectors: np.ndarray,
+    labels: np.ndarray | None = None,
+    names: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> None:
-    """Write (N, units) vectors, with labels and the names of the images where there are any, atomically.
+    """Write (N, units) vectors, with labels, the names of their `classes` and of the images, atomically.
 
-    .npz: arrays `embedding`, `label` and `name`. .parquet: a list column `embedding`, columns `label` and `name`. .npy:
-    the vectors alone, and beside them the labels in NAME.labels.npy and the names, a line each, in NAME.names.txt.
+    .npz: arrays `embedding`, `label`, `class` and `name`. .parquet: a list column `embedding`, columns `label`, `class`
+    and `name`. .npy: the vectors alone, and beside them the labels in NAME.labels.npy, the classes and the names, a
+    line each, in NAME.classes.txt and NAME.names.txt. An image without a label has the class "".
     """
     path = Path(path)
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -206,26 +211,32 @@ def write_embeddings(
         raise UserError(f"there are {len(names):,} names for {len(vectors):,} embeddings; give one for each")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} must end in {', '.join(SUFFIXES)}")
+    words: dict[str, Sequence[str]] = {}
+    if labels is not None and labels.ndim == 1 and len(classes):
+        words["class"] = [classes[label] if label >= 0 else "" for label in labels]
+    if names is not None:
+        words["name"] = names
     columns: dict[str, Any] = {}
     if path.suffix == ".parquet":
-        columns = _columns(vectors, labels) | ({} if names is None else {"name": pa.array(names, pa.string())})
+        columns = _columns(vectors, labels) | {what: pa.array(texts, pa.string()) for what, texts in words.items()}
     arrays = {"embedding": vectors} | ({} if labels is None else {"label": labels})
-    arrays |= {} if names is None else {"name": np.array(names)}
+    arrays |= {what: np.array(texts, np.str_) for what, texts in words.items()}
     with files.replacing(path) as partial:
         if path.suffix == ".npz":
             np.savez(partial, **arrays)  # type: ignore[arg-type]
         elif path.suffix == ".npy":
             np.save(partial, vectors)
             # What an earlier embedding left must never lie beside this one's vectors: a kill leaves no labels.
-            for earlier in (labels_beside(path), _names_beside(path)):
+            for earlier in (labels_beside(path), *(_words_beside(path, what) for what in ("class", "name"))):
                 earlier.unlink(missing_ok=True)
         else:
             parquet.write_table(pa.table(columns), partial, write_page_checksum=True)
     if path.suffix == ".npy" and labels is not None:
         with files.replacing(labels_beside(path)) as partial:
             np.save(partial, labels)
-    if path.suffix == ".npy" and names is not None:
-        files.write_text(_names_beside(path), "".join(f"{name}\n" for name in names))
+    if path.suffix == ".npy":
+        for what, texts in words.items():
+            files.write_text(_words_beside(path, what), "".join(f"{' '.join(text.splitlines())}\n" for text in texts))
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
@@ -328,15 +339,16 @@ def labels_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.labels.npy")
 
 
-def _names_beside(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.names.txt")
+def _words_beside(path: Path, what: str) -> Path:
+    """The file of what belongs to each vector of a .npy, a "class" or a "name"."""
+    return path.with_name(f"{path.stem}.{'classes' if what == 'class' else 'names'}.txt")
 
 
 def _read_npz(path: Path) -> Embeddings:
     with np.load(path, allow_pickle=False) as file:
         if odd := [n for n in file if not isinstance(file[n], np.ndarray)]:
             raise UserError(f"{path}: {odd[0]} is no array")
-        names = [n for n in file if n not in ("label", "labels", "split", "name")]
+        names = [n for n in file if n not in ("label", "labels", "class", "split", "name")]
         matrices = [n for n in names if file[n].ndim == 2]
         name = "embedding" if "embedding" in names else matrices[0] if len(matrices) == 1 else None
         if name is None:
