@@ -496,6 +496,20 @@ def test_bad_images(
     assert "1 image" in mistake(capsys, "train", str(one), *smoke)
 
 
+def test_data_that_have_changed_since_the_training_are_told(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "images")
+    out, more = str(tmp_path / "run"), tmp_path / "images/train/more.png"
+    words = ["train", str(tmp_path / "images"), "--scale", "smoke", "--device", "cpu", "--out", out, *SMALL]
+    assert run(capsys, *words)[0] == 0
+    words = ["evaluate", out, "--measures", "rank", "--scale", "smoke", "--controls", "none"]
+    said = "the data have changed since the training: 48 training images then, 49 now"
+    assert said not in run(capsys, *words)[1]
+    shutil.copy(next((tmp_path / "images/train").rglob("*.*g")), more.parent / "more.jpg")
+    assert said in run(capsys, *words)[1]
+
+
 def test_training_on_crops_ends_with_a_report_and_can_be_measured(
     capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path
 ) -> None:

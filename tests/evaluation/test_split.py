@@ -11,8 +11,9 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import evaluate, evaluate_embeddings
 from deepinfomax.evaluation.embeddings import Embeddings
+from deepinfomax.evaluation.few_labels import LabelBudget
 from deepinfomax.evaluation.labels import check_labels
-from deepinfomax.evaluation.split import in_both, remarks, with_classes_of
+from deepinfomax.evaluation.split import in_both, remarks, small_classes, with_classes_of
 
 RNG = np.random.default_rng(0)
 
@@ -51,6 +52,18 @@ def test_classes_and_attributes_that_have_nothing_in_common_are_refused() -> Non
 def test_labels_of_which_none_is_known_are_refused() -> None:
     with pytest.raises(UserError, match=r"no test label is one of training: these are 0, 1, those .* 5, 6"):
         check_labels(np.array([0, 1, 0]), np.array([5, 6]))
+
+
+def test_classes_with_fewer_labels_than_a_measure_asks_of_each_are_told() -> None:
+    labels = np.array([0] * 12 + [1] * 12 + [2] * 3)
+    said = "1 of 3 classes have fewer than 10 labels to train on ({}): measures of 10 per class see all of theirs"
+    budgets = [None, LabelBudget("percent", 10), LabelBudget("per_class", 2), LabelBudget("per_class", 10)]
+    assert small_classes(labels, budgets, ("a", "b", "rare")) == [said.format("rare")]
+    assert small_classes(labels, budgets[:3]) == []
+    vectors, words = RNG.normal(size=(60, 4)).astype(np.float32), np.array(["a", "b"] * 25 + ["rare"] * 10)
+    file = Embeddings(vectors, words, np.array(["train"] * 53 + ["test"] * 7))
+    notes = evaluate_embeddings(file, measures=["knn_10_per_class"], scale="smoke", quiet=True)["notes"]
+    assert said.format("rare") in notes
 
 
 def test_what_is_said_of_classes() -> None:

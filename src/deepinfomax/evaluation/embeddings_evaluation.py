@@ -101,6 +101,7 @@ def evaluate_embeddings(
         checks.check_classes(of_attributes, labels[train_rows], labels[test_rows], seed)
         if of_classes:
             notes += split.remarks(flat[train_rows], flat[test_rows])
+            notes += split.small_classes(flat[train_rows], [measure_called(asked)[1] for asked in of_classes])
     if of_features:
         rows = embeddings.vectors[train_rows], embeddings.vectors[test_rows]
         notes += split.in_both(*rows, "embeddings", "number for number")

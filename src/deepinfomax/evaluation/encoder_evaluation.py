@@ -106,7 +106,9 @@ def evaluate(
     if train.labels is not None and test.labels is not None:
         checks.check_classes([*measures, *controls], used, used_in_test, seed, folds)
         if (used != -1).any() and (used_in_test != -1).any():
-            notes = [*notes, *split.remarks(used, used_in_test, max(train.classes, test.classes, key=len))]
+            names = max(train.classes, test.classes, key=len)
+            few = split.small_classes(used, (measure_called(name)[1] for name in measures), names)
+            notes = [*notes, *split.remarks(used, used_in_test, names), *few]
     evaluation = Evaluation(
         {
             "data": {"train": describe(train), "test": describe(test)},

@@ -32,6 +32,8 @@ from deepinfomax.evaluation.shared_embedding import SharedEmbedding, own_device
 from deepinfomax.features import LEVELS
 from deepinfomax.progress import shown
 from deepinfomax.report import write as write_report
+from deepinfomax.report.reading import at, number
+from deepinfomax.report.reading import read as read_run
 from deepinfomax.started_together import speaks, started
 from deepinfomax.training import run_folder
 from deepinfomax.training.building import begin
@@ -113,6 +115,8 @@ def evaluate_command(
     notes = [*train.notes, *test.notes, *left_out]
     if seen:
         notes.insert(0, SEEN[_trained_on_labels(run)])
+    if config.data == own.data and own.data.split == "train" and not own.data.stream:
+        notes += _of_changed_data(run, len(train))
     out = run / files.EVALUATION
     if average is not None:
         check_pictures(train.shape)
@@ -177,6 +181,14 @@ def _saw_test_images(own: Config, config: Config) -> bool:
     if names_in(parts, "test") or data.holdout is None:
         return False
     return own.data.holdout is None or data.holdout > own.data.holdout  # a smaller share is a part of a larger one
+
+
+def _of_changed_data(run: Path, count: int) -> list[str]:
+    """The note on a run whose data have more or fewer training images now, `count`, than it was trained on."""
+    then = number(at(read_run(run).metrics.start, "data", "count"))
+    if then is None or then == count:
+        return []
+    return [f"the data have changed since the training: {then:,.0f} training images then, {count:,} now"]
 
 
 def _trained_on_labels(run: Path) -> bool:

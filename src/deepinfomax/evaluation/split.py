@@ -9,6 +9,7 @@ import numpy as np
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError, listed
+from deepinfomax.evaluation.few_labels import LabelBudget
 
 MOST_NAMES = 5  #: classes that a line names
 
@@ -57,6 +58,20 @@ def remarks(train_labels: np.ndarray | None, test_labels: np.ndarray | None, nam
             f"{len(only_train):,} of {len(in_train):,} classes have no test image ({_named(only_train, names)}): the "
             "figures say nothing of them"
         )
+    return said
+
+
+def small_classes(labels: np.ndarray, budgets: Iterable[LabelBudget | None], names: Sequence[str] = ()) -> list[str]:
+    """The notes on classes that have fewer labels than a measure of so many per class asks for."""
+    present, have = np.unique(labels[labels != -1] if labels.dtype.kind in "iu" else labels, return_counts=True)
+    said = []
+    for count in sorted({budget.count for budget in budgets if budget is not None and budget.unit == "per_class"}):
+        few = present[have < count]
+        if len(few):
+            said.append(
+                f"{len(few):,} of {len(present):,} classes have fewer than {count} labels to train on "
+                f"({_named(few, names)}): measures of {count} per class see all of theirs"
+            )
     return said
 
 
