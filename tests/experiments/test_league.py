@@ -99,6 +99,12 @@ def test_trials_are_judged_on_images_that_were_not_trained_on(tmp_path, monkeypa
     assert {path: path.read_text() for path in lines} == lines  # nothing was trained again
 
 
+def test_the_local_map_is_what_its_search_chose() -> None:
+    published = json.loads((RESULTS / "league-resnet18-trials-cpu.json").read_text(encoding="utf-8"))["runs"]["0"]
+    assert published["chosen"] == {name: str(stage) for name, stage in NETWORKS["resnet18"].local_stage.items()}
+    assert published["data"] == {"name": "cifar10", "trained_on": 15000, "judged_on": 5000}
+
+
 def test_trials_of_a_local_map_differ_in_nothing_else(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     for entrant in league.ALL:
         if entrant.name in NETWORKS["resnet18"].local_stage:

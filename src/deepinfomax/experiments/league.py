@@ -78,7 +78,7 @@ class Network:
     local_stage: dict[str, int] = field(default_factory=dict)  #: name of an entrant -> stage of its local map
 
 
-#: Only Deep InfoMax uses a local map. Of which stage of ResNet-18 it is, `reproduce league-resnet18-trials` searches;
+#: Only Deep InfoMax uses a local map. Of which stage of ResNet-18 it is was chosen by `reproduce league-resnet18-trials`;
 #: the first is also what the encoder takes by itself at this size.
 NETWORKS = {
     "dcgan": Network("", {"paper": {"name": "dcgan"}}, {entrant.name: entrant.steps for entrant in ALL}),
@@ -102,7 +102,7 @@ NETWORKS = {
             "DIM(L) across patches": 247,
             "fully supervised": 1256,
         },
-        local_stage={"DIM(L)": 1, "DIM(L), flips only": 1, "DIM(L) across views": 1, "DIM(L) across patches": 1},
+        local_stage={"DIM(L)": 1, "DIM(L), flips only": 1, "DIM(L) across views": 1, "DIM(L) across patches": 3},
     ),
 }
 #: name of an entrant -> of `AUGMENTATIONS`, by the search; those outside it only flip
