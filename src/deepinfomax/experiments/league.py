@@ -78,8 +78,8 @@ class Network:
     local_stage: dict[str, int] = field(default_factory=dict)  #: name of an entrant -> stage of its local map
 
 
-#: Only Deep InfoMax uses a local map. Of which stage of ResNet-18, the search of `reproduce league-resnet18-trials` chose;
-#: the first is also what the encoder takes by itself at this size.
+#: Only Deep InfoMax uses a local map. Which stage of ResNet-18 gives it, `reproduce league-resnet18-trials` chose; the
+#: first is also what the encoder takes by itself at this size.
 NETWORKS = {
     "dcgan": Network("", {"paper": {"name": "dcgan"}}, {entrant.name: entrant.steps for entrant in ALL}),
     "resnet18": Network(
