@@ -76,6 +76,21 @@ def test_a_network_of_torchvision_by_name(monkeypatch: pytest.MonkeyPatch) -> No
         encoders.wrap("torchvision:resnet1")
 
 
+def test_weights_that_cannot_be_fetched_are_one_line(timm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("<urlopen error [Errno -2] Name or service not known>\nmore")
+
+    monkeypatch.setattr(sys.modules["timm"], "create_model", unreachable)
+    with pytest.raises(UserError, match=r"'resnet18' to give: <urlopen error \[Errno -2\] Name or service not known>$"):
+        encoders.wrap("timm:resnet18", pretrained=True)
+    models = ModuleType("torchvision.models")
+    models.get_model = unreachable  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    with pytest.raises(UserError, match="torchvision cannot give the weights of 'resnet18': <urlopen error"):
+        encoders.wrap("torchvision:resnet18", pretrained=True)
+
+
 def test_mistakes_are_one_line(timm: None) -> None:
     for name, message in {
         "resnet18": "names no network",
@@ -105,4 +120,4 @@ def test_the_real_library_where_it_is_installed(library: str) -> None:
     except Exception as error:  # torchvision of another torch stops with RuntimeError
         pytest.skip(f"needs {library}: pip install {library}, built for torch {torch.__version__} ({error})")
     shapes = encoders.shapes_of(encoders.wrap(f"{library}:resnet18"), (3, 64, 64))
-    assert (shapes.local[0], shapes.y) == (256, (512,))
+    assert (shapes.local[0], shapes.y) == (128, (512,))

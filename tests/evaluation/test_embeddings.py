@@ -24,6 +24,15 @@ def test_embeddings_are_the_encoders_one_image_at_a_time() -> None:
     assert {k: v.dtype for k, v in found.items()} == dict.fromkeys(found, torch.float32)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_an_encoder_of_another_precision_embeds_too(kind: torch.dtype) -> None:
+    encoder, data = make_encoder()(), images(7)
+    expected = embed(encoder, data)["y"]
+    found = embed(encoder.to(kind), data)["y"]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+
+
 def test_probes_can_train_on_embeddings() -> None:
     y = embed(make_encoder()(), images(4), levels=("y",))["y"]
     weight = torch.ones(6, 1, requires_grad=True)

@@ -55,7 +55,7 @@ def named_network(name: str, *, pretrained: bool = False) -> tuple[nn.Module, di
         pretrained: with the library's weights, which it fetches. The network then takes images in [-1, 1] all the same.
 
     Raises:
-        UserError: an unknown library or model, or a library that is not installed.
+        UserError: an unknown library or model, a library that is not installed, or weights that cannot be fetched.
     """
     library, _, model = name.partition(":")
     if library not in LAYERS or not model:
@@ -82,7 +82,7 @@ def named_network(name: str, *, pretrained: bool = False) -> tuple[nn.Module, di
 def _timm(timm: Any, model: str, pretrained: bool) -> nn.Module:
     try:
         return timm.create_model(model, pretrained=pretrained, num_classes=0)
-    except RuntimeError as error:  # of a name that timm does not know, too
+    except Exception as error:  # a RuntimeError of a name that timm does not know; of no network each of its own kind
         raise UserError(f"timm has no network {model!r} to give: {first_line(error)}") from None
 
 
@@ -91,3 +91,5 @@ def _torchvision(models: Any, model: str, pretrained: bool) -> nn.Module:
         return models.get_model(model, weights="DEFAULT" if pretrained else None)
     except ValueError:
         raise UserError(f"torchvision has no network {model!r}; torchvision.models.list_models() lists them") from None
+    except Exception as error:  # no network, a full disk: each of its own kind
+        raise UserError(f"torchvision cannot give the weights of {model!r}: {first_line(error)}") from None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from deepinfomax import files, memory
 from deepinfomax.data.images import ImageSet, as_tensor, normalise
 from deepinfomax.data.text_tables import read_csv
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
@@ -41,7 +42,8 @@ def embed(
 
     Args:
         encoder: images (N, C, *S) in [-1, 1] -> Features; or of the numbers of the data, as `train` makes it.
-        images: (N, C, *S), not normalised.
+        images: (N, C, *S): bytes, which are brought to [-1, 1] here, or numbers as the encoder takes them: of pictures
+            floats in [-1, 1], not in [0, 1] nor in [0, 255].
         levels: any of conv, fc, y and local; None: those of conv, fc and y that the encoder has.
         device: where to run; None: where the encoder is. It is moved back afterwards.
 
@@ -74,13 +76,14 @@ def vectors_of(
     if len(pixels) == 0:
         raise UserError("there are no images to embed")
     embedded: dict[str, Tensor] = {}
+    kind = _input_type(encoder)
     with on_device(encoder, device) as where, unchanged(encoder):
         for number in counted(-(-len(pixels) // batch_size), "batch"):
             start = (number - 1) * batch_size
             part = pixels[start : start + batch_size]
             batch = part if isinstance(part, Tensor) else as_tensor(np.array(part))  # reads a memory map
             with torch.inference_mode():
-                features = encoder(normalise(batch.to(where)))
+                features = encoder(normalise(batch.to(where)).to(kind))
                 _check_levels(features, levels or ())
                 if levels is None:
                     levels = [level for level in LEVELS if getattr(features, level) is not None]
@@ -93,6 +96,13 @@ def vectors_of(
                             embedded[level] = torch.empty(len(pixels), flat.shape[1])
                     embedded[level][start : start + len(flat)] = flat
     return embedded
+
+
+def _input_type(encoder: nn.Module) -> torch.dtype:
+    """That of the weights, as of an encoder after `half()`; float32 where the numbers are standardised first."""
+    if any(isinstance(module, Standardised) for module in encoder.modules()):
+        return torch.float32
+    return next((p.dtype for p in encoder.parameters() if p.is_floating_point()), torch.float32)
 
 
 def check_room(level: str, images: int, units: int) -> None:
