@@ -1,5 +1,6 @@
 """`deepinfomax doctor` says what is here and what stands in the way, and changes nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,24 @@ def test_it_says_what_stands_in_the_way(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     monkeypatch.setenv("DEEPINFOMAX_CACHE", "~nobody-of-that-name/x")
     assert doctor.cache()["problem"].startswith("decoded images cannot be kept")
+
+
+def test_the_cache_is_measured_while_others_write_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inside").mkdir()
+    for name in ("a", "inside/b", "inside/gone"):
+        (tmp_path / name).write_bytes(bytes(10_000_000))
+    monkeypatch.setenv("DEEPINFOMAX_CACHE", str(tmp_path))
+    sizes = Path.stat
+
+    def removed_meanwhile(path: Path, **how: bool) -> os.stat_result:
+        if path.name == "gone" and looked:
+            raise FileNotFoundError(path)
+        looked.append(path)
+        return sizes(path, **how)
+
+    looked: list[Path] = []
+    monkeypatch.setattr(Path, "stat", removed_meanwhile)
+    assert doctor.cache()["used_gb"] == 0.02
+    monkeypatch.setenv("DEEPINFOMAX_CACHE", str(tmp_path / "a"))
+    assert not doctor.cache()["writable"]
+    assert "a cannot be written to: set DEEPINFOMAX_CACHE to a folder" in "\n".join(doctor.doctor()["problems"])

@@ -52,13 +52,21 @@ def cache() -> dict[str, Any]:
     except UserError as error:
         return {"folder": None, "writable": False, "used_gb": 0.0, "free_gb": 0.0, "problem": str(error)}
     there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
-    used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    used = sum(_size(Path(inside, name)) for inside, _, names in os.walk(folder) for name in names)
     return {
         "folder": str(folder),
-        "writable": os.access(there, os.W_OK),
+        "writable": there.is_dir() and os.access(there, os.W_OK | os.X_OK),
         "used_gb": round(used / 1e9, 2),
         "free_gb": round(shutil.disk_usage(there).free / 1e9, 1),
     }
+
+
+def _size(file: Path) -> int:
+    """Bytes; 0 of a file that another process has removed meanwhile."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def data() -> dict[str, Any]:
