@@ -12,6 +12,7 @@ import psutil
 import pytest
 import two_processes
 
+from deepinfomax.encoders import storage
 from deepinfomax.errors import UserError
 from deepinfomax.objectives import OBJECTIVES
 from deepinfomax.training import checkpoint
@@ -87,6 +88,7 @@ sys.path[:0] = [{tests!r}]
 import torch
 from two_processes import say, threads_of_the_group
 from test_loop import config, images
+from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.objectives import LocalInfoMax
 from deepinfomax.objectives.protocol import Terms
 from deepinfomax.training import loop
@@ -102,7 +104,8 @@ def train(name, steps=4, **parts):
     settings = config(**{{"training.steps": steps, "training.checkpoint_every": 0.0}})
     settings = dataclasses.replace(settings, **parts)
     try:
-        loop.train(settings, images(), f"{runs}/{{name}}", device="cpu", quiet=True)
+        trained = loop.train(settings, images(), f"{runs}/{{name}}", device="cpu", quiet=True)
+        say(f"{{name}} {{rank}} has {{weights_digest(trained)}}")
     except Diverged as error:
         say(f"{{name}} {{rank}}: {{error}}")
 
@@ -159,6 +162,9 @@ def test_what_is_ruined_in_one_process_stops_all_and_is_not_saved(tmp_path: Path
         saved = checkpoint.load(tmp_path / run / "checkpoint")
         assert saved is not None
         assert saved["step"] == 1
+    for run in ("all-used", "y-unused"):
+        saved_as = storage.describe(tmp_path / run).sha256  # with the averages of BatchNorm of the first process
+        assert all(f"{run} {rank} has {saved_as}" in done.stdout for rank in range(2))
     assert done.stdout.count("unused parameters False buffers sent False") == 2  # one step of two processes
     assert done.stdout.count("unused parameters True buffers sent False") == 4
 

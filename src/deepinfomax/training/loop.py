@@ -75,7 +75,8 @@ def train(
 
     Returns:
         the trained encoder, on the CPU, in eval mode: of images in [-1, 1], or, for other data than pictures of bytes,
-        of the numbers of the data, which it standardises itself (`encoders.standardised`).
+        of the numbers of the data, which it standardises itself (`encoders.standardised`). Of several processes each
+        returns the same.
 
     Raises:
         UserError: a folder in use, a checkpoint of another configuration or other data, too few images for a batch, an
@@ -191,6 +192,7 @@ def train(
 
         if isinstance(batches, StreamBatches) and (lost := batches.left_out()):
             watcher.say(f"note: {lost}")
+        processes.with_buffers_of_the_first(accelerator, game.encoder)
         if accelerator.is_main_process:
             write_encoder(whole_encoder(game, channels), config, image_shape, out)
             write_decoded_images(game, images, augment, out, config.seed, channels)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import torch
 from accelerate import Accelerator
-from torch import distributed
+from torch import distributed, nn
 
 from deepinfomax.errors import UserError, first_line
 from deepinfomax.started_together import started
@@ -56,6 +56,18 @@ def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
         return asked
     counts = accelerator.reduce(torch.tensor(asked, dtype=torch.float32, device=accelerator.device))
     return tuple(count > 0 for count in counts.tolist())
+
+
+def with_buffers_of_the_first(accelerator: Accelerator, network: nn.Module) -> None:
+    """Give the network of every process the buffers that are saved: the averages of BatchNorm are each one's own.
+
+    Parameters need none of this: all processes take the same steps.
+    """
+    if accelerator.num_processes > 1:
+        for buffer in network.buffers():
+            sent = buffer.contiguous()
+            distributed.broadcast(sent, src=0)
+            buffer.copy_(sent)
 
 
 def end_together(accelerator: Accelerator) -> None:
