@@ -181,3 +181,26 @@ def test_tokens_are_not_taken_for_a_map() -> None:
 def test_the_facts_of_an_encoder_of_another_type() -> None:
     encoder = encoders.build("dcgan", (1, 16, 16), width=2, fc=4, y=3).double()
     assert Facts.of(encoder, (1, 16, 16)).shapes.y == (3,)
+
+
+@pytest.mark.usefixtures("any_shape")
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"y": lambda y: y[:, 0]}, r"y of the encoder has shape \(2,\) for 2 images: return \(2, units\)"),
+        ({"y": lambda y: y.mean(0, keepdim=True)}, r"y of the encoder has shape \(1, 3\) for 2 images"),
+        ({"y": lambda y: None}, "y of the encoder is NoneType: return a tensor of floats"),
+        ({"fc": lambda y: y.tolist()}, "fc of the encoder is list"),
+        ({"conv": lambda y: y.long()}, r"conv of the encoder is torch.int64: return a tensor of floats"),
+        ({"local": lambda y: None}, "local of the encoder is NoneType"),
+    ],
+)
+def test_levels_that_an_encoder_cannot_have_are_told(made: dict, says: str) -> None:
+    class Own(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> Features:
+            y = images.mean((2, 3))
+            levels = {"local": images, "conv": None, "fc": None, "y": y}
+            return Features(**levels | {level: make(y) for level, make in made.items()})
+
+    with pytest.raises(UserError, match=says):
+        encoders.shapes_of(Own(), (3, 4, 4))

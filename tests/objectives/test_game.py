@@ -352,3 +352,22 @@ def test_a_loss_that_trains_nothing_is_refused_by_a_step() -> None:
         game(batch)  # to look at it is no mistake
         with pytest.raises(UserError, match=says):
             play(game, batch, {"encoder": torch.optim.SGD(encoder.parameters(), 0.1)})
+
+
+@pytest.mark.usefixtures("any_shape")
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"views": 2}, "7 images are no 2 views of each of so many images"),
+        ({"views": 0}, "7 images are no 0 views"),
+        ({"labels": torch.zeros(6)}, "6 labels for 7 images: give one for each, not for each view"),
+        ({"index": torch.arange(14)}, "14 index for 7 images"),
+        ({"small": torch.zeros(8, 1, 2, 2)}, "8 small views of 7 images: give every image as many"),
+    ],
+)
+def test_a_batch_whose_rows_do_not_fit_is_refused(rows: dict, says: str) -> None:
+    """SimCLR would compare views of different images without a word."""
+    with pytest.raises(UserError, match=says):
+        Batch(torch.zeros(7, 1, 4, 4), **rows)
+    views = Batch(torch.zeros(6, 1, 4, 4), torch.zeros(3), torch.arange(3), 2, torch.zeros(9, 1, 2, 2))
+    assert len(views.of_view(1).images) == 3

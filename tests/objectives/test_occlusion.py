@@ -100,3 +100,8 @@ def test_blocks_that_cannot_be(shape, block):
 def test_images_of_another_size():
     with pytest.raises(UserError, match="made for images"):
         Occlusion((1, 32, 32))(torch.zeros(2, 1, 28, 28))
+
+
+def test_a_single_pixel_has_no_part_to_hide():
+    with pytest.raises(UserError, match="one of a single pixel has none: leave it out"):
+        Occlusion((3, 1, 1))

@@ -139,3 +139,20 @@ def test_two_classes_are_enough_and_one_attribute_is():
     assert Supervised(Facts(SHAPES, classes=1), multi_label=True).head.out_features == 1
     with pytest.raises(UserError, match="needs labels"):
         Supervised(Facts(SHAPES, classes=0), multi_label=True)
+
+
+@pytest.mark.usefixtures("any_shape")
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.bool])
+def test_labels_may_be_whole_numbers_of_any_type(kind):
+    torch.manual_seed(0)
+    objective, f = Supervised(Facts(SHAPES, classes=2)), features(4)
+    labels = torch.tensor([0, 1, 1, 0])
+    assert objective(f, batch(labels.to(kind)))["loss"] == objective(f, batch(labels))["loss"]
+
+
+@pytest.mark.usefixtures("any_shape")
+def test_labels_that_are_none_are_told():
+    with pytest.raises(UserError, match=r"labels are torch.float32: supervised needs whole numbers from 0"):
+        Supervised(Facts(SHAPES, classes=2))(features(2), batch(torch.tensor([0.0, 1.0])))
+    with pytest.raises(UserError, match="labels run from 0 to 2: with multi_label they are 0, 1, and -1 for none"):
+        Supervised(Facts(SHAPES, classes=2), multi_label=True)(features(2), batch(torch.tensor([[0, 1], [2, 0]])))

@@ -98,6 +98,17 @@ def _check_features(features: Any, image_shape: tuple[int, ...]) -> None:
             f"the encoder returns {type(features).__name__}, not Features: name its layers by "
             "deepinfomax.wrap(module, local=..., y=...)"
         )
+    for level, rows in features._asdict().items():
+        if rows is None and level in ("conv", "fc"):
+            continue
+        if not isinstance(rows, torch.Tensor) or not rows.is_floating_point():
+            kind = rows.dtype if isinstance(rows, torch.Tensor) else type(rows).__name__
+            raise UserError(f"{level} of the encoder is {kind}: return a tensor of floats")
+        if rows.ndim < 2 or len(rows) != 2:
+            raise UserError(
+                f"{level} of the encoder has shape {tuple(rows.shape)} for 2 images: return (2, units) and, of a map, "
+                "its axes behind"
+            )
     if len(image_shape) == 3 and features.local.ndim == 3:
         places, units = features.local.shape[1:]
         raise UserError(

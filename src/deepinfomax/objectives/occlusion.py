@@ -46,6 +46,8 @@ class Occlusion(nn.Module):
         self.sides = tuple(image_shape[1:])
         self.block = max(1, round(_BLOCK * min(self.sides))) if block is None else block
         self.fill = fill
+        if max(self.sides) < 2:
+            raise UserError("occlusion hides a part of an image, and one of a single pixel has none: leave it out")
         if not 1 <= self.block <= min(self.sides) or max(self.sides) < 2 * self.block:
             raise UserError(
                 f"occlusion.block {self.block} does not fit twice into images of {'x'.join(map(str, self.sides))}: "

@@ -36,6 +36,9 @@ class Batch:
     """One batch. N images of shape (C, *S), each seen in V views and W small ones; an objective of one view sees V = 1.
 
     Views lie one behind the other: the first N rows are the first view of every image.
+
+    Raises:
+        UserError: numbers of rows that do not fit the views.
     """
 
     images: Float[Tensor, "VN C *S"]  #: (V·N, C, *S) in [-1, 1], or standardised
@@ -45,6 +48,16 @@ class Batch:
     views: int = 1  #: V
     #: (W·N, C, *s) further views of a smaller size, or None: there are none
     small: Float[Tensor, "WN C *s"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or len(self.images) % self.views:
+            raise UserError(f"{len(self.images)} images are no {self.views} views of each of so many images")
+        images = len(self.images) // self.views
+        for name, rows in (("labels", self.labels), ("index", self.index)):
+            if rows is not None and len(rows) != images:
+                raise UserError(f"{len(rows)} {name} for {images} images: give one for each, not for each view")
+        if self.small is not None and len(self.small) % images:
+            raise UserError(f"{len(self.small)} small views of {images} images: give every image as many")
 
     def of_view(self, view: int) -> "Batch":
         """What an objective of one view is given: that view of all images."""

@@ -74,14 +74,20 @@ class Supervised(nn.Module):
             )
         if not self.multi_label and labels.ndim != 1:
             raise UserError(f"labels of shape {tuple(labels.shape)} are multi-hot: set supervised.multi_label to true")
+        if not self.multi_label and (labels.is_floating_point() or labels.is_complex()):
+            raise UserError(f"labels are {labels.dtype}: supervised needs whole numbers from 0, and -1 for none")
+        labels = labels if self.multi_label else labels.long()
         # A compiled step would be cut in two by a look at numbers. `train` has looked at all labels before it.
-        if self.multi_label or self._looked or torch.compiler.is_compiling():
+        if self._looked or torch.compiler.is_compiling():
             return labels
         # A GPU would have to be waited for in every step: there the first batch alone is looked at.
         self._looked = labels.device.type != "cpu"
-        if not -1 <= int(labels.min()) <= int(labels.max()) < self.classes:
+        least, most = labels.min().item(), labels.max().item()
+        if self.multi_label and not -1 <= least <= most <= 1:
+            raise UserError(f"labels run from {least:g} to {most:g}: with multi_label they are 0, 1, and -1 for none")
+        if not self.multi_label and not -1 <= least <= most < self.classes:
             raise UserError(
-                f"labels run from {int(labels.min())} to {int(labels.max())} but supervised.classes is {self.classes}: "
+                f"labels run from {least} to {most} but supervised.classes is {self.classes}: "
                 "labels are 0 to classes - 1, and -1 for none"
             )
         return labels
