@@ -243,6 +243,29 @@ def test_a_run_on_tar_shards_from_the_command_line(tars: Path, tmp_path: Path, c
     assert (out / "report.html").is_file()
 
 
+def test_what_a_stream_cannot_do_names_the_command_that_can(tmp_path: Path, capsys):
+    (tmp_path / "shards").mkdir()
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"shards/{shard}.tar", "w") as packed:
+            for number in range(20 * shard, 20 * shard + 20):
+                cells = {"png": encoded(picture(number)), "cls": b"%d" % (number % 2), "json": b'{"donor": 1}'}
+                for ending, content in cells.items():
+                    member = tarfile.TarInfo(f"{number:06}.{ending}")
+                    member.size = len(content)
+                    packed.addfile(member, io.BytesIO(content))
+    data, out = str(tmp_path / "shards"), str(tmp_path / "run")
+    words = ["train", data, *TINY, "--out", out, "data.stream", "true", "data.workers", "1", "training.steps", "2"]
+    assert "fields of a .json are read by data.stream false" in mistake(capsys, *words, "data.label", "donor")
+    assert run(capsys, *words)[0] == 0
+    told = mistake(capsys, "evaluate", out, "--measures", "knn", "--controls", "none", "--scale", "smoke")
+    assert "has no test part: stream shards of which some have test in their names" in told
+    command = told[told.index("deepinfomax evaluate") :].split()[1:]
+    code, _, err = run(capsys, *command, "--measures", "knn", "--controls", "none", "--scale", "smoke")
+    assert code == 0, err
+    words = ["embed", out, data, "--out", str(tmp_path / "y.npy"), "--split", "train+test"]
+    assert "data.stream false reads parts together" in mistake(capsys, *words)
+
+
 def test_a_shard_that_breaks_in_the_middle_loses_no_step(tars: Path, tmp_path: Path, capsys, monkeypatch):
     """What was trained is saved, the shard is mended, and the run goes on."""
     last = reader(tars).shards(0, 0)[-1]

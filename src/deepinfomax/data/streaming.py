@@ -211,7 +211,8 @@ def shards_of(data: Data, split: str) -> Shards:
     label = data.label or (columns.label if columns and columns.label else "") or _label_column(features)
     for setting, name in (("data.image", image), ("data.label", label)):
         if name and name not in features:
-            raise UserError(f"{data.source} has no column {name} ({setting}); it has: {', '.join(features)}")
+            inside = "; fields of a .json are read by data.stream false" if "json" in features else ""
+            raise UserError(f"{data.source} has no column {name} ({setting}); it has: {', '.join(features)}{inside}")
     if not image:
         raise UserError(f"{data.source} has no column of images; it has: {', '.join(features)}; data.image names one")
     classes = tuple(getattr(features.get(label), "names", None) or ())
@@ -273,7 +274,8 @@ def _part(parts: Mapping[str, Any], split: str, where: str) -> str:
     if not names and split == "train" and len(parts) == 1 and not any(name in parts for name in PARTS["test"]):
         names = list(parts)
     if not names:
-        raise UserError(f"{where} has no part {split} to stream; it has: {', '.join(parts)}")
+        together = "; data.stream false reads parts together" if "+" in split else ""
+        raise UserError(f"{where} has no part {split} to stream; it has: {', '.join(parts)}{together}")
     return names[0]
 
 

@@ -211,12 +211,15 @@ def _check_test_part(run: Path, config: Config, options: Sequence[str]) -> None:
         return
     fraction = suggested_holdout(data.source, **columns)
     keeping = f"set data.holdout {fraction or 0.1:g} in training to keep some images for it"
+    if data.stream:  # which holds none out
+        keeping = "stream shards of which some have test in their names"
     said = f"{printable(data.source)} has no test part: {keeping}"
     if fraction is None:
         raise UserError(
             f"{said}, or train on a folder that has train and test inside; too few are here to hold out now"
         )
-    command = shlex.join(["deepinfomax", "evaluate", str(run), *options, "data.holdout", str(fraction)])
+    whole = ["data.stream", "false"] if data.stream else []
+    command = shlex.join(["deepinfomax", "evaluate", str(run), *options, "data.holdout", str(fraction), *whole])
     raise UserError(f"{said}; to measure this run on images that it was trained on: {command}")
 
 
