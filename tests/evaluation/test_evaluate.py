@@ -819,6 +819,11 @@ def test_seconds_are_those_of_the_measure_or_else_measured(monkeypatch: pytest.M
             "returned no 'r2', .* has spread,",
         ),
         (Spread(1.0), {"remarks": (Remark("collapsed", "{collapsed}"),)}, "returned no 'collapsed', which its Figure"),
+        (
+            {"spread": 1.0, "dead": 3},
+            {"remarks": (Remark("dead", "{deed} units are dead"),)},
+            "returned no 'deed', which the text of its Remark names; it has spread, dead",
+        ),
         ({"sprad": 1.0}, {}, "returned no 'spread', .* it has sprad"),
         (Anything(1.5, torch.ones(2)), {}, "returned a Tensor as 'other', which evaluation.json cannot hold"),
         (Anything(np.ones(2)), {}, "returned a ndarray as 'spread', which evaluation.json cannot hold"),

@@ -159,7 +159,8 @@ def checked_result(measure: Measure, result: Any) -> dict[str, Any]:
     A dictionary, too, is taken for a result; it may leave figures out, but not the headline.
 
     Raises:
-        UserError: no result at all, a figure or a remark that is no field of it, or a field that is no JSON.
+        UserError: no result at all, a figure, a remark or a word of its text that is no field of it, or a field that is
+            no JSON.
     """
     named = f"the function of the measure {measure.name!r}"
     keys = [*(figure.key for figure in measure.figures), *(remark.key for remark in measure.remarks)]
@@ -179,6 +180,14 @@ def checked_result(measure: Measure, result: Any) -> dict[str, Any]:
                 f"{named} returned a {type(value).__name__} as {key!r}, which evaluation.json cannot hold: give a "
                 "number, text or a list of these"
             ) from None
+    for remark in measure.remarks:
+        if plain.get(remark.key):
+            try:
+                remark.text.format_map({"seconds": 0.0, **plain})
+            except KeyError as error:
+                raise UserError(
+                    f"{named} returned no {error}, which the text of its Remark names; it has {', '.join(plain)}"
+                ) from None
     return plain
 
 
