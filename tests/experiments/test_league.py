@@ -29,6 +29,7 @@ def test_rows_share_all_but_method_and_augmentation(league_of: str) -> None:
             assert all(encoder == encoders[0] for encoder in encoders)
             network = league.NETWORKS[encoders[0]["name"]]
             assert stages == {row.name: network.local_stage.get(row.name) for row in table.rows}
+        assert list(paper_tables.controlled(table, "cpu")) == ["controls"]
         fields = ("batch_size", "lr", "optimizer", "schedule", "first_layer", "precision", "small_views")
         assert len({tuple(getattr(config.training, name) for name in fields) for config in configs}) == 1
         steps = {row.name: config.training.steps for row, config in zip(table.rows, configs, strict=True)}

@@ -126,7 +126,9 @@ def controlled(table: Table, scale: Scale) -> dict[str, Row]:
     seen: list[Mapping[str, Any]] = []
     for row in table.rows:
         config = row_config(table, row, scale, 0)
-        encoder = config.encoder | {"first_layer": config.training.first_layer}
+        # Which map of a network is local changes nothing that is measured.
+        encoder = {name: value for name, value in config.encoder.items() if name != "local_stage"}
+        encoder["first_layer"] = config.training.first_layer
         if encoder not in seen:
             seen.append(encoder)
             random_encoders[f"{CONTROLS} of {row.name}" if random_encoders else CONTROLS] = row
