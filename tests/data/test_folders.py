@@ -335,6 +335,16 @@ def test_files_above_the_folder_of_the_images_are_told(tmp_path: Path, draw):
     assert load(tmp_path, "test").notes == ("files that are no images, not read: 1 .csv",)
 
 
+def test_an_image_with_two_labels_in_a_list_is_refused(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    rows = ["file_name,label", "a.png,cat", "a.png,cat"]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    assert load(tmp_path).classes == ("cat",)
+    (tmp_path / "metadata.csv").write_text("\n".join([*rows, "a.png,dog"]))
+    with pytest.raises(UserError, match=r"metadata\.csv gives a\.png two labels, 'cat' and 'dog': leave one"):
+        load(tmp_path)
+
+
 def test_names_of_a_list_in_a_folder_that_are_of_no_image_are_told(tmp_path: Path, draw):
     for part in ("train", "test"):
         draw(tmp_path / part / f"{part}.png")

@@ -69,7 +69,7 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
     means the same in train and test.
 
     Raises:
-        UserError: no image anywhere; columns named where there is no metadata.csv.
+        UserError: no image anywhere; columns named where there is no metadata.csv; an image with two labels there.
     """
     base, folders, beside = _parts_of(root, files)
     walks = {name: walk_folder(folder, Walk(files.wanted)) for name, folder in folders.items()}
@@ -218,7 +218,13 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
         label = column or label
         notes += unused_columns(table.names, {image, column})
         texts = table.column(column) if column else [""] * len(table.rows)
-        labels |= {listed_path(file.parent, name): text for name, text in zip(table.column(image), texts, strict=True)}
+        pairs = [(listed_path(file.parent, name), text) for name, text in zip(table.column(image), texts, strict=True)]
+        own = dict(pairs)
+        odd = next((pair for pair in pairs if own[pair[0]] != pair[1]), None)
+        if odd is not None:
+            two = f"{odd[1]!r} and {own[odd[0]]!r}"
+            raise UserError(f"{file} gives {printable(odd[0].name)} two labels, {two}: leave one of them")
+        labels |= own
     if not listing and columns.named:
         raise columns.refused(f"{folders[0]} has no {METADATA}")
     return Listed(label, labels, tuple(dict.fromkeys(notes))) if listing else None
