@@ -53,6 +53,9 @@ def test_an_error_of_the_file_system_names_the_file_that_is_replaced(tmp_path: P
     with pytest.raises(OSError, match="No space") as error, files.replacing(tmp_path / "x.npz"):
         raise OSError(28, "No space left on device")
     assert error.value.filename == str(tmp_path / "x.npz")
+    with pytest.raises(OSError, match="No space") as error, files.replacing(tmp_path / "x.npz") as partial:
+        raise OSError(28, "No space left on device", "source.npz", None, str(partial))  # as a copy to a full disk says
+    assert (error.value.filename, error.value.filename2) == (str(tmp_path / "x.npz"), None)
     with pytest.raises(FileNotFoundError) as error, files.replacing(tmp_path / "in" / "x.npz") as partial:  # noqa: PT012
         partial.unlink()
         partial.parent.rmdir()  # the folder vanishes while it is written

@@ -58,8 +58,11 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         unnamed = error.errno is not None and error.filename is None
-        if unnamed or (error.filename is not None and Path(os.fsdecode(error.filename)) == partial):
-            error.filename = str(path)
+        named = (error.filename, error.filename2)  # of a copy: from where, and to where
+        if unnamed or any(
+            isinstance(name, str | bytes | os.PathLike) and Path(os.fsdecode(name)) == partial for name in named
+        ):
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         with suppress(OSError):
