@@ -123,6 +123,15 @@ def test_a_wrapped_network_needs_its_module(tmp_path: Path) -> None:
     assert not torch.equal(storage.load(tmp_path, module=other)(images).y, before)
 
 
+def test_a_run_that_was_stopped_names_the_command_that_continues_it(tmp_path: Path) -> None:
+    (tmp_path / "my run").mkdir()
+    (tmp_path / "my run" / files.CONFIG).touch()
+    with pytest.raises(UserError, match=r"has not ended; .* deepinfomax train --out '.*my run' --resume"):
+        storage.describe(tmp_path / "my run")
+    with pytest.raises(UserError, match=r"no encoder\.json in .*: not a run folder$"):
+        storage.describe(tmp_path)
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no encoder\.json"):
         storage.load(tmp_path)

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,10 @@ def describe(folder: str | Path) -> EncoderDescription:
             known = ", ".join(bundled.names())
             raise UserError(f"{folder} does not exist: load takes a run folder, OWNER/NAME of the hub, or {known}")
         raise UserError(
-            f"no {DESCRIPTION} in {folder}: not a run folder, or its training has not written an encoder yet"
+            f"no {DESCRIPTION} in {folder}: its training has not ended; wait for it, or continue it: "
+            f"deepinfomax train --out {shlex.quote(str(folder))} --resume"
+            if (Path(folder) / files.CONFIG).is_file()
+            else f"no {DESCRIPTION} in {folder}: not a run folder"
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
@@ -184,7 +188,10 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
     if module is not None:
         encoder = module
     elif description.architecture == "wrapped":
-        raise UserError(f"{folder} holds a wrapped module: pass load(..., module=wrap(your_network, ...))")
+        raise UserError(
+            f"{folder} holds a wrapped module: pass load(..., module=wrap(your_network, ...)); in Python, since no "
+            "command can build it, deepinfomax.embed and deepinfomax.evaluation.evaluate take what comes"
+        )
     elif ":" in description.architecture:
         package, network = description.architecture.split(":", 1)
         raise UserError(f"{folder} holds a network of your own: pass load(..., module={network}(...)), from {package}")
