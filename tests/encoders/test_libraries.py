@@ -81,7 +81,8 @@ def test_weights_that_cannot_be_fetched_are_one_line(timm: None, monkeypatch: py
         raise OSError("<urlopen error [Errno -2] Name or service not known>\nmore")
 
     monkeypatch.setattr(sys.modules["timm"], "create_model", unreachable)
-    with pytest.raises(UserError, match=r"'resnet18' to give: <urlopen error \[Errno -2\] Name or service not known>$"):
+    line = r"^timm cannot give the weights of 'resnet18': <urlopen error \[Errno -2\] Name or service not known>$"
+    with pytest.raises(UserError, match=line):
         encoders.wrap("timm:resnet18", pretrained=True)
     models = ModuleType("torchvision.models")
     models.get_model = unreachable  # type: ignore[attr-defined]

@@ -62,9 +62,7 @@ class DataDescription:
     channels: Channels | None = None  #: of the training part, where its numbers are standardised
     folds: list[int] = field(default_factory=list)  #: images in each
     problems: list[str] = field(default_factory=list)
-    size: int | None = (
-        None  #: pixels, where the training part is of several sizes that only `data.size` brings together
-    )
+    size: int | None = None  #: what `data.size` may be, where the training part is of several sizes
     next: str | None = None  #: the command that trains on these images
 
     def __getitem__(self, name: str) -> Any:

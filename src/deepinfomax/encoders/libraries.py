@@ -82,8 +82,10 @@ def named_network(name: str, *, pretrained: bool = False) -> tuple[nn.Module, di
 def _timm(timm: Any, model: str, pretrained: bool) -> nn.Module:
     try:
         return timm.create_model(model, pretrained=pretrained, num_classes=0)
-    except Exception as error:  # a RuntimeError of a name that timm does not know; of no network each of its own kind
+    except RuntimeError as error:  # of a name that timm does not know, too
         raise UserError(f"timm has no network {model!r} to give: {first_line(error)}") from None
+    except Exception as error:  # no network, a full disk: each of its own kind
+        raise UserError(f"timm cannot give the weights of {model!r}: {first_line(error)}") from None
 
 
 def _torchvision(models: Any, model: str, pretrained: bool) -> nn.Module:

@@ -79,10 +79,11 @@ class ResNet18(nn.Module):
 
     def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
         """Images are in [-1, 1]."""
-        local = self.stages[: self.local_stage](self.stem(images))
-        conv = self.stages[self.local_stage :](local)
-        fc = conv.mean((2, 3))
-        return Features(local=local, conv=conv, fc=fc, y=self.y(fc))
+        maps = [self.stem(images)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        fc = maps[-1].mean((2, 3))
+        return Features(local=maps[self.local_stage], conv=maps[-1], fc=fc, y=self.y(fc))
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:

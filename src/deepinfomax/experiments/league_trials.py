@@ -22,6 +22,7 @@ from deepinfomax.training.run_folder import METRICS
 HELD_OUT = 4  #: one of so many training images is held out, to judge by
 #: of two cores of the faster processor, for a trial; `smoke` has its few steps
 MINUTES: dict[Scale, float] = {"cpu": 0.5, "paper": 5.0}
+LOCAL_STAGES = (1, 2, 3)  #: of ResNet-18
 
 
 def trial_config(entrant: Entrant, augmentation: str, scale: Scale, seed: int, root: Path | None) -> Config:
@@ -91,9 +92,6 @@ def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device:
         for entrant in ENTRANTS
     }
     return _search(wanted, scale, device)
-
-
-LOCAL_STAGES = (1, 2, 3)
 
 
 def local_map_config(entrant: Entrant, stage: int, scale: Scale, seed: int, root: Path | None) -> Config:

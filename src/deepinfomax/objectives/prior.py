@@ -25,6 +25,7 @@ from deepinfomax.settings import Count, NotNegative, Positive, checked
 
 Prior = Literal["uniform", "gaussian", "ball", "sphere"]
 By = Literal["adversary", "sigreg", "visreg", "noise"]
+PENALTY, SLICES, NOISE = 1.0, 256, 0.1  #: settings of one way each, if nothing is said
 
 
 @checked
@@ -57,11 +58,11 @@ class PriorMatching(nn.Module):
         facts: Facts,
         *,
         prior: Prior = "uniform",
-        penalty: NotNegative = 1.0,
+        penalty: NotNegative = PENALTY,
         spectral_norm: bool = False,
         by: By = "adversary",
-        slices: Count = 256,
-        noise: Positive = 0.1,
+        slices: Count = SLICES,
+        noise: Positive = NOISE,
     ) -> None:
         super().__init__()
         self.prior: Prior = prior
@@ -73,10 +74,10 @@ class PriorMatching(nn.Module):
         self.compiles = by != "visreg" and (by != "sigreg" or prior in ("uniform", "gaussian"))
         self.units, self.shape = facts.shapes.globals[0], facts.shapes.y
         for name, differs, ways in (
-            ("penalty", penalty != 1.0, ("adversary",)),
+            ("penalty", penalty != PENALTY, ("adversary",)),
             ("spectral_norm", spectral_norm, ("adversary",)),
-            ("slices", slices != 256, ("sigreg", "visreg")),
-            ("noise", noise != 0.1, ("noise",)),
+            ("slices", slices != SLICES, ("sigreg", "visreg")),
+            ("noise", noise != NOISE, ("noise",)),
         ):
             if differs and by not in ways:
                 raise UserError(f"prior.{name} is for prior.by {' and '.join(ways)}, not for {by}: leave it out")
