@@ -72,7 +72,7 @@ class ResNet18(nn.Module):
             stages.append(nn.Sequential(first, BasicBlock(outputs, outputs)))
             inputs = outputs
         self.stages = nn.Sequential(*stages)
-        self.local_stage = local_stage or max(
+        self.local_stage: int = local_stage or max(
             (stage for stage, seen in PIXELS_SEEN[stem].items() if seen <= min(sides) / 2), default=1
         )
         self.y = nn.Linear(inputs, y)
