@@ -1,15 +1,19 @@
 """The Python of these pages runs, and prints what the page says it prints."""
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import io
 import json
+import math
 import re
 from pathlib import Path
 
 import pytest
 import torch
+
+from deepinfomax import encoders
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(
@@ -176,3 +180,20 @@ def test_the_page_has_the_figures_of_the_public_tasks() -> None:
         assert unwarned is None or len(unwarned) <= 1  # what the page promises of warnings
     assert results["lower_bounds_above_truth_plus_2_se"] == []
     assert f"None of {results['lower_bounds']} values that are called lower bounds" in page
+
+
+def test_the_table_of_encoders_has_the_shapes_that_they_have() -> None:
+    page = (DOCS / "encoders.md").read_text(encoding="utf-8").split("## Which there are")[1].split("\n## ")[0]
+    named = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(named) > 15
+    for line in named:
+        made, image, *levels = (cell.strip() for cell in line.strip("|").split("|"))
+        name, *settings = re.findall("`([^`]*)`", made)
+        arguments = {key: ast.literal_eval(value) for key, value in (each.split("=") for each in settings)}
+        shape = tuple(map(int, image.split("×")))
+        with torch.device("meta"):  # shapes alone, of networks of a hundred million parameters too
+            shapes = encoders.shapes_of(encoders.build(name, shape, **arguments), shape)
+        for level, said in zip(("local", "conv", "fc", "y"), levels[:4], strict=True):
+            assert math.prod(getattr(shapes, level)) == math.prod(map(int, re.split("[×·]", said))), (made, level)
+            if level != "fc":
+                assert "×".join(map(str, getattr(shapes, level))) == said, (made, level)
