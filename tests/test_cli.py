@@ -454,6 +454,10 @@ def test_estimate_mi_takes_every_setting(capsys: pytest.CaptureFixture, tmp_path
     assert asked.nats != estimate_mi(x, y, "smile", **settings | {"tau": 5.0}).nats
     _, out, _ = run(capsys, *words, "--estimator", "ksg", "--neighbours", "5")
     assert json.loads(out)["nats"] == estimate_mi(x, y, "ksg", neighbours=5).nats != estimate_mi(x, y, "ksg").nats
+    _, out, _ = run(capsys, *words, "--estimator", "ksg", "--steps", "5", "--tau", "1")
+    assert json.loads(out)["notes"] == ["ksg has no use for steps, tau: not used"]
+    assert estimate_mi(x, y, "nwj", steps=5, tau=1.0, neighbours=5).notes == ("nwj has no use for tau: not used",)
+    assert not asked.notes
     assert "unknown transform 'log'" in mistake(capsys, *words[:3], "--transform", "log")
     assert "steps (0)" in mistake(capsys, *words[:3], "--steps", "0")
     assert "Invalid value for '--lr'" in mistake(capsys, *words[:3], "--lr", "fast")

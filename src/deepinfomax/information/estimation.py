@@ -29,8 +29,10 @@ few, since they see a sharp dependence that a critic blurs.
 """
 
 import dataclasses
+import inspect
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,8 @@ CRITICS: dict[str, type[nn.Module]] = {
 HELD_OUT = 0.2  #: fraction of the pairs that is read out, where none is said
 SHUFFLES, SHUFFLES_OF_NEIGHBOURS = 999, 199  #: of a test, where no number is said
 STOPPING_PAIRS = 512  #: pairs of the validation part that decide when to stop
+#: settings that nearest neighbours, which train nothing, have no use for
+OF_TRAINING = ("critic", "steps", "batch_size", "lr", "hidden", "tau", "validation", "patience", "repeats", "folds")
 
 
 def estimate_mi(
@@ -136,7 +140,7 @@ def estimate_mi(
         UserError: different lengths, missing or infinite values, too few pairs, a constant column, labels that are
             nearly all different, a bad name, or a setting out of its range.
     """
-    started = time.monotonic()
+    started, given = time.monotonic(), dict(locals())
     asked = estimator_name(estimator)
     name = "infonce" if asked == "auto" else asked
     if name != "ksg" and str(critic) not in CRITICS:
@@ -159,7 +163,7 @@ def estimate_mi(
     for side, letter in zip(sides, "xy", strict=True):
         inputs.check_labels(side, letter)
     codes = group_codes(groups, block, len(sides[0]))
-    notes = _notes(estimator, name, x, y, sides)
+    notes = _notes(estimator, name, x, y, sides) + _unused(name, given)
     if name == "ksg":
         estimate = neighbour_estimate(*sides, transform, neighbours, seed, started, codes=codes, shuffles=int(shuffles))
         estimate = dataclasses.replace(estimate, notes=notes + few_shuffles(int(shuffles)))
@@ -381,3 +385,11 @@ def _notes(estimator: str, name: str, x: Any, y: Any, sides: tuple[np.ndarray, n
     if str(estimator).lower() == "jsd":
         notes += ("jsd is taken as jsd-nwj: a critic trained by JSD, read by NWJ (Poole et al. 2019)",)
     return notes
+
+
+def _unused(name: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note that names the settings which were given and which this estimator has no use for."""
+    known = OF_TRAINING if name == "ksg" else () if name == "smile" else ("tau",)
+    defaults = inspect.signature(estimate_mi).parameters
+    unused = [setting for setting in known if given[setting] != defaults[setting].default]
+    return (f"{name} has no use for {', '.join(unused)}: not used",) if unused else ()
