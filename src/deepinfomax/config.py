@@ -235,13 +235,30 @@ def read_tree(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no configuration: it is nested too deep") from None
 
 
+def flat(config: Config) -> dict[str, Any]:
+    """Path of a field -> its value, as in {"seed": 0, "training.lr": 1e-4}; tuples as lists, for JSON."""
+
+    def of(tree: Any, path: str) -> dict[str, Any]:
+        if isinstance(tree, dict):
+            return {k: v for key, sub in tree.items() for k, v in of(sub, f"{path}.{key}").items()}
+        return {path[1:]: list(tree) if isinstance(tree, tuple) else tree}
+
+    return of(dataclasses.asdict(config), "")
+
+
+def from_flat(fields: Mapping[str, Any]) -> Config:
+    """What `flat` was given; a field that is not there has its default. Raises UserError as `resolve` does."""
+    tree: dict[str, Any] = {}
+    for path, value in fields.items():
+        *sections, name = path.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = value
+    return from_tree(tree)
+
+
 def difference(a: Config, b: Config) -> list[str]:
     """Paths of the fields in which two configurations differ."""
-
-    def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-        if isinstance(tree, dict):
-            return {k: v for key, sub in tree.items() for k, v in flat(sub, f"{prefix}.{key}").items()}
-        return {prefix[1:]: list(tree) if isinstance(tree, tuple) else tree}
-
-    x, y = flat(dataclasses.asdict(a)), flat(dataclasses.asdict(b))
+    x, y = flat(a), flat(b)
     return sorted(k for k in x.keys() | y.keys() if x.get(k) != y.get(k))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +144,25 @@ def test_a_table_from_training_to_figures(small: Table, tmp_path: Path, monkeypa
         config.write_text("\n".join(line for line in lines if line != "skip_bad = false"))
         config.parent.rename(config.parent.with_name(config.parent.name[:-12] + "0" * 12))
     assert experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")["rows"] == result["rows"]
+    # So is a result of an earlier version, with other digests: its settings say what it is.
+    earlier = json.loads((tmp_path / "small-smoke.json").read_text())
+    assert earlier["config"]["data.limit"] == 200
+    assert {row["name"]: row["config"]["recipe"] for row in earlier["rows"]} == {"DIM": "dim-local", "NAT": "nat"}
+    assert not {"seed", "data.root"} & {key for row in earlier["rows"] for key in earlier["config"] | row["config"]}
+    for of in [*earlier["rows"], earlier["controls"]]:
+        of["runs"]["0"]["config"] = of["runs"]["1"]["config"] = "0" * 12
+    del earlier["config"]["data.skip_bad"]
+    (tmp_path / "small-smoke.json").write_text(json.dumps(earlier))
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    assert experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=2, device="cpu")["rows"] == result["rows"]
+    no_settings = {"rows": [{k: v for k, v in row.items() if k != "config"} for row in earlier["rows"]]}
+    others = [{"config": earlier["config"] | more} for more in ({"data.skip_bad": True}, {"data.gone": 1})]
+    for other in (*others, no_settings):
+        (tmp_path / "small-smoke.json").write_text(json.dumps(earlier | other))
+        with pytest.raises(AssertionError, match="trained again"):
+            experiments.reproduce("small", scale="smoke", out=tmp_path, seeds=1, device="cpu")
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "moved").rename(tmp_path / "runs")
     # An evaluation killed while it wrote a line of metrics is no obstacle.
     (tmp_path / "small-smoke.json").unlink()
     for metrics in (tmp_path / "runs").glob("*/metrics.jsonl"):
@@ -224,6 +244,7 @@ def test_drawings_show_every_row() -> None:
                 row.name,
                 row.recipe,
                 changes=dict(row.changes),
+                config={},
                 measured={c: Spread(i / 10, None) for c in columns(table)},
                 published=None,
                 runs={},

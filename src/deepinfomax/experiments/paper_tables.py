@@ -41,6 +41,7 @@ from deepinfomax.experiments.table_results import (
     RunsBySeed,
     TableResult,
     columns,
+    configs_of,
     correlations,
     render,
     runs_of,
@@ -271,7 +272,8 @@ def _without_settings(figures: Mapping[str, Any]) -> dict[str, Any]:
 def _result(name: str, table: Table, scale: Scale, seeds: Sequence[int], runs: Mapping[str, RunsBySeed]) -> TableResult:
     first = row_config(table, table.rows[0], scale, seeds[0])
     held = sorted({seed for of_row in runs.values() for seed in of_row} | set(seeds))
-    rows = [RowResult.of(table, row, runs[row.name]) for row in table.rows if runs[row.name]]
+    shared, own = _configs(table, scale)
+    rows = [RowResult.of(table, row, own[row.name], runs[row.name]) for row in table.rows if runs[row.name]]
     of_rows = [run for row in table.rows for run in runs[row.name].values()]
     return TableResult(
         table=name,
@@ -281,6 +283,7 @@ def _result(name: str, table: Table, scale: Scale, seeds: Sequence[int], runs: M
         command=command(name, scale, held),
         seeds=held,
         data={"name": table.data, **next((run.data for run in of_rows if run.data is not None), {})},
+        config=shared,
         batch_size=first.training.batch_size,
         measures=list(table.measures),
         hardware=sorted({run.hardware or "not recorded" for run in of_rows}),
@@ -293,14 +296,36 @@ def _result(name: str, table: Table, scale: Scale, seeds: Sequence[int], runs: M
     )
 
 
+def _configs(table: Table, scale: Scale) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The settings that all rows share, and by row the others; without the seed and the place of the data."""
+    of_rows = {row.name: configuration.flat(row_config(table, row, scale, 0)) for row in table.rows}
+    for fields in of_rows.values():
+        del fields["seed"], fields["data.root"]
+    first, *others = of_rows.values()
+    shared = {k: v for k, v in first.items() if all(k in of_row and of_row[k] == v for of_row in others)}
+    return shared, {name: {k: v for k, v in of.items() if k not in shared} for name, of in of_rows.items()}
+
+
 def finished(table: Table, scale: Scale, path: Path) -> dict[str, RunsBySeed]:
-    """Row or control -> seed -> run of an earlier result: those whose configuration is still that of the table."""
-    earlier, wanted = runs_of(read(path)), columns(table)
-    return {
-        name: {
-            seed: run
-            for seed, run in earlier.get(name, {}).items()
-            if run.config == digest(row_config(table, row, scale, seed)) and all(map(run.has, wanted))
-        }
-        for name, row in ({row.name: row for row in table.rows} | controlled(table, scale)).items()
-    }
+    """Row or control -> seed -> run of an earlier result: those whose configuration is still that of the table.
+
+    Where an earlier version wrote it, that is: with the default of each setting that it did not have.
+    """
+    tree, wanted = read(path), columns(table)
+    earlier, configs = runs_of(tree), configs_of(tree)
+    runs: dict[str, RunsBySeed] = {}
+    for name, row in ({row.name: row for row in table.rows} | controlled(table, scale)).items():
+        runs[name] = {}
+        for seed, run in earlier.get(name, {}).items():
+            now = digest(row_config(table, row, scale, seed))
+            if now in (run.config, _digest_of(configs.get(row.name), seed)) and all(map(run.has, wanted)):
+                runs[name][seed] = dataclasses.replace(run, config=now)
+    return runs
+
+
+def _digest_of(fields: Mapping[str, Any] | None, seed: int) -> str | None:
+    """Of the configuration that has these settings; None where one of them is gone, or there are none."""
+    try:
+        return None if fields is None else digest(configuration.from_flat({**fields, "seed": seed}))
+    except UserError:
+        return None

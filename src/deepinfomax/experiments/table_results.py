@@ -97,14 +97,15 @@ class RowResult:
     name: str
     recipe: str
     changes: Mapping[str, Any]  #: settings that are not the recipe's
+    config: Mapping[str, Any]  #: settings that not all rows of the table share, by path
     measured: Mapping[str, Spread]  #: by column
     published: Mapping[str, float] | None
     runs: RunsBySeed
 
     @classmethod
-    def of(cls, table: Table, row: Row, runs: RunsBySeed) -> Self:
+    def of(cls, table: Table, row: Row, config: Mapping[str, Any], runs: RunsBySeed) -> Self:
         measured = {column: Spread.of_runs(runs, column) for column in columns(table)}
-        return cls(row.name, row.recipe, dict(row.changes), measured, dict(row.published) or None, runs)
+        return cls(row.name, row.recipe, dict(row.changes), config, measured, dict(row.published) or None, runs)
 
     def as_tree(self) -> dict[str, Any]:
         return vars(self) | {"measured": _trees(self.measured), "runs": _by_seed(self.runs)}
@@ -170,6 +171,7 @@ class TableResult:
     command: str
     seeds: Sequence[int]
     data: Mapping[str, Any]
+    config: Mapping[str, Any]  #: settings that all rows share, by path; the seed is that of each run
     batch_size: int
     measures: Sequence[str]
     hardware: Sequence[str]
@@ -200,6 +202,11 @@ def runs_of(tree: Mapping[str, Any]) -> dict[str, RunsBySeed]:
     entries = [(row["name"], row) for row in tree.get("rows", [])] + [(CONTROLS, controls)]
     entries += [(f"{CONTROLS} of {name}", other) for name, other in controls.get("other_encoders", {}).items()]
     return {name: {int(seed): Run(**run) for seed, run in entry.get("runs", {}).items()} for name, entry in entries}
+
+
+def configs_of(tree: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each row in the JSON of a result, by path; without those of an early version, which kept none."""
+    return {row["name"]: tree["config"] | row["config"] for row in tree.get("rows", []) if "config" in row}
 
 
 def correlations(rows: Iterable[RowResult]) -> dict[str, float]:
