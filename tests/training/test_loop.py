@@ -75,6 +75,13 @@ def test_batchnorm_that_was_frozen_stays_frozen(tmp_path: Path) -> None:
     assert buffers["module.stage.1.running_mean"].any()
 
 
+def test_settings_of_another_optimizer_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = config(**{"training.momentum": 0.5, "training.trust": 0.1, "training.steps": 1})
+    train(chosen, images(), tmp_path / "run")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "note: adam has no use for training.momentum, training.trust: not used" in said
+
+
 def test_the_largest_seed_trains(tmp_path: Path) -> None:
     train(config(seed=2**63 - 1, **{"training.steps": 2}), images(), tmp_path / "run", device="cpu", quiet=True)
     assert [e["event"] for e in lines(tmp_path / "run")][-1] == "end"

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from deepinfomax.config import Training
-from deepinfomax.training.optimizers import LARS, optimizer
+from deepinfomax.training.optimizers import LARS, optimizer, unused
 
 
 def test_lars_weight_by_weight() -> None:
@@ -44,6 +44,8 @@ def test_each_name_is_its_optimizer_with_the_settings(name: str, kind: str) -> N
     assert type(made).__name__ == kind
     (group,) = made.param_groups
     assert (group["lr"], group["weight_decay"]) == (0.3, 0.2)
+    assert unused(training) == sorted({"betas", "momentum", "trust"} - set(group))
+    assert not unused(Training(optimizer=name))
     if name in ("sgd", "lars"):
         assert group["momentum"] == 0.7
     else:

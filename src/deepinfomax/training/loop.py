@@ -41,6 +41,7 @@ from deepinfomax.training.compiling import check_compile, step_of
 from deepinfomax.training.decoded_images import write_decoded_images
 from deepinfomax.training.guards import check_finite, not_finite
 from deepinfomax.training.interruption import Interruption
+from deepinfomax.training.optimizers import unused
 from deepinfomax.training.schedule import batches_from, count_steps, learning_rate, set_learning_rate, step_seed
 from deepinfomax.training.state import RunState, check_trained_on
 from deepinfomax.training.step_metrics import check_names
@@ -160,6 +161,9 @@ def train(
                 f"note: the {training.views} views of an image are alike: set an augmentation that makes them differ, "
                 "such as augmentation.flip true"
             )
+        if settings := unused(training):
+            names = ", ".join(f"training.{name}" for name in settings)
+            watcher.say(f"note: {training.optimizer} has no use for {names}: not used")
         for number, (pixels, labels, index) in _saved_before_an_end(batches, state, steps, out):
             # Each step draws from a state of its own, so a run resumed here needs no generator's history.
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))

@@ -10,6 +10,16 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from deepinfomax.config import Training
 
 
+#: what each of them has besides the learning rate and the weight decay
+SETTINGS = {"adam": {"betas"}, "adamw": {"betas"}, "sgd": {"momentum"}, "lars": {"momentum", "trust"}}
+
+
+def unused(training: Training) -> list[str]:
+    """Settings of other optimizers that are not at their default: this one does not use them."""
+    others = set().union(*SETTINGS.values()) - SETTINGS[training.optimizer]
+    return sorted(name for name in others if getattr(training, name) != getattr(Training, name))
+
+
 def optimizer(parameters: list[nn.Parameter], training: Training, device: torch.device) -> Optimizer:
     """`training.optimizer` of these parameters, on that device."""
     if training.optimizer == "lars":
