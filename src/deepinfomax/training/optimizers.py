@@ -9,7 +9,6 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from deepinfomax.config import Training
 
-
 #: what each of them has besides the learning rate and the weight decay
 SETTINGS = {"adam": {"betas"}, "adamw": {"betas"}, "sgd": {"momentum"}, "lars": {"momentum", "trust"}}
 
