@@ -52,9 +52,17 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = registry(
 
 
 def of_rank(section: Mapping[str, Any], image_shape: tuple[int, ...]) -> dict[str, Any]:
-    """The settings of an encoder, for data of this shape: dcgan, the default, gives way to that of the data's rank.
+    """The [encoder] section to use for data of this shape.
 
-    What was set otherwise than dcgan's defaults stays set.
+    "dcgan", the default, takes images only. For series it is replaced by "sequence", for volumes by "volume"; settings
+    that differ from the defaults of "dcgan" are kept. Any other encoder is returned unchanged.
+
+    Args:
+        section: the name of the encoder and its settings.
+        image_shape: (C, *S) of one image, series or volume.
+
+    Raises:
+        UserError: a setting that the replacing encoder does not have.
     """
     name = OF_RANK.get(len(image_shape) - 1, "dcgan")
     if section["name"] != "dcgan" or name == "dcgan":
@@ -65,10 +73,15 @@ def of_rank(section: Mapping[str, Any], image_shape: tuple[int, ...]) -> dict[st
 
 
 def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Module:
-    """The architecture of that name for images of (C, *S); its arguments are those of the class.
+    """A new encoder with random weights.
+
+    Args:
+        name: one of `ARCHITECTURES`.
+        image_shape: (C, *S) of the images it will take.
+        arguments: settings of that class.
 
     Raises:
-        UserError: an unknown name or argument, or images it cannot take.
+        UserError: an unknown name or argument, or a shape that the architecture cannot take.
     """
     if name not in ARCHITECTURES:
         raise UserError(f"unknown encoder {name!r}; choose one of {', '.join(ARCHITECTURES)}")
@@ -77,7 +90,17 @@ def build(name: str, image_shape: tuple[int, ...], **arguments: Any) -> nn.Modul
 
 
 def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Shapes:
-    """What the encoder makes of one image, found by showing it a blank pair of them (in eval mode, state untouched)."""
+    """The shapes of an encoder's outputs for one image, without the batch axis.
+
+    They are found by encoding two blank images in eval mode; the encoder's state does not change.
+
+    Args:
+        image_shape: (C, *S).
+        dtype: type of the blank images.
+
+    Raises:
+        UserError: images that the encoder cannot take, or an output that is not `Features`.
+    """
     device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
     try:
         with in_eval_mode(encoder), torch.no_grad():
@@ -92,7 +115,7 @@ def shapes_of(encoder: nn.Module, image_shape: tuple[int, ...], dtype: torch.dty
 
 
 def _check_features(features: Any, image_shape: tuple[int, ...]) -> None:
-    """Raises UserError where a network returns something else than `Features`, or tokens in place of a map."""
+    """Raises UserError if a network does not return `Features`, or if its local map is a list of tokens."""
     if not isinstance(features, Features):
         raise UserError(
             f"the encoder returns {type(features).__name__}, not Features: name its layers by "

@@ -17,9 +17,9 @@ class AlexNet(nn.Module):
     | --- | --- | --- | --- | --- | --- |
     | 64×64 | 96×31×31, 192×15×15, 384×15×15, 384×15×15, 192×7×7 | 384×15×15 | 192×7×7 | 4096 | 64 |
 
-    58.4 million parameters at 64×64, nearly all of them in the two hidden layers. `local` is the third map, so that its
-    225 places see 21×21 pixels each. Weights begin as PyTorch has them, as in the authors' later code; their first
-    release drew them from N(0, 0.02).
+    58.4 million parameters at 64×64, nearly all of them in the two hidden layers. `local` is the third map; each of its
+    225 places sees 21×21 pixels. Weights have PyTorch's default initialisation, as in the authors' later code; their
+    first release drew them from N(0, 0.02).
 
     Args:
         image_shape: (C, H, W), from 15×15.
@@ -50,7 +50,7 @@ class AlexNet(nn.Module):
 
 
 def alexnet_convolutions(channels: int, width: int) -> nn.Sequential:
-    """The five convolutions: (N, C, H, W) -> (N, 2·width, H', W'), three of them with a pooling of 3, stride 2."""
+    """The five convolutions, (N, C, H, W) -> (N, 2·width, H', W'); three are followed by 3×3 max pooling, stride 2."""
     return nn.Sequential(
         nn.Sequential(convolution(channels, width, 3, padding=1), nn.MaxPool2d(3, 2)),
         nn.Sequential(convolution(width, 2 * width, 3, padding=1), nn.MaxPool2d(3, 2)),

@@ -1,4 +1,4 @@
-"""The mean over copies of an image, mirrored and shifted: better vectors of an encoder that is trained already."""
+"""Averaging features over mirrored and shifted copies of an image: better vectors from a trained encoder."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -15,23 +15,27 @@ COPIES = ("mirror", "shifts")
 
 
 class Averaged(nn.Module):
-    """Encode an image and its copies, and take the mean of each level.
+    """Encode an image and copies of it, and return the mean of each level of `Features`.
 
     EMP-SSL (Tong et al. 2023, section 3) represents an image by the mean over random areas of it. Here the copies are
-    fixed, so that the vectors of an image are the same in every call. "mirror": the image and its mirror image.
-    "shifts": the image, and the image moved by a sixteenth of its height and width to each of four corners; what comes
-    in at the border is reflected. Both: all five and their mirror images. Encoding takes two, five and ten times as
-    long. Memory: the encoder's for one copy, and twice its `Features`. Maps are averaged as they come, so that a place
-    of a mean over mirror images holds the left side and the right.
+    fixed, so the same image always gets the same vectors:
 
-    The mean helps as far as a mirrored or shifted image has the same meaning: not for letters or numerals.
+    * "mirror": the image and its mirror image; encoding takes twice as long.
+    * "shifts": the image, and the image moved towards each of the four corners by a sixteenth of its height and width;
+      the free border is filled by reflection; five times as long.
+    * both: these five and their mirror images; ten times as long.
+
+    Memory: what the encoder needs for one copy, and two `Features`. Maps are averaged place by place and are not
+    mirrored back, so with "mirror" each place is a mean of the left and the right side of the image.
+
+    Averaging helps if a mirrored or shifted image means the same. For letters and digits a mirror image does not.
 
     Args:
         encoder: images (N, C, H, W) -> Features.
-        copies: of "mirror" and "shifts".
+        copies: "mirror", "shifts" or both.
 
     Raises:
-        UserError: another name or none; in `forward`, images that have not two spatial axes.
+        UserError: an unknown name, or no name; in `forward`, data that are not images (N, C, H, W).
     """
 
     def __init__(self, encoder: nn.Module, copies: Sequence[str] = COPIES) -> None:
@@ -52,13 +56,13 @@ class Averaged(nn.Module):
 
 
 def _each_level(function: Callable[..., Tensor], *features: Features) -> Features:
-    """A function of each level that the encoder has."""
+    """Apply a function to each level of `Features` that the encoder has."""
     levels = zip(*features, strict=True)
     return Features(*(None if same[0] is None else function(*same) for same in levels))  # type: ignore[arg-type]
 
 
 def copies_of(images: Num[Tensor, "N C H W"], copies: Sequence[str]) -> Iterator[Num[Tensor, "N C H W"]]:
-    """The images themselves first, then those that `copies` asks for, one after the other."""
+    """Yields the images themselves, then each of the requested copies."""
     for copy in itertools.chain([images], shifted(images) if "shifts" in copies else []):
         yield copy
         if "mirror" in copies:
@@ -66,7 +70,10 @@ def copies_of(images: Num[Tensor, "N C H W"], copies: Sequence[str]) -> Iterator
 
 
 def shifted(images: Num[Tensor, "N C H W"]) -> Iterator[Num[Tensor, "N C H W"]]:
-    """Moved to each of four corners by a sixteenth of the height and width, by a pixel at least; a side of 1 stays."""
+    """Yields the images moved towards each corner by a sixteenth of each side, but at least 1 pixel.
+
+    A side of 1 pixel is not moved.
+    """
     height, width = images.shape[2:]
     down, right = (min(max(1, side // 16), side - 1) for side in (height, width))
     padded = reflected(images, (down, right))
@@ -75,7 +82,7 @@ def shifted(images: Num[Tensor, "N C H W"]) -> Iterator[Num[Tensor, "N C H W"]]:
 
 
 def check_copies(copies: Sequence[str]) -> tuple[str, ...]:
-    """Raises UserError for an unknown name, or none."""
+    """The names in the order of `COPIES`. Raises UserError for an unknown name, or if there is no name."""
     if isinstance(copies, str):
         copies = copies.split(",")
     unknown = [name for name in copies if name not in COPIES]
@@ -86,7 +93,7 @@ def check_copies(copies: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_pictures(shape: tuple[int, ...]) -> None:
-    """Raises UserError for data of another shape (C, *S) than pictures have."""
+    """Raises UserError if `shape` is not (C, H, W)."""
     if len(shape) != 3:
         raise UserError(
             f"only pictures (channels, height, width) can be averaged over copies, and these have the shape {shape}: "

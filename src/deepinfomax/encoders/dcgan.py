@@ -14,7 +14,7 @@ from deepinfomax.settings import Count
 class DCGAN(nn.Module):
     """Strided convolutions `width`, 2·`width`, ..., then a hidden layer `fc` and a linear `y`.
 
-    As many convolutions as bring the shorter side to between 4 and 7, so
+    There are as many convolutions as bring the shorter side to between 4 and 7:
 
     | image | convolutions | local | conv | fc | y |
     | --- | --- | --- | --- | --- | --- |
@@ -23,7 +23,7 @@ class DCGAN(nn.Module):
     | 64×64 | 64, 128, 256, 512 | 256×8×8 | 512×4×4 | 1024 | 64 |
 
     Every hidden layer is followed by BatchNorm and ReLU and has no bias; maps are taken after the ReLU. `local` is the
-    next-to-last map (the last where there are but two), `y` has neither normalisation nor activation.
+    next-to-last map (the last one if there are only two). `y` has neither normalisation nor activation.
 
     Args:
         image_shape: (C, H, W).
@@ -38,7 +38,7 @@ class DCGAN(nn.Module):
         super().__init__()
         channels, sides = channels_and_sides("dcgan", image_shape, "HW", 8)
         depth = max(2, int(math.log2(min(sides) / 4)))
-        # 28×28 has a kernel of 5 in the authors' code; elsewhere DCGAN's 4.
+        # The authors' code has kernel 5 for 28×28; all other sizes have DCGAN's kernel 4.
         kernel, padding = (5, 2) if min(sides) == 28 else (4, 1)
         self.convolutions = nn.ModuleList()
         for i in range(depth):

@@ -13,11 +13,11 @@ _KINDS = {1: "series (channels, steps)", 2: "images (channels, height, width)", 
 
 
 class Decoder(nn.Module):
-    """Linear -> a small map, transposed convolutions that double its sides, a convolution of kernel 3, tanh.
+    """A linear layer to a small map, transposed convolutions that double its sides, a convolution of kernel 3, tanh.
 
-    The mirror of the encoders of that rank (DCGAN, `Sequence`, `Volume`): as many doublings as bring the shortest side
-    down to between 4 and 7, BatchNorm and ReLU after every hidden layer and no bias before it. Channels halve from
-    `first`, but never below `width`:
+    It mirrors the encoder for such data (DCGAN, `Sequence`, `Volume`): the first map's shortest side is between 4 and
+    7. BatchNorm and ReLU follow every hidden layer, which has no bias. Channels halve from `first` on, but not below
+    `width`:
 
     | what | first map | transposed convolutions |
     | --- | --- | --- |
@@ -27,20 +27,19 @@ class Decoder(nn.Module):
     | series of 427 | 256×6 | 128, 64, 64, 64, 64, 64 |
     | 32×32×32 volume | 256×4×4×4 | 128, 64, 64 |
 
-    Kernels are those of the encoders: 8 along the axis of series, 4 otherwise. For 32×32 that is the decoder of the
-    authors' framework. `first=512` gives the one of their MS-SSIM evaluation, 512×4×4 then 256, 128, 64, at three times
-    the cost. An odd side is met by output padding, so any size will do.
+    Kernels have the size of the encoders': 8 for series, 4 otherwise. For 32×32 this is the decoder of the authors'
+    framework. `first=512` is the decoder of their MS-SSIM evaluation, 512×4×4 then 256, 128, 64, at three times the
+    cost. Output padding gives odd sides their exact length, so any size from 8 works.
 
     Args:
         units: D of the vectors.
         image_shape: (C, *S), S of one to three axes.
         width: the least number of channels of a hidden map.
         first: channels of the first map; None: width · 2^(doublings - 1), for series at most width · 4.
-        bounded: whether images lie in [-1, 1]. False leaves the tanh out: numbers standardised by channel have no
-            bounds.
+        bounded: whether images are in [-1, 1]. False leaves out the tanh, for numbers standardised by channel.
 
     Raises:
-        UserError: another number of axes, or a side shorter than 8.
+        UserError: data with no axis, or with more than three axes besides the channels; a side shorter than 8.
     """
 
     def __init__(
@@ -73,13 +72,13 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
 
     def forward(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C *S"]:
-        """Images in (-1, 1), or unbounded numbers."""
+        """Returns images in (-1, 1), or unbounded numbers if not `bounded`."""
         return self.layers(self.first(vectors).unflatten(1, self.first_map))
 
 
 @torch.no_grad()
 def decode(decoder: nn.Module, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N C *S"]:
-    """Images to look at: in eval mode, without gradients, `decoder` left as it was."""
+    """Decode vectors in eval mode, without gradients; the state of `decoder` does not change."""
     was_training = decoder.training
     decoder.eval()
     try:

@@ -6,21 +6,28 @@ from pathlib import Path
 from deepinfomax.errors import UserError
 from deepinfomax.files import DESCRIPTION, WEIGHTS
 
-#: name in a run folder -> name on the hub, which counts downloads of config.json
+#: name of a file in a run folder -> its name on the hub (the hub counts downloads of config.json)
 NAMES = {WEIGHTS: "model.safetensors", DESCRIPTION: "config.json"}
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def is_repository(name: str | Path) -> bool:
-    """Whether a name is OWNER/NAME, and no folder that is there; a pathlib.Path is a folder always."""
+    """Whether `name` means a repository on the hub: it has the form OWNER/NAME, and no folder here has this name.
+
+    A `pathlib.Path` always means a folder.
+    """
     return isinstance(name, str) and REPOSITORY.fullmatch(name) is not None and not Path(name).exists()
 
 
 def fetch(repository: str, revision: str | None = None) -> Path:
-    """The folder of an encoder of the hub, in the hub's own cache; what is there already is not loaded again.
+    """Download an encoder from the hub; returns its folder in the hub's cache. Cached files are not loaded again.
+
+    Args:
+        repository: OWNER/NAME.
+        revision: a branch, a tag or a commit; None: the newest.
 
     Raises:
-        UserError: no such repository, no access, no connection and no copy, or no encoder in it.
+        UserError: there is no such repository, no access, no encoder in it, or no connection and no cached copy.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
@@ -50,6 +57,6 @@ def fetch(repository: str, revision: str | None = None) -> Path:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of one of an encoder's files: under its name in a run folder, else under that of the hub."""
+    """The path of one of an encoder's files, which has one name in a run folder and another one on the hub."""
     on_hub = folder / NAMES[name]
     return on_hub if on_hub.is_file() and not (folder / name).exists() else folder / name

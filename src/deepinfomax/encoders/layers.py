@@ -7,14 +7,14 @@ from torch import nn
 from deepinfomax.errors import UserError
 from deepinfomax.scales import Scale, Section
 
-#: the architecture for data of so many axes beside the channels, where nobody names one
+#: number of axes besides the channels -> the architecture used if none is named
 OF_RANK = {1: "sequence", 2: "dcgan", 3: "volume"}
 
 _CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
-#: kernel and padding of a convolution that halves its axes, or doubles them: DCGAN's 4, along one axis of series 8
+#: number of axes -> kernel and padding of a convolution that halves (or, transposed, doubles) each: DCGAN's 4; series 8
 HALVING = {1: (8, 3), 2: (4, 1), 3: (4, 1)}
 
 
@@ -31,14 +31,14 @@ def convolution(
 def plain_convolution(
     inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0, rank: int = 2
 ) -> nn.Module:
-    """A convolution with a bias over `rank` axes, and nothing behind it: (N, inputs, *S) -> (N, outputs, *S')."""
+    """A convolution with a bias over `rank` axes, without BatchNorm or ReLU: (N, inputs, *S) -> (N, outputs, *S')."""
     return _CONVOLUTION[rank](inputs, outputs, kernel, stride=stride, padding=padding)
 
 
 def doubling(inputs: int, outputs: int, sides: tuple[int, ...]) -> nn.Sequential:
     """Transposed convolution, BatchNorm, ReLU: (N, inputs, *S) -> (N, outputs, *sides), where S is half of `sides`.
 
-    A side of 2 S + 1 is met by output padding.
+    Output padding makes sides of 2·S + 1 where `sides` asks for them.
     """
     rank = len(sides)
     kernel, padding = HALVING[rank]
@@ -50,7 +50,7 @@ def doubling(inputs: int, outputs: int, sides: tuple[int, ...]) -> nn.Sequential
 
 
 def normalised(channels: int, rank: int = 2) -> tuple[nn.Module, nn.Module]:
-    """BatchNorm, ReLU of maps (N, channels, *S) over `rank` axes."""
+    """BatchNorm and ReLU for maps (N, channels, *S), where S has `rank` axes."""
     return _NORM[rank](channels), nn.ReLU(inplace=True)
 
 
@@ -65,10 +65,14 @@ def out_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
 
 
 def channels_and_sides(name: str, shape: tuple[int, ...], axes: str, smallest: int) -> tuple[int, tuple[int, ...]]:
-    """(C, *S) -> C, S, where S has one side for each letter of `axes`, each at least `smallest`.
+    """Split the shape (C, *S) of an image into C and S, after checking it for the encoder `name`.
+
+    Args:
+        axes: a letter for each axis of S, such as "HW".
+        smallest: the shortest side that the encoder can take.
 
     Raises:
-        UserError: another number of axes, or a side that is too short for the encoder `name`.
+        UserError: a wrong number of axes, or a side shorter than `smallest`.
     """
     if len(shape) != 1 + len(axes):
         expected = ", ".join(("C", *axes))
@@ -84,18 +88,18 @@ def channels_and_sides(name: str, shape: tuple[int, ...], axes: str, smallest: i
 
 
 def halvings(side: int) -> int:
-    """How many halvings bring `side` to between 4 and 7."""
+    """How many times to halve `side` until it is between 4 and 7."""
     return int(math.log2(side / 4))
 
 
 def widened(width: int, number: int, rank: int) -> int:
-    """Channels of map `number`, from 0, of a stack that halves its axes: they double, those of series up to four times.
+    """Channels of map `number` (from 0) in a stack of layers that each halve the sides: width · 2^number.
 
-    Series are long, and halve far more often than images.
+    For series (`rank` 1) at most 4 · width, since series are long and are halved far more often than images.
     """
     return width * 2 ** (min(number, 2) if rank == 1 else number)
 
 
 def small_head(scale: Scale, section: Section) -> Section:
-    """The settings of an encoder at that scale: for a smoke test, a hidden layer of 32 units and a y of 16."""
+    """An encoder's settings at a scale: at "smoke" a hidden layer of 32 units and a y of 16, else unchanged."""
     return section | {"fc": 32, "y": 16} if scale == "smoke" else section

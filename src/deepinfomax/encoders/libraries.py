@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from deepinfomax.errors import UserError, first_line
 
-#: library -> its layers for (local, conv, y) in networks whose names match. A place of the stage before the last sees
-#: all of an image of 224 pixels (211 in ResNet-18; of the second stage 99), so `local` is the second, as in `ResNet18`.
+#: library -> pattern of the network's name -> its layers for (local, conv, y). `local` is the second stage, as in
+#: `ResNet18`: its places see 99 pixels in ResNet-18. Those of the third see 211, nearly all of an image of 224.
 LAYERS: dict[str, dict[str, tuple[str, str, str]]] = {
     "timm": {
         r"convnext(v2)?_.*": ("stages.1", "stages.3", "head.global_pool"),
@@ -27,12 +27,12 @@ LAYERS: dict[str, dict[str, tuple[str, str, str]]] = {
         r"regnet_.*": ("trunk_output.block2", "trunk_output.block4", "avgpool"),
     },
 }
-#: what most pretrained networks take
+#: mean and standard deviation of each colour of the images, in [0, 1], that most pretrained networks were trained on
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Rescaled(nn.Module):
-    """Images in [-1, 1], as encoders take them, brought to the mean and deviation that a pretrained network takes."""
+    """Takes images in [-1, 1] and rescales them to the mean and deviation that a pretrained network expects."""
 
     mean: Tensor
     deviation: Tensor
@@ -49,10 +49,14 @@ class Rescaled(nn.Module):
 
 
 def named_network(name: str, *, pretrained: bool = False) -> tuple[nn.Module, dict[str, str]]:
-    """The network "LIBRARY:MODEL", and which of its layers are local, conv and y; {} where that is not known.
+    """A network of timm or torchvision, and the names of its layers for local, conv and y.
 
     Args:
-        pretrained: with the library's weights, which it fetches. The network then takes images in [-1, 1] all the same.
+        name: "LIBRARY:MODEL", such as "timm:resnet18".
+        pretrained: with the library's weights, which are downloaded. Images in [-1, 1] are rescaled to what they need.
+
+    Returns:
+        The network, and level -> name of a layer; {} if the layers of this model are not known.
 
     Raises:
         UserError: an unknown library or model, a library that is not installed, or weights that cannot be fetched.
@@ -82,7 +86,7 @@ def named_network(name: str, *, pretrained: bool = False) -> tuple[nn.Module, di
 def _timm(timm: Any, model: str, pretrained: bool) -> nn.Module:
     try:
         return timm.create_model(model, pretrained=pretrained, num_classes=0)
-    except RuntimeError as error:  # of a name that timm does not know, too
+    except RuntimeError as error:  # timm also raises it for an unknown name
         raise UserError(f"timm has no network {model!r} to give: {first_line(error)}") from None
     except Exception as error:  # no network, a full disk: each of its own kind
         raise UserError(f"timm cannot give the weights of {model!r}: {first_line(error)}") from None

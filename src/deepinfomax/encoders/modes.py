@@ -9,9 +9,9 @@ from torch.nn.modules.batchnorm import _NormBase
 
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """Within the block all of the network is in eval mode; afterwards the mode of every module is as before.
+    """Within the block the whole network is in eval mode; afterwards every module has its former mode again.
 
-    Of every module: train(True) for the whole would wake the BatchNorm that somebody froze in it.
+    network.train() alone would not do: it would also put modules into training mode that were frozen in eval mode.
     """
     modes = {module: module.training for module in network.modules()}
     network.eval()

@@ -18,7 +18,7 @@ BLOCKS: dict[int, tuple[int, ...]] = {19: (2, 2, 2), 34: (3, 6, 3), 50: (3, 4, 6
 
 
 class ResNet(nn.Module):
-    """A convolution of stride 2, stages of bottleneck blocks, then a hidden layer on the flat last map, a linear `y`.
+    """A convolution of stride 2, stages of bottleneck blocks, a hidden layer on the flattened last map, a linear `y`.
 
     | depth | blocks | at 32×32: stages | local | conv | fc | y |
     | --- | --- | --- | --- | --- | --- | --- |
@@ -26,14 +26,15 @@ class ResNet(nn.Module):
     | 34 | 3, 6, 3 | the same | 512×8×8 | 1024×4×4 | 1024 | 64 |
     | 50 | 3, 4, 6, 3 | and 2048×2×2 | 512×8×8 | 2048×2×2 | 1024 | 64 |
 
-    19 and 34 are the authors' (34 has 37 convolutions and keeps their name); the paper calls its network of Table 3 a
-    ResNet-50, and 50 is the well-known arrangement of blocks behind the same first convolution. `local` is the last
-    map of the second stage.
+    19 and 34 are the networks in the authors' code; 34 keeps their name, though it has 37 convolutions. The paper calls
+    the network of Table 3 a ResNet-50: 50 is the usual ResNet-50 blocks after the same first convolution. `local` is
+    the last map of the second stage.
 
     Args:
         image_shape: (C, H, W), from 8×8.
         depth: 19, 34 or 50.
-        width: inner channels of the first stage; each stage has twice as many, and gives out four times its own.
+        width: inner channels of the first stage; each later stage has twice as many. A stage's output has four times as
+            many channels as its inner layers.
         fc: units of the hidden layer.
         y: units of the representation.
     """
@@ -50,7 +51,7 @@ class ResNet(nn.Module):
         super().__init__()
         channels, sides = channels_and_sides("resnet", image_shape, "HW", 8)
         self.stem, self.stages = resnet_stages(channels, depth, width)
-        for _ in self.stages:  # the stem and every stage but the first halve
+        for _ in self.stages:  # the stem and every stage but the first halve the sides
             sides = tuple(out_size(s, 3, 2, 1) for s in sides)
         outputs = stage_outputs(depth, width)
         self.fc = nn.Sequential(nn.Flatten(), dense(outputs * math.prod(sides), fc))
@@ -90,7 +91,13 @@ class Bottleneck(nn.Module):
 
 
 def resnet_stages(channels: int, depth: int, width: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """The first convolution and the stages; the first convolution and every later stage halve the sides."""
+    """The first convolution, and the stages of blocks. The convolution and every stage but the first halve the sides.
+
+    Args:
+        channels: C of the images.
+        depth: a key of `BLOCKS`.
+        width: inner channels of the first stage.
+    """
     stages = []
     inputs = width
     for stage, blocks in enumerate(BLOCKS[depth]):
@@ -102,5 +109,5 @@ def resnet_stages(channels: int, depth: int, width: int) -> tuple[nn.Sequential,
 
 
 def stage_outputs(depth: int, width: int) -> int:
-    """Channels that the last stage gives out."""
+    """Number of channels of the last stage's output."""
     return 4 * width * 2 ** (len(BLOCKS[depth]) - 1)

@@ -1,4 +1,4 @@
-"""ResNet-18 as today's methods use it on small images: the network of the field, for comparisons with them."""
+"""ResNet-18 as today's methods use it on small images, for comparisons with their published results."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from deepinfomax.features import Features
 from deepinfomax.scales import Scale, Section
 from deepinfomax.settings import Count
 
-#: stem -> stage -> side in pixels of what one place of its map sees
+#: stem -> stage -> receptive field of one place of its map (side in pixels)
 PIXELS_SEEN = {"small": {1: 11, 2: 25, 3: 53}, "large": {1: 43, 2: 99, 3: 211}}
 
 
@@ -19,7 +19,7 @@ class ResNet18(nn.Module):
     """A 3×3 convolution of stride 1, four stages of two basic blocks, global average pooling, a linear `y`.
 
     The arrangement for small images ("CIFAR stem": no first stride, no max pooling) of He et al. 2016 and Chen et al.
-    2020, B.9. With `stem="large"` the first convolution is 7×7 of stride 2 with max pooling behind it.
+    2020, B.9. With `stem="large"` the first convolution is 7×7 of stride 2, followed by max pooling.
 
     | at 32×32, width 64 | shape |
     | --- | --- |
@@ -30,22 +30,22 @@ class ResNet18(nn.Module):
 
     Pooling makes it take images of any size from 8×8, and of sizes that differ from batch to batch.
 
-    What is local must be local: from a place that sees the whole image a local objective learns little
-    (`docs/league.md`). So `local` is the map of the last stage whose places see at most half of the image's shorter
-    side, of the first where none does. With the small stem a place sees 11×11, 25×25 and 53×53 pixels by the stage (in
-    the DCGAN-like network 10×10), with the large one 43×43, 99×99 and 211×211.
+    A local objective learns little if each place of the local map sees the whole image (`docs/league.md`). So `local`
+    is the map of the last stage whose places see at most half of the image's shorter side, or of the first stage if
+    none does. With the small stem a place of the first three stages sees 11×11, 25×25 and 53×53 pixels (10×10 in the
+    DCGAN-like network), with the large stem 43×43, 99×99 and 211×211.
 
     Args:
-        image_shape: (C, H, W); only C matters to the weights, H and W to which map is local.
+        image_shape: (C, H, W). The weights depend on C only; H and W decide which map is `local`.
         width: channels of the first stage, each later one has twice as many. 64 is ResNet-18; 16 is a sixteenth of
             its cost, for a CPU.
         stem: "small" for images up to about 64×64, "large" as for ImageNet.
         local_stage: the stage whose map is local: 1 of width×H×W, 2 of 2·width×H/2×W/2, 3 of 4·width×H/4×W/4 (with
-            the large stem H/4, H/8, H/16). None: by the size of the images, as above.
+            the large stem H/4, H/8, H/16). None: chosen by the size of the images, as above.
         y: units of the representation.
 
     Raises:
-        UserError: inputs that are no images, or smaller than 8×8.
+        UserError: data that are not images, or images smaller than 8×8.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ResNet18(nn.Module):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """A quarter of the channels; an eighth of that to see whether it runs."""
+        """A quarter of the channels at "cpu" (width 16), an eighth of that at "smoke" (width 2)."""
         return section | {"width": 2 if scale == "smoke" else 16}
 
 

@@ -16,15 +16,16 @@ from deepinfomax.encoders.layers import (
 from deepinfomax.features import Features
 from deepinfomax.settings import Count
 
-_PLACES = 16  #: the local map is the last with at least so many places
+_PLACES = 16  #: the local map is the last map with at least this many places
 
 
 class Sequence(nn.Module):
     """The DCGAN-like encoder along one axis: strided convolutions, a hidden layer `fc`, a linear `y`.
 
-    As many convolutions of kernel 8 and stride 2 as bring the length to between 4 and 7; their channels double up to
-    4·`width`. `local` is the last map with at least 16 places, or the first where none has: its places see about a
-    quarter of the sequence, as the places of the 8×8 map see of a 32×32 image.
+    There are as many convolutions of kernel 8 and stride 2 as bring the length to between 4 and 7; their channels
+    double up to 4·`width`. `local` is the last map with at least 16 places, or the first map if none has as many. Each
+    of its places sees about a quarter of the sequence, just as a place of the 8×8 map sees about a quarter (by side)
+    of a 32×32 image.
 
     | sequence | lengths of the maps | local | conv | fc | y |
     | --- | --- | --- | --- | --- | --- |
@@ -32,7 +33,7 @@ class Sequence(nn.Module):
     | 12×32 | 16, 8, 4 | 64×16 | 256×4 | 512 | 64 |
 
     Args:
-        image_shape: (C, T), T from 8.
+        image_shape: (C, T), T 8 or more.
         width: channels of the first convolution.
         fc: units of the hidden layer.
         y: units of the representation.
@@ -56,7 +57,7 @@ class Sequence(nn.Module):
     at_scale = staticmethod(small_head)
 
     def forward(self, images: Float[Tensor, "N C T"]) -> Features:
-        """Sequences of T steps, of a scale near [-1, 1]."""
+        """Sequences of T steps, in [-1, 1] or standardised."""
         maps = []
         x = images
         for layer in self.convolutions:

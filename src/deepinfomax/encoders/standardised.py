@@ -1,4 +1,4 @@
-"""An encoder that takes numbers as the data have them: it brings each channel to the scale it was trained on first."""
+"""An encoder that takes the numbers of the data themselves, and first standardises each channel as training did."""
 
 from collections.abc import Callable
 from typing import Self
@@ -13,14 +13,14 @@ from deepinfomax.features import Features
 
 
 class Standardised(nn.Module):
-    """Standardise by channel, then encode: what `train` makes of all data but pictures of bytes.
+    """Standardise each channel, then encode. `train` returns this for all data except pictures of bytes.
 
-    The mean and the standard deviation of each channel of the training part are buffers, saved with the weights. They
-    stay float32 in `half()` and `to(torch.bfloat16)`: numbers of any scale are standardised first and rounded then.
+    The mean and standard deviation of each channel over the training part are buffers, saved with the weights. They
+    stay float32 in `half()` and `to(torch.bfloat16)`: numbers of any scale are standardised before they are rounded.
 
     Args:
-        encoder: takes standardised numbers (N, C, *S).
-        channels: of the training part; or C, to be filled by `load_state_dict`.
+        encoder: standardised numbers (N, C, *S) -> Features.
+        channels: means and deviations of the training part; or C alone, if `load_state_dict` will fill them in.
     """
 
     mean: Tensor
@@ -36,7 +36,7 @@ class Standardised(nn.Module):
 
     @property
     def channels(self) -> Channels:
-        """What it standardises by."""
+        """The means and standard deviations by which channels are standardised."""
         return Channels(tuple(self.mean.tolist()), tuple(self.sd.tolist()))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -47,17 +47,17 @@ class Standardised(nn.Module):
         return self
 
     def forward(self, images: Num[Tensor, "N C *S"]) -> Features:
-        """Images of any type, in the units of the data; bytes are brought to [-1, 1] first."""
+        """Images of any type, in the units of the data; bytes are first rescaled to [-1, 1]."""
         shape = (1, -1, *[1] * (images.ndim - 2))
         standardised = (normalise(images) - self.mean.view(shape)) / self.sd.view(shape)
         return self.encoder(standardised.to(next(self.encoder.parameters(), standardised).dtype))
 
 
 def unwrapped(encoder: nn.Module) -> nn.Module:
-    """The encoder behind the standardising of its input, or itself."""
+    """The encoder inside a `Standardised`; any other encoder itself."""
     return encoder.encoder if isinstance(encoder, Standardised) else encoder
 
 
 def with_channels_of(encoder: nn.Module, like: nn.Module) -> nn.Module:
-    """Another encoder, behind the standardising that `like` has; as it is where `like` has none."""
+    """`encoder` with the same standardising of its input as `like`; `encoder` itself if `like` has none."""
     return Standardised(encoder, like.channels) if isinstance(like, Standardised) else encoder

@@ -31,7 +31,7 @@ def _numbers(value: Any, *kinds: type) -> bool:
     return isinstance(value, list) and all(type(number) in kinds for number in value)
 
 
-#: what encoder.json must have, and what each of it must be
+#: key of encoder.json -> a check of its value
 KINDS: dict[str, Callable[[Any], bool]] = {
     "architecture": lambda value: isinstance(value, str),
     "arguments": lambda value: isinstance(value, dict),
@@ -54,13 +54,14 @@ def save(
     """Write both files, each atomically.
 
     Args:
-        name: of the architecture, with `arguments` those of its class; or as `described_as` gives it.
+        name: of the architecture, or a name from `described_as`.
         image_shape: (C, *S) of the images it takes.
-        half: matrices and kernels in float16, half the bytes and 11 bits of each number. Vectors keep float32: they are
-            few, and a variance of BatchNorm may be too small for float16. `load` gives float32 again.
+        half: save matrices and kernels in float16, which halves the file and keeps 11 bits of each number. Vectors stay
+            float32: they are few, and a variance of BatchNorm may be too small for float16. `load` returns float32.
+        arguments: settings of the architecture's class.
 
     Raises:
-        UserError: an encoder whose y is not finite, which `load` would refuse.
+        UserError: an encoder whose y is not finite, since `load` would refuse it.
     """
     folder = Path(folder)
     # Copies: safetensors refuses tensors that share memory, as tied weights do.
@@ -78,9 +79,9 @@ def save(
         "architecture": name,
         "arguments": arguments,
         "image_shape": list(image_shape),
-        # What an image passes through before the encoder; uint8 v becomes v · scale + shift.
+        # How an image is prepared for the encoder: a byte v becomes v · scale + shift.
         "preprocess": {"scale": 2 / 255, "shift": -1.0, "size": list(image_shape[1:]), "channels": image_shape[0]},
-        # The same for numbers that are no bytes, which the encoder standardises itself; the weights hold them exactly.
+        # Other numbers are standardised by the encoder itself; the weights hold the exact means and deviations.
         **standardised,
         "fingerprint": {"sha256": _hash(tensors), "y": probe},
     }
@@ -90,10 +91,14 @@ def save(
 
 
 def described_as(encoder: nn.Module, section: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name under which to save an encoder, and its settings.
+    """The name and the settings to save an encoder with.
 
-    That of `section`, the [encoder] of a configuration, where the encoder is of that architecture; "wrapped" for one
-    made by `wrap`; "package.module:Class" for any other network, which only its own code can rebuild.
+    Args:
+        section: [encoder] of a configuration: name and settings.
+
+    Returns:
+        Those of `section` if the encoder is of that architecture; "wrapped" and the layers if `wrap` made it;
+        "package.module:Class" for any other network, which only its own code can rebuild.
     """
     name, encoder = section["name"], unwrapped(encoder)
     if isinstance(encoder, ARCHITECTURES[name]):
@@ -105,19 +110,19 @@ def described_as(encoder: nn.Module, section: Mapping[str, Any]) -> tuple[str, d
 
 @dataclass(frozen=True)
 class EncoderDescription:
-    """What encoder.json says of an encoder. `KINDS` has been asked of the file."""
+    """The contents of encoder.json, after the checks of `KINDS`."""
 
     architecture: str  #: a name in `ARCHITECTURES`, "wrapped", or "package.module:Class"
     arguments: Section  #: of the architecture
     image_shape: tuple[int, ...]  #: (C, *S)
-    preprocess: Mapping[str, Any]  #: what a picture of bytes passes through before; empty in a file written by hand
+    preprocess: Mapping[str, Any]  #: how a picture of bytes is prepared; empty in a file written by hand
     standardised: bool  #: whether the encoder takes numbers of any scale, and standardises them itself
     sha256: str  #: of all weights
     y: tuple[float, ...]  #: its first units, for one fixed image
 
 
 def describe(folder: str | Path) -> EncoderDescription:
-    """What lies in a run folder. Raises UserError where there is no encoder.json, or it is damaged, or a pipe."""
+    """Read encoder.json of a folder. Raises UserError if it is missing, damaged, or not a regular file."""
     files.check_plain(Path(folder))
     if Path(folder).is_file():
         raise UserError(f"{folder} is a file and no run folder; embeddings are for deepinfomax evaluate and explore")
@@ -157,24 +162,24 @@ def describe(folder: str | Path) -> EncoderDescription:
 
 
 def load(folder: str | Path, module: nn.Module | None = None, *, revision: str | None = None) -> nn.Module:
-    """The encoder of a run, of the Hugging Face hub, or one that is bundled: images in [-1, 1] -> `Features`.
+    """Load a trained encoder from a run folder, from the Hugging Face hub, or one that comes with the package.
 
-    It is a plain `nn.Module` in eval mode on the CPU.
-
-    Of a run on other data than pictures of bytes it takes the numbers of the data themselves, and standardises each
-    channel as training did.
+    Returns a plain `nn.Module` in eval mode on the CPU: images (N, C, *S) in [-1, 1] -> `Features`. If the run was not
+    on pictures of bytes, the encoder takes the numbers of the data themselves, and standardises each channel as
+    training did.
 
     Args:
         folder: a run folder, a folder made by `deepinfomax export`, OWNER/NAME on the Hugging Face hub, or
             "natural-32", an encoder of natural images of 32×32 that comes with the package.
-        module: for a network of your own, or one made by `wrap`: that network, to be filled. Others are rebuilt from
-            encoder.json. No code is ever run because a file names it.
+        module: needed if the run trained a network of your own, or one made by `wrap`: a new instance of that network,
+            into which the weights are loaded. All other encoders are rebuilt from encoder.json. Code that a file names
+            is never run.
         revision: on the hub: a branch, a tag or a commit; None: the newest.
 
     Raises:
-        UserError: no such folder or repository, files missing or damaged, weights that do not fit the architecture
-            exactly, an encoder that does not give the embedding recorded at saving, or a revision of what is not on the
-            hub.
+        UserError: no such folder or repository; missing or damaged files; weights that do not fit the architecture
+            exactly; an encoder that embeds a test image otherwise than when it was saved; a `revision` for an encoder
+            that is not on the hub.
     """
     if hub.is_repository(folder):
         folder = hub.fetch(str(folder), revision)
@@ -214,10 +219,12 @@ def load(folder: str | Path, module: nn.Module | None = None, *, revision: str |
 
 
 def check(folder: str | Path) -> None:
-    """Whether an encoder is whole: all of `load`, or for a network that only its own code can rebuild, its weights.
+    """Check that the files of an encoder are complete and undamaged.
+
+    An encoder that can be rebuilt is loaded. Of a network that only its own code can rebuild, the weights are checked.
 
     Raises:
-        UserError: as `load`.
+        UserError: in the cases of `load`.
     """
     description = describe(folder)
     if description.architecture in ARCHITECTURES:
@@ -230,7 +237,7 @@ def check(folder: str | Path) -> None:
 
 def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **arguments: Any) -> bool:
     """Whether `load` would give this encoder again, were it saved under that name with these arguments."""
-    with torch.random.fork_rng(devices=[]):  # the twin's own first weights are no draws of the caller's
+    with torch.random.fork_rng(devices=[]):  # so that initialising the twin leaves the caller's random state alone
         twin = build(name, image_shape, **arguments)
     twin.to(next((p.device for p in encoder.parameters()), torch.device("cpu")))
     try:
@@ -238,12 +245,13 @@ def rebuilds(encoder: nn.Module, *, name: str, image_shape: tuple[int, ...], **a
     except RuntimeError:
         return False
     own, rebuilt = (torch.tensor(_probe(module, image_shape)) for module in (encoder, twin))
-    # Not looser, since before training y is near 0; one ruined by a run that diverged is still of its architecture.
+    # A looser tolerance would accept any twin, since y is near 0 before training. NaN equals NaN: an encoder that a
+    # diverged run ruined is still of this architecture.
     return torch.allclose(own, rebuilt, rtol=1e-3, atol=2e-6, equal_nan=True)
 
 
 def weights_digest(encoder: nn.Module) -> str:
-    """What encoder.json of this encoder says of its weights: a SHA-256 of all of them and of its buffers."""
+    """SHA-256 of all weights and buffers of an encoder, as in its encoder.json."""
     return _hash({name: value.detach().cpu() for name, value in encoder.state_dict().items()})
 
 
@@ -271,7 +279,7 @@ def _hash(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _probe(encoder: nn.Module, image_shape: tuple[int, ...]) -> list[float]:
-    """The first units of y for one fixed image, in eval mode, whatever autocast and torch's defaults say around it."""
+    """The first units of y for one fixed image, in eval mode, independent of autocast and torch's default type."""
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, *image_shape, generator=generator, dtype=torch.float32, device="cpu") * 2 - 1
     if isinstance(encoder, Standardised):  # an image of the data's own scale

@@ -1,8 +1,8 @@
 """Strided crops: an encoder that sees an image only through overlapping crops, as CPC does (paper §4.2, Table 3).
 
-A crop is a quarter of the side and the next begins half a crop further: 8×8 every 4 pixels at 32×32, 16×16 every 8 at
-64×64, so 7×7 = 49 crops. Each passes the same convolutions on its own, with its own borders, down to 1×1; the 49
-results, laid out again as a 7×7 map, are the local features. No local feature therefore knows more than its crop.
+The side of a crop is a quarter of the image's, and the next crop begins half a crop further: 8×8 every 4 pixels at
+32×32, 16×16 every 8 at 64×64, so there are 7×7 = 49 crops. Each crop passes the same convolutions by itself, with its
+own padding, down to 1×1. The 49 results, arranged as a 7×7 map, are the local features: each depends on its crop only.
 """
 
 import math
@@ -38,20 +38,24 @@ class StridedCrops(nn.Module):
     | resnet19, resnet34 | 32×32 | 8×8 | 1024×7×7 | 1024×7×7, 1024, 64 | 1024×7×7, 1024·25, 64×25 |
     | resnet50 | 32×32 | 8×8 | 2048×7×7 | 2048×7×7, 1024, 64 | 2048×7×7, 2048·25, 64×25 |
 
-    With one global, `y` is that of the other encoders: hidden layer, then linear. AlexNet's has one more convolution in
-    front, and dropout of 0.1 after it and after the hidden layer (published: 17.9 million parameters; ResNet-19 54.9).
-    With blocks, a 3×3 convolution without padding and a linear 1×1 one give 25 globals `y` (N, D, 25) that one critic
-    shares, and `fc` is the map between the two, flat: what probes of "fc" see where no hidden layer exists (published,
-    AlexNet with y = 192: 3.19 million; the authors' globals end in BatchNorm and ReLU, here y is linear as everywhere).
+    With one global, `y` is made as in the other encoders: a hidden layer, then a linear one. "alexnet" has one more
+    convolution before them, and dropout of 0.1 after it and after the hidden layer (published: 17.9 million parameters;
+    ResNet-19 54.9).
 
-    The authors' code for `resnet34` leaves out the blocks of stride 2 (they are repeated 0 times), so its maps never
-    reach 1×1 and places end up as images of their own; here those blocks are present. A crop whose map is still larger
-    than 1×1 (images larger than those above) is averaged. BatchNorm's batch is the crops of all images.
+    With blocks, a 3×3 convolution without padding and a linear 1×1 convolution give 25 globals `y` (N, D, 25). All 25
+    share one critic. There is no hidden layer, so `fc`, which probes read, is the flattened map between the two
+    convolutions (published, AlexNet with y = 192: 3.19 million parameters). The authors' globals end in BatchNorm and
+    ReLU; here y is linear, as in all other encoders.
+
+    The authors' code for `resnet34` omits the blocks of stride 2 (it repeats them 0 times), so its maps never reach 1×1
+    and places are treated as if they were images. Here those blocks are present. If a crop's map is still larger than
+    1×1 (images larger than those above), it is averaged. BatchNorm's batch is the crops of all images.
 
     Args:
-        image_shape: (C, H, W); the shorter side a multiple of 8, the longer one of an eighth of that.
-        stack: whose convolutions each crop passes.
-        globals: "one", or "blocks": one for every 3×3 block of places.
+        image_shape: (C, H, W); the shorter side is a multiple of 8, the longer one a multiple of an eighth of the
+            shorter one.
+        stack: which convolutions each crop passes.
+        globals: "one" for the image, or "blocks": one for every 3×3 block of places.
         width: channels of the first convolution; None: the stack's own (64, AlexNet 96). 32 with "dcgan" at 32×32 costs
             about as much as the plain DCGAN encoder.
         fc: units of the hidden layer, for one global; None: the stack's own (1024, AlexNet 4096).
@@ -92,7 +96,7 @@ class StridedCrops(nn.Module):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """Plain convolutions on each crop: a ResNet-50 on 49 crops an image is no work for two cores."""
+        """Below the paper's scale plain convolutions: a ResNet-50 on 49 crops per image is too slow on two cores."""
         return small_head(scale, section | {"stack": "dcgan", "width": 4 if scale == "smoke" else 32})
 
     def forward(self, images: Float[Tensor, "N C H W"]) -> Features:
@@ -107,10 +111,10 @@ class StridedCrops(nn.Module):
 
 
 def crop_and_stride(sides: tuple[int, ...]) -> tuple[int, int]:
-    """A quarter and an eighth of the shorter side.
+    """Side and stride of the crops in pixels: a quarter and an eighth of the image's shorter side.
 
     Raises:
-        UserError: sides that such crops do not cover exactly.
+        UserError: such crops do not cover an image of these sides exactly.
     """
     shorter = min(sides)
     stride = shorter // 8
@@ -129,7 +133,7 @@ def crops(images: Float[Tensor, "N C H W"], size: int, stride: int) -> Float[Ten
 
 
 def crop_stack(stack: str, channels: int, width: int, crop: int) -> tuple[nn.Sequential, int]:
-    """The convolutions of one crop, (N, C, crop, crop) -> (N, K), and K."""
+    """The network for one crop, (N, C, crop, crop) -> (N, K), and K."""
     if stack == "dcgan":
         depth = int(math.log2(crop))
         widths = [channels, *(width * 2**i for i in range(depth))]

@@ -22,8 +22,8 @@ from deepinfomax.settings import Count
 class Volume(nn.Module):
     """The DCGAN-like encoder along three axes: convolutions of kernel 4 and stride 2, a hidden layer, a linear `y`.
 
-    As many convolutions as bring the shortest side to between 4 and 7, `width`, 2·`width`, ... channels. `local` is the
-    next-to-last map (the last where there are but two).
+    There are as many convolutions as bring the shortest side to between 4 and 7, with `width`, 2·`width`, ... channels.
+    `local` is the next-to-last map (the last one if there are only two).
 
     | volume | sides of the maps | local | conv | fc | y |
     | --- | --- | --- | --- | --- | --- |
@@ -31,7 +31,7 @@ class Volume(nn.Module):
     | 16×16×16 | 8, 4 | 64×4×4×4 | 64×4×4×4 | 512 | 64 |
 
     Args:
-        image_shape: (C, D, H, W), sides from 16.
+        image_shape: (C, D, H, W), each side 16 or more.
         width: channels of the first convolution.
         fc: units of the hidden layer.
         y: units of the representation.
@@ -55,7 +55,7 @@ class Volume(nn.Module):
     at_scale = staticmethod(small_head)
 
     def forward(self, images: Float[Tensor, "N C D H W"]) -> Features:
-        """Volumes, in [-1, 1]."""
+        """Volumes are in [-1, 1], or standardised."""
         maps = []
         x = images
         for layer in self.convolutions:

@@ -1,4 +1,4 @@
-"""A first layer that begins with what the images' small patches are made of, instead of at random.
+"""A first layer that begins with the principal directions of small image patches, instead of at random.
 
 Neighbouring pixels are much alike, so a random filter mostly sees the mean brightness of its patch, and an encoder
 spends its first thousands of steps on undoing that. Here the first convolution begins with the principal directions of
@@ -17,9 +17,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from deepinfomax.errors import UserError
 
-IMAGES = 4000  #: of a training set, of which patches are taken
-LEAST_PATCHES = 20  #: for each number of a patch, so that the directions of small variance are known too
-FLOOR = 1e-2  #: added to variances, as a share of their mean: directions of no variance are not blown up
+IMAGES = 4000  #: how many training images patches are taken from
+LEAST_PATCHES = 20  #: patches for each number in a patch: enough to estimate directions of small variance too
+FLOOR = 1e-2  #: added to all variances, as a fraction of their mean, so that directions without variance stay small
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -31,15 +31,15 @@ def whiten_first_layer(encoder: nn.Module, images: Float[Tensor, "N C *S"], *, s
     signs; filters beyond these keep their weights. A bias makes the mean of every filter's output 0.
 
     Args:
-        encoder: its first convolution, in the order of its modules, is the one that sees the images.
-        images: as the encoder sees them; `IMAGES` of them are enough.
-        seed: of the places that patches are taken from.
+        encoder: the first convolution among its modules must be the one that takes the images.
+        images: as the encoder gets them; `IMAGES` of them are enough.
+        seed: seed for drawing the places of the patches.
 
     Returns:
-        whether it did. Where images are smaller than a filter, or all patches are alike, there is nothing to take.
+        Whether the weights were set: False if images are smaller than a filter, or if all patches are equal.
 
     Raises:
-        UserError: no convolution, or one that sees something else than the images.
+        UserError: there is no convolution, or it does not take images of this shape.
     """
     layer = first_convolution(encoder)
     channels, axes = images.shape[1], images.ndim - 2
@@ -82,8 +82,9 @@ def first_convolution(encoder: nn.Module) -> _ConvNd:
 def patches(
     images: Float[Tensor, "N C *S"], layer: _ConvNd, rng: np.random.Generator
 ) -> Float64[Tensor, "rows numbers"]:
-    """(rows, C·k·...): what the layer's filters see at random places of the images, without padding; no rows
-    where the images are smaller than a filter.
+    """Patches (rows, C·k·...) that the layer's filters see at random places of the images, without padding.
+
+    There are no rows if the images are smaller than a filter.
     """
     dilated = [d * (k - 1) + 1 for d, k in zip(cast(tuple[int, ...], layer.dilation), layer.kernel_size, strict=True)]
     sides = images.shape[2:]

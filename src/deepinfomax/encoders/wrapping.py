@@ -12,7 +12,7 @@ from deepinfomax.features import Features
 
 
 class _Thread(threading.local):
-    """What tells a thread from others; torch.compile follows it, and not the number that Python gives a thread."""
+    """Identifies a thread. torch.compile can trace it, but not `threading.get_ident`."""
 
     def __init__(self) -> None:
         self.own = object()
@@ -22,7 +22,7 @@ _this_thread = _Thread()
 
 
 class Wrapped(nn.Module):
-    """See `wrap`. Weights are those of `module`, under its own names behind "module."."""
+    """See `wrap`. The state has the weights of `module`, with the prefix "module." before its own names."""
 
     def __init__(self, module: nn.Module, layers: dict[str, str]) -> None:
         super().__init__()
@@ -38,7 +38,11 @@ class Wrapped(nn.Module):
         return ", ".join(f"{level}={name!r}" for level, name in self.layers.items())
 
     def forward(self, images: Float[Tensor, "N C *S"]) -> Features:
-        """fc and y flat, maps as they come."""
+        """fc and y are flattened, maps are not.
+
+        Raises:
+            UserError: a named layer did not run, ran twice, or did not return a tensor.
+        """
         caught: dict[str, Tensor] = {}
         # Hooks live for one call only, so the network stays as free to use, copy and save as it was.
         hooks = [
@@ -63,15 +67,15 @@ def _catch(caught: dict[str, Tensor], level: str, name: str) -> Callable[[nn.Mod
     caller = _this_thread.own
 
     def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor | None:
-        if _this_thread.own is not caller:  # another thread uses the network meanwhile, or a copy of DataParallel
+        if _this_thread.own is not caller:  # another thread uses the same network, or a copy made by DataParallel
             return None
         if level in caught:
             raise UserError(f"layer {name!r} runs more than once in forward: name one for {level} that runs once")
         if not isinstance(output, Tensor):
             caught[level] = output
             return None
-        # A copy, and what comes behind is computed from a copy of that: it may write over its input, as
-        # ReLU(inplace=True) does, and an objective may stop its gradient at what was caught.
+        # Keep one copy and give the next layer another: it may overwrite its input, as ReLU(inplace=True) does,
+        # and an objective may stop its gradient at the caught tensor.
         caught[level] = output.clone()
         return caught[level].clone()
 
@@ -95,17 +99,18 @@ def wrap(
     >>> encoder = wrap(net, local="1", conv="2", fc="4", y="5")
 
     Args:
-        module: the network; it is used as it is, not copied. Or "timm:MODEL" or "torchvision:MODEL", where that library
-            is installed; of its common networks the layers are known.
+        module: the network; it is used directly, not copied. Or "timm:MODEL" or "torchvision:MODEL", if that library is
+            installed; then `local`, `conv` and `y` are known for the common networks and need not be named.
         local: layer whose output (N, C, *S) is the map of local features.
-        y: layer of the representation; flattened to (N, D).
-        conv: layer of the last convolutional map; None: the network has none worth measuring.
-        fc: layer of the last hidden vector, flattened to (N, H); None: likewise.
-        pretrained: of a named network: with its library's weights. It takes images in [-1, 1] all the same.
+        y: layer whose output is the representation; flattened to (N, D).
+        conv: layer whose output is the last convolutional map, to be measured too; None: no such level.
+        fc: layer whose output is the last hidden vector, flattened to (N, H); None: no such level.
+        pretrained: load the library's weights into a network given by name. Like every encoder, it takes images in
+            [-1, 1].
 
     Raises:
-        UserError: a name that is no layer, a network that cannot be had; at the first batch, a layer that did not run,
-            runs twice, or returns no tensor.
+        UserError: a layer that does not exist, or a network that is not available; in `forward`, a layer that did not
+            run, runs twice, or does not return a tensor.
     """
     layers = {"local": local, "conv": conv, "fc": fc, "y": y}
     given = {level: name for level, name in layers.items() if name is not None}

@@ -1,4 +1,4 @@
-"""Objectives: `Features` of a batch -> losses by name. Each reads like its equation and owns its critic."""
+"""Objectives: `Features` of a batch -> losses by name. Each objective owns its critic."""
 
 import inspect
 from typing import Any
@@ -59,7 +59,7 @@ __all__ = [
 
 
 def _fault(name: str, thing: Any) -> str:
-    """What is wrong with an objective of another package."""
+    """What is wrong with an objective of another package; "" if nothing is."""
     if fault := no_module("facts", thing):
         return fault
     taken = sorted({"weight", "type"} & inspect.signature(thing).parameters.keys())

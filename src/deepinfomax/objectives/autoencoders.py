@@ -1,9 +1,10 @@
 """Autoencoders: AE and VAE (paper §4.1's baselines); an AAE is the AE beside `PriorMatching(prior="gaussian")`.
 
-Every term is a sum over the pixels and units of an image, in nats, and a mean over images. The likelihood is a Gaussian
-of unit variance around the decoder's image, so a reconstruction costs ½ |x - x̂|² nats and stands in the right
-proportion to the KL, and an AAE's reconstruction to its prior. The authors' framework has |x - x̂|² + β KL, which is
-ours with half the β (variance ½); its AAE divides an averaged error by the batch size once more, N times too little.
+Every term is summed over the pixels and units of an image, in nats, and averaged over images. The likelihood is a
+Gaussian of unit variance around the decoder's image, so a reconstruction costs ½ |x - x̂|² nats and has the right
+proportion to the KL (or, in an AAE, to the prior term). The authors' framework has |x - x̂|² + β KL, which is the loss
+here with half that β (variance ½). Its AAE divides an averaged error by the batch size once more, so it is N times too
+small.
 """
 
 import math
@@ -42,7 +43,7 @@ class Autoencoder(nn.Module):
         return Terms({"loss": cost}, {"mse": 2 * cost / batch.images[0].numel()})
 
     def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
-        """Images from y, as the encoder sees them: in (-1, 1), or standardised."""
+        """Decode y to images of the encoder's scale: in (-1, 1), or standardised."""
         return decode(self.decoder, features.y.flatten(1))
 
     @staticmethod
@@ -55,8 +56,8 @@ class Autoencoder(nn.Module):
 class VariationalAutoencoder(nn.Module):
     """-ELBO = E_q ½ |x - decoder(z)|² + β KL(q(z|x) || N(0, I)), with q(z|x) = N(y, exp(log variance)).
 
-    y is the mean; the log-variance is a second linear head beside it on fc, owned here. One z per image is drawn, as
-    y + deviation · noise, so that gradients pass.
+    y is the mean. The log-variance is a second linear layer on fc, which belongs to this objective. One z is drawn for
+    each image as y + deviation · noise, so that gradients pass through it.
 
     Args:
         facts: the shapes of the images and of the encoder's features.
@@ -84,11 +85,13 @@ class VariationalAutoencoder(nn.Module):
         cost = half_squared_error(self.decoder(z), batch.images).mean()
         kl = kl_from_standard_normal(mean, log_variance).mean()
         pixels = batch.images[0].numel()
-        elbo = -cost - kl - pixels / 2 * math.log(2 * math.pi)  # of log p(x), whatever β
+        elbo = (
+            -cost - kl - pixels / 2 * math.log(2 * math.pi)
+        )  # a bound on log p(x): β is 1 here, whatever the loss has
         return Terms({"reconstruction": cost, "kl": self.beta * kl}, {"elbo": elbo, "kl": kl, "mse": 2 * cost / pixels})
 
     def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
-        """Images from y, the mean of q(z|x), as the encoder sees them."""
+        """Decode y, the mean of q(z|x), to images of the encoder's scale."""
         return decode(self.decoder, features.y.flatten(1))
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C *S"]:
@@ -104,7 +107,7 @@ class VariationalAutoencoder(nn.Module):
 
 
 def half_squared_error(predicted: Float[Tensor, "N C *S"], images: Float[Tensor, "N C *S"]) -> Float[Tensor, "N"]:
-    """½ |x - x̂|² of each image: -log N(x; x̂, I) less its constant."""
+    """½ |x - x̂|² of each image: -log N(x; x̂, I) without its constant, in nats."""
     return (at_least_float32(predicted) - images).square().flatten(1).sum(1) / 2
 
 

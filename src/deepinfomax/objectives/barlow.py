@@ -1,4 +1,4 @@
-"""Barlow Twins: the correlation of two views made the identity (Zbontar et al. 2021)."""
+"""Barlow Twins: the correlation matrix of two views is drawn to the identity (Zbontar et al. 2021)."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,7 +12,9 @@ from deepinfomax.settings import Count, NotNegative, checked
 
 @checked
 class BarlowTwins(JointEmbedding):
-    """Σ (1 - C_ii)² + λ Σ_{i≠j} C_ij², C the correlation over images of units of two views; arXiv 2103.03230, eq. (1).
+    """Σ (1 - C_ii)² + λ Σ_{i≠j} C_ij²; arXiv 2103.03230, eq. (1).
+
+    C_ij is the correlation, over the images of the batch, of unit i of one view with unit j of another.
 
     Args:
         facts: the shapes of the encoder's features.
@@ -39,6 +41,6 @@ class BarlowTwins(JointEmbedding):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """A narrower projector, behind y: so that all levels are trained."""
+        """A narrower projector that reads y, so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 512)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

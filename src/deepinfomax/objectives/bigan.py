@@ -21,15 +21,15 @@ from deepinfomax.settings import Count, NotNegative, checked
 class BiGAN(nn.Module):
     """min over E and G, max over D of  E_x log D(x, E(x)) + E_z log(1 - D(G(z), z)),  z ~ N(0, I).
 
-    Where D cannot tell the two kinds of pairs apart, E inverts G and y is distributed as the prior. The encoder is
-    deterministic, E(x) = y. Player one is the encoder *and* the generator; player two is D.
+    If D cannot distinguish the two kinds of pairs, E inverts G and y has the distribution of the prior. The encoder E
+    is deterministic, E(x) = y. The first player is the encoder *and* the generator G; the second player is D.
 
     Args:
         facts: the shapes of the images and of the encoder's features.
-        penalty: weight of the gradient penalty on D, ½ (|∂D|² at encoder's pairs + |∂D|² at generator's pairs), the
-            mean over all samples of both and the slope over x and z together; 0: none.
+        penalty: weight of the gradient penalty on D, ½ (|∂D|² at the encoder's pairs + |∂D|² at the generator's pairs),
+            averaged over samples, with the gradient by x and z together; 0: no penalty.
         spectral_norm: divide D's weights by their largest singular value.
-        width: channels of D's first convolution, and the least of the generator's maps.
+        width: channels of D's first convolution, and the least number of channels of the generator's maps.
     """
 
     compares_processes = False
@@ -46,9 +46,10 @@ class BiGAN(nn.Module):
             normalise_spectrally(self.critic)
 
     def forward(self, features: Features, batch: Batch) -> Terms:
-        """Player one's loss: -log(1 - D(x, E(x))) - log D(G(z), z), D's with the labels exchanged (Donahue et al.).
+        """The first player's loss: -log(1 - D(x, E(x))) - log D(G(z), z).
 
-        The authors' framework has the minimax loss itself, whose gradient vanishes where D wins.
+        It is D's loss with the labels exchanged (Donahue et al.). The authors' framework has the minimax loss itself,
+        whose gradient vanishes when D wins.
         """
         y = at_least_float32(features.y.flatten(1))
         z = torch.randn_like(y)
@@ -76,7 +77,7 @@ class BiGAN(nn.Module):
         return Terms(losses)
 
     def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
-        """G(E(x)), as the encoder sees images. No pixel was ever compared: they resemble x only in kind."""
+        """G(E(x)), images of the encoder's scale. Training never compares pixels, so they resemble x only roughly."""
         return decode(self.generator, features.y.flatten(1))
 
     @staticmethod
@@ -85,15 +86,16 @@ class BiGAN(nn.Module):
         return section | {"width": 8 if scale == "smoke" else 32}
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C *S"]:
-        """`count` images, G(z), as the encoder sees them."""
+        """`count` images G(z), of the encoder's scale."""
         z = torch.randn(count, self.units, generator=generator)  # on the CPU: the same images on any device
         return decode(self.generator, z.to(next(self.generator.parameters())))
 
 
 class PairCritic(nn.Module):
-    """x through strided convolutions to 256 units, beside z, then 512, 128, 1 (sizes of the authors' framework).
+    """The critic D: strided convolutions of x to 256 units, joined with z, then layers of 512, 128 and 1 units.
 
-    Leaky ReLU and no BatchNorm: it would mix samples, and the gradient penalty is one of single samples.
+    The sizes are those of the authors' framework. Activations are leaky ReLU. There is no BatchNorm: it would mix
+    samples, and the gradient penalty is computed for each sample by itself.
     """
 
     def __init__(self, image_shape: tuple[int, ...], units: int, *, width: int = 64) -> None:
@@ -117,5 +119,5 @@ class PairCritic(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "N C *S"], z: Float[Tensor, "N D"]) -> Float[Tensor, "N"]:
-        """Logits, positive for pairs of the encoder"""
+        """Logits, one for each pair; positive means: a pair (x, E(x)) of the encoder."""
         return at_least_float32(self.pair(torch.cat([self.image(images), z], dim=1)).squeeze(1))

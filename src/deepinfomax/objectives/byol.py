@@ -1,4 +1,4 @@
-"""BYOL: one view predicts what a slowly following copy of the network makes of another (Grill et al. 2020)."""
+"""BYOL: predict, from one view, the output of a slowly updated copy of the network for another (Grill et al. 2020)."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,16 @@ from deepinfomax.settings import Count, Fraction, checked
 
 @checked
 class BYOL(nn.Module):
-    """2 - 2 cos(q(g(f(x))), g'(f'(x'))) for x, x' two views, both ways; arXiv 2006.07733, eq. (2).
+    """2 - 2 cos(q(g(f(x))), g'(f'(x'))) for two views x and x', in both directions; arXiv 2006.07733, eq. (2).
 
-    f is the encoder, g the projector, q the predictor; f' and g' follow f and g slowly and take no gradient. In
-    training the copy follows before it is used: after every step of the encoder once, as in the paper. So `forward`
-    changes state here. The paper raises τ to 1 over training by a cosine; here it stays.
+    f is the encoder, g the projector, q the predictor. f' and g' are moving averages of f and g and get no gradient. In
+    training mode `forward` updates these averages before it uses them, so once per step of the encoder, as in the
+    paper; this is why `forward` changes state here. The paper raises τ to 1 by a cosine over the training; here τ is
+    constant.
 
     Args:
         facts: the shapes of the encoder's features.
-        momentum: τ, 0.996 at the paper's beginning.
+        momentum: τ; the paper starts with 0.996.
         level: what the projector reads, see `JointEmbedding`.
         hidden, outputs: of the projector and the predictor, of two layers each; 4096 and 256 in the paper.
     """
@@ -48,7 +49,7 @@ class BYOL(nn.Module):
         self.target: Target | None = None
 
     def meet(self, encoder: nn.Module) -> None:
-        """Copy the encoder whose features this objective will see. The game calls it once, when it is made."""
+        """Copy the encoder whose features this objective will get. `Game` calls this once, when it is constructed."""
         self.target = Target((encoder, self.projector), self.momentum)
 
     def across(self, views: Sequence[Features], batch: Batch) -> Terms:
@@ -71,6 +72,6 @@ class BYOL(nn.Module):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """Narrower networks behind y, and a copy that follows in hundreds of steps."""
+        """Narrower projector and predictor, and a smaller momentum: the copy follows within hundreds of steps."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 128)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y", "momentum": 0.99}

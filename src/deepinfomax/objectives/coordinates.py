@@ -1,4 +1,4 @@
-"""Coordinates: where in the map a local feature is, told from it and the representation (paper §4.3, A.7)."""
+"""Coordinates: predict where in the map a local feature is, from it and the representation (paper §4.3, A.7)."""
 
 import math
 from collections.abc import Sequence
@@ -22,31 +22,33 @@ Kind = Literal["absolute", "relative", "both"]
 class Coordinates(nn.Module):
     """max E[log p((i, j) | y, c_ij)]  and  max E[log p((i - i', j - j') | y, c_ij, c_i'j')].
 
-    One categorical an axis, independent of each other, so the loss is the sum of the axes' cross-entropies, averaged
-    over places; maps of any number and length of axes. For the relative task each place is given a partner, any other
-    place of the same image with equal chance (the paper says no more than "two random positions"), and an axis of
-    length s has the 2s - 1 offsets from 1 - s to s - 1.
+    Each axis has its own categorical distribution, independent of the others. So the loss is the sum of the axes'
+    cross-entropies, averaged over places. Maps may have any number of axes of any length. For the relative task each
+    place gets a partner, drawn uniformly from the other places of the same image (the paper only says "two random
+    positions"). An axis of length s has 2s - 1 offsets, from 1 - s to s - 1.
 
-    The authors' code has the absolute task only, and a LayerNorm on the logits that keeps the predictor from ever
-    being certain; here the logits are as they come.
+    The authors' code has the absolute task only. It has a LayerNorm on the logits, which keeps the predictor from ever
+    being certain; here there is none.
 
-    Of several globals, y (N, D, M), the predictor sees all at once: they are laid end to end to D·M units, since which
-    block of places a global is of says something about coordinates that their mean does not.
+    If y has several globals (N, D, M), the predictor gets all of them, concatenated to D·M units: each global belongs
+    to a block of places, and their mean would lose that.
 
-    Measured, with `absolute` or `relative` in front: `accuracy` (fraction with every axis right), `accuracy_0`, ...
-    (one axis each), `bound`, nats that (y, c) are shown to tell of the coordinates: entropy of the coordinates less
-    the cross-entropy, a lower bound on the mutual information, and `cap`, that entropy, which it cannot exceed. It is
-    the entropy of all axes together: offsets along two axes depend on each other, since a place is not its own partner.
+    Measured, with the prefix `absolute` or `relative`:
+
+    * `accuracy`: fraction of places with every axis right; `accuracy_0`, ...: the same for one axis;
+    * `bound`, in nats: the entropy of the coordinates minus the cross-entropy. It is a lower bound on the mutual
+      information of the coordinates and (y, c);
+    * `cap`, in nats: that entropy, which `bound` cannot exceed. It is the joint entropy of all axes: offsets along two
+      axes depend on each other, since a place is never its own partner.
 
     Args:
         facts: the shapes of the encoder's features.
         kind: "absolute", "relative", or "both", as in the paper's Table 5.
         units: of each of the predictor's two hidden layers (paper 512).
-        places: how many of the L places of each image to use, drawn anew each step; None, or more than there are:
-            all.
+        places: how many of the L places of each image to use, drawn anew in each step; None, or more than L: all.
 
     Raises:
-        UserError: a map of one place.
+        UserError: the map has only one place.
     """
 
     compares_processes = False
@@ -85,9 +87,10 @@ class Coordinates(nn.Module):
         return Terms(losses, {f"{kind}_{name}": v for kind, own in measured.items() for name, v in own.items()})
 
     def coordinates(self, position: Int[Tensor, "N K"]) -> tuple[Int[Tensor, "N*K"], ...]:
-        """Places by number -> their coordinate along each axis of the map."""
+        """Numbers of places, 0 to L - 1 -> their coordinates, one tensor for each axis of the map."""
         rest, along_axes = position.flatten(), []
-        for size in reversed(self.sizes):  # torch.unravel_index copies the sizes to the device in every step
+        # By hand, since torch.unravel_index copies the sizes to the device in every step.
+        for size in reversed(self.sizes):
             along_axes.append(rest % size)
             rest = rest // size
         return tuple(reversed(along_axes))
@@ -99,7 +102,14 @@ class Coordinates(nn.Module):
         local: Float[Tensor, "N K C"],
         target: Sequence[Int[Tensor, "N*K"]],
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """Cross-entropy summed over axes, each with its `target`, and what was measured."""
+        """The cross-entropy in nats, summed over axes, and the measured numbers by name.
+
+        Args:
+            kind: "absolute" or "relative".
+            y: all globals of each image, flattened.
+            local: the K local features of each image.
+            target: for each axis, the true class of every place.
+        """
         logits = self.predictors[kind](y, local)
         loss = torch.stack([cross_entropy(u, t) for u, t in zip(logits, target, strict=True)]).sum()
         right = torch.stack([u.detach().argmax(1) == t for u, t in zip(logits, target, strict=True)])
@@ -119,9 +129,10 @@ class Coordinates(nn.Module):
 
 
 class Predictor(nn.Module):
-    """(y, local) -> logits of each axis, by two hidden layers with BatchNorm and ReLU (A.7).
+    """Two hidden layers with BatchNorm and ReLU: (y, local) -> logits for each axis (A.7).
 
-    The first layer of a concatenation is a sum of two layers, so y passes through its half once for all its places.
+    A linear layer on the concatenation of y and local equals the sum of a layer on y and one on local. So the layer on
+    y is computed only once per image.
     """
 
     def __init__(self, local_units: int, global_units: int, classes: tuple[int, ...], units: int) -> None:
@@ -139,7 +150,7 @@ class Predictor(nn.Module):
         )
 
     def forward(self, y: Float[Tensor, "N H"], local: Float[Tensor, "N K C"]) -> tuple[Float[Tensor, "N*K _"], ...]:
-        """Logits of each axis, which has classes of its own."""
+        """Logits (N·K, classes) for each axis; the number of classes differs between axes."""
         hidden = self.glob(y).unsqueeze(1) + self.local(local)
         return self.logits(hidden.flatten(0, 1)).split(self.classes, dim=1)
 
@@ -147,9 +158,15 @@ class Predictor(nn.Module):
 def draw_positions(
     images: int, count: int, places: int | None, device: torch.device
 ) -> tuple[Int[Tensor, "N K"], Int[Tensor, "N K"]]:
-    """`places` different places of each image (None, or `count` and more: all, in order), and another as partner.
+    """Draw K different places of each image, and for each place a different one as its partner.
 
-    Returns the numbers of both places, drawn from torch's global random state.
+    Args:
+        images: N.
+        count: number of places of the map.
+        places: K; None, or at least `count`: all places, in order.
+
+    Returns:
+        The numbers of the places and of their partners, drawn from torch's global random state.
     """
     if places is None or places >= count:
         position = torch.arange(count, device=device).expand(images, -1)
@@ -161,16 +178,16 @@ def draw_positions(
 
 
 def take(local: Float[Tensor, "N L C"], position: Int[Tensor, "N K"]) -> Float[Tensor, "N K C"]:
-    """The rows at these places."""
+    """The local features at these places."""
     return local.gather(1, position.unsqueeze(2).expand(-1, -1, local.shape[2]))
 
 
 def offset_entropy(sizes: tuple[int, ...]) -> float:
-    """Entropy, in nats, of the offset (one number an axis) between two different places of a map of `sizes`.
+    """Entropy, in nats, of the offset (one number per axis) between two different places of a map of `sizes`.
 
-    An offset with s - |d| pairs of coordinates on each axis of length s is that of their product of pairs of places, so
-    the sum over offsets of n log n falls apart into one sum an axis. Offset 0, the places paired with themselves, is
-    left out of it at the end.
+    On an axis of length s, s - |d| pairs of coordinates have the offset d. The number n of pairs of places with a given
+    offset is the product of these counts over the axes, so the sum of n log n over offsets splits into one sum per
+    axis. The offset 0, a place paired with itself, is subtracted at the end.
     """
     count = math.prod(sizes)
     total = 0.0

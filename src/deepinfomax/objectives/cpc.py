@@ -1,8 +1,8 @@
 """CPC: contrastive predictive coding over the rows of the local map (Oord et al. 2018; Table 3).
 
-The paper understands CPC as ordered autoregression: summaries of the rows so far predict the local features of rows to
-come, by whatever bound. An encoder of strided crops, whose local features see nothing of each other, makes that a
-prediction; with an ordinary encoder receptive fields overlap and much of the answer is given away.
+The paper describes CPC as ordered autoregression: a summary of the rows so far predicts the local features of later
+rows, with any bound. With an encoder of strided crops (`strided`) each local feature depends on its own crop only, so
+this is a real prediction. With an ordinary encoder receptive fields overlap widely, and the prediction is too easy.
 """
 
 from typing import Literal
@@ -26,27 +26,27 @@ from deepinfomax.settings import Count, Positive, checked
 class ContrastivePredictiveCoding(nn.Module):
     """Mean over offsets k and places (i, j) of I(summary of rows up to i at column j; local feature at (i + k, j)).
 
-    Each offset has its own encode-and-dot critic. A pair's negatives are the local features that offset k predicts, at
-    all places, of every other image. The summaries are a `RowGRU`'s states.
+    The summaries are the states of a `RowGRU`. Each offset k has its own encode-and-dot critic. The negatives of a pair
+    are the local features of every other image, at all places that offset k predicts.
 
-    The layers behind the local map (conv where that is another map, fc, y) are on no path of CPC's. What the paper's
-    Table 3 probed is not known. With `summary` they are trained by one more term, I(last summaries; y), whose gradient
-    stops at the local map and at the summaries: it trains the head, and the rest of the encoder and the autoregression
-    are CPC's alone. Without it they stay as they were initialised, and so do probes of them. It cannot be had together
-    with occlusion: y is then of a second pass through the encoder, which no stop at the first one's map would spare;
-    nor with several views of an image, of whose map this objective is given one view at a time; nor with an encoder
-    whose y is not computed from the very tensor that it returns as local.
+    CPC itself does not train the layers after the local map (conv if it is another map, fc, y). The paper does not say
+    which level its Table 3 probed. With `summary` one more term, I(last summaries; y), trains these layers. Its
+    gradient stops at the local map and at the summaries, so the rest of the encoder and the RowGRU are trained by CPC
+    alone. Without `summary` these layers keep their random weights, and probes of them measure random features.
+
+    `summary` needs an encoder whose y is computed from the very tensor that it returns as `local`. So it cannot be
+    combined with occlusion, where y comes from a second pass through the encoder, nor with several views of an image,
+    since this objective gets the map of one view at a time.
 
     Args:
         facts: the shapes of the encoder's features; local is (C, rows, columns), or (C, steps) of a sequence.
         bound: a name in `bounds.BOUNDS`.
-        offsets: rows ahead, each 1, 2, ..., `offsets` (paper: three).
+        offsets: how many rows ahead to predict: 1, 2, ..., `offsets` (paper: three).
         units: D of encode-and-dot (1024 in the authors' comparison with CPC).
         scale: of encode-and-dot's scores; None: 1 as in the paper.
-        places: how many of each offset's places of each image to use, drawn anew each step, before the critic; None:
-            all.
-            A deviation from the paper that saves most of the step's time on a CPU.
-        summary: train the head, see above.
+        places: how many places of each image to use for each offset, drawn anew in each step before the critic; None:
+            all. A deviation from the paper that saves most of the step's time on a CPU.
+        summary: also train the layers after the local map, see above.
         negatives: "all", or how many per anchor.
         pairing: whether a summary ("global") or a local feature ("local") is the anchor.
         negatives_from: under several processes, "all" of them or this one's "own".
@@ -114,15 +114,16 @@ class ContrastivePredictiveCoding(nn.Module):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """As `LocalInfoMax` does."""
+        """The changes of `LocalInfoMax.at_scale`."""
         return LocalInfoMax.at_scale(scale, section)
 
 
 class RowGRU(nn.Module):
-    """One gated recurrent layer from row to row, convolutional along a row with kernel 3 (a Row LSTM made GRU).
+    """A GRU from row to row that is convolutional along each row, with kernel 3 (a Row LSTM with GRU units).
 
-    As many units as the map has channels. The state at (i, j) has seen the whole of row i within one column of j, row
-    i - 1 within two, and so on up; nothing below. Equations are those of `torch.nn.GRU`.
+    It has as many units as the map has channels. The state at (i, j) depends on row i up to one column from j, on row
+    i - 1 up to two columns, and so on upwards; it does not depend on any row below. The equations are those of
+    `torch.nn.GRU`.
     """
 
     def __init__(self, channels: int) -> None:
@@ -131,7 +132,7 @@ class RowGRU(nn.Module):
         self.from_state = nn.Conv1d(channels, 3 * channels, 3, padding=1)
 
     def forward(self, local: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """The state at every place."""
+        """Local map -> the state at every place."""
         rows = local.transpose(1, 2)
         inputs = self.from_row(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])  # all rows at once
         state = torch.zeros_like(local[:, :, 0])
@@ -147,18 +148,18 @@ class RowGRU(nn.Module):
 
 
 def without_gradient_at(x: Tensor, loss: Float[Tensor, ""], y: Tensor) -> Float[Tensor, ""]:
-    """`loss`, of the same value, whose gradient does not pass `x` or anything that `x` was computed from.
+    """The same loss, with a gradient that stops at `x`.
 
-    What lies between x and the loss is trained, what lies before x is not: x's own gradient g is found, and g·x taken
-    from the loss. Paths from before x that go around it are not stopped.
+    Layers between x and the loss are trained, layers before x are not: the gradient g of the loss at x is computed, and
+    g·x is subtracted from the loss. Paths that lead around x are not stopped.
 
     Args:
         x: the local map.
-        loss: of y.
-        y: computed from x.
+        loss: a scalar computed from y.
+        y: the representation, computed from x.
 
     Raises:
-        UserError: y was computed, but not from x.
+        UserError: y was not computed from x.
     """
     if not (torch.is_grad_enabled() and x.requires_grad):
         return loss

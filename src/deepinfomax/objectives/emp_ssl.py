@@ -1,4 +1,4 @@
-"""EMP-SSL: many small patches of an image, drawn to their mean while each fills its space (Tong et al. 2023)."""
+"""EMP-SSL: vectors of many patches of an image are drawn to their mean, and kept spread out (Tong et al. 2023)."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,14 +15,15 @@ from deepinfomax.settings import Count, NotNegative, Positive, checked
 class EMPSSL(JointEmbedding):
     """- mean over views of ½ log det(I + D/(N ε²) ZᵀZ) - λ · mean cosine to the mean of the image's views.
 
-    Extreme-multi-patch learning, arXiv 2304.03977: the rate of each view's vectors of length 1, in nats, is raised.
+    Extreme-multi-patch learning, arXiv 2304.03977. The first term, in nats, is the coding rate of each view's vectors
+    (normalised to length 1); training raises it.
 
     Args:
         facts: the shapes of the encoder's features.
         invariance: λ, 200 in the authors' code.
-        epsilon: ε. The authors' code has D/(N · 0.2) where the paper has ε²: √0.2 is that.
+        epsilon: ε. The authors' code has D/(N · 0.2) where the paper has D/(N ε²), so their ε is √0.2.
         level: what the projector reads, see `JointEmbedding`.
-        hidden, outputs, layers: of the projector; the authors' has 4096, 1024 and 3 behind ResNet-18.
+        hidden, outputs, layers: of the projector; the authors' has 4096, 1024 and 3, on ResNet-18.
     """
 
     def __init__(
@@ -46,6 +47,6 @@ class EMPSSL(JointEmbedding):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """A narrower projector, behind y: so that all levels are trained."""
+        """A narrower projector that reads y, so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 256)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

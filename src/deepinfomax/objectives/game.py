@@ -1,15 +1,17 @@
-"""The game: an encoder with its objectives, and the opponents that some objectives bring along.
+"""The game: an encoder with its objectives, and the second player that some objectives need.
 
     game = Game(encoder, {"local": (1.0, LocalInfoMax(facts)), "prior": (0.1, PriorMatching(facts))})
     optimizers = {player: torch.optim.Adam(its, lr=1e-4) for player, its in game.players().items()}
     for images in loader:
         turn = play(game, Batch(images), optimizers)
 
-Two players with an optimizer each: "encoder" trains the encoder and all critics of mutual information, "opponents" the
-networks that an objective plays against (`TwoPlayer`). Neither ever moves a parameter of the other.
+There are two players, each with its own optimizer. "encoder" trains the encoder and all critics of mutual information;
+"opponents" trains the adversarial networks of objectives such as `prior` (`TwoPlayer`). Neither changes a parameter of
+the other.
 
-A batch may show several views of each image. All of one size pass the encoder together; an objective that compares
-views (`AcrossViews`) is given all of them, any other works on each view of full size and is averaged over them.
+A batch may have several views of each image. Views of the same size pass the encoder together. An objective that
+compares views (`AcrossViews`) gets all of them; any other gets each view of full size by itself, and its losses are
+averaged over views.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,8 +44,8 @@ class Turn(NamedTuple):
     features: Features
     total: Float[Tensor, ""]  #: the weighted sum of the losses, to be minimised by this player
     losses: dict[str, Tensor]  #: each loss by "objective/term", not weighted
-    measured: dict[str, Tensor]  #: each number worth logging by "objective/quantity", detached
-    y: Float[Tensor, "N D *M"]  #: the encoder's own, detached; that of `features` may be changed, see `ShowsY`
+    measured: dict[str, Tensor]  #: numbers to be logged by "objective/quantity", detached
+    y: Float[Tensor, "N D *M"]  #: the encoder's own output, detached; `features.y` may differ, see `ShowsY`
 
 
 class Game(nn.Module):
@@ -52,11 +54,11 @@ class Game(nn.Module):
     Args:
         encoder: images -> Features.
         objectives: name -> (weight, objective); each objective owns its critic. α, β and γ of the paper are the weights
-            of "global", "local" and "prior" (eq. 8). Names are free, so one kind of objective may stand here twice.
-        occlusion: hides part of the image from y and fc (paper §4.3); None: they see all of it.
+            of "global", "local" and "prior" (eq. 8). Names are free, so one kind of objective may be used twice.
+        occlusion: hides part of the image from y and fc (paper §4.3); None: they see the whole image.
 
     Raises:
-        UserError: occlusion beside an objective that needs y and the local map to come from one pass.
+        UserError: occlusion together with an objective that needs y and the local map from the same pass.
     """
 
     def __init__(
@@ -84,19 +86,19 @@ class Game(nn.Module):
         self.weights = {name: float(weight) for name, (weight, _) in objectives.items()}
         self.occlusion = occlusion
         opponents = Opponents({n: o for n, o in self.objectives.items() if isinstance(o, TwoPlayer) and o.players()})
-        # Beside the module tree, not in it: the opponents' networks are the objectives' own already.
+        # Not registered as a submodule: the opponents' networks are submodules of the objectives already.
         self._beside = (opponents if len(opponents.networks) else None,)
 
     @property
     def opponents(self) -> "Opponents | None":
-        """The second player as a module of its own; None where no objective has an opponent."""
+        """The second player as a module; None if no objective has an opponent."""
         return self._beside[0]
 
     def forward(self, batch: Batch) -> Turn:
-        """The first player's turn: encode the batch, score it by each objective, add the losses by their weights."""
+        """The first player's turn: encode the batch, compute each objective's losses, and sum them by their weights."""
         features = self.encoder(batch.images)
         if self.occlusion is not None:
-            # What is measured later sees whole images, so they alone make the averages of BatchNorm.
+            # Measures later use whole images, so only these update the running averages of BatchNorm.
             with without_running_averages(self.encoder):
                 partly_hidden = self.encoder(self.occlusion(batch.images))
             features = features._replace(fc=partly_hidden.fc, y=partly_hidden.y)
@@ -115,38 +117,38 @@ class Game(nn.Module):
         return _turn(features, terms, self.weights, own_y)
 
     def shown(self, features: Features) -> Features:
-        """The features that objectives see: those of the encoder, but where one of them changes y."""
+        """The features that objectives get: the encoder's, with y replaced if an objective changes it (`ShowsY`)."""
         for objective in self.objectives.values():
             if isinstance(objective, ShowsY):
                 features = features._replace(y=objective.y_shown(features.y))
         return features
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each player: "encoder", and "opponents" where there are any."""
+        """The parameters of each player: "encoder", and "opponents" if there are any."""
         theirs = [] if self.opponents is None else list(self.opponents.parameters())
         targets = [module for module in self.modules() if isinstance(module, Target)]
-        following = [parameter for target in targets for parameter in target.parameters()]  # by no optimizer
+        following = [parameter for target in targets for parameter in target.parameters()]  # no optimizer's
         numbers = {id(parameter) for parameter in (*theirs, *following)}
         own = [parameter for parameter in self.parameters() if id(parameter) not in numbers]
         return {"encoder": own} | ({"opponents": theirs} if theirs else {})
 
 
 class Opponents(nn.Module):
-    """The second player: the opponents' networks of every two-player objective."""
+    """The second player: the adversarial networks of all objectives that have one (`TwoPlayer`)."""
 
     def __init__(self, objectives: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self._objectives = dict(objectives)  # beside the module tree: their other parts belong to the first player
+        self._objectives = dict(objectives)  # not as submodules: their other parts belong to the first player
         self.networks = nn.ModuleList([network for o in objectives.values() for network in o.players()])  # type: ignore[operator]
 
     def forward(self, features: Features, batch: Batch) -> Turn:
-        """The second player's turn, at the features of the first player's, which carry no gradient."""
+        """The second player's turn, on the features of the first player's turn, which carry no gradient."""
         terms = {name: each_view(name, o.adversary, features, batch) for name, o in self._objectives.items()}  # type: ignore[arg-type]
         return _turn(features, terms, dict.fromkeys(terms, 1.0), features.y)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """While the block runs, no parameter of the opponents asks for a gradient."""
+        """Within the block the opponents' parameters do not require gradients."""
         self.requires_grad_(False)
         try:
             yield
@@ -155,7 +157,13 @@ class Opponents(nn.Module):
 
 
 def play(game: Game, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer]) -> Turn:
-    """One step of both players. Returns what both computed; features and losses carry no gradient any more.
+    """One training step of both players.
+
+    Args:
+        optimizers: one for each key of `game.players()`.
+
+    Returns:
+        The losses and measured numbers of both players, and the features; none of them carries a gradient.
 
     Raises:
         UserError: a loss without a gradient.
@@ -173,7 +181,7 @@ def play(game: Game, batch: Batch, optimizers: Mapping[str, torch.optim.Optimize
 
 
 def play_all(game: Game, batches: Iterable[Batch], optimizers: Mapping[str, torch.optim.Optimizer]) -> Iterator[Turn]:
-    """One step on each batch, from whatever gives batches; yields each turn for whoever watches."""
+    """Train one step on each batch, and yield what it computed."""
     game.train()
     for batch in batches:
         yield play(game, batch, optimizers)
@@ -182,7 +190,7 @@ def play_all(game: Game, batches: Iterable[Batch], optimizers: Mapping[str, torc
 def each_view(
     name: str, objective: Objective | nn.Module | Callable[..., Terms], features: Features, batch: Batch
 ) -> Terms:
-    """An objective of one view on each view of full size: the mean of its losses, and of what it measured."""
+    """Apply an objective of one view to each view of full size; returns the means of its losses and numbers."""
     if batch.views == 1:
         return _terms(name, objective(features, batch))
     terms = [
@@ -197,23 +205,24 @@ def each_view(
 
 
 def _terms(name: str, returned: object) -> Terms:
-    """What an objective returned; UserError where that is something else than `Terms`."""
+    """`returned` itself, if it is `Terms`; raises UserError otherwise."""
     if not isinstance(returned, Terms):
         raise UserError(f'the objective {name} returned a {type(returned).__name__}: return Terms({{"loss": loss}})')
     return returned
 
 
 def changes_y(objective: object) -> bool:
-    """Whether objectives see another y than the encoder's because of this one."""
+    """Whether this objective replaces the y that all objectives get, see `ShowsY`."""
     return isinstance(objective, ShowsY) and getattr(objective, "changes_y", True)
 
 
 def check_views(objective: object, views: int, full: int, name: str) -> None:
-    """Raises UserError where an objective compares more views of an image than there are, or takes no more than one.
+    """Raises UserError if an objective needs more views of an image than there are, or takes one view only.
 
     Args:
-        views: of an image, of any size.
-        full: those of full size, each of which is shown to an objective of one view.
+        views: number of views of an image, of any size.
+        full: number of those of full size; each of them is given to an objective of one view.
+        name: of the objective, for the message.
     """
     if full > 1 and isinstance(objective, OnePass) and objective.one_pass is not None:
         raise UserError(f"{full} views of an image pass the encoder together, but {objective.one_pass}")
@@ -231,7 +240,7 @@ def metric_name(loss: str) -> str:
 
 
 def check_gradients(losses: Mapping[str, Tensor]) -> None:
-    """Raises UserError where there is no loss, or one that carries no gradient: nothing would be trained by it."""
+    """Raises UserError if there is no loss, or if one carries no gradient, so that it would train nothing."""
     if not losses:
         raise UserError("no objective has a loss (prior.by noise has none): add one, such as local")
     for name, loss in losses.items():

@@ -21,7 +21,7 @@ from deepinfomax.settings import Count, Positive, checked
 
 @checked
 class GlobalInfoMax(nn.Module):
-    """I(conv map; y), by any bound, with the paper's global critic over all N² pairs of the batch.
+    """I(conv map; y) by any bound, in nats, with the paper's global critic on all N² pairs of the batch.
 
     Args:
         facts: the shapes of the encoder's features.

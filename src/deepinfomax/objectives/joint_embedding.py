@@ -1,6 +1,6 @@
 """Losses of today's methods on the embeddings of several views: pure functions, each from its paper.
 
-V views, N images, D units: row n of every view in `z` is of image n.
+V views, N images, D units: in every view of `z`, row n belongs to image n.
 """
 
 from itertools import combinations
@@ -16,11 +16,11 @@ from deepinfomax.information.pairs import at_least_float32
 
 @in_whole_precision
 def nt_xent(z: Float[Tensor, "V N D"], temperature: float = 0.5) -> Float[Tensor, ""]:
-    """SimCLR's loss (Chen et al. 2020, eq. 1): each view of an image against all other views and images of the batch.
+    """SimCLR's loss (Chen et al. 2020, eq. 1): find the other view of an image among all views of all images.
 
-    -log( exp(s(i, j) / τ) / sum over k ≠ i of exp(s(i, k) / τ) ), s the cosine, averaged over all ordered pairs of
-    views (i, j) of one image. With two views it is SimCLR's own; with more, the other views of an image stand in the
-    denominator too.
+    -log( exp(s(i, j) / τ) / sum over k ≠ i of exp(s(i, k) / τ) ), where s is the cosine, averaged over all ordered
+    pairs (i, j) of views of one image. With two views this is SimCLR's loss. With more, the remaining views of the same
+    image are in the denominator too.
 
     Returns:
         scalar in nats, at least 0.
@@ -42,9 +42,9 @@ def vicreg(
     """VICReg's three terms (Bardes et al. 2022, eqs. 1 to 5): invariance, variance and covariance, not weighted.
 
     Invariance: mean squared difference of two views, averaged over pairs of views. Variance: mean over units of
-    max(0, 1 - sd). Covariance: sum of squared covariances of different units over D. The last two are averaged over
-    views. Deviation: the authors' code takes the mean of the two views' variance terms and the sum of their covariance
-    terms; here both are means, as for more than two views, so a covariance weight of 2 stands for theirs of 1.
+    max(0, 1 - sd). Covariance: sum of squared covariances of different units, divided by D. The last two are averaged
+    over views. Deviation: the authors' code takes the mean of the two views' variance terms but the sum of their
+    covariance terms. Here both are means, so a covariance weight of 2 equals their weight of 1.
     """
     z = at_least_float32(z)
     views, images, units = z.shape
@@ -60,10 +60,10 @@ def vicreg(
 
 @in_whole_precision
 def barlow_twins(z: Float[Tensor, "V N D"], off_diagonal_weight: float = 5e-3) -> Float[Tensor, ""]:
-    """Barlow Twins (Zbontar et al. 2021, eq. 1): cross-correlation of two views made the identity.
+    """Barlow Twins (Zbontar et al. 2021, eq. 1): draws the cross-correlation of two views to the identity.
 
-    Σ (1 - C_ii)² + λ Σ_{i≠j} C_ij², C the correlation over the batch of unit i in one view with unit j in the other;
-    the mean over pairs of views.
+    Σ (1 - C_ii)² + λ Σ_{i≠j} C_ij², averaged over pairs of views. C_ij is the correlation over the batch of unit i in
+    one view with unit j in the other.
     """
     z = at_least_float32(z)
     views, images, _ = z.shape
@@ -83,8 +83,8 @@ def cosine_to_target(prediction: Float[Tensor, "V N D"], target: Float[Tensor, "
     """BYOL's loss (Grill et al. 2020, eq. 2): 2 - 2 cos(prediction of one view, target of another), mean over pairs.
 
     Args:
-        prediction: of the online network.
-        target: of the slowly following network; it gets no gradient.
+        prediction: output of the trained network.
+        target: output of its moving average; it gets no gradient.
     """
     p = normalize(at_least_float32(prediction), dim=2)
     t = normalize(at_least_float32(target.detach()), dim=2)
@@ -95,10 +95,10 @@ def cosine_to_target(prediction: Float[Tensor, "V N D"], target: Float[Tensor, "
 
 @in_whole_precision
 def coding_rate(z: Float[Tensor, "V N D"], epsilon: float = 0.2) -> Float[Tensor, "V"]:
-    """½ log det(I + D / (N ε²) ZᵀZ) of each view's normalised rows, in nats.
+    """½ log det(I + D / (N ε²) ZᵀZ) of each view, in nats, with the rows of Z normalised to length 1.
 
-    The rate of EMP-SSL (Tong et al. 2023, arXiv 2304.03977). Deviation: the authors' code has ε where the paper has
-    ε²; here it is ε², so their setting 0.2 is √0.2 here.
+    The coding rate of EMP-SSL (Tong et al. 2023, arXiv 2304.03977). Deviation: the authors' code has ε where the paper
+    has ε². Here it is ε², so their setting 0.2 is √0.2 here.
     """
     z = normalize(at_least_float32(z), dim=2)
     _, images, units = z.shape
@@ -110,9 +110,9 @@ def coding_rate(z: Float[Tensor, "V N D"], epsilon: float = 0.2) -> Float[Tensor
 
 
 def spread_around_mean(z: Float[Tensor, "V N D"]) -> Float[Tensor, ""]:
-    """Mean squared distance of each view's embedding to the mean of the image's views, LeJEPA's prediction loss.
+    """Mean squared distance of each view's embedding to the mean of the image's views: LeJEPA's prediction loss.
 
-    The mean over views, images and units (arXiv 2511.08544, eq. of the invariance term).
+    Averaged over views, images and units (arXiv 2511.08544, the equation of the invariance term).
     """
     z = at_least_float32(z)
     return (z - z.mean(0, keepdim=True)).square().mean()

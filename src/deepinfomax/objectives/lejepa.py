@@ -1,4 +1,4 @@
-"""LeJEPA: views of an image drawn together, and vectors kept Gaussian by SIGReg (Balestriero and LeCun 2025)."""
+"""LeJEPA: draws the views of an image together, and keeps vectors Gaussian by SIGReg (Balestriero and LeCun 2025)."""
 
 import torch
 from jaxtyping import Float
@@ -48,6 +48,6 @@ class LeJEPA(JointEmbedding):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """A narrower projector, behind y: so that all levels are trained."""
+        """A narrower projector that reads y, so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 16)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

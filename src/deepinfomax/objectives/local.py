@@ -1,6 +1,6 @@
 """LocalInfoMax: mutual information of the representation and every place of the map (paper §3.2, eq. 6), weight β.
 
-With several views of an image the places of one view are scored with the y of another, and maps with maps.
+With several views of an image, the places of one view are scored with the y, or with the places, of another.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ LEVELS = ("y_local", "y_conv", "map_map")
 
 @checked
 class LocalInfoMax(nn.Module):
-    """1/L · sum over places of I(local place; y), by any bound.
+    """1/L · sum over places of I(local place; y), by any bound, in nats.
 
-    With V > 1 views, the mean over ordered pairs (v, w) of different views of I(local place of v; y of w); negatives
-    are places, or y, of other images only, so another view of the same image is never one.
+    With V > 1 views: the mean of I(local place of v; y of w) over ordered pairs (v, w) of different views. Negatives
+    come from other images only, never from another view of the same image.
 
     Args:
         facts: the shapes of the encoder's features.
@@ -37,34 +37,35 @@ class LocalInfoMax(nn.Module):
         units: of the critic: D of encode-and-dot (paper 2048), hidden units of concat-and-convolve (paper 512).
         scale: of encode-and-dot's scores; None: 1 as in the paper; "1/sqrt(units)" as in
             AMDIM (arXiv 1906.00910).
-        places: how many of the L places of each image to use, drawn anew each step, before the critic; None, or more
-            than there are: all. A deviation from the paper that saves most of the step's time on a CPU.
+        places: how many of the L places of each image to use, drawn anew in each step, before the critic; None, or more
+            than L: all. A deviation from the paper that saves most of the step's time on a CPU.
         negatives: "all", or how many per anchor.
         pairing: whether a global or a local is the anchor, see `pairs`.
         negatives_from: under several processes, "all" of them or this one's "own".
         tau: the clip of `smile`.
-        normaliser: of `dv`. "shared": one log of a mean over the negatives of all places, as in the authors' code;
-            "per-place": one for each place, as eq. (6) is printed, and then all images draw the same `places`. The
-            shared one is the default because it rests on L times as many negatives, and DV needs many.
+        normaliser: for `dv`. "shared": one log of a mean over the negatives of all places, as in the authors' code.
+            "per-place": one for each place, as eq. (6) says; then the same `places` are drawn for all images. "shared"
+            is the default because it has L times as many negatives, and DV needs many.
         y_local: weight of y against the local map, the paper's term.
         y_conv: weight of y against the last convolutional map (AMDIM's 1-to-7), with a critic of its own.
-        map_map: weight of the local map of one view against that of another (AMDIM's 5-to-5), both embedded by the
-            local side of the critic; the anchor is one place of each image, drawn anew, as in the authors' code. It
-            needs two views.
-        across: weight of the terms across views, where there are several.
-        within: weight of the terms within a view, averaged over views, beside those across.
-        several: how more than two views are compared. "pairs": the mean over all ordered pairs of views. "rest": each
-            view's places with the mean of the embedded y of all other views, V terms in place of V(V - 1): the
-            sufficient statistics of Poly-View (arXiv 2403.05490), with a mean as the statistic. Maps are always paired.
-        clip: scores become c·tanh(s/c); None: they do not. AMDIM has c = 20 (its authors' code too).
+        map_map: weight of the local map of one view against that of another (AMDIM's 5-to-5). Both are embedded by the
+            local side of the critic. The anchor is one place of each image, drawn anew in each step, as in the authors'
+            code. It needs two views.
+        across: weight of the terms between different views, if there are several.
+        within: weight of the terms within one view, averaged over views.
+        several: how more than two views are compared. "pairs": the mean over all ordered pairs of views. "rest": the
+            places of each view with the mean of the embedded y of all other views, which gives V terms in place of
+            V(V - 1) (the sufficient statistics of Poly-View, arXiv 2403.05490, with a mean as the statistic). Terms of
+            `map_map` always use pairs.
+        clip: c: scores become c·tanh(s/c); None: no clip. AMDIM has c = 20, in the paper and in its authors' code.
         score_penalty: weight of the mean squared score, before the clip; AMDIM's code has 5e-2.
 
     Raises:
         UserError: no level has a weight; a level, scale, clip or penalty that this critic or encoder does not have;
-            a `tau` without `smile`; normalisers per place where there are none (`pairs.check_normaliser`).
+            a `tau` without `smile`; "per-place" for another bound than `dv` (`pairs.check_normaliser`).
     """
 
-    least_views: int  #: two where nothing but maps is compared
+    least_views: int  #: 2 if only `map_map` has a weight, else 1
 
     def __init__(
         self,
@@ -135,7 +136,7 @@ class LocalInfoMax(nn.Module):
         return self._terms({level: (1.0, [(side, side)]) for level in self._within_levels()})
 
     def across(self, views: Sequence[Features], batch: Batch) -> Terms:
-        """The terms across views, and those within each view where they have a weight."""
+        """The terms between views, and those within each view if `within` is above 0."""
         sides = self.embedded(views)
         compared: dict[str, tuple[float, list[tuple[Side, Side]]]] = {}
         if weight := self.weights["across"]:
@@ -146,11 +147,11 @@ class LocalInfoMax(nn.Module):
         return self._terms(compared)
 
     def _within_levels(self) -> list[str]:
-        """A map scored with itself would compare a place with itself."""
+        """The levels without `map_map`: within one view it would compare a place with itself."""
         return [level for level in self.levels if level != "map_map"]
 
     def embedded(self, views: Sequence[Features]) -> list["Side"]:
-        """Each view as the critic embeds it; all views pass the critic together."""
+        """Embed each view by the critic; all views pass it in one batch."""
         local = [self._drawn(places(view.local)) for view in views]
         y = [places(view.y) for view in views]
         rows = self.critic(together(local), together(y))
@@ -166,7 +167,7 @@ class LocalInfoMax(nn.Module):
         return sides
 
     def _drawn(self, rows: Float[Tensor, "N L C"]) -> Float[Tensor, "N K C"]:
-        """K = `places` of the places, drawn anew: of each image its own; of all alike for normalisers per place."""
+        """K = `places` random places of each image; with "per-place" the same ones for all images."""
         if self.places is None or self.places >= rows.shape[1]:
             return rows
         if self.information.normaliser == "shared":
@@ -175,7 +176,7 @@ class LocalInfoMax(nn.Module):
         return rows[:, from_first_process(drawn)]
 
     def _others(self, level: str, sides: list["Side"]) -> list[tuple["Side", "Side"]]:
-        """Each view with every other one; with `several` = "rest", y of every view with the mean of all others."""
+        """The pairs of views to compare at a level; with `several` = "rest", each view and the mean of all others."""
         pairs = [(own, other) for own in sides for other in sides if other is not own]
         if self.several == "pairs" or level == "map_map":
             return pairs
@@ -184,7 +185,12 @@ class LocalInfoMax(nn.Module):
         return [(c[0][0], c[0][0]._replace(y=torch.stack([other.y for _, other in c]).mean(0))) for c in chunks]
 
     def _terms(self, compared: dict[str, tuple[float, list[tuple["Side", "Side"]]]]) -> Terms:
-        """Names of the terms -> their weight, and the views compared. y_local is called "loss", as the usual one."""
+        """The losses and measured numbers of these comparisons.
+
+        Args:
+            compared: name of a term -> its weight, and the pairs of views to compare. The loss of "y_local", the usual
+                term, is called "loss".
+        """
         losses: dict[str, Tensor] = {}
         measured: dict[str, Tensor] = {}
         squares: list[Tensor] = []
@@ -204,7 +210,7 @@ class LocalInfoMax(nn.Module):
         return Terms(losses, measured)
 
     def _estimate(self, level: str, first: "Side", second: "Side") -> Estimate:
-        """The places of the first view, with y, or with a place, of the second."""
+        """The bound for one pair of views: places of the first, and y (or one place) of the second."""
         local = first.conv if level == "y_conv" else first.local
         glob = second.anchor if level == "map_map" else second.y
         assert local is not None
@@ -213,10 +219,10 @@ class LocalInfoMax(nn.Module):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """Encode-and-dot: narrower, at some places only, and scores that begin near 1 instead of √units.
+        """For encode-and-dot: fewer units, only some places, and scores that begin near 1 instead of √units.
 
-        On CIFAR-10 in minutes that scale of the scores gains 3 points at conv and 1.5 at y. Of several patches of an
-        image a quarter of the places is enough: there are more patches to draw them from.
+        On CIFAR-10, trained for minutes, that scale of the scores gains 3 points at conv and 1.5 at y. With
+        `several` = "rest" a quarter of the places is enough, since each of the many views adds its own.
         """
         units, places = (32, 8) if scale == "smoke" else (256, 16)
         if section.get("several") == "rest":
@@ -227,7 +233,7 @@ class LocalInfoMax(nn.Module):
 
 
 class Side(NamedTuple):
-    """One view of N images as the critic embeds it, in U units."""
+    """One view of N images, embedded by the critic in U units."""
 
     local: Float[Tensor, "N L U"]
     y: Float[Tensor, "N M U"]
@@ -236,20 +242,20 @@ class Side(NamedTuple):
 
 
 def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of estimates of one kind."""
+    """The mean of several estimates, field by field."""
     values, maximised, squares, caps = zip(*estimates, strict=True)
     square = None if squares[0] is None else torch.stack(squares).mean()
     return Estimate(torch.stack(values).mean(), torch.stack(maximised).mean(), square, torch.stack(caps).mean())
 
 
 def together(views: Sequence[Float[Tensor, "_ _ C"]]) -> Float[Tensor, "R C"]:
-    """(N, L, C) of each view, L its own -> all rows."""
+    """Concatenate the places of all views, (N, L, C) each, as rows (R, C); L may differ between views."""
     rows = [view.flatten(0, 1) for view in views]
     return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 def apart(rows: Float[Tensor, "R U"], like: Sequence[Float[Tensor, "_ _ _"]]) -> list[Float[Tensor, "_ _ U"]]:
-    """Rows as the views that were put `together`: (N, L, U) of each."""
+    """Undo `together`: split rows into views (N, L, U), with the N and L of `like`."""
     parts = rows.split([view.shape[0] * view.shape[1] for view in like])
     return [part.view(*view.shape[:2], -1) for part, view in zip(parts, like, strict=True)]
 

@@ -21,16 +21,16 @@ from deepinfomax.settings import checked
 
 @checked
 class NoiseAsTargets(nn.Module):
-    """|y/|y| - t|², t one of as many points fixed on the unit sphere as there are images, one for each.
+    """|y/|y| - t|², where t is the image's target: one of N fixed random points on the unit sphere, N images in all.
 
-    Which image has which point is a permutation that is kept for good. In every batch of training the points of its
-    images are handed out anew among them, so that the sum of squared distances is the least possible (the Hungarian
-    assignment); then y takes a step towards them. Under several processes that is the batch of all of them. This
-    permutation is the algorithm's own memory: this is the one objective whose `forward` changes state, in training.
+    Which image has which target is a permutation. In training mode `forward` first reassigns the targets of the batch's
+    images among these images, so that the sum of squared distances is as small as possible (the Hungarian algorithm);
+    under several processes this is done for the batch of all of them. The permutation is kept from step to step, so
+    `forward` changes state here.
 
     Args:
         facts: the shapes of the encoder's features, and how many images the data set has.
-        seed: of the points; the same on every process.
+        seed: for drawing the targets; the same on every process.
 
     Raises:
         UserError: the number of images is not known; in forward, a batch without positions or of another data set.
@@ -69,11 +69,16 @@ class NoiseAsTargets(nn.Module):
         return Terms({"loss": loss}, {"moved": (before != after).float().mean()})
 
     def reassign(self, y: Float[Tensor, "N D"], index: Int[Tensor, "N"]) -> None:
-        """Hand out the points of the images `index` among them, by their y on the sphere."""
+        """Reassign the targets of the images `index` among these images.
+
+        Args:
+            y: their vectors, normalised to length 1.
+            index: their positions in the data set.
+        """
         from scipy.optimize import linear_sum_assignment  # a slow import, and only needed here
 
         y, index = gather_with_gradient(y), gather_with_gradient(index)
-        # An image may come twice, in a last batch filled up for several processes: its first y speaks for it.
+        # An image may come twice, in a last batch filled up for several processes: then its first y counts.
         image, first = np.unique(index.cpu().numpy(), return_index=True)
         images = torch.from_numpy(image).to(index.device)
         points = self.assignment[images]
@@ -81,7 +86,7 @@ class NoiseAsTargets(nn.Module):
         with whole_precision(y.device):
             likeness = (y[torch.from_numpy(first).to(y.device)] @ self.targets[points].T).cpu().numpy()
         if not np.isfinite(likeness).all():
-            return  # the loss is no number either, and the engine says so
+            return  # the loss is not finite either, so training stops with an error
         _, chosen = linear_sum_assignment(likeness, maximize=True)
-        # Other processes may round otherwise; the permutation is one.
+        # Processes may round differently, but all must have the same permutation.
         self.assignment[images] = points[from_first_process(torch.from_numpy(chosen).to(points.device))]

@@ -1,11 +1,11 @@
-"""Occlusion: part of each image hidden from the global path while local features see all of it (paper §4.3, A.7).
+"""Occlusion: y and fc see an image with a part hidden, while local features see all of it (paper §4.3, A.7).
 
-No objective of its own: y and fc are taken from the occluded images, the maps from the clean ones, and the objectives
-are what they were. A global feature that is to tell of places it has not seen must encode what the image shares.
+This is not an objective. y and fc are computed from the occluded images and the maps from the clean ones; objectives do
+not change. To have information about places that it has not seen, y must encode what the parts of an image share.
 
-Each pass is normalised by its own batch, and the clean one alone moves the running averages of BatchNorm, because what
-is measured later sees clean images: with both, stored variances were 3 to 13 % below theirs on CIFAR-10. The paper says
-nothing of it.
+Each of the two passes is normalised by its own batch. Only the clean pass updates the running averages of BatchNorm,
+because measures later use clean images: with both passes, the stored variances were 3 to 13 % too small on CIFAR-10.
+The paper does not say how it does this.
 """
 
 import math
@@ -25,17 +25,17 @@ _BLOCK = 10 / 32  #: the paper's 10×10 at 32×32: about what one local feature 
 class Occlusion(nn.Module):
     """Hides one random rectangle of each image; `forward` takes and returns images (N, C, *S).
 
-    The paper asks of the hidden shape only that at least one 10×10 block stays fully visible and at least one is fully
-    hidden. Here the shape is a rectangle (an interval of a sequence, a box of a volume) and all rectangles that meet
-    both are equally likely, each image having its own. The paper does not say what takes the place of what is hidden.
+    The paper requires only that at least one 10×10 block is fully visible and at least one is fully hidden. Here the
+    hidden shape is a rectangle (an interval of a sequence, a box of a volume), drawn for each image with equal
+    probability from all rectangles that meet both conditions. The paper does not say what value hidden pixels get.
 
     Args:
         image_shape: (C, *S).
-        fill: value in the place of hidden pixels; 0 is mid grey in [-1, 1].
+        fill: value of hidden pixels; 0 is mid grey in [-1, 1].
         block: side of the block in pixels; None: 10/32 of the shortest side.
 
     Raises:
-        UserError: images in which no rectangle can meet both, having no side of two blocks.
+        UserError: images too small for both conditions: no side is as long as two blocks.
     """
 
     patterns: Tensor
@@ -53,9 +53,9 @@ class Occlusion(nn.Module):
                 f"occlusion.block {self.block} does not fit twice into images of {'x'.join(map(str, self.sides))}: "
                 f"choose from 1 to {min(min(self.sides), max(self.sides) // 2)}"
             )
-        # A rectangle hides a block where every side of it is as long. It leaves one visible where it ends a block's
-        # length from the border on at least one axis: a block beside a rectangle is beyond its end on some axis.
-        # Rectangles are counted by which axes leave room; those of one pattern are a product of intervals.
+        # A rectangle hides a block if each of its sides is at least a block long. It leaves a block visible if, on at
+        # least one axis, there is a block's length between it and the border. Rectangles are counted by the pattern of
+        # axes that leave such room; the rectangles of one pattern are a product of intervals, one for each axis.
         ways = []
         for axis, side in enumerate(self.sides):
             first, number = stops(side, self.block)
@@ -70,7 +70,11 @@ class Occlusion(nn.Module):
     def forward(
         self, images: Float[Tensor, "N C *S"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "N C *S"]:
-        """The same images with a rectangle of each at `fill`; `generator` None: torch's global state."""
+        """The images with a random rectangle of each set to `fill`.
+
+        Args:
+            generator: for drawing rectangles; None: torch's global random state.
+        """
         if images.shape[2:] != self.sides:
             raise UserError(f"occlusion was made for images of {self.sides}, not {tuple(images.shape[2:])}")
         return images.masked_fill(self.hidden(len(images), generator).unsqueeze(1), self.fill)
@@ -94,14 +98,14 @@ class Occlusion(nn.Module):
 
 
 def stops(side: int, block: int) -> tuple[Int[Tensor, "2 starts"], Float[Tensor, "2 starts"]]:
-    """The intervals [start, stop) of an axis at least `block` long, by their start.
+    """The intervals [start, stop) of an axis that are at least `block` long, listed by their start.
 
     Returns:
-        The first stop allowed to each start, and how many follow each other from there (float32): in row 0 of the
-        intervals that leave less than `block` on either side, in row 1 of the others.
+        For each start, the first allowed stop, and the number of consecutive allowed stops from there (float32). Row 0
+        is for intervals that leave less than `block` free on both sides, row 1 for all others.
     """
     start = torch.arange(side - block + 1)
-    apart = start >= block  # room in front, wherever the interval stops
+    apart = start >= block  # room before the interval, wherever it stops
     shortest = start + block
     first = torch.stack([shortest.clamp_min(side - block + 1), shortest])
     last = torch.stack([torch.where(apart, 0, side), torch.where(apart, side, side - block)])

@@ -1,4 +1,4 @@
-"""PairBound: a bound and its choice of negatives, which the local, the global and the CPC objective share."""
+"""PairBound: a bound and its choice of negatives, used by the local, the global and the CPC objective."""
 
 from typing import Literal, NamedTuple
 
@@ -21,15 +21,15 @@ from deepinfomax.information.pairs import (
     scored_infomax,
 )
 
-TAU = 5.0  #: the clip of `smile`, if nothing is said
+TAU = 5.0  #: the default clip of `smile`
 
 
 class Estimate(NamedTuple):
     """A bound on mutual information, from the scores of one batch."""
 
     value: Float[Tensor, ""]  #: in nats
-    maximised: Float[Tensor, ""]  #: what trains the critic, the value itself for all bounds but `smile`
-    mean_square: Float[Tensor, ""] | None  #: of all scores before a clip; None where it was not asked for
+    maximised: Float[Tensor, ""]  #: what training maximises: `value`, except for `smile`
+    mean_square: Float[Tensor, ""] | None  #: mean squared score before the clip; None if it was not requested
     cap: Float[Tensor, ""]  #: the largest value that this bound can take with so many negatives, in nats
 
     @property
@@ -47,11 +47,11 @@ class PairBound:
         negatives_from: under several processes, "all" of them or this one's "own".
         tau: the clip of `smile`.
         clip: of every score of encode-and-dot, see `pairs.local_infomax`.
-        squares: whether the mean squared score of encode-and-dot is wanted too.
+        squares: whether to compute the mean squared score of encode-and-dot too.
         normaliser: one for all places or one for each, see `pairs.local_infomax`.
 
     Raises:
-        UserError: a `tau` for another bound than `smile`; normalisers per place where there are none.
+        UserError: a `tau` for another bound than `smile`; "per-place" for another bound than `dv`.
     """
 
     def __init__(
@@ -83,7 +83,11 @@ class PairBound:
         glob: Float[Tensor, "N M D"],
         positives: Literal["all", "same"] = "all",
     ) -> Estimate:
-        """`local` and `glob` as `critic` embeds them -> the estimate of the batch.
+        """The estimate for one batch.
+
+        Args:
+            critic: the critic that embedded `local` and `glob`, and scores them.
+            positives: "all" pairs of places of an image, or only the "same" place l = m, see `pairs`.
 
         Raises:
             UserError: more negatives than there are, or a batch of one image.
@@ -104,7 +108,7 @@ class PairBound:
         bound: bounds.Bound,
         positives: Literal["all", "same"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""] | None]:
-        """The bound, and the mean squared score where it is wanted."""
+        """The bound, and the mean squared score if it was requested."""
         if isinstance(critic, EncodeAndDot):
             estimate = local_infomax_with_squares if self.squares else local_infomax
             value = estimate(

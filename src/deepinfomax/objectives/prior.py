@@ -1,8 +1,8 @@
-"""PriorMatching: the distribution of y made that of a prior, weight γ: by two players, or without a game.
+"""PriorMatching: give y the distribution of a prior, weight γ, adversarially or without an opponent.
 
-By two players (paper §3.3, eq. 7) the critic D tells prior samples from encodings; the encoder fools it. Both losses
-are written below in full. γ weighs the encoder's loss only: the critic always plays at full strength. The other ways
-have one player: a distance of encodings to the prior in random directions, or noise on y.
+In the paper (§3.3, eq. 7) a critic D learns to distinguish samples of the prior from encodings, and the encoder learns
+to fool it. γ is the weight of the encoder's loss only; the critic's loss always has weight 1. The other ways need no
+critic: they minimise a distance between encodings and prior in random directions, or add noise to y.
 """
 
 import math
@@ -25,32 +25,35 @@ from deepinfomax.settings import Count, NotNegative, Positive, checked
 
 Prior = Literal["uniform", "gaussian", "ball", "sphere"]
 By = Literal["adversary", "sigreg", "visreg", "noise"]
-PENALTY, SLICES, NOISE = 1.0, 256, 0.1  #: settings of one way each, if nothing is said
+PENALTY, SLICES, NOISE = 1.0, 256, 0.1  #: defaults of settings that belong to one way of `By` only
 
 
 @checked
 class PriorMatching(nn.Module):
-    """min over E, max over D of  E_V[log D(v)] + E_P[log(1 - D(E(x)))], or one of three ways without D.
+    """min over E, max over D of  E_V[log D(v)] + E_P[log(1 - D(E(x)))] (eq. 7), or one of three ways without D.
 
     Args:
         facts: the shapes of the encoder's features.
-        prior: V: "uniform" on [0, 1]^D (the paper's choice; y passes a sigmoid in front of the critic, and nowhere
-            else), "gaussian" N(0, I), the unit "ball" or the unit "sphere" (y as it is).
+        prior: the distribution V. "uniform" on [0, 1]^D, the paper's choice: y passes a sigmoid before the critic, and
+            nowhere else. "gaussian" N(0, I), the unit "ball" or the unit "sphere": the critic gets y itself.
         penalty: weight of the gradient penalty on D, ½ (E_V |∂D|² + E_P |∂D|²); 0: none. The authors' code has 1.0
             but applies it to the last sample of a batch only; here it is the mean over all.
         spectral_norm: divide D's weights by their largest singular value; the paper does not.
-        by: "adversary", the game above. "sigreg" (LeJEPA, arXiv 2511.08544) and "visreg" (arXiv 2606.02572) compare y
-            with V in random directions, see `slices`: one player, no critic. "noise" (arXiv 2410.06993) adds noise to
-            a normalised y before any objective sees it, and has no loss: I(x; y + noise) then has a finite cap, which
-            only a y distributed as V reaches, so that raising it makes y so. It does nothing without an objective that
-            raises it.
+        by: how y is matched to V.
+            "adversary": the game above.
+            "sigreg" (LeJEPA, arXiv 2511.08544) and "visreg" (arXiv 2606.02572): minimise a distance between y and V in
+            random directions, see the module `slices`; there is no critic.
+            "noise" (arXiv 2410.06993): all objectives get a normalised y with added noise, and there is no loss here.
+            I(x; y + noise) has a finite maximum, which is reached only if y has the distribution V. So it needs an
+            objective that raises this mutual information, such as `local` or `global`.
         slices: random directions drawn in each step, for sigreg and visreg.
-        noise: how much is added to y, for "noise". Gaussian and sphere, where y has variance 1 in each unit: the
-            standard deviation σ of Gaussian noise; uniform, where y lies in [0, 1]: uniform in [-noise, noise].
+        noise: size of the noise, for "noise". With "gaussian" and "sphere" y is scaled to variance 1 in each unit, and
+            this is the standard deviation σ of Gaussian noise. With "uniform" y is in [0, 1], and the noise is uniform
+            in [-noise, noise].
 
     Raises:
-        UserError: a prior that this way has no formula for: uniform by visreg, the ball by noise; a setting of another
-            way.
+        UserError: a prior that cannot be matched in this way ("uniform" by "visreg", "ball" by "noise"), or a setting
+            that belongs to another way.
     """
 
     def __init__(
@@ -69,8 +72,8 @@ class PriorMatching(nn.Module):
         self.by: By = by
         self.penalty, self.slices, self.noise = penalty, slices, noise
         self.changes_y = by == "noise"
-        self.compares_processes = by != "adversary"  #: the others take the images of all processes together
-        # SciPy knows the quantiles that visreg asks for, and the Bessel functions of spheres and balls.
+        self.compares_processes = by != "adversary"  #: the other ways use the images of all processes together
+        # The quantiles for visreg and the Bessel functions of spheres and balls are SciPy's.
         self.compiles = by != "visreg" and (by != "sigreg" or prior in ("uniform", "gaussian"))
         self.units, self.shape = facts.shapes.globals[0], facts.shapes.y
         for name, differs, ways in (
@@ -95,16 +98,16 @@ class PriorMatching(nn.Module):
             normalise_spectrally(self.critic)
 
     def squash(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "rows D"]:
-        """y (N, D) or (N, D, M) -> rows (N·M, D) in the space of the prior."""
+        """y (N, D) or (N, D, M) -> rows (N·M, D) that are compared with samples of the prior."""
         rows = at_least_float32(places(y).flatten(0, 1))
         return torch.sigmoid(rows) if self.prior == "uniform" else rows
 
     def forward(self, features: Features, batch: Batch) -> Terms:
-        """The encoder's loss. By adversary -log D(E(x)), as in the authors' code; eq. (7) has log(1 - D(E(x)))."""
+        """The encoder's loss. For "adversary" -log D(E(x)), as in the authors' code; eq. (7) has log(1 - D(E(x)))."""
         if self.by == "noise":
             return Terms({}, {"cap": torch.tensor(self.information_cap())})
         if self.by != "adversary":
-            # Under several processes the batch of all: the distance of a small batch is larger than that of the whole.
+            # From the batch of all processes: the distance of a small batch is larger than that of the whole.
             rows = gather_with_gradient(self.squash(features.y))
             directions = from_first_process(random_slices(self.units, self.slices, like=rows))
             distance = sigreg if self.by == "sigreg" else visreg
@@ -115,10 +118,11 @@ class PriorMatching(nn.Module):
         return Terms({"loss": softplus(-score).mean()}, {"taken_for_prior": taken_for_prior})
 
     def y_shown(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "N D *M"]:
-        """What all objectives see in place of y (N, D) or (N, D, M): by "noise" normalised y plus noise, else y itself.
+        """The y that all objectives get, (N, D) or (N, D, M): for "noise" normalised y plus noise, else y itself.
 
-        Gaussian: each unit has mean 0 and variance 1 over the batch of all processes; sphere: rows of length √D;
-        uniform: sigmoid(y). In training mode alone noise is added and do other processes take part.
+        How y is normalised: "gaussian": each unit to mean 0 and variance 1 over the batch of all processes; "sphere":
+        each row to length √D; "uniform": sigmoid(y). In eval mode no noise is added, and each process normalises by its
+        own batch.
         """
         if self.by != "noise":
             return y
@@ -139,11 +143,10 @@ class PriorMatching(nn.Module):
         return normalised + self.noise * torch.randn_like(normalised) if self.training else normalised
 
     def information_cap(self) -> float:
-        """The most that y + noise can tell of the image, in nats (arXiv 2410.06993); of M globals, all together.
+        """The largest possible I(x; y + noise) in nats (arXiv 2410.06993), for all M globals together.
 
-        h(y + noise) - h(noise), the first at its largest: of all vectors of that power, or in that cube, the Gaussian,
-        or the uniform one. Gaussian: D/2 · log(1 + 1/σ²); uniform: D · log(1 + 1/(2ε)). On the sphere, of the same
-        power, the Gaussian's is an upper bound, which no y reaches.
+        It is h(y + noise) - h(noise) for the y with the largest entropy. "gaussian": D/2 · log(1 + 1/σ²). "uniform":
+        D · log(1 + 1/(2ε)). "sphere": the value of "gaussian", an upper bound that no y on the sphere reaches.
         """
         units = math.prod(self.shape)
         if self.prior == "uniform":
@@ -151,9 +154,9 @@ class PriorMatching(nn.Module):
         return units / 2 * math.log1p(1 / self.noise**2)
 
     def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D *M"] | None:
-        """Samples of the prior as objectives see y; None for a uniform one that only sigmoid(y) is matched to.
+        """Samples of the prior on the scale of y; None if y itself does not follow the prior, but sigmoid(y) does.
 
-        Of several globals each is a sample of its own.
+        With M globals, each is drawn independently.
         """
         if self.prior == "uniform" and not self.changes_y:
             return None
@@ -162,7 +165,7 @@ class PriorMatching(nn.Module):
             rows = sample_prior(self.prior, (count * math.prod(self.shape[1:]), self.units), torch.empty(0))
         drawn = rows.view(count, -1, self.units).transpose(1, 2).reshape(count, *self.shape)
         if self.changes_y and self.prior == "sphere":
-            drawn *= math.sqrt(self.units)  # as `y_shown` has it
+            drawn *= math.sqrt(self.units)  # the length that `y_shown` gives to y
         return drawn.to(next(self.critic.parameters())) if self.by == "adversary" else drawn
 
     def players(self) -> list[nn.Module]:
@@ -181,7 +184,12 @@ class PriorMatching(nn.Module):
 
 
 def sample_prior(prior: Prior, shape: torch.Size | tuple[int, int], like: Tensor) -> Float[Tensor, "N D"]:
-    """Samples, `shape` is (N, D), on the device and in the type of `like`."""
+    """Samples of a prior.
+
+    Args:
+        shape: (N, D).
+        like: a tensor with the device and the type of the samples.
+    """
     if prior == "uniform":
         return torch.rand(shape, dtype=like.dtype, device=like.device)
     normal = torch.randn(shape, dtype=like.dtype, device=like.device)

@@ -1,6 +1,6 @@
-"""What methods that compare views of an image share: the network behind the encoder, and the batch of all processes.
+"""The shared part of methods that compare views of an image: the projector, and the batch of all processes.
 
-Each such method is an objective across views; its projector is its critic, trained with the encoder and then put away.
+The projector is a network on top of the encoder. It is trained with the encoder and is not used afterwards.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Level = Literal["fc", "y"]
 
 
 class Projector(nn.Sequential):
-    """inputs -> hidden, BatchNorm, ReLU, `layers` - 1 times -> outputs."""
+    """`layers` - 1 hidden layers, each linear, BatchNorm and ReLU, then a linear one: (N, inputs) -> (N, outputs)."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, layers: int) -> None:
         parts: list[nn.Module] = []
@@ -30,12 +30,12 @@ class Projector(nn.Sequential):
 
 
 class JointEmbedding(nn.Module):
-    """An objective on the projected vectors of all views of a batch. A method says `loss` of them.
+    """An objective on the projected vectors of all views of a batch. A method is a subclass that defines `loss`.
 
     Args:
         facts: the shapes of the encoder's features.
-        level: what the projector reads, "y" or "fc". The papers read the pooled map, which is `fc` of `resnet18`; then
-            nothing trains y.
+        level: the input of the projector, "y" or "fc". The papers use the pooled map, which is `fc` of `resnet18`; then
+            y is not trained.
         hidden, outputs, layers: of the projector.
 
     Raises:
@@ -50,7 +50,7 @@ class JointEmbedding(nn.Module):
         self.projector = Projector(width_of(facts, level), hidden, outputs, layers)
 
     def loss(self, z: Float[Tensor, "V N D"]) -> Terms:
-        """Projected vectors, row n of every view of image n, N those of all processes -> the losses."""
+        """The losses of projected vectors: V views of the N images of all processes; row n of each is image n."""
         raise NotImplementedError
 
     def across(self, views: Sequence[Features], batch: Batch) -> Terms:
@@ -65,7 +65,7 @@ class JointEmbedding(nn.Module):
 
 
 def width_of(facts: Facts, level: Level) -> int:
-    """Units of a level. Raises UserError where the encoder has none."""
+    """Units of a level. Raises UserError if the encoder does not have this level."""
     shape = facts.shapes.fc if level == "fc" else facts.shapes.y
     if shape is None:
         raise UserError('the encoder has no fc: set level to "y"')
@@ -73,11 +73,11 @@ def width_of(facts: Facts, level: Level) -> int:
 
 
 def projected(projector: nn.Module, views: Sequence[Features], level: Level) -> Float[Tensor, "V N D"]:
-    """A level of all views through a projector in one pass."""
+    """Project one level of all views, in one pass."""
     rows = [getattr(view, level).flatten(1) for view in views]
     return projector(torch.cat(rows)).view(len(views), len(rows[0]), -1)
 
 
 def of_all_processes(z: Float[Tensor, "V n D"]) -> Float[Tensor, "V N D"]:
-    """The vectors of each process -> those of all, with gradients; z itself where alone."""
+    """Gather the vectors of all processes, with gradients; z itself if there is one process."""
     return gather_with_gradient(z.transpose(0, 1)).transpose(0, 1)

@@ -1,4 +1,4 @@
-"""What the game and an objective tell each other."""
+"""The interface between the game and its objectives: `Batch`, `Facts`, `Terms`, and the protocols of objectives."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch. N images of shape (C, *S), each seen in V views and W small ones; an objective of one view sees V = 1.
+    """One batch of N images of shape (C, *S), with V views of full size and W small views of each image.
 
-    Views lie one behind the other: the first N rows are the first view of every image.
+    Views are concatenated: the first N rows are the first view of every image. An objective of one view gets V = 1.
 
     Raises:
-        UserError: numbers of rows that do not fit the views.
+        UserError: the number of rows does not fit the number of views.
     """
 
     images: Float[Tensor, "VN C *S"]  #: (V·N, C, *S) in [-1, 1], or standardised
@@ -60,13 +60,13 @@ class Batch:
             raise UserError(f"{len(self.small)} small views of {images} images: give every image as many")
 
     def of_view(self, view: int) -> "Batch":
-        """What an objective of one view is given: that view of all images."""
+        """The batch with only this view of all images, for an objective of one view."""
         return self if self.views == 1 else Batch(self.images.chunk(self.views)[view], self.labels, self.index)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What every objective is told when it is made: the shapes it works on, and what the data set is like."""
+    """The first argument of every objective: the shapes it works on, and facts about the data set."""
 
     shapes: Shapes  #: of the images and of the encoder's features, without the batch axis
     classes: int | None = None  #: how many classes (or attributes) the labels have; None: there are no labels
@@ -83,22 +83,22 @@ class Facts:
         images: int | None = None,
         bounded: bool = True,
     ) -> Self:
-        """The facts of this encoder for images of (C, *S); to see the shapes it is shown two blank ones of its type."""
+        """The facts for an encoder and images of shape (C, *S). The encoder is run on two blank images."""
         weights = (p.dtype for p in encoder.parameters() if p.is_floating_point())
         shapes = shapes_of(encoder, image_shape, next(weights, torch.float32))
         return cls(shapes, classes=classes, images=images, bounded=bounded)
 
 
 class Terms(dict[str, Tensor]):
-    """Losses of one objective by short names, scalars to be minimised, and what was measured on the way.
+    """The losses of one objective by name: scalars to be minimised. Also the numbers that it measured.
 
-    The main one is called "loss"; the losses of a second player "critic" and "penalty".
+    The main loss is called "loss"; the losses of a second player are called "critic" and "penalty".
 
     Raises:
-        UserError: a loss or a number that is no scalar, or a name with a slash, which divides it from the objective's.
+        UserError: a loss or a measured number that is not a scalar; a name that contains a slash.
     """
 
-    measured: dict[str, Tensor]  #: detached numbers worth logging: bound in nats, its cap, an accuracy
+    measured: dict[str, Tensor]  #: detached numbers to be logged: bound in nats, its cap, an accuracy
 
     def __init__(self, losses: Mapping[str, Tensor], measured: Mapping[str, Tensor | float] | None = None) -> None:
         super().__init__(losses)
@@ -120,7 +120,7 @@ class Objective(Protocol):
     """One term (or a few) of the loss; an `nn.Module` that owns its critic.
 
     Its constructor takes `Facts`, then keyword-only settings: the fields of its section in a configuration. `forward`
-    changes no state; what an algorithm itself must keep (NAT's targets) is the exception, said where it happens.
+    does not change state, except where an algorithm needs a memory (the targets of NAT, the averages of BYOL).
     """
 
     def __call__(self, features: Features, batch: Batch) -> Terms:
@@ -130,12 +130,12 @@ class Objective(Protocol):
 
 @runtime_checkable
 class AcrossViews(Protocol):
-    """An objective that compares views of an image. It is shown all at once; others see one, and are averaged."""
+    """An objective that compares views of an image. It gets all views at once; other objectives get one at a time."""
 
-    least_views: int  #: 1: with one view it is called like any other objective
+    least_views: int  #: how many views it needs; if 1, a batch with one view is passed to `__call__`
 
     def across(self, views: Sequence[Features], batch: Batch) -> Terms:
-        """As `__call__`; `views` are the features of each view: row n of each is of image n. Small views come last."""
+        """Losses as from `__call__`. `views` has the features of each view, small views last; row n is image n."""
         ...
 
 
@@ -144,7 +144,7 @@ class TwoPlayer(Protocol):
     """An objective with an opponent: min over the encoder, max over the opponent's networks (paper eq. 7)."""
 
     def players(self) -> list[nn.Module]:
-        """The sub-modules that the second optimizer trains, and the first never touches; none: there is no game."""
+        """The submodules that only the second optimizer trains; an empty list: there is no second player."""
         ...
 
     def adversary(self, features: Features, batch: Batch) -> Terms:
@@ -154,26 +154,26 @@ class TwoPlayer(Protocol):
 
 @runtime_checkable
 class ComparesProcesses(Protocol):
-    """An objective that says whether its losses compare images of one process with those of others; without it, yes."""
+    """An objective that says whether its losses compare images of different processes. The default is yes."""
 
-    compares_processes: bool  #: if so, and several GPUs train, BatchNorm is by the images of all of them
+    compares_processes: bool  #: if True, BatchNorm uses the images of all GPUs that train together
 
 
 @runtime_checkable
 class Compiles(Protocol):
-    """An objective that says whether torch.compile can compile it; without it, yes."""
+    """An objective that says whether torch.compile can compile it. The default is yes."""
 
-    compiles: bool  #: false: it needs another library, or numbers on the CPU, and is computed as it is
+    compiles: bool  #: False: it needs another library, or numbers on the CPU, so it is not compiled
 
 
 @runtime_checkable
 class OnePass(Protocol):
-    """An objective that may need y and the local map to come from one pass of the encoder, and of it alone.
+    """An objective that may need y computed from exactly the local map that it gets.
 
-    Occlusion makes two passes. Several views of an image make one, but of its map each view is shown a part.
+    That is not so with occlusion, which makes two passes, nor with several views, of which it gets one at a time.
     """
 
-    one_pass: str | None  #: why, and how to do without it, for the user; None: two passes are fine
+    one_pass: str | None  #: why, and how to avoid this, as a message for the user; None: it has no such need
 
 
 @runtime_checkable
@@ -187,13 +187,13 @@ class MeetsEncoder(Protocol):
 
 @runtime_checkable
 class ShowsY(Protocol):
-    """An objective that shows all objectives another y than the encoder's: normalised, and in training with noise.
+    """An objective that replaces the y that all objectives get, for example by a normalised y with noise.
 
-    One that does so with some of its settings only says by an attribute `changes_y` whether it does.
+    If that depends on its settings, an attribute `changes_y` (bool) says whether it does so.
     """
 
     def y_shown(self, y: Float[Tensor, "N D *M"]) -> Float[Tensor, "N D *M"]:
-        """y of the batch -> what stands in its place; y itself where nothing is changed."""
+        """y of the batch -> the y for all objectives; the same tensor if nothing is changed."""
         ...
 
 
@@ -202,7 +202,7 @@ class Decodes(Protocol):
     """An objective that can turn y back into an image."""
 
     def reconstruct(self, features: Features) -> Float[Tensor, "N C *S"]:
-        """Images from y, as the encoder sees them: in [-1, 1], or standardised."""
+        """Decode y to images of the encoder's scale: in [-1, 1], or standardised."""
         ...
 
 
@@ -211,7 +211,7 @@ class Samples(Protocol):
     """An objective that can draw images from its prior."""
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "{count} C *S"]:
-        """`count` images, as the encoder sees them."""
+        """`count` images of the encoder's scale."""
         ...
 
 
@@ -220,5 +220,5 @@ class KnowsItsPrior(Protocol):
     """An objective that makes y follow a known distribution."""
 
     def draw_y(self, count: int, seed: int) -> Float[Tensor, "{count} D *M"] | None:
-        """`count` samples of that distribution; None where it is not y itself that follows it."""
+        """`count` samples of that distribution; None if y itself does not follow it."""
         ...

@@ -1,4 +1,4 @@
-"""SimCLR: contrast of two views of an image against all other images of the batch (Chen et al. 2020)."""
+"""SimCLR: find the other view of an image among all views of the batch (Chen et al. 2020)."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,16 +12,17 @@ from deepinfomax.settings import Count, Positive, checked
 
 @checked
 class SimCLR(JointEmbedding):
-    """-log of the softmax, among all other views and images of the batch, of the other view of the same image.
+    """Cross-entropy of finding the other view of the same image among all other views of the batch, in nats.
 
-    The cosine of projected vectors over a temperature; arXiv 2002.05709, eq. (1). Negatives come from all processes.
+    Scores are the cosine of projected vectors, divided by a temperature; arXiv 2002.05709, eq. (1). Negatives come from
+    all processes.
 
     Args:
         facts: the shapes of the encoder's features.
         temperature: 0.5, the paper's best on CIFAR-10 (B.9).
         level: what the projector reads, see `JointEmbedding`.
-        hidden, outputs, layers: of the projector; the paper's for ResNet-50 is 2048, 128 and 2. Without the BatchNorm
-            that the authors' code has behind the last layer.
+        hidden, outputs, layers: of the projector; 2048, 128 and 2 in the paper, for ResNet-50. The authors' code has a
+            BatchNorm after the last layer; here there is none.
     """
 
     def __init__(
@@ -42,6 +43,6 @@ class SimCLR(JointEmbedding):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """A narrower projector, behind y: so that all levels are trained."""
+        """A narrower projector that reads y, so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 128)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}

@@ -1,8 +1,9 @@
-"""How far vectors are from a known distribution, seen through random directions: a prior without a second player.
+"""How far vectors are from a known distribution, measured in random directions: a prior without a second player.
 
-A distribution in D dimensions is known by its projections on all directions (Cramér and Wold). So N vectors are
-projected on S random unit directions, *slices*, and each slice is compared with what the target distribution gives
-there. Targets are moved and scaled so that each slice has mean 0 and variance 1. N vectors, D units, S slices.
+A distribution in D dimensions is determined by its projections on all directions (Cramér and Wold). So N vectors are
+projected on S random unit directions. Each such projection, a *slice*, is compared with the projection of the target
+distribution. Vectors and targets are first shifted and scaled so that each slice of the target has mean 0 and variance
+1. N vectors, D units, S slices.
 """
 
 import math
@@ -25,16 +26,16 @@ POINTS, LARGEST = 17, 3.0  #: where characteristic functions are compared: 17 po
 def random_slices(
     units: int, slices: int, *, like: Tensor, generator: torch.Generator | None = None
 ) -> Float[Tensor, "{units} {slices}"]:
-    """Unit directions, uniform on the sphere, on the device of `like`, in float32 or its own wider type."""
+    """Random unit directions, uniform on the sphere, on the device of `like`; float32, or float64 if `like` is."""
     kind = torch.promote_types(like.dtype, torch.float32)
     directions = torch.randn(units, slices, dtype=kind, device=like.device, generator=generator)
     return normalize(directions, dim=0)
 
 
 def standardise(vectors: Float[Tensor, "N D"], target: Target) -> Float[Tensor, "N D"]:
-    """Move and scale them so that vectors of the target distribution have mean 0 and variance 1 in every slice.
+    """Shift and scale vectors by constants with which the target distribution has mean 0 and variance 1 in every slice.
 
-    Uniform is on [0, 1]^D, sphere and ball have radius 1.
+    The uniform target is on [0, 1]^D; sphere and ball have radius 1.
     """
     vectors = at_least_float32(vectors)
     units = vectors.shape[1]
@@ -50,10 +51,11 @@ def standardise(vectors: Float[Tensor, "N D"], target: Target) -> Float[Tensor, 
 def characteristic_function(
     target: Target, t: Float[Tensor, "T"], directions: Float[Tensor, "D S"]
 ) -> Float[Tensor, "T S"]:
-    """E[exp(i t x)] of each slice x of the standardised target, real by symmetry.
+    """E[exp(i t x)] for each slice x of the standardised target; it is real, since targets are symmetric.
 
-    Gaussian: exp(-t²/2). Uniform: the product over units of sin(u)/u with u = √3 t a. Sphere and ball of radius r in D
-    dimensions: Bessel functions, Γ(ν + 1) (2 / rt)^ν J_ν(rt) with ν = D/2 - 1 and D/2.
+    Gaussian: exp(-t²/2). Uniform: the product over units of sin(u)/u with u = √3 t a, where a is the direction's
+    component. Sphere and ball of radius r in D dimensions: Bessel functions, Γ(ν + 1) (2 / rt)^ν J_ν(rt), with
+    ν = D/2 - 1 for the sphere and D/2 for the ball.
     """
     units = directions.shape[0]
     if target == "gaussian":
@@ -73,18 +75,18 @@ def characteristic_function(
 def sigreg(
     vectors: Float[Tensor, "N D"], directions: Float[Tensor, "D S"], target: Target = "gaussian"
 ) -> Float[Tensor, ""]:
-    """SIGReg: the mean over slices of N ∫ |φ_N(t) - φ(t)|² exp(-t²/2) dt, a test of Epps and Pulley's kind.
+    """SIGReg: the mean over slices of N ∫ |φ_N(t) - φ(t)|² exp(-t²/2) dt, the test statistic of Epps and Pulley.
 
     φ_N is the empirical characteristic function of a slice, φ that of the target. The integral over [-3, 3] is twice
-    the trapezoidal sum over 17 points of [0, 3]. Source: LeJEPA (arXiv 2511.08544), there for the Gaussian only; the
-    other targets put their own φ in its place. Gradients are bounded, and one pass costs N·S·17.
+    the trapezoidal sum over 17 points of [0, 3]. Source: LeJEPA (arXiv 2511.08544), for the Gaussian only; here the
+    other targets have their own φ. Gradients are bounded. The cost is N·S·17.
 
     Args:
-        vectors: as the target has them: see `standardise`.
+        vectors: not standardised: on the scale of the target, see `standardise`.
         directions: unit columns, drawn anew in each step.
 
     Returns:
-        scalar, 0 or more; for samples of the target its expectation does not depend on N.
+        Scalar, 0 or more. For samples of the target its expectation does not depend on N.
     """
     projections = standardise(vectors, target) @ directions
     t = torch.linspace(0, LARGEST, POINTS, dtype=projections.dtype, device=projections.device)
@@ -102,17 +104,17 @@ def sigreg(
 def visreg(
     vectors: Float[Tensor, "N D"], directions: Float[Tensor, "D S"], target: Target = "gaussian"
 ) -> Float[Tensor, ""]:
-    """VISReg's sliced form: squared mean, squared error of the standard deviation, and the shape, averaged over slices.
+    """VISReg, sliced: mean² + (1 - sd)² + W₂² of each slice, averaged over slices (arXiv 2606.02572).
 
-    mean² + (1 - sd)² + W₂² of the slice and the target, both standardised; the gradient does not pass the sd by which
-    the slice is divided (arXiv 2606.02572). W₂² is the mean squared difference of sorted values and quantiles.
+    W₂² compares the shape of the standardised slice with the target: it is the mean squared difference of the sorted
+    values and the target's quantiles. The gradient does not pass through the sd by which the slice is divided.
 
     Args:
-        vectors: at least 2, as the target has them: see `standardise`.
+        vectors: N ≥ 2, not standardised: on the scale of the target, see `standardise`.
         directions: unit columns.
 
     Returns:
-        scalar, 0 or more.
+        Scalar, 0 or more.
     """
     projections = standardise(vectors, target) @ directions
     mean, deviation = projections.mean(0), projections.std(0, correction=0)
@@ -122,7 +124,7 @@ def visreg(
 
 
 def quantiles(target: Target, count: int, directions: Float[Tensor, "D S"]) -> Float[Tensor, "{count} 1"]:
-    """The values that cut a slice of the standardised target into `count` equal parts, at their middles."""
+    """Quantiles (i + ½) / `count` of a slice of the standardised target, for i = 0, ..., `count` - 1."""
     from scipy import special  # a slow import, and only needed here
 
     units = directions.shape[0]
@@ -134,7 +136,7 @@ def quantiles(target: Target, count: int, directions: Float[Tensor, "D S"]) -> F
         # uniform along an axis. No closed form: the Gaussian's quantiles stand for them.
         values = special.ndtri(level)
     elif target == "sphere" and units == 1:
-        values = np.sign(2 * level - 1)  # two points, of which Beta(0, 0) has no quantiles
+        values = np.sign(2 * level - 1)  # a sphere of one dimension is two points: Beta(0, 0), which has no quantiles
     else:
         # A coordinate x of the unit sphere has (x + 1) / 2 ~ Beta((D - 1) / 2, (D - 1) / 2); of the ball (D + 1) / 2.
         shape = (units - 1) / 2 if target == "sphere" else (units + 1) / 2

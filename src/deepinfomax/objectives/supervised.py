@@ -1,4 +1,4 @@
-"""Supervised: the control of the paper's tables, the same encoder trained through to the labels (Tables 1 and 2)."""
+"""Supervised: the same encoder trained with labels, the upper control of the paper's Tables 1 and 2."""
 
 from typing import Literal
 
@@ -15,15 +15,19 @@ from deepinfomax.settings import checked
 
 @checked
 class Supervised(nn.Module):
-    """Cross-entropy of a linear head, in nats. A label of -1 is none and takes no part.
+    """Cross-entropy of a linear classifier, in nats. Images with the label -1 (no label) are ignored.
 
-    The head stands on y, so that every layer a probe may look at is trained. y is linear in fc: with more classes than
-    y has units the head is that much narrower than one on fc, which `level` = "fc" gives (y then stays untrained).
+    The classifier reads y, so that every level that probes read is trained. y is linear in fc, so if there are more
+    classes than units in y, the classifier is restricted by the size of y. `level` = "fc" avoids that, but then y is
+    not trained.
 
     Args:
         facts: the shapes of the encoder's features, and the number of classes.
-        level: what the head stands on.
-        multi_label: labels are (N, classes) of 0 and 1, as CelebA's attributes, and each is its own yes or no.
+        level: the classifier's input.
+        multi_label: labels are (N, classes) of 0 and 1, as CelebA's attributes, and each is predicted separately.
+
+    Raises:
+        UserError: the data have no labels, or labels of the other kind.
     """
 
     uses_labels = True
@@ -51,7 +55,7 @@ class Supervised(nn.Module):
         logits = self.head(getattr(features, self.level).flatten(1))
         logits = at_least_float32(logits)
         known = labels >= 0
-        # Mean over the labels of all processes; a batch without any has a loss of 0, not 0/0.
+        # The mean over the labels of all processes. A batch without labels has a loss of 0, not 0/0.
         counts = gather_with_gradient(known.sum().view(1))
         labelled = counts.sum().clamp(min=1) / len(counts)
         if self.multi_label:
@@ -64,7 +68,7 @@ class Supervised(nn.Module):
         return Terms({"loss": loss / labelled}, {"accuracy": right.sum() / known.sum().clamp(min=1)})
 
     def checked(self, labels: Tensor | None) -> Tensor:
-        """The labels, if they are what `multi_label` says; raises UserError otherwise."""
+        """The labels, if their shape and values fit `multi_label`; raises UserError otherwise."""
         if labels is None:
             raise UserError("supervised needs labels and this data set has none: use another objective")
         if self.multi_label and (labels.ndim != 2 or labels.shape[1] != self.classes):
@@ -77,10 +81,10 @@ class Supervised(nn.Module):
         if not self.multi_label and (labels.is_floating_point() or labels.is_complex()):
             raise UserError(f"labels are {labels.dtype}: supervised needs whole numbers from 0, and -1 for none")
         labels = labels if self.multi_label else labels.long()
-        # A compiled step would be cut in two by a look at numbers. `train` has looked at all labels before it.
+        # Checking values would split a compiled step in two; `train` has checked all labels before.
         if self._looked or torch.compiler.is_compiling():
             return labels
-        # A GPU would have to be waited for in every step: there the first batch alone is looked at.
+        # On a GPU the check waits for the device, so only the first batch is checked.
         self._looked = labels.device.type != "cpu"
         least, most = labels.min().item(), labels.max().item()
         if self.multi_label and not -1 <= least <= most <= 1:

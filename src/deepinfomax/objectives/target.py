@@ -1,4 +1,4 @@
-"""A copy of networks that follows them slowly, by an exponential moving average of their weights."""
+"""A copy of networks whose weights are an exponential moving average of the originals' (BYOL's target network)."""
 
 import copy
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from torch import nn
 
 
 class Target(nn.Module):
-    """Copies of networks; every `follow` moves each weight w' to τ·w' + (1 - τ)·w.
+    """Copies of networks; each call of `follow` changes every weight w' of a copy to τ·w' + (1 - τ)·w.
 
-    Its weights take no gradient and belong to no player; they are part of the state that a run saves. Running averages
-    of BatchNorm are the copy's own: it sees the same images.
+    The copies' weights get no gradient and belong to no player, but they are saved with the run. The running averages
+    of BatchNorm are not copied: the copies compute their own.
 
     Args:
-        networks: what is copied and followed. They stay where they are, outside of this module.
+        networks: the originals. They do not become submodules of this module.
         momentum: τ.
     """
 
@@ -22,7 +22,7 @@ class Target(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.copies = nn.ModuleList([copy.deepcopy(network) for network in networks]).requires_grad_(False)
-        self._beside = tuple(networks)  # in a tuple, so that they are no sub-modules of two parents
+        self._beside = tuple(networks)  # a tuple hides them from PyTorch: they are not this module's submodules
 
     @torch.no_grad()
     def follow(self) -> None:

@@ -16,9 +16,9 @@ class VICReg(JointEmbedding):
 
     Args:
         facts: the shapes of the encoder's features.
-        invariance, variance, covariance: λ, μ and ν, 25, 25 and 1 in the paper. It adds the covariance terms of two
-            views and here, for any number of views, it is their mean: hence 2 for the paper's 1. The variance term is
-            the mean, as in the authors' code; the paper's formula adds.
+        invariance, variance, covariance: λ, μ and ν; 25, 25 and 1 in the paper. The paper adds the covariance terms of
+            its two views; here the mean over any number of views is taken, so ν = 2 equals the paper's 1. The variance
+            term is the mean over views, as in the authors' code; the paper's formula adds.
         level: what the projector reads, see `JointEmbedding`.
         hidden, outputs, layers: of the projector; the paper's, for ImageNet, are 8192, 8192 and 3.
     """
@@ -46,6 +46,6 @@ class VICReg(JointEmbedding):
 
     @staticmethod
     def at_scale(scale: Scale, section: Section) -> Section:
-        """A narrower projector, behind y: so that all levels are trained."""
+        """A narrower projector that reads y, so that all levels are trained."""
         hidden, outputs = (32, 16) if scale == "smoke" else (512, 512)
         return section | {"hidden": hidden, "outputs": outputs, "level": "y"}
