@@ -219,12 +219,12 @@ def dumps(config: Config) -> str:
 
 
 def load(path: str | Path) -> Config:
-    """A configuration file. Raises UserError where it is missing, is no TOML, or has an unknown field."""
+    """A configuration file. Raises UserError if it is missing, is no TOML, or has an unknown field."""
     return from_tree(read_tree(Path(path)))
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """A configuration file as it is, nothing in it checked. Raises UserError where it is missing or no TOML."""
+    """A configuration file as it is, nothing in it checked. Raises UserError if it is missing or no TOML."""
     if not path.is_file():
         raise UserError(f"no configuration at {path}; `deepinfomax train DATA --recipe NAME` needs none")
     try:

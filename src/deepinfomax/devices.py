@@ -20,7 +20,7 @@ T = TypeVar("T")
 def choose_device(name: str | None = None) -> torch.device:
     """The device of that name, or the best there is: a GPU before a CPU.
 
-    Raises UserError where there is no such device here.
+    Raises UserError if there is no such device here.
     """
     if name is None:
         if torch.cuda.is_available():

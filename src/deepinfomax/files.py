@@ -38,7 +38,7 @@ ABANDONED = 600.0  #: seconds after which an unfinished file is a killed process
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to in place of `path`; what was written takes the place of `path` when the block ends well.
 
-    The folder is made where there is none. After an error in the block `path` is as it was. The name of the unfinished
+    The folder is made if there is none. After an error in the block `path` is as it was. The name of the unfinished
     file is drawn at random and the file is made by no other, so that no link that waits there is followed.
 
     Raises:
@@ -179,7 +179,7 @@ def plain(text: str) -> str:
 
 
 def printable(name: str | Path) -> str:
-    """A path as text that can be printed and stored: bytes that are no UTF-8 and control characters as \\x.."""
+    """A path as text that can be printed and stored: bytes that are not UTF-8 and control characters as \\x.."""
     return os.fsencode(name).decode("utf-8", "backslashreplace").translate(_ESCAPED)
 
 

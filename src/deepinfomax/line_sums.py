@@ -23,7 +23,7 @@ def digest(line: bytes) -> bytes:
 
 
 def read(folder: Path) -> np.ndarray | None:
-    """All digests in a run folder, ascending; None where it has none, as those of earlier versions."""
+    """All digests in a run folder, ascending; None if it has none, as those of earlier versions."""
     try:
         content = (folder / files.LINE_SUMS).read_bytes()
     except OSError:

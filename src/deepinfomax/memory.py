@@ -105,7 +105,7 @@ def _of_process() -> Iterator[int]:
 
 
 def _asked(error: BaseException) -> str:
-    """ " (8.6 GB at once)" where the error says how much it was about; "" elsewhere."""
+    """ " (8.6 GB at once)" where the error says how much it was about; otherwise ""."""
     text = str(error)
     if asked := re.search(r"tried to allocate (\d+) bytes", text):
         return f" ({int(asked[1]) / 1e9:,.1f} GB at once)"

@@ -37,7 +37,7 @@ def explore(
     """Say what is in a folder of images, on one page.
 
     Trains an encoder of exactly these images, without labels, and writes a page with a map of them, groups,
-    near-copies (also between train and test), outliers and, where there are labels, those that are in doubt; each
+    near-copies (also between train and test), outliers and, if there are labels, those that are in doubt; each
     list with pictures, and as a CSV beside the page. Everything stands beside what plain pixels give.
 
     Settings can follow: of the data, `data.limit 5000`, and where an encoder is trained, `training.steps 2000`.

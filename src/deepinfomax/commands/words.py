@@ -15,7 +15,7 @@ def names(text: str) -> list[str]:
 
 
 def data_or_setting(data: str | None, context: typer.Context) -> str | None:
-    """DATA; None where it was left out, and the first setting taken for it."""
+    """DATA; None if it was left out, and the first setting taken for it."""
     if data is None or not arguments.is_setting(data):
         return data
     context.args.insert(0, data)

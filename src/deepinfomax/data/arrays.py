@@ -144,7 +144,7 @@ def axes_of(shape: tuple[int, ...], reading: Reading, name: str) -> Axes:
 
 
 def _channel_axis(shape: tuple[int, ...], layout: Layout) -> int | None:
-    """0 or -1, as the user says or as the lengths show; None where they do not."""
+    """0 or -1, as the user says or as the lengths show; None if they do not."""
     if layout != "auto" or len(shape) < 2:
         return 0 if layout == "channels-first" else -1
     first, last = shape[0], shape[-1]

@@ -336,7 +336,7 @@ def kept_rows(file: Path, which: np.ndarray) -> np.memmap:
 
 
 def _read(entry: Path, name: str) -> ImageSet | None:
-    """An entry, or None where there is none; one that is damaged is removed.
+    """An entry, or None if there is none; one that is damaged is removed.
 
     Raises:
         PermissionError: the entry belongs to another user.

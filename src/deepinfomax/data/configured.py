@@ -97,7 +97,7 @@ def load_images(config: Config, split: str | None = None, channels: Channels | N
 
 
 def titles_of(config: Config, images: ImageSet, split: str | None = None) -> list[str] | None:
-    """The name that each of the images of `load_images` has in its source; None where images have no names."""
+    """The name that each of the images of `load_images` has in its source; None if images have no names."""
     data = config.data
     if data.stream:
         return None

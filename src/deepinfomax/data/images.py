@@ -28,7 +28,7 @@ class ImageSet:
 
     #: (N, C, H, W) uint8: pictures; or numbers of any type and rank (N, C, *S), as they are: series, volumes, bands
     images: np.ndarray
-    labels: np.ndarray | None = None  #: (N,) int64, or (N, K) int64 of 0/1 for attributes; None where there are none
+    labels: np.ndarray | None = None  #: (N,) int64, or (N, K) int64 of 0/1 for attributes; None if there are none
     classes: tuple[str, ...] = ()  #: names of the classes (or attributes), in label order
     name: str = ""  #: what the user called it
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each

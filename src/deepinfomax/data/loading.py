@@ -38,7 +38,7 @@ def load(
     missing: Missing | tuple[float, ...] = "refuse",
     cache_dir: str | Path | None = None,
 ) -> ImageSet:
-    """Read data: pictures (N, C, H, W) uint8, other numbers (N, C, *S) as they are; labels where there are any.
+    """Read data: pictures (N, C, H, W) uint8, other numbers (N, C, *S) as they are; labels if there are any.
 
     Arguments:
         data: a name (`deepinfomax.data.NAMES`), a Hugging Face id "owner/name", a folder of images, scans or recordings

@@ -29,7 +29,7 @@ from deepinfomax.errors import UserError
 class Published:
     """A published data set: its id on the hub, its columns there, and the folders a local copy may be in."""
 
-    hub: str | None  #: None where the hub has no copy of this form
+    hub: str | None  #: None if the hub has no copy of this form
     image: str = "image"
     label: str | None = "label"
     attributes: tuple[str, ...] = ()  #: columns of 0 and 1 instead of a label
@@ -170,7 +170,7 @@ def check_there(data: str) -> None:
 
 
 def published_copy(data: str | Path, root: str | Path | None = None) -> Copy | None:
-    """The data set in its published files that `find` reads; None where it reads something else.
+    """The data set in its published files that `find` reads; None if it reads something else.
 
     Raises:
         UserError: an archive that cannot be unpacked.

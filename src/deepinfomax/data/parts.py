@@ -15,7 +15,7 @@ PARTS = {
     "test": ("test", "testing", "val", "valid", "validation"),
     "unlabeled": ("unlabeled", "unlabelled"),
 }
-VALIDATION = ("val", "valid", "validation")  #: a test part only where there is none called test
+VALIDATION = ("val", "valid", "validation")  #: a test part only if there is none called test
 PART_OF = {alias: part for part, aliases in PARTS.items() for alias in aliases}
 
 

@@ -76,7 +76,7 @@ def check_recordable(source: str) -> None:
     """Refuse data whose name config.toml cannot hold.
 
     Raises:
-        UserError: its name is no UTF-8.
+        UserError: its name is not UTF-8.
     """
     try:
         source.encode()

@@ -31,9 +31,9 @@ class StoredImages:
     labels: np.ndarray | None = None  #: as in `ImageSet`
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    #: the same images as arrays of numbers; None where pictures of bytes hold all that they are, unless asked always
+    #: the same images as arrays of numbers; None if pictures of bytes hold all that they are, unless asked always
     as_numbers: "Callable[[StoredImages, bool], StoredArrays | None] | None" = None
-    #: what changes with the file of the image at a position of the source; None where that is not known one by one
+    #: what changes with the file of the image at a position of the source; None if that is not known one by one
     stamp_at: Callable[[int], bytes] | None = None
 
     def __len__(self) -> int:

@@ -222,7 +222,7 @@ class StreamBatches:
         )
 
     def left_out(self) -> str:
-        """What to say of images of this process that could not be read; "" where there are none."""
+        """What to say of images of this process that could not be read; "" if there are none."""
         bad = sum(place.bad for place in self.places.values())
         return (
             f"an image of the stream was left out {bad:,} times, all passes counted: it cannot be read" if bad else ""

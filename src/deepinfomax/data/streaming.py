@@ -46,7 +46,7 @@ class Shards:
     part: str
     dataset: Any  #: a `datasets.IterableDataset` with the columns `image` and perhaps `label`
     image: str
-    label: str  #: "" where there is none
+    label: str  #: "" if there is none
     classes: tuple[str, ...]
     identity: str  #: changes with the names of the shards; one that was mended keeps its name
     count: int | None  #: images in all shards; None: not known
@@ -379,7 +379,7 @@ def _is_image(feature: Any) -> bool:
 
 
 def _numbers(labels: Sequence[Any]) -> np.ndarray | None:
-    """(N,) int64, -1 where there is none; None where they are no numbers, or there are none at all."""
+    """(N,) int64, -1 if there is none; None if they are no numbers, or there are none at all."""
     # 1.0 too, as pandas writes them beside missing ones
     numbers = integers_of(["" if label is None else str(label).strip() for label in labels])
     return numbers if numbers.dtype.kind == "i" and (numbers != -1).any() else None

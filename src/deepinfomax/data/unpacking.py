@@ -144,7 +144,7 @@ def _unpack(archive: Path, folder: Path, partial: Path) -> tuple[str, ...]:
 
 
 def _notes_of(folder: Path) -> tuple[str, ...] | None:
-    """The notes of an unpacked archive; None where it is not there, or not as it was written.
+    """The notes of an unpacked archive; None if it is not there, or not as it was written.
 
     Programs that tidy up remove old files out of caches; a power cut leaves empty ones.
     """
@@ -255,7 +255,7 @@ def _tar_members(stream: IO[bytes], tell: Callable[[], None], folder: str = "") 
 
 
 def _place_of(name: str, folder: Path, archive: Path) -> Path | None:
-    """Where a member is written; None where it is left out.
+    """Where a member is written; None if it is left out.
 
     Raises:
         UserError: outside of the folder.

@@ -63,7 +63,7 @@ def processes(count: int) -> Iterator[Executor]:
 def mapped(
     pool: Executor | None, function: Callable[[Item], Result], items: Iterator[Item], ahead: int
 ) -> Iterator[Result]:
-    """`map`, by the workers of a pool where there is one; only `ahead` items are read before their turn.
+    """`map`, by the workers of a pool if there is one; only `ahead` items are read before their turn.
 
     So a large source is never in memory whole.
     """

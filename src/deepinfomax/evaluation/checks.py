@@ -75,7 +75,7 @@ def check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], control
 
 
 def check_folds_of(measures: Sequence[str], folds: Sequence[np.ndarray], labels: np.ndarray | None) -> None:
-    """Raises UserError where a measure asks for folds, and there are none or they point beyond the labels."""
+    """Raises UserError if a measure asks for folds, and there are none or they point beyond the labels."""
     budgets = (measure_called(name)[1] for name in measures)
     if any(budget is not None and budget.unit == "folds" for budget in budgets):
         check_folds(folds, 0 if labels is None else int((labels != -1).sum()))

@@ -121,7 +121,7 @@ def levels_of(encoder: nn.Module, images: ImageSet, device: torch.device | str |
 
 
 def _check_levels(features: Any, levels: Sequence[str]) -> None:
-    """Raises UserError where an encoder returns something else than `Features`, or has not one of the levels."""
+    """Raises UserError if an encoder returns something else than `Features`, or has not one of the levels."""
     if not all(hasattr(features, level) for level in (*LEVELS, *levels)):
         raise UserError(
             f"the encoder returns {type(features).__name__}, not conv, fc and y: name its layers by "
@@ -180,7 +180,7 @@ class EmbeddingsOfY:
 
 
 def check_finite(vectors: Float[Tensor, "N units"], what: str) -> None:
-    """Raises UserError where any row has a NaN or an infinity; `what` begins the sentence."""
+    """Raises UserError if any row has a NaN or an infinity; `what` begins the sentence."""
     bad = int((~torch.isfinite(vectors).all(1)).sum())
     if bad:
         raise UserError(
@@ -318,7 +318,7 @@ def checked(embeddings: Embeddings, name: str) -> Embeddings:
 
 
 def _lost(vectors: np.ndarray, small: np.ndarray) -> tuple[str, ...]:
-    """A note where what a unit tells is lost in float32: far from zero for its spread, or below the smallest number."""
+    """A note if what a unit tells is lost in float32: far from zero for its spread, or below the smallest number."""
     if vectors.dtype.kind == "f" and vectors.dtype.itemsize <= 4:
         return ()
     least, largest = vectors.min(0).astype(np.float64), vectors.max(0).astype(np.float64)

@@ -38,7 +38,7 @@ def evaluate_embeddings(
     `seed`, is for testing; without labels, when only rank can be measured, all rows are. Rows of other splits are left
     out, with a note. Labels (N, 1) are classes, except for `attributes`. Rows labelled -1, NaN or "" have no label and
     are left out, with a note; `out` is continued as `evaluate` does. `measures` None: mlp, linear and knn for classes,
-    attributes for attributes, and rank where there are no labels.
+    attributes for attributes, and rank if there are no labels.
 
     Returns:
         as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
@@ -166,7 +166,7 @@ def _of_vectors_alone() -> str:
 
 
 def _fraction(labels: np.ndarray | None) -> float | None:
-    """The first label that is no whole number; None where there is none."""
+    """The first label that is no whole number; None if there is none."""
     if labels is None or labels.dtype.kind != "f":
         return None
     fractions = labels[np.isfinite(labels) & (labels != np.round(labels))]

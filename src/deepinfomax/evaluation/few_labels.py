@@ -91,7 +91,7 @@ def share_of_each_class(labels: Shaped[np.ndarray, "N"], share: float, seed: int
 
 
 def check_folds(folds: Sequence[np.ndarray], count: int) -> None:
-    """Raises UserError where there are no folds, or one does not hold positions among `count` labelled images."""
+    """Raises UserError if there are no folds, or one does not hold positions among `count` labelled images."""
     if not len(folds):
         raise UserError(
             "there are no folds: put a file fold_indices.txt into the folder of the data, a line of positions for each "

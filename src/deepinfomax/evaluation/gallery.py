@@ -86,7 +86,7 @@ def write_gallery(
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `count` of so many images, going through the classes in turn; in order where there are none."""
+    """Indices of `count` of so many images, going through the classes in turn; in order if there are none."""
     order = rng.permutation(images)
     if labels is None or labels.ndim > 1:
         return np.sort(order[:count])

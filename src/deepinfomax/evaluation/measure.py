@@ -128,7 +128,7 @@ class Measure:
         return self.figures[0]
 
     def check_counts(self, train: int, test: int, name: str | None = None) -> None:
-        """Raises UserError where there are fewer images than `least`; `name`: what the measure was asked for as."""
+        """Raises UserError if there are fewer images than `least`; `name`: what the measure was asked for as."""
         for which, least, count in zip(("training", "test"), self.least, (train, test), strict=True):
             if count < least:
                 raise UserError(f"{name or self.name} needs {least} {which} images or more, not {count:,}")

@@ -12,7 +12,7 @@ NO_LEVEL = "the encoder has no {}, so nothing is measured there"
 
 
 def headline_figure(measure: Measure, result: Mapping[str, Any]) -> tuple[Figure, str] | None:
-    """The first figure of the measure that the result has, and its value with its error; None where it has none.
+    """The first figure of the measure that the result has, and its value with its error; None if it has none.
 
     Nats come with their standard error; a remark that is True stands in capitals behind the value.
     """

@@ -22,7 +22,7 @@ class SideBySide:
     query: np.ndarray  #: (Q,) positions in the bank of the images shown
     nearest: dict[str, np.ndarray]  #: name -> (Q, k) positions in the bank, nearest first
     #: name -> metric -> share of neighbours that have their query's class, every labelled image of the bank being a
-    #: query; None where images have no label, or several
+    #: query; None if images have no label, or several
     shared: dict[str, dict[str, float]] | None
     chance: float | None  #: that share for neighbours drawn at random
 
@@ -46,7 +46,7 @@ def side_by_side(
     Args:
         bank: images, N of them.
         vectors: name -> (N, units), what each encoder makes of the bank at one level.
-        queries: images shown, one of each class in turn where there are labels; drawn by `seed`.
+        queries: images shown, one of each class in turn if there are labels; drawn by `seed`.
         count: neighbours of each; the paper shows 4.
         metric: of what is shown; the shares are taken by both.
 

@@ -32,7 +32,7 @@ SLICES = 200  #: random directions looked at for normality
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Figures of one level of an encoder; None where the images or the vectors allow no such figure."""
+    """Figures of one level of an encoder; None if the images or the vectors allow no such figure."""
 
     images: int  #: that the figures are of
     effective_rank: float  #: RankMe (Garrido et al. 2023), on centred vectors
@@ -115,7 +115,7 @@ def lidar(views: Float[Tensor, "N V units"], ridge: float = RIDGE) -> float:
 def alpha(vectors: Float[Tensor, "N D"]) -> float | None:
     """The exponent a of eigenvalue(i) ~ i^(-a) of the covariance, by least squares of the logarithms.
 
-    From the 5th to the 50th eigenvalue, or as many as there are above 0; None where those are fewer than 5.
+    From the 5th to the 50th eigenvalue, or as many as there are above 0; None if those are fewer than 5.
     """
     values = torch.linalg.svdvals((vectors - vectors.mean(0)).double()).square()
     values = values[values > values[0].clamp_min(1e-300) * 1e-12][FIRST - 1 : LAST]

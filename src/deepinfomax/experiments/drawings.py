@@ -12,7 +12,7 @@ MOST_NEGATIVES = {"smoke": 15 * 8, "cpu": 127 * 16, "paper": 63 * 64}  #: (image
 
 
 def of(name: str, result: TableResult) -> Figure | None:
-    """The drawing of the table of that name; None where it has none."""
+    """The drawing of the table of that name; None if it has none."""
     draw = DRAWINGS.get(name)
     return None if draw is None else draw(result)
 
@@ -64,7 +64,7 @@ def weights(result: TableResult) -> Figure:
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """The least and the largest finite value; both 0 where there is none."""
+    """The least and the largest finite value; both 0 if there is none."""
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 

@@ -85,7 +85,7 @@ def run_table(
 
     Returns:
         what is also written to out/NAME-SCALE.json after every row: rows with mean and sd over seeds of each column,
-        published figures beside, seconds, hardware, the command; a drawing, where there is one, is out/NAME-SCALE.png.
+        published figures beside, seconds, hardware, the command; a drawing, if there is one, is out/NAME-SCALE.png.
     """
     table, path = ALL_TABLES[name], out / f"{name}-{scale}.json"
     say = Console(stderr=True, highlight=False).print
@@ -324,7 +324,7 @@ def finished(table: Table, scale: Scale, path: Path) -> dict[str, RunsBySeed]:
 
 
 def _digest_of(fields: Mapping[str, Any] | None, seed: int) -> str | None:
-    """Of the configuration that has these settings; None where one of them is gone, or there are none."""
+    """Of the configuration that has these settings; None if one of them is gone, or there are none."""
     try:
         return None if fields is None else digest(configuration.from_flat({**fields, "seed": seed}))
     except UserError:

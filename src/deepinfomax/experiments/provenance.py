@@ -30,7 +30,7 @@ def software() -> dict[str, str]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """An earlier result; empty where there is none. Raises UserError for a file that is something else."""
+    """An earlier result; empty if there is none. Raises UserError for a file that is something else."""
     if not path.is_file():
         return {}
     try:

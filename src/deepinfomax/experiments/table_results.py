@@ -56,7 +56,7 @@ class Run:
         return name in self.measures.get(measure, {})
 
     def figure(self, column: str) -> float | None:
-        """None where it is not finite."""
+        """None if it is not finite."""
         measure, name = column.split(".")
         figure = self.measures[measure][name]
         return figure[of_level(measure)] if isinstance(figure, dict) else figure

@@ -75,7 +75,7 @@ class Duplicates:
 
 
 def twins(rows: np.ndarray) -> np.ndarray:
-    """(N,) of each picture, or vector, the first that is the same to the last number: itself where there is none."""
+    """(N,) of each picture, or vector, the first that is the same to the last number: itself if there is none."""
     first: dict[bytes, int] = {}
     return np.array([first.setdefault(digest(row), i) for i, row in enumerate(rows)], np.int64)
 

@@ -36,7 +36,7 @@ class LabelDoubts:
 
 
 def label_doubts(vectors: np.ndarray, labels: np.ndarray, *, seed: int) -> LabelDoubts | None:
-    """Doubts of labels (N,) int64, -1 for none, by vectors (N, D); None where fewer than two classes can be judged."""
+    """Doubts of labels (N,) int64, -1 for none, by vectors (N, D); None if fewer than two classes can be judged."""
     numbers, counts = np.unique(labels[labels >= 0], return_counts=True)
     enough = numbers[counts >= FOLDS]
     if len(enough) < 2:

@@ -188,7 +188,7 @@ def sentence(exploration: Exploration) -> str:
 
 
 def _judged(exploration: Exploration) -> str:
-    """ " (of classes with 5 images or more)", where some labels cannot be judged; "" elsewhere."""
+    """ " (of classes with 5 images or more)", where some labels cannot be judged; otherwise ""."""
     doubts = exploration.main.doubts
     return f" (of classes with {FOLDS} images or more)" if doubts is not None and doubts.too_few else ""
 

@@ -84,7 +84,7 @@ def no_pictures(what: str) -> UserError:
 
 
 def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:
-    """(N,) the part of each image of `load_images`; None where there is only one."""
+    """(N,) the part of each image of `load_images`; None if there is only one."""
     names = config.data.split.split("+")
     if len(names) < 2:
         return None

@@ -158,7 +158,7 @@ class _ScoresAcross(torch.autograd.Function):
 
 
 def _chunks(every: Tensor, candidates: Tensor, size: int) -> Iterator[tuple[slice, "partial[Tensor] | None"]]:
-    """Slices of at most `size` images, and the view of own pairs where they are this process's images; None elsewhere.
+    """Slices of at most `size` images, and the view of own pairs where they are this process's images; otherwise None.
 
     No slice holds images of this process and of others.
     """

@@ -69,7 +69,7 @@ class Bound:
     ) -> Float[Tensor, ""]:
         """positive (..., P), negative (..., K) with the same leading axes -> scalar in nats.
 
-        Raises UserError where the shapes do not fit or there is no negative at all.
+        Raises UserError if the shapes do not fit or there is no negative at all.
         """
         if positive.shape[:-1] != negative.shape[:-1]:
             raise UserError(
@@ -149,7 +149,7 @@ def smile_with(tau: float) -> Bound:
     Once the negatives are clipped, its own gradient pushes positives up without end. So a critic for it is trained by
     `jsd`, as its authors do, and only read out by this formula (`Bound.trained_as`).
 
-    Raises UserError where tau is not above 0: the clip would leave nothing of a score.
+    Raises UserError if tau is not above 0: the clip would leave nothing of a score.
     """
     if not tau > 0:  # written so that nan is refused too
         raise UserError(f"smile's tau must be above 0, not {tau}: 1 and 5 are usual, inf clips nothing")

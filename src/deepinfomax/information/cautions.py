@@ -22,7 +22,7 @@ REPEATS = 0.01
 
 @dataclass(frozen=True)
 class Advice:
-    """What a caution tells to do; "" where nothing is left to choose."""
+    """What a caution tells to do; "" if nothing is left to choose."""
 
     finite: str = ""  #: where the value is not finite
     steady: str = ""  #: where the standard error is large
@@ -83,7 +83,7 @@ Rule = Callable[[Evidence], str | None]
 
 
 def cautions(rules: Sequence[Rule], evidence: Evidence) -> str | None:
-    """The reasons of all rules that have one, in their order; None where no rule has."""
+    """The reasons of all rules that have one, in their order; None if no rule has."""
     return "; ".join(reason for rule in rules if (reason := rule(evidence))) or None
 
 
@@ -308,14 +308,14 @@ OF_DEPENDENCE: tuple[Rule, ...] = (units_that_never_move, without_end, large_err
 
 
 def long_tails(farthest: float) -> str:
-    """A caution where the farthest value lies far out, in standard deviations; "" elsewhere."""
+    """A caution if the farthest value lies far out, in standard deviations; otherwise ""."""
     if farthest <= LONG_TAIL:
         return ""
     return f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
 
 
 def repeated_pairs(sides: tuple[np.ndarray, ...], pairs: str = "pairs") -> str:
-    """A caution where pairs are copies of others; "" where none are, or only as many as rounding makes by chance.
+    """A caution if pairs are copies of others; "" where none are, or only as many as rounding makes by chance.
 
     `pairs` is what the caution calls them: rows of a table are alike in all of its columns, its sides.
 

@@ -67,7 +67,7 @@ class MIEstimate:
 
     @property
     def share_of_entropy(self) -> float | None:
-        """What part of the labels' entropy the other side tells, from 0 to 1; None where no side is labels."""
+        """What part of the labels' entropy the other side tells, from 0 to 1; None if no side is labels."""
         return self.nats / self.entropy if 0 < self.entropy < math.inf else None
 
     def interval(self, level: float = 0.95) -> Interval:
@@ -104,7 +104,7 @@ class MIEstimate:
 
     @property
     def dependent(self) -> bool | None:
-        """Whether dependence was shown, at 5 %; by the p-value where there is one, else by the interval."""
+        """Whether dependence was shown, at 5 %; by the p-value if there is one, else by the interval."""
         if not math.isfinite(self.nats):
             return None
         return self.p_value < 0.05 if self.p_value is not None else self.interval().low > 0

@@ -237,7 +237,7 @@ def estimate_mi(
 
 
 def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None, **settings: Any) -> dict[str, Any]:
-    """`estimate_mi` of two .npy files, as a dictionary; device None: a GPU where there is one.
+    """`estimate_mi` of two .npy files, as a dictionary; device None: a GPU if there is one.
 
     Raises:
         UserError: a file that is missing or no plain array, and everything that `estimate_mi` raises.

@@ -129,7 +129,7 @@ def _least(n: int, columns: int) -> float:
 
 
 def neighbouring_rows_alike(sides: tuple[np.ndarray, ...], codes: np.ndarray | None) -> str:
-    """A caution where rows resemble the rows before them on both sides; "" elsewhere.
+    """A caution if rows resemble the rows before them on both sides; otherwise "".
 
     Args:
         codes: groups of the rows; then the first rows of groups are compared, which should not be alike.

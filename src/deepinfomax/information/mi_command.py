@@ -175,7 +175,7 @@ def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]
 
 
 def _check_numbers(column: np.ndarray, name: str, path: Path, most: bool = False) -> None:
-    """Raises UserError where a column holds words, with the first of them.
+    """Raises UserError if a column holds words, with the first of them.
 
     Args:
         most: only where more than half of the words read as numbers, so that the others are likely mistakes.
@@ -318,7 +318,7 @@ def _without_effect(settings: Mapping[str, Any], kept: Mapping[str, Any], why: s
 
 
 def _check_place(report: Path) -> None:
-    """Raises UserError where no page could be written, before anything is computed."""
+    """Raises UserError if no page could be written, before anything is computed."""
     folder = next(parent for parent in report.absolute().parents if parent.exists())
     if report.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UserError(f"--report {report}: no page can be written there, choose another place")

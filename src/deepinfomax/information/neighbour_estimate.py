@@ -120,7 +120,7 @@ def neighbour_estimate(
 def beside_a_critic(
     x: np.ndarray, y: np.ndarray, k: int, seed: int, codes: np.ndarray | None = None
 ) -> MIEstimate | None:
-    """What neighbours read of the ranks of some of the pairs; None where there are many columns, or labels only."""
+    """What neighbours read of the ranks of some of the pairs; None if there are many columns, or labels only."""
     independent = len(x) if codes is None else int(codes.max()) + 1
     if units(x, y) > MOST_UNITS or (is_labels(x) and is_labels(y)) or not 1 <= k < independent // SUBSETS:
         return None
@@ -167,7 +167,7 @@ def largest_atom(side: np.ndarray) -> float:
 
 
 def _ranked(x: np.ndarray, y: np.ndarray, transform: Transform, k: int, seed: int) -> float | None:
-    """What the ranks of the columns read; None where they are what was read, or where there are many columns."""
+    """What the ranks of the columns read; None if they are what was read, or where there are many columns."""
     if transform == "rank" or units(x, y) > MOST_UNITS or (is_labels(x) and is_labels(y)):
         return None
     rng = np.random.default_rng([seed, len(x), 1])

@@ -69,7 +69,7 @@ def local_infomax(
         normaliser: over which negatives `dv` takes its log of a mean. "shared": those of all places together, as the
             authors' code does: a bound on the information of y and a feature whose place is not told. "per-place":
             place l of all images is a kind of its own, and the value is the mean over l of L bounds, as eq. (6) is
-            printed. It is never below the shared one, since a log of a mean is no less than a mean of logs. Bounds that
+            printed. It is never below the shared one, since a log of a mean is at least a mean of logs. Bounds that
             average over negatives are the same either way; infoNCE has a normaliser for each anchor.
         generator: draws the negatives when they are counted; None uses torch's global state.
 
@@ -78,7 +78,7 @@ def local_infomax(
 
     Raises:
         UserError: shapes that do not fit, fewer than two images, more negatives than there are, a `chunk_size`
-            below 1, normalisers per place where there are none (`check_normaliser`), or a setting that is none.
+            below 1, normalisers per place if there are none (`check_normaliser`), or a setting that is none.
     """
     options = (negatives, pairing, chunk_size, negatives_from, positives, clip, normaliser, generator)
     return _bound_and_squares(local, glob, bound, *options, squared=False).bound
@@ -172,7 +172,7 @@ def _bound_and_squares(
 
 
 def check_normaliser(bound: bounds.Bound, negatives: int | Literal["all"], pairing: Pairing) -> None:
-    """Raises UserError where a normaliser for each place is asked for and cannot be had."""
+    """Raises UserError if a normaliser for each place is asked for and cannot be had."""
     if bound.per_anchor:
         raise UserError(
             f'{bound.name} has a normaliser for each anchor: for one of each place take pairing "local", and leave '

@@ -34,7 +34,7 @@ def own_pairs(
 def terms_and_slope(
     scores: Tensor, own: Callable[[Tensor], Tensor] | None, bound: bounds.Bound, with_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """What is pooled of each score, and its derivative by the score; None where it is the score itself.
+    """What is pooled of each score, and its derivative by the score; None if it is the score itself.
 
     `own` views the entries that are no negatives; `scores` is overwritten.
     """

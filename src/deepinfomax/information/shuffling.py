@@ -20,7 +20,7 @@ def p_value(seen: float, shuffled: Sequence[float] | np.ndarray) -> float:
 
 
 def few_shuffles(shuffles: int, times: int = 1) -> tuple[str, ...]:
-    """A note where no p-value could be below 5 %: the least is `times` / (shuffles + 1)."""
+    """A note if no p-value could be below 5 %: the least is `times` / (shuffles + 1)."""
     if not shuffles or shuffles >= 20 * times:
         return ()
     return (

@@ -56,7 +56,7 @@ class Ranking:
     seconds: float
 
     def too_few_shuffles(self) -> str | None:
-        """What to say where no p-value of one column alone could show a dependence; None elsewhere."""
+        """What to say where no p-value of one column alone could show a dependence; otherwise None."""
         return _too_few_shuffles([row.estimate for row in self.rows])
 
     def to_frame(self) -> Any:
@@ -109,7 +109,7 @@ class Matrix:
         return values
 
     def too_few_shuffles(self) -> str | None:
-        """What to say where no p-value of one pair alone could show a dependence; None elsewhere."""
+        """What to say where no p-value of one pair alone could show a dependence; otherwise None."""
         return _too_few_shuffles(list(self.estimates.values()))
 
     def to_frame(self) -> Any:

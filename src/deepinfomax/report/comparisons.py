@@ -150,7 +150,7 @@ def _comparison(run: Run, measure: str, entry: Any) -> Comparison | None:
         if kind == "supervised" and not of_control:  # trained through to the labels: all of them, or as few
             of_control = cells_of(whole if budget is None else at(whole, budget.name), own_only=True)
         if kind != "random_encoder" and WHOLE not in of_control and len(of_control) == 1:
-            of_control = {WHOLE: next(iter(of_control.values()))}  # pixels have one level, whatever it is called
+            of_control = {WHOLE: next(iter(of_control.values()))}  # pixels have one level, whatever its name
         if kind.startswith("pixels") and levels == (WHOLE,) and not of_control:
             continue  # what is measured of a network as a whole cannot be measured of pixels
         by_level = kind == "random_encoder" and levels != (WHOLE,) and WHOLE not in of_control

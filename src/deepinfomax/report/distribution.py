@@ -90,7 +90,7 @@ class Distribution:
 
 
 def distribution(run: Run) -> Distribution | None:
-    """Everything about y in the report; None where there is no sample."""
+    """Everything about y in the report; None if there is no sample."""
     if run.sample is None:
         return None
     name = at(run.config, "objective", "prior", "prior")

@@ -109,7 +109,7 @@ def headline(estimate: "MIEstimate") -> str:
 
 
 def methods(estimate: "MIEstimate") -> str | None:
-    """What to report in a paper, ready to be copied; None where there is no number."""
+    """What to report in a paper, ready to be copied; None if there is no number."""
     if not math.isfinite(estimate.nats):
         return None
     kind = "a lower bound" if estimate.lower_bound else "an estimate and no bound"

@@ -261,7 +261,7 @@ def measured_on(run: Run) -> str:
 
 
 def supervised(run: Run) -> str:
-    """How the supervised control was trained; "" where there is none."""
+    """How the supervised control was trained; "" if there is none."""
     protocol = at(run.evaluation, "controls", "supervised", "protocol")
     return protocol if isinstance(protocol, str) else ""
 

@@ -36,7 +36,7 @@ class Quantity:
     better: str  #: "higher", "lower" or ""
     says: str
     warning: str  #: what the measure itself warned of
-    trained: Cell  #: `std` is the standard error, where there is one
+    trained: Cell  #: `std` is the standard error, if there is one
     random_encoder: Cell | None
 
 

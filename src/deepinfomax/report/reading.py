@@ -193,7 +193,7 @@ def read(folder: Path) -> Run:
 
 
 def at(tree: Any, *path: str) -> Any:
-    """The value at a path through nested dictionaries; None where the path ends early."""
+    """The value at a path through nested dictionaries; None if the path ends early."""
     for key in path:
         if not isinstance(tree, dict):
             return None
@@ -202,7 +202,7 @@ def at(tree: Any, *path: str) -> Any:
 
 
 def table(tree: Any, *path: str) -> dict[str, Any]:
-    """The dictionary at a path; an empty one where there is none."""
+    """The dictionary at a path; an empty one if there is none."""
     section = at(tree, *path)
     return section if isinstance(section, dict) else {}
 

@@ -35,6 +35,6 @@ def script(environment: jinja2.Environment, name: str) -> dict[str, str]:
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Write a page; of a name that is no UTF-8 the bytes are spelled out."""
+    """Write a page; of a name that is not UTF-8 the bytes are spelled out."""
     files.write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
     return path

@@ -17,7 +17,7 @@ class Picture:
     """One image of the bank, wherever it appears."""
 
     position: int
-    label: str  #: "" where there is none
+    label: str  #: "" if there is none
     same: bool = False  #: whether its label is the query's
     path: str = ""  #: its name in full, "" where it has none
 
@@ -59,7 +59,7 @@ class Sheet:
 
 
 def sheet(run: Run) -> Sheet | None:
-    """What somebody asked for, then samples; None where there is no gallery, or an empty one."""
+    """What somebody asked for, then samples; None if there is no gallery, or an empty one."""
     galleries = [g for g in (run.queries, run.gallery) if g is not None and len(g.query)]
     if not galleries:
         return None
@@ -141,7 +141,7 @@ class Pair:
 
 
 def pairs(reconstructions: Reconstructions | None, count: int = 16) -> list[Pair]:
-    """The first so many reconstructions; empty where there are none."""
+    """The first so many reconstructions; empty if there are none."""
     if reconstructions is None:
         return []
     shown, errors = [], reconstructions.errors
@@ -163,7 +163,7 @@ class Samples:
 
 
 def samples(run: Run, count: int = 32) -> Samples | None:
-    """The first so many images drawn from the prior; None where there are none."""
+    """The first so many images drawn from the prior; None if there are none."""
     made = run.generated.samples
     if made is None:
         return None

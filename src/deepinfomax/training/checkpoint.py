@@ -34,7 +34,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """What `save` wrote, on the CPU; None where there is no checkpoint yet. Raises UserError where it is damaged."""
+    """What `save` wrote, on the CPU; None if there is no checkpoint yet. Raises UserError if it is damaged."""
     path = folder / FILE
     if not path.is_file():
         return None
@@ -56,7 +56,7 @@ def load(folder: Path) -> dict[str, Any] | None:
 
 
 def plain(folder: Path, name: str) -> Any:
-    """One entry of a checkpoint that holds no tensors; None where it cannot be read, as `load` will say."""
+    """One entry of a checkpoint that holds no tensors; None if it cannot be read, as `load` will say."""
     try:
         with safe_open(folder / FILE, framework="pt") as f:
             kind, content = next(iter(json.loads(f.metadata()["skeleton"]).items()))

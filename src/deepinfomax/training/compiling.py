@@ -28,7 +28,7 @@ CUDA_GRAPHS = {"triton.cudagraphs": True}
 
 
 def check_compile(compile: Compile, device: torch.device, processes: int) -> None:
-    """Raises UserError where a run on this device, of so many processes, cannot be compiled in this way."""
+    """Raises UserError if a run on this device, of so many processes, cannot be compiled in this way."""
     if compile in ("encoder", "step") and device.type == "cpu":
         check_compiler()
     if compile != "graphs":
@@ -42,7 +42,7 @@ def check_compile(compile: Compile, device: torch.device, processes: int) -> Non
 
 
 def check_compiler() -> None:
-    """Raises UserError where this machine has no C++ compiler: torch looks for one in the first step, too late."""
+    """Raises UserError if this machine has no C++ compiler: torch looks for one in the first step, too late."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 

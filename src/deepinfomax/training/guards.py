@@ -59,7 +59,7 @@ def check_finite(accelerator: Accelerator, game: Game, images: Tensor, expected:
 
 
 def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], out: Any) -> None:
-    """Raises UserError where a run would go on with other images or labels than it began with."""
+    """Raises UserError if a run would go on with other images or labels than it began with."""
     if before == now:
         return
     if any(data["fingerprint"].startswith("stream:") for data in (before, now)):

@@ -368,7 +368,7 @@ def _open_folder(
 
 
 def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int, ...]) -> None:
-    """Raises UserError where `write_encoder` would describe the encoder as one that it is not, so that none loads it.
+    """Raises UserError if `write_encoder` would describe the encoder as one that it is not, so that none loads it.
 
     A module does not tell the settings it was made with; but a twin made with those of the configuration can be
     compared with it.

@@ -86,7 +86,7 @@ def grouped() -> bool:
 
 
 def end_group() -> None:
-    """Leave the process group, where there is one; with the last object that uses it, its threads end.
+    """Leave the process group, if there is one; with the last object that uses it, its threads end.
 
     Whoever calls `training.loop.train` in several processes calls this behind it, also after an error.
     """
@@ -95,7 +95,7 @@ def end_group() -> None:
 
 
 def check_gpus(device: torch.device) -> None:
-    """Raises UserError where the processes of this machine cannot have a GPU each."""
+    """Raises UserError if the processes of this machine cannot have a GPU each."""
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
     if started() > 1 and device.index is not None:
         raise UserError(f"of several processes each takes a GPU of its own: give --device cuda, not {device}")

@@ -41,7 +41,7 @@ _LAST_LINES = 2**16  #: bytes at the end of metrics.jsonl in which its last line
 
 
 def create(folder: Path, config: Config) -> FileLock:
-    """Make the folder of a new run and `hold` it. Raises UserError where there is something in it already."""
+    """Make the folder of a new run and `hold` it. Raises UserError if there is something in it already."""
     check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = hold(folder)
@@ -56,7 +56,7 @@ def create(folder: Path, config: Config) -> FileLock:
 
 
 def check_free(folder: Path) -> None:
-    """Raises UserError where a new run cannot be written, or where more lies than a killed start leaves."""
+    """Raises UserError if a new run cannot be written, or where more lies than a killed start leaves."""
     if folder.exists() and (not folder.is_dir() or not all(map(files.is_leftover, folder.iterdir()))):
         raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
     files.check_folder(folder)
@@ -67,7 +67,7 @@ def write_config(folder: Path, config: Config) -> None:
 
 
 def read_config(folder: Path) -> Config:
-    """The configuration of an existing run. Raises UserError where there is none."""
+    """The configuration of an existing run. Raises UserError if there is none."""
     return configuration.from_tree(_as_then(configuration.read_tree(_config_file(folder))))
 
 
@@ -117,7 +117,7 @@ def hold(folder: Path) -> FileLock:
 
 
 def check_data_there(folder: Path, config: Config) -> None:
-    """Raises UserError where what a run was trained on was a file or a folder, and is not there any more."""
+    """Raises UserError if what a run was trained on was a file or a folder, and is not there any more."""
     source = Path(config.data.source)
     if source.is_absolute() and not source.exists():
         raise UserError(
@@ -126,7 +126,7 @@ def check_data_there(folder: Path, config: Config) -> None:
 
 
 def check_there(folder: Path) -> None:
-    """Raises UserError where the folder of a run that trains was removed, or moved."""
+    """Raises UserError if the folder of a run that trains was removed, or moved."""
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"{folder} was removed or moved while it was trained: bring it back and --resume, or train again"
@@ -134,7 +134,7 @@ def check_there(folder: Path) -> None:
 
 
 def check_resumable(folder: Path, config: Config) -> None:
-    """Raises UserError where a run of another configuration lies in the folder, one that has saved something."""
+    """Raises UserError if a run of another configuration lies in the folder, one that has saved something."""
     before = read_config(folder)
     if not any((folder / name).exists() for name in (CHECKPOINT, files.WEIGHTS)):
         return

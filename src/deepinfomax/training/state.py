@@ -21,7 +21,7 @@ STORED_AS = {"encoder": "learner", "opponents": "opponents"}
 
 
 def check_trained_on(folder: Path, images: ImageSet, now: dict[str, Any]) -> None:
-    """Raises UserError where the checkpoint in the folder is of other data; early versions do not say of which.
+    """Raises UserError if the checkpoint in the folder is of other data; early versions do not say of which.
 
     Args:
         now: what tells the data from others, `identity(images)` or what a stream says of itself.

@@ -126,7 +126,7 @@ class Step:
 def _find_unused_parameters(
     accelerator: Accelerator, game: nn.Module, opponents: nn.Module | None, batch: Batch
 ) -> None:
-    """Have DistributedDataParallel look in each step for parameters without a gradient, only where there are any.
+    """Have DistributedDataParallel look in each step for parameters without a gradient, only if there are any.
 
     Some networks have parts that no chosen objective reaches: y, where only `fc` is supervised. Looking costs a walk
     through the graph in every step.

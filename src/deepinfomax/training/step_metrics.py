@@ -38,7 +38,7 @@ class StepMetrics:
 
 
 def check_names(losses: Iterable[str]) -> None:
-    """Raises UserError where a loss ("objective/term") would have the name of another number of a line."""
+    """Raises UserError if a loss ("objective/term") would have the name of another number of a line."""
     taken = {field.name: "a number of each step" for field in fields(StepMetrics)} | {"event": "the kind of a line"}
     for loss in losses:
         name, objective = metric_name(loss), loss.split("/")[0]

@@ -157,7 +157,7 @@ class Watcher:
 
 
 def _lost(metrics: Metrics) -> str:
-    """What is wrong with the lines of a run that is resumed; "" where nothing is."""
+    """What is wrong with the lines of a run that is resumed; "" if nothing is."""
     counts = {"are not what was written": metrics.damaged, "are gone": metrics.missing}
     said = [f"{count:,} lines {what}" for what, count in counts.items() if count]
     return f"{files.METRICS}: {' and '.join(said)}" if said else ""
@@ -175,7 +175,7 @@ def _errors_of_threads_kept() -> Iterator[None]:
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
-    """Raises UserError where a tracker is not installed; Accelerate passes over it without a word."""
+    """Raises UserError if a tracker is not installed; Accelerate passes over it without a word."""
     installed = [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]
     for name in names:
         if name not in installed:
@@ -183,7 +183,7 @@ def check_trackers(names: tuple[str, ...]) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most memory this process has held so far, in MB: of the GPU where there is one, else resident."""
+    """The most memory this process has held so far, in MB: of the GPU if there is one, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(ValueError):

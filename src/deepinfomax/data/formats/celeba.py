@@ -84,7 +84,7 @@ def read(folder: Path, columns: Columns) -> Parts:
 
 
 def unused_lists(folder: Path, names: Sequence[str] = (ATTRIBUTE_LIST, PART_LIST, *OTHER_LISTS)) -> tuple[str, ...]:
-    """The note on lists of CelebA in a folder that are not read; none where there are none."""
+    """The note on lists of CelebA in a folder that are not read; none if there are none."""
     files = [file.name for file in (_list(folder, name) for name in names) if file is not None]
     return (f"lists not used: {', '.join(files)}",) if files else ()
 

@@ -202,7 +202,7 @@ class Listed:
 
 
 def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
-    """The metadata.csv of these folders together; None where there is none that lists images."""
+    """The metadata.csv of these folders together; None if there is none that lists images."""
     label: str | None = None
     labels: dict[Path, str] = {}
     notes: tuple[str, ...] = ()

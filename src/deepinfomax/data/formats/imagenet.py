@@ -171,7 +171,7 @@ def _meta(file: Path) -> tuple[dict[int, str], dict[str, str]]:
 
 
 def _truth(files: Sequence[Path], places: Sequence[Path], synsets: Synsets) -> list[str] | None:
-    """The synset of each image of val; None where no list says it."""
+    """The synset of each image of val; None if no list says it."""
     for place in places:
         if (place / VAL_TABLE).is_file():
             return _truth_of_table(files, place / VAL_TABLE)

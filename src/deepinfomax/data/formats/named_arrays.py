@@ -22,7 +22,7 @@ class Labelled:
     """What belongs to the items of a part besides their numbers."""
 
     labels: np.ndarray | None  #: numbered
-    count: int | None  #: of the labels as they were given; None where there are none
+    count: int | None  #: of the labels as they were given; None if there are none
     classes: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -30,7 +30,7 @@ class Labelled:
 def chosen(
     names: Sequence[str], columns: Columns, where: str, only: str | None = None
 ) -> dict[str, tuple[str, str | None]]:
-    """Part -> names of the array of its items and of that of their labels, None where there is none.
+    """Part -> names of the array of its items and of that of their labels, None if there is none.
 
     `images` (or `x`, `data`) and optionally `labels` (or `y`); or such a pair for each part: x_train, y_train, x_test,
     ... The part may stand before or behind, and may be a group: train/images is read like images_train. The user's own

@@ -136,7 +136,7 @@ def _taken(read: Read, rows: np.ndarray) -> Source:
 
 
 def table_columns(schema: pa.Schema, columns: Columns, where: str) -> tuple[str, str]:
-    """Names of the image column and of the label column ("" where there is none).
+    """Names of the image column and of the label column ("" if there is none).
 
     Raises:
         UserError: no column of images.
@@ -158,7 +158,7 @@ def table_columns(schema: pa.Schema, columns: Columns, where: str) -> tuple[str,
 
 
 def numbers_or_words(column: pa.ChunkedArray) -> np.ndarray | None:
-    """One label per row, NaN, None or "" where there is none; None where the column holds no classes: lists, hashes.
+    """One label per row, NaN, None or "" if there is none; None if the column holds no classes: lists, hashes.
 
     Floats count as numbers where all are whole: pandas makes them of integers with some missing.
     """

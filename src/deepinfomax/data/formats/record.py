@@ -53,7 +53,7 @@ class Columns:
         return replace(self, image=self.image and self.image.lower(), label=self.label and self.label.lower())
 
     def choose(self, names: list[str], where: str, usual_images: tuple[str, ...] = ()) -> tuple[str, str]:
-        """Names of the image column and of the label column in a table; "" where there is none.
+        """Names of the image column and of the label column in a table; "" if there is none.
 
         Raises:
             UserError: the table has no column of the name that the user gave.

@@ -156,7 +156,7 @@ def _holds_item(ending: str) -> bool:
 
 
 def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> np.ndarray | None:
-    """What is written as the label of each sample; None where no sample has one."""
+    """What is written as the label of each sample; None if no sample has one."""
     endings = {ending for sample in samples for ending in sample}
     wanted = LABELS if columns.label is None else (columns.label,)
     ending = next((name for name in wanted if name in endings), None)
