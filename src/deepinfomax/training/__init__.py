@@ -1,1 +1,1 @@
-"""The step, the loop, the state of a run, what guards and watches it."""
+"""Training: the loop, one step, the state of a run and its checkpoints, checks, logging, several processes."""

@@ -1,4 +1,4 @@
-"""From a configuration and a data set to the game that they describe."""
+"""Build the game (encoder and objectives) that a configuration describes, for a data set."""
 
 import numpy as np
 from torch import nn
@@ -25,23 +25,23 @@ def build_game(
     encoder: nn.Module | None = None,
     channels: Channels | None = None,
 ) -> Game:
-    """The game that a resolved configuration describes, freshly initialised from torch's random state.
+    """The game that a resolved configuration describes, initialised from torch's random state.
 
     Args:
-        image_shape: (C, *S) of what the encoder is shown, after augmentation.
+        image_shape: (C, *S) of the encoder's input, after augmentation.
         images: the training set.
         encoder: a network to train in place of the configuration's.
-        channels: by which the images are standardised; None: they are not.
+        channels: means and deviations by which the images are standardised; None: they are not.
 
     Raises:
-        UserError: an objective that needs labels, and a data set without them; one that compares views, and
-            too few of them; small views that none sees; weights that are all 0; what the objectives themselves refuse.
+        UserError: an objective needs labels and the data set has none; an objective needs more views than there are;
+            no objective uses the small views; all weights are 0; or an objective refuses its settings.
     """
     if encoder is None:
         settings = {name: value for name, value in config.encoder.items() if name != "name"}
         encoder = encoders.build(config.encoder["name"], image_shape, **settings)
         begin(encoder, config, images, channels)
-    if config.training.small_views:  # an encoder of one size says here that it cannot take the other
+    if config.training.small_views:  # raises an error if the encoder cannot take both sizes
         encoders.shapes_of(encoder, Augmentation(**config.augmentation).small_shape(image_shape))
     facts = _facts(encoders.shapes_of(encoder, image_shape), images, bounded=channels is None and in_range(images))
     objectives = {}
@@ -67,11 +67,11 @@ def build_game(
 
 
 def with_common_batchnorm(game: Game) -> Game:
-    """The game with BatchNorm by the images of all processes, where an objective compares them; else as it is.
+    """The game with SyncBatchNorm, if an objective compares images of different processes; else unchanged.
 
-    BatchNorm of one process marks the images of its batch alike. Scores that compare them with images of other
-    processes can tell them by that mark, and learn nothing else. A loss of each image alone has no use for it, and
-    waits for no other process in every layer.
+    Ordinary BatchNorm normalises each process's images by its own statistics. A critic that compares images of
+    different processes could recognise the process by that, and would learn nothing else. Losses of single images do
+    not have this problem, and SyncBatchNorm would cost them a wait in every layer.
     """
     compared = (
         objective.compares_processes if isinstance(objective, ComparesProcesses) else True
@@ -81,14 +81,14 @@ def with_common_batchnorm(game: Game) -> Game:
 
 
 def begin(encoder: nn.Module, config: Config, images: ImageSet, channels: Channels | None = None) -> None:
-    """Give a fresh encoder the first layer that the configuration names.
+    """Set the first layer of a new encoder as `training.first_layer` says.
 
     Args:
         images: the training set.
-        channels: by which it is standardised; None: it is not.
+        channels: means and deviations by which it is standardised; None: it is not.
 
     Raises:
-        UserError: an encoder or images that have no such first layer.
+        UserError: the encoder or the images do not allow this first layer.
     """
     if config.training.first_layer == "whitening":
         augment = Augmentation(**config.augmentation).eval()
@@ -99,12 +99,12 @@ def begin(encoder: nn.Module, config: Config, images: ImageSet, channels: Channe
 
 
 def uses_labels(objective: type) -> bool:
-    """Whether an objective reads labels; all others ignore them."""
+    """Whether an objective reads labels."""
     return getattr(objective, "uses_labels", False)
 
 
 def uses_index(objective: type) -> bool:
-    """Whether an objective reads each image's place in the data set."""
+    """Whether an objective reads each image's position in the data set."""
     return getattr(objective, "uses_index", False)
 
 

@@ -1,6 +1,7 @@
-"""The resume state: one safetensors file, replaced atomically. Not the encoder for use, which `encoders.storage` saves.
+"""Checkpoints, from which a run resumes: one safetensors file, replaced atomically.
 
-Nested dictionaries and lists of tensors and plain values; tensors are stored as such, the rest as JSON beside them.
+The trained encoder is another file, see `encoders.storage`. A checkpoint holds nested dictionaries and lists of tensors
+and plain values: tensors are stored as tensors, everything else as JSON in the metadata.
 """
 
 import hashlib
@@ -28,13 +29,13 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what runs that were killed while they saved had written so far. No other run may be saving here."""
+    """Delete unfinished files of runs that were killed while saving. No other run may be saving here."""
     for partial in folder.glob(".state.*"):
         partial.unlink(missing_ok=True)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """What `save` wrote, on the CPU; None if there is no checkpoint yet. Raises UserError if it is damaged."""
+    """Read what `save` wrote, on the CPU; None if there is no checkpoint yet. Raises UserError if it is damaged."""
     path = folder / FILE
     if not path.is_file():
         return None
@@ -56,7 +57,7 @@ def load(folder: Path) -> dict[str, Any] | None:
 
 
 def plain(folder: Path, name: str) -> Any:
-    """One entry of a checkpoint that holds no tensors; None if it cannot be read, as `load` will say."""
+    """One entry of a checkpoint, without tensors in it; None if it cannot be read (`load` raises an error for that)."""
     try:
         with safe_open(folder / FILE, framework="pt") as f:
             kind, content = next(iter(json.loads(f.metadata()["skeleton"]).items()))
@@ -66,7 +67,7 @@ def plain(folder: Path, name: str) -> Any:
 
 
 def _digest(skeleton: str, tensors: dict[str, Tensor]) -> str:
-    """Of all that a checkpoint holds: one flipped bit anywhere gives another."""
+    """SHA-256 of the whole contents of a checkpoint."""
     digest = hashlib.blake2b(skeleton.encode(), digest_size=16)
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
@@ -80,7 +81,7 @@ def _split(tree: Any, tensors: dict[str, Tensor]) -> Any:
         # A copy: safetensors refuses tensors that share memory.
         tensors[name] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"tensor": name}
-    if isinstance(tree, dict):  # pairs, since the keys of an optimizer's state are integers
+    if isinstance(tree, dict):  # as pairs, since keys of an optimizer's state are integers, which JSON does not have
         return {"pairs": [[key, _split(value, tensors)] for key, value in tree.items()]}
     if isinstance(tree, list | tuple):
         return {"list": [_split(value, tensors) for value in tree]}

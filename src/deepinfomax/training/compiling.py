@@ -1,7 +1,7 @@
-"""`training.compile`: the encoder, or both players' turns, as code that torch.compile writes for this machine.
+"""`training.compile`: the encoder, or both players' turns, compiled by torch.compile.
 
-Networks are compiled where they are, so their parameters keep their names. The optimizers stay as they are: fused, each
-is a kernel or two already, and compiled they would be compiled anew for every learning rate of a schedule.
+Networks are compiled in place, so their parameters keep their names. Optimizers are not compiled: a fused one is one or
+two kernels already, and it would be compiled again for every learning rate of a schedule.
 """
 
 import warnings
@@ -21,14 +21,14 @@ from deepinfomax.objectives.game import Game, Turn
 from deepinfomax.objectives.protocol import Batch, Compiles
 from deepinfomax.training.step import Step
 
-#: of torch.compile: what is drawn is what a step that is not compiled draws
+#: option of torch.compile: random numbers are the same as without compiling
 SAME_DRAWS = {"fallback_random": True}
-#: of torch.compile: what `mode="reduce-overhead"` stands for, which cannot be given beside options
+#: option of torch.compile, the same as `mode="reduce-overhead"`, which cannot be combined with options
 CUDA_GRAPHS = {"triton.cudagraphs": True}
 
 
 def check_compile(compile: Compile, device: torch.device, processes: int) -> None:
-    """Raises UserError if a run on this device, of so many processes, cannot be compiled in this way."""
+    """Raises UserError if a run on this device, with this number of processes, cannot be compiled in this way."""
     if compile in ("encoder", "step") and device.type == "cpu":
         check_compiler()
     if compile != "graphs":
@@ -56,7 +56,7 @@ def check_compiler() -> None:
 
 
 def step_of(compile: Compile, accelerator: Accelerator, game: Game, optimizers: Mapping[str, Optimizer]) -> Step:
-    """The step of a run, with as much of it compiled as `training.compile` says. That happens in the first step."""
+    """The step of a run, compiled as `training.compile` says; torch compiles it when it is first called."""
     if compile in ("step", "graphs"):
         return CompiledStep(accelerator, game, optimizers, graphs=compile == "graphs")
     if compile == "encoder":
@@ -65,12 +65,15 @@ def step_of(compile: Compile, accelerator: Accelerator, game: Game, optimizers: 
 
 
 def compile_turns(game: Game, **how: Any) -> None:
-    """Have both players' turns compiled; `how` is what torch.compile takes.
+    """Compile both players' turns, in place.
 
-    Of the first player's only the encoder, where an objective cannot be compiled: torch.compile gives up a loop that it
-    cannot compile whole, here the one over the objectives.
+    If an objective cannot be compiled, only the encoder of the first player is: torch.compile does not compile any part
+    of a loop that it cannot compile completely, here the loop over objectives.
+
+    Args:
+        how: arguments of torch.compile.
     """
-    # torch warns of its own old names, and of whole float32, which is wanted.
+    # torch warns about old names that it uses itself, and about full float32, which is intended.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\._inductor\b")
     warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
     whole = all(own.compiles for own in game.objectives.values() if isinstance(own, Compiles))
@@ -83,8 +86,7 @@ class CompiledStep(Step):
     """The step with both players' turns compiled.
 
     Args:
-        graphs: whether CUDA graphs compute them. A graph writes into the same memory in every step, so that what is
-            returned is a copy.
+        graphs: run them as CUDA graphs. A graph writes into the same memory in every step, so copies are returned.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class CompiledStep(Step):
         super().__init__(accelerator, game, optimizers)
 
     def _prepare(self) -> None:
-        # Not before: several processes first look for parameters without a gradient, and need no code for that.
+        # Not earlier: several processes first look for parameters without a gradient, which need not be compiled.
         assert isinstance(self.game, Game)
         compile_turns(self.game, options=SAME_DRAWS | (CUDA_GRAPHS if self.graphs else {}))
         super()._prepare()
@@ -103,16 +105,16 @@ class CompiledStep(Step):
         """As `Step`."""
         if self.graphs:
             torch.compiler.cudagraph_mark_step_begin()
-        # Otherwise torch.compile cuts a turn in two at `torch.autograd.grad`: gradient penalties could not be
-        # differentiated, and `cpc` would have wrong gradients without an error. And it cannot round scores otherwise
-        # than the networks' products, so all products of a step have the whole of float32.
+        # Without this torch.compile splits a turn at `torch.autograd.grad`: gradient penalties could not be
+        # differentiated, and `cpc` would have wrong gradients without an error. It also cannot use different
+        # precisions for scores and networks, so all matrix products of a step are in full float32.
         with torch._dynamo.config.patch(trace_autograd_ops=True), full_float32(self.accelerator.device):
             turn = super().__call__(batch)
         return _copy(turn) if self.graphs else turn
 
 
 def _copy(turn: Turn) -> Turn:
-    """The same numbers in memory of their own."""
+    """A copy of all tensors of a turn."""
 
     def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""What a run's own decoder or generator makes, for the report: reconstructions and samples."""
+"""Reconstructions and samples by a run's own decoder or generator, for the report."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from deepinfomax.objectives.game import Game, changes_y
 from deepinfomax.objectives.protocol import Decodes, KnowsItsPrior, Samples
 
 RECONSTRUCTIONS, SAMPLES = 16, 32  #: how many of each are kept
-ENCODED = 128  #: images that are encoded where objectives see a y that is normalised by the batch
+ENCODED = 128  #: images that are encoded together if the y of objectives is normalised by the batch (`ShowsY`)
 
 
 def write_decoded_images(
@@ -27,17 +27,16 @@ def write_decoded_images(
     seed: int,
     channels: Channels | None = None,
 ) -> None:
-    """Write generated.npz into a run folder, where an objective can decode y or draw images from its prior.
+    """Write generated.npz into a run folder, if an objective can decode y or draw images from its prior.
 
-    `images` and `reconstructions` (n, C, H, W) uint8 are training images as the encoder sees them without chance, and
-    what the objective makes of their y; `samples` (m, C, H, W) uint8. Where several objectives can do it, the first one
-    does. An adversarial autoencoder has no objective that samples: there the decoder decodes draws from the prior.
-
-    Series, volumes, and images of other numbers than [-1, 1] are drawn as `data.pictures` does, on one scale; then
-    `errors` (n,) has the root of each mean squared error, which their pictures do not show.
+    The file has `images` (n, C, H, W) uint8: training images as the encoder gets them, without random augmentation;
+    `reconstructions`, of the same shape: their y decoded; `samples` (m, C, H, W) uint8. If several objectives can do
+    it, the first one does. An adversarial autoencoder has no objective that samples, so its decoder decodes samples of
+    the prior. Series, volumes, and images outside [-1, 1] are drawn by `data.pictures`, all on one scale; then the file
+    also has `errors` (n,), the root mean squared error of each, which the pictures do not show.
 
     Args:
-        channels: by which the images are standardised; None: they are not.
+        channels: means and deviations by which the images are standardised; None: they are not.
     """
     made = made_by(game, images, augment, seed, channels)
     if not made or not drawable(images.shape):
@@ -57,7 +56,7 @@ def write_decoded_images(
 def made_by(
     game: Game, images: ImageSet, augment: torch.nn.Module, seed: int, channels: Channels | None
 ) -> dict[str, Tensor]:
-    """`images`, `reconstructions` and `samples`, (n, C, *S) as the encoder sees them, those that there are."""
+    """`images`, `reconstructions` and `samples` (n, C, *S) of the encoder's scale, as far as objectives give them."""
     objectives = list(game.objectives.values())
     decoder = next((o for o in objectives if isinstance(o, Decodes)), None)
     generator = next((o for o in objectives if isinstance(o, Samples)), None)
@@ -77,14 +76,14 @@ def made_by(
         if generator is not None:
             made["samples"] = generator.sample(SAMPLES, torch.Generator().manual_seed(seed))
         elif decoder is not None and matched is not None and (y := matched.draw_y(SAMPLES, seed)) is not None:
-            # A decoder looks at y alone.
+            # A decoder uses y only.
             y = y.to(next(game.encoder.parameters()))
             made["samples"] = decoder.reconstruct(Features(local=y, conv=None, fc=None, y=y))
     return made
 
 
 def drawn(sets: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """Several sets of items of one shape as pictures (n, C, H, W) uint8, all of them on one scale."""
+    """Draw several sets of items of one shape as pictures (n, C, H, W) uint8, all on one scale."""
     together = pictures_of(torch.cat([items.float().cpu() for items in sets.values()]).numpy())
     ends = np.cumsum([len(items) for items in sets.values()])
     return dict(zip(sets, np.split(together, ends[:-1]), strict=True))

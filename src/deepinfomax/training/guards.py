@@ -1,4 +1,4 @@
-"""What must hold while a run trains: numbers stay finite, data stay the same, processes stop together."""
+"""Checks while a run trains: numbers stay finite, and a resumed run has the same data."""
 
 import itertools
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ COLLAPSED = 2.0  #: effective rank of y below which every logged line carries a 
 
 
 class Diverged(UserError):
-    """A loss, a weight or y became infinite or undefined; the last checkpoint is as it was."""
+    """A loss, a weight or y became infinite or NaN. The last checkpoint is still there and is sound."""
 
     @classmethod
     def because(cls, what: str) -> Self:
@@ -30,7 +30,7 @@ class Diverged(UserError):
 
 
 def not_finite(module: nn.Module) -> set[str]:
-    """Names of the parameters and buffers that hold a number that is infinite or undefined; one wait for the device."""
+    """Names of the parameters and buffers with an infinite number or NaN. Waits for the device only once."""
     tensors = dict(itertools.chain(module.named_parameters(), module.named_buffers()))
     if not tensors:
         return set()
@@ -39,27 +39,27 @@ def not_finite(module: nn.Module) -> set[str]:
 
 
 def check_finite(accelerator: Accelerator, game: Game, images: Tensor, expected: set[str], step: int) -> None:
-    """Check what would be saved now: the weights, and y of the images in eval mode.
+    """Check, before saving, that the weights are finite, and y of the images in eval mode.
 
-    A finite loss does not show it: the step that ruins the weights comes after the loss.
+    A finite loss is not enough: it is computed before the step that ruins the weights.
 
     Args:
-        expected: names of what was not finite from the start, such as a mask of -inf.
+        expected: names of tensors that were not finite from the start, such as a mask of -inf.
 
     Raises:
-        Diverged: in all processes, where something is ruined in one of them.
+        Diverged: in all processes, if a number is not finite in one of them.
     """
     encoder = game.encoder
     ruined = sorted(not_finite(game) - expected)
     with in_eval_mode(encoder), torch.no_grad():
-        y = encoder.forward(images).y  # not by a call: what was compiled for training is not compiled anew for this
+        y = encoder.forward(images).y  # `forward` itself: a call would compile the encoder again, for eval mode
     if any_process(accelerator, bool(ruined) or not bool(y.isfinite().all()))[0]:
         what = f"the weights are no longer finite ({ruined[0]})" if ruined else "y is no longer finite in eval mode"
         raise Diverged.because(f"{what} after step {step}")
 
 
 def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], out: Any) -> None:
-    """Raises UserError if a run would go on with other images or labels than it began with."""
+    """Raises UserError if a resumed run has other images or labels than it began with."""
     if before == now:
         return
     if any(data["fingerprint"].startswith("stream:") for data in (before, now)):

@@ -1,4 +1,4 @@
-"""What a person sees while it trains: one live line in a terminal, plain lines elsewhere. Always on stderr."""
+"""Progress of training on stderr: one live line in a terminal, otherwise ordinary lines."""
 
 import math
 import time
@@ -13,12 +13,12 @@ from deepinfomax import files
 from deepinfomax.training.step_metrics import StepMetrics
 
 SEPARATOR = " · "
-#: parts of the line, the last ones left out first where the terminal is narrow
+#: parts of the line by importance: in a narrow terminal the last ones are left out first
 RANKED = ("step", "left", "bounds", "terms", "rank", "speed", "memory")
 
 
 class LiveLine:
-    """Renders what is logged, and the number of the step in between.
+    """Shows the logged numbers, and the number of the step between two logged steps.
 
     with LiveLine(steps, resumed_at) as line: line.at(step); line.show(logged)
     """
@@ -43,7 +43,7 @@ class LiveLine:
             self._live.__exit__(*error)
 
     def at(self, step: int) -> None:
-        """A step is done that is not logged: the number and the time left move all the same."""
+        """Call after a step that is not logged: updates the number of the step and the time left."""
         now = time.perf_counter()
         if self._live is not None:
             # The spinner takes two columns.
@@ -73,8 +73,9 @@ class LiveLine:
     def line(self, step: int, logged: StepMetrics | None = None, width: int | None = None) -> str:
         """step 400/2000 (3.1 epochs) · 612 images/s · 5 min left · local 3.21 of 8.30 nats · prior 0.69 · rank 41
 
-        `logged` are the last numbers, of this step or of one before. What does not fit into `width` columns is left out
-        by `RANKED`.
+        Args:
+            logged: the last numbers, of this step or of an earlier one.
+            width: columns; parts that do not fit are left out in the order of `RANKED`.
         """
         parts = self._parts(step, logged)
         kept = list(RANKED)

@@ -1,4 +1,4 @@
-"""`train`: images -> encoder -> objectives -> step, until the configuration says enough."""
+"""`train`: the training loop of one run, from images and a configuration to a run folder."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -59,30 +59,30 @@ def train(
     encoder: nn.Module | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Train one run and leave its folder complete.
+    """Train one run, and write its run folder.
 
     Args:
         config: what to train, or the name of a recipe.
         images: the training part: an `ImageSet`, or what `data.as_images` takes: arrays, tensors, a data set, a loader;
             or a stream, see `data.streaming.stream_of`.
-        out: the run folder, made here.
-        resume: continue the run that lies in `out` from its checkpoint, bit for bit on the same machine; on a
-            GPU with `training.deterministic`.
-        device: "cpu", "cuda", ...; None: the best there is.
-        quiet: no progress lines.
+        out: the run folder, which is created.
+        resume: continue the run in `out` from its checkpoint. On the same machine the result is the same, bit for bit,
+            as without the interruption; on a GPU only with `training.deterministic`.
+        device: "cpu", "cuda", ...; None: a GPU if there is one.
+        quiet: show no progress.
         encoder: a network to train instead of `config.encoder`: one of your own, from `encoders.wrap`, or one that
             `config.encoder` describes.
-        about: what else the first line of metrics.jsonl should say of the data.
+        about: further entries of the first line of metrics.jsonl, about the data.
 
     Returns:
-        the trained encoder, on the CPU, in eval mode: of images in [-1, 1], or, for other data than pictures of bytes,
-        of the numbers of the data, which it standardises itself (`encoders.standardised`). Of several processes each
-        returns the same.
+        The trained encoder, on the CPU, in eval mode. It takes images (N, C, *S) in [-1, 1]; if the data are not
+        pictures of bytes, it takes their numbers and standardises them itself (`encoders.standardised`). With several
+        processes all of them return the same encoder.
 
     Raises:
-        UserError: a folder in use, a checkpoint of another configuration or other data, too few images for a batch, an
-            encoder of the architecture but not the settings of `config.encoder`; `Diverged` where a loss is no longer
-            finite, or what would be saved is not.
+        UserError: the folder is in use; its checkpoint has another configuration or other data; there are fewer images
+            than a batch; `encoder` has the architecture of `config.encoder` but other settings.
+        Diverged: a loss, a weight or y is no longer finite.
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
     config = _for_this_run(config, out if resume else None, device, own_encoder=encoder is not None)
@@ -91,7 +91,7 @@ def train(
         check_streams(config, stream)
     images = trainable(as_images(images) if stream is None else stream.sample)
     told_apart = identity(images) if stream is None else stream.data
-    if resume:  # first of all: of other data everything else would be refused for a reason that misleads
+    if resume:  # checked first: with other data, later checks would fail with a misleading message
         check_trained_on(out / run_folder.CHECKPOINT, images, told_apart)
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)
@@ -165,7 +165,7 @@ def train(
             names = ", ".join(f"training.{name}" for name in settings)
             watcher.say(f"note: {training.optimizer} has no use for {names}: not used")
         for number, (pixels, labels, index) in _saved_before_an_end(batches, state, steps, out):
-            # Each step draws from a state of its own, so a run resumed here needs no generator's history.
+            # Each step seeds the random state, so a resumed run does not depend on earlier draws.
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))
             rate = learning_rate(training, number, steps)
             set_learning_rate(state.optimizers.values(), rate)
@@ -204,7 +204,7 @@ def train(
             total = steps * training.batch_size * accelerator.num_processes
             watcher.event("end", {"step": steps, "seconds": seconds, "images_per_second": total / seconds})
     processes.end_together(accelerator)
-    # In the layout in which `load` makes it: another one changes the last bit of what it computes.
+    # The memory layout that `load` gives: another layout would change the last bit of the outputs.
     trained = whole_encoder(game, channels)
     return trained.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
 
@@ -217,7 +217,7 @@ def _augmented(
     index: Tensor | None,
     channels_last: bool,
 ) -> Batch:
-    """The views of these images, as the game takes them."""
+    """Augment a batch of images into the views that the game takes."""
     views = augment(pixels, training.views)
     small = augment.small_views(pixels, training.small_views) if training.small_views else None
     if channels_last:
@@ -228,9 +228,9 @@ def _augmented(
 def _saved_before_an_end(
     batches: Batches | StreamBatches, state: RunState, steps: int, out: Path
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor | None, Tensor | None]]]:
-    """`batches_from`; where a stream ends by a damaged shard, what was trained is saved first.
+    """`batches_from`; if a stream fails at a damaged shard, the run is saved first.
 
-    Several processes would wait for each other here; their last checkpoint stays.
+    With several processes it is not saved, since they would wait for each other here; their last checkpoint stays.
     """
     try:
         yield from batches_from(batches, state.step, steps)
@@ -243,10 +243,10 @@ def _saved_before_an_end(
 
 
 def check_streams(config: Config, stream: Stream) -> None:
-    """Refuse what cannot be trained on a stream.
+    """Check that a configuration can be trained on a stream.
 
     Raises:
-        UserError: an objective that needs labels or each image's place; a limit; no number of steps.
+        UserError: an objective that needs labels or each image's position; `data.limit`; no number of steps.
     """
     for name, section in config.objective.items():
         kind = OBJECTIVES[objective_type(name, section)]
@@ -260,24 +260,24 @@ def check_streams(config: Config, stream: Stream) -> None:
 
 
 def channels_of(config: Config, images: ImageSet) -> Channels | None:
-    """What each channel is standardised by; None for pictures of bytes, and where `data.standardise` is false.
+    """Mean and deviation of each channel, to standardise by; None for pictures of bytes, or without `data.standardise`.
 
     Raises:
-        UserError: a channel that says nothing, or more than float32 can hold.
+        UserError: a channel is constant, or has larger numbers than float32 can hold.
     """
     return None if images.pictures or not config.data.standardise else Channels.of(images)
 
 
 def whole_encoder(game: Game, channels: Channels | None) -> nn.Module:
-    """The encoder as it is saved and used: with the standardising of its input, where there was any."""
+    """The encoder as it is saved and used: inside `Standardised` if images were standardised."""
     return game.encoder if channels is None else Standardised(game.encoder, channels)
 
 
 def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, own_encoder: bool) -> Config:
-    """The configuration with what depends on the machine and on the encoder given: precision, first layer.
+    """The configuration with values for settings that depend on the machine or on a given encoder.
 
-    Precision "auto" is that of the run that is continued, else bf16 where the device is faster with it. An encoder that
-    is given keeps its own weights.
+    Precision "auto" becomes that of the resumed run, or else bf16 if the device is faster with it. With a given encoder
+    `first_layer` becomes "default", so that it keeps its weights.
     """
     training = config.training
     if own_encoder and training.first_layer != "default":
@@ -292,19 +292,19 @@ def _for_this_run(config: Config, resumed: Path | None, device: str | None, *, o
 
 
 def _machine(config: Config, out: Path, device: str | None) -> tuple[Accelerator, torch.device]:
-    """Accelerate on that device, or on the best there is, and the device."""
+    """The Accelerator for the requested or the best device, and that device."""
     on = choose_device(device)
     if on.type == "cuda":
         processes.check_gpus(on)
     check_trackers(config.training.trackers)
-    # Otherwise a second run in one process could have neither another precision nor another device.
+    # Accelerate keeps global state: a second run in the same process could not have another precision or device.
     AcceleratorState._reset_state(reset_partial_state=not processes.grouped())
     accelerator = Accelerator(
         mixed_precision=config.training.precision,
         cpu=on.type == "cpu",
         log_with=list(config.training.trackers) or None,
         project_dir=str(out),
-        kwargs_handlers=[DistributedDataParallelKwargs()],  # `Step` sets what the networks need
+        kwargs_handlers=[DistributedDataParallelKwargs()],  # `Step` changes these settings as the networks need
     )
     check_compile(config.training.compile, on, accelerator.num_processes)
     if started() > 1 and accelerator.num_processes == 1:
@@ -346,7 +346,7 @@ def _game(
 def _open_folder(
     out: Path, config: Config, state: RunState, steps: int, resume: bool, accelerator: Accelerator
 ) -> AbstractContextManager[object]:
-    """Make the run folder, or take the state from the checkpoint that lies in it; returns the main process's lock."""
+    """Create the run folder, or restore the state from its checkpoint; returns the main process's lock on it."""
     main, lock = accelerator.is_main_process, ExitStack()
     if resume:
         run_folder.check_resumable(out, config)
@@ -368,10 +368,9 @@ def _open_folder(
 
 
 def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int, ...]) -> None:
-    """Raises UserError if `write_encoder` would describe the encoder as one that it is not, so that none loads it.
+    """Raises UserError if the encoder's settings differ from `config.encoder`, so that `load` could not rebuild it.
 
-    A module does not tell the settings it was made with; but a twin made with those of the configuration can be
-    compared with it.
+    A module does not know its settings, so it is compared with a second one that is built from the configuration.
     """
     name, settings = storage.described_as(encoder, config.encoder)
     if name == config.encoder["name"] and not storage.rebuilds(encoder, name=name, image_shape=image_shape, **settings):
@@ -383,7 +382,7 @@ def _check_described(encoder: nn.Module, config: Config, image_shape: tuple[int,
 
 
 def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ...], out: Path) -> None:
-    """Write the encoder into the run folder, under the name of what it is."""
+    """Write the encoder into the run folder."""
     name, settings = storage.described_as(encoder, config.encoder)
     storage.save(encoder, out, name=name, image_shape=image_shape, **settings)
 
@@ -396,7 +395,7 @@ def _start(
     accelerator: Accelerator,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The first line of metrics.jsonl: what is trained, on what, by what."""
+    """The first line of metrics.jsonl: the recipe, the data, the hardware and the versions."""
     return {
         "step": 0,
         "recipe": config.recipe,

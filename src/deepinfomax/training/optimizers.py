@@ -1,4 +1,4 @@
-"""The optimizers that a configuration can name."""
+"""The optimizers that `training.optimizer` can name."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,7 +20,7 @@ def unused(training: Training) -> list[str]:
 
 
 def optimizer(parameters: list[nn.Parameter], training: Training, device: torch.device) -> Optimizer:
-    """`training.optimizer` of these parameters, on that device."""
+    """The optimizer that `training.optimizer` names, for these parameters on this device."""
     if training.optimizer == "lars":
         return LARS(
             parameters,
@@ -46,8 +46,8 @@ def optimizer(parameters: list[nn.Parameter], training: Training, device: torch.
 class LARS(Optimizer):
     """SGD with momentum whose step is scaled, weight by weight, to a share of the weight's length (arXiv 1708.03888).
 
-    v <- m·v + τ·|w| / |g + λw| · (g + λw);  w <- w - lr·v. Biases and the weights of BatchNorm, of one axis, take g as
-    it is, without decay: as SimCLR, BYOL, Barlow Twins and VICReg have it.
+    v <- m·v + τ·|w| / |g + λw| · (g + λw);  w <- w - lr·v. For biases and weights of BatchNorm (tensors of one axis)
+    v <- m·v + g, without decay, as in SimCLR, BYOL, Barlow Twins and VICReg.
 
     Args:
         parameters: what is trained.

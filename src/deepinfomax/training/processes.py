@@ -1,4 +1,4 @@
-"""The processes that train one run together: they stop together, and leave their group, and Python, in order."""
+"""Several processes that train one run: they agree when to save and stop, and end in order."""
 
 import logging
 import os
@@ -15,26 +15,26 @@ from deepinfomax.errors import UserError, first_line
 from deepinfomax.started_together import started
 
 if distributed.is_available():
-    # Its functions take `group.WORLD` of the moment of this import as a default. The first DistributedDataParallel
-    # imports it too, and what it then took would keep the group alive, with threads that ask for Python's lock while
-    # Python ends: "terminate called without an active exception". So it is imported here, before there is a group.
+    # This module's functions have `group.WORLD`, as it is when the module is imported, as a default argument. The first
+    # DistributedDataParallel would import it and so keep the process group alive, whose threads then abort Python at
+    # its end ("terminate called without an active exception"). So it is imported here, before there is a group.
     import torch.distributed.nn.functional
 
 
-#: in the text of errors by which gloo says that another process does not answer; those of NCCL have a kind of their own
+#: text in gloo's errors when another process does not answer; NCCL's errors have their own class
 GONE = ("gloo/transport", "Connection reset by peer", "Connection closed by peer")
 
 
 class ProcessLost(UserError):
-    """Another process of the run has ended, and this one cannot go on alone."""
+    """Another process of the run has ended, so this one cannot go on."""
 
 
 @contextmanager
 def others_there(then: str) -> Iterator[None]:
-    """Within the block the end of another process is `ProcessLost`, and not a page of a library's words.
+    """Within the block the end of another process raises `ProcessLost`, with a message of one line.
 
     Args:
-        then: what a person can do: "--resume goes on from the last checkpoint".
+        then: what the user can do, for the message: "--resume goes on from the last checkpoint".
     """
     try:
         yield
@@ -47,10 +47,13 @@ def others_there(then: str) -> Iterator[None]:
 
 
 def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
-    """Whether any process was asked to save, to stop, ..., so that all of them do so after the same step.
+    """For each question (save? stop?), whether any process answers yes, so that all act after the same step.
 
-    Otherwise one process would leave while the others wait for its gradients for ever, perhaps with unsaved steps.
-    Alone it costs nothing; together it costs one small sum after each step's sums of gradients.
+    Otherwise one process could leave while the others wait for its gradients for ever. With several processes this
+    costs one small sum over processes per step, with a single one nothing.
+
+    Args:
+        asked: this process's answers.
     """
     if accelerator.num_processes == 1:
         return asked
@@ -59,9 +62,9 @@ def any_process(accelerator: Accelerator, *asked: bool) -> tuple[bool, ...]:
 
 
 def with_buffers_of_the_first(accelerator: Accelerator, network: nn.Module) -> None:
-    """Give the network of every process the buffers that are saved: the averages of BatchNorm are each one's own.
+    """Copy the first process's buffers, which are the ones that are saved, to all processes.
 
-    Parameters need none of this: all processes take the same steps.
+    Without SyncBatchNorm each process has its own running averages of BatchNorm. Parameters are the same everywhere.
     """
     if accelerator.num_processes > 1:
         for buffer in network.buffers():
@@ -71,10 +74,10 @@ def with_buffers_of_the_first(accelerator: Accelerator, network: nn.Module) -> N
 
 
 def end_together(accelerator: Accelerator) -> None:
-    """Wait for all processes once more, behind the last thing that they do together.
+    """Wait for all processes, after the last thing that they do together.
 
-    Whoever leaves first closes connections that another may still read from, and this other one would take its end for
-    a failure. Here it may: nothing comes after.
+    A process that leaves first closes connections that another may still read from, which the other would report as a
+    failure. After this call such a failure does not matter any more, since nothing follows.
     """
     with suppress(RuntimeError):
         accelerator.wait_for_everyone()
@@ -86,9 +89,9 @@ def grouped() -> bool:
 
 
 def end_group() -> None:
-    """Leave the process group, if there is one; with the last object that uses it, its threads end.
+    """Leave the process group, if there is one; its threads end with the last object that uses it.
 
-    Whoever calls `training.loop.train` in several processes calls this behind it, also after an error.
+    Call this after `training.loop.train` in several processes, also after an error.
     """
     if grouped():
         distributed.destroy_process_group()
@@ -105,13 +108,13 @@ def check_gpus(device: torch.device) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process at once, with all that was printed and logged.
+    """End this process at once, after flushing output and logs.
 
-    For one of several processes. An error that passed through training keeps the group of processes alive in its
-    traceback, and threads of a group that is alive when Python takes itself apart may abort the process.
+    For one of several processes: the traceback of an error in training keeps the process group alive, and the group's
+    threads may abort Python when it shuts down in the ordinary way.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # a pipe that nobody reads any more
+        with suppress(OSError):  # the reader of a pipe has gone
             stream.flush()
     os._exit(code)

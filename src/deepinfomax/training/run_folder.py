@@ -23,15 +23,15 @@ from deepinfomax.training import checkpoint
 
 __all__ = ["CHECKPOINT", "CONFIG", "METRICS", "Metrics"]
 
-#: fields that may differ between a run and its continuation: they say how long, how loudly and from where, not what is
-#: computed; and the learning rate, since a run that diverged is mended by a lower one
+#: fields that may differ when a run is resumed: they change its length, its output or the place of the data, but not
+#: what is computed; and the learning rate, since a lower one may save a run that diverged
 FREE_ON_RESUME = (
     "training.epochs",
     "training.steps",
     "training.log_every",
     "training.checkpoint_every",
     "training.lr",
-    "data.source",  # what the images are is compared by their fingerprint
+    "data.source",  # the images themselves are compared by their fingerprint
     "data.root",
     "data.skip_bad",  # a stream that stopped at a bad image goes on without it
 )
@@ -41,7 +41,7 @@ _LAST_LINES = 2**16  #: bytes at the end of metrics.jsonl in which its last line
 
 
 def create(folder: Path, config: Config) -> FileLock:
-    """Make the folder of a new run and `hold` it. Raises UserError if there is something in it already."""
+    """Create the folder of a new run and lock it (`hold`). Raises UserError if it is not empty."""
     check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = hold(folder)
@@ -56,7 +56,7 @@ def create(folder: Path, config: Config) -> FileLock:
 
 
 def check_free(folder: Path) -> None:
-    """Raises UserError if a new run cannot be written, or where more lies than a killed start leaves."""
+    """Raises UserError if a new run cannot be written here, or if the folder holds more than leftovers of a kill."""
     if folder.exists() and (not folder.is_dir() or not all(map(files.is_leftover, folder.iterdir()))):
         raise UserError(f"{folder} exists; continue it with --resume, or choose another --out")
     files.check_folder(folder)
@@ -72,21 +72,19 @@ def read_config(folder: Path) -> Config:
 
 
 def read_data_config(folder: Path) -> Config:
-    """What a run was trained on, as its sections `data` and `augmentation` say, and how its first layer began.
+    """The sections `data` and `augmentation` of a run's configuration, and `training.first_layer`.
 
-    All else is left at its defaults.
-
-    So a run can be measured where the package of its own objective is not installed.
+    Everything else has its default. So a run can be measured even if the package of its objective is not installed.
     """
     tree = _as_then(configuration.read_tree(_config_file(folder)))
     kept: dict[str, Any] = {name: tree[name] for name in ("recipe", "seed", "data", "augmentation") if name in tree}
-    if "first_layer" in tree.get("training", {}):  # a random encoder to compare with begins in the same way
+    if "first_layer" in tree.get("training", {}):  # the control "random encoder" begins in the same way
         kept["training"] = {"first_layer": tree["training"]["first_layer"]}
     return configuration.from_tree(kept | {"objective": {"local": {}}})
 
 
 def _as_then(tree: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run as they were meant: earlier versions made bytes of every array, and standardised none."""
+    """Add settings that earlier versions did not have: these converted every array to bytes, and standardised none."""
     data = tree.get("data")
     if isinstance(data, dict) and "values" not in data:
         tree["data"] = {"values": "bytes", "standardise": False} | data
@@ -102,10 +100,10 @@ def _config_file(folder: Path) -> Path:
 
 
 def hold(folder: Path) -> FileLock:
-    """A lock on the run folder, taken: no other process trains there until it is released, or this process is gone.
+    """Lock the run folder, so that no other process trains there until the lock is released or this process ends.
 
     Raises:
-        UserError: another process trains there now, or there is a pipe where a file should be.
+        UserError: another process trains there now, or a file of the run is a pipe or a device.
     """
     files.check_plain(folder)
     lock = FileLock(folder / files.LOCK)
@@ -117,7 +115,7 @@ def hold(folder: Path) -> FileLock:
 
 
 def check_data_there(folder: Path, config: Config) -> None:
-    """Raises UserError if what a run was trained on was a file or a folder, and is not there any more."""
+    """Raises UserError if the file or folder that a run was trained on no longer exists."""
     source = Path(config.data.source)
     if source.is_absolute() and not source.exists():
         raise UserError(
@@ -126,7 +124,7 @@ def check_data_there(folder: Path, config: Config) -> None:
 
 
 def check_there(folder: Path) -> None:
-    """Raises UserError if the folder of a run that trains was removed, or moved."""
+    """Raises UserError if the folder of the running training was removed or moved."""
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"{folder} was removed or moved while it was trained: bring it back and --resume, or train again"
@@ -134,7 +132,7 @@ def check_there(folder: Path) -> None:
 
 
 def check_resumable(folder: Path, config: Config) -> None:
-    """Raises UserError if a run of another configuration lies in the folder, one that has saved something."""
+    """Raises UserError if the folder has a checkpoint of a run with another configuration."""
     before = read_config(folder)
     if not any((folder / name).exists() for name in (CHECKPOINT, files.WEIGHTS)):
         return
@@ -143,19 +141,19 @@ def check_resumable(folder: Path, config: Config) -> None:
 
 
 def fixed_differences(before: Config, now: Config) -> list[str]:
-    """Paths of the settings in which a run may not differ from its continuation, and does."""
+    """Paths of the settings that differ although they must not when a run is resumed."""
     differing = configuration.difference(before, now)
     return [path for path in differing if path not in FREE_ON_RESUME and not path.startswith("training.trackers")]
 
 
 def tell_changed(folder: Path) -> None:
-    """Print a note where the configuration of a run is not the one that was written there."""
+    """Print a note if config.toml of a run was changed after the run wrote it."""
     if speaks() and (folder / CONFIG).is_file() and not files.as_written(folder / CONFIG):
         print(f"note: {folder / CONFIG} is used, but {files.OTHERWISE}", file=sys.stderr)
 
 
 def tell_older_encoder(folder: Path) -> None:
-    """Print a note where a run went on after its encoder was written, and has not ended: figures are of the old one."""
+    """Print a note if a run was resumed after its encoder was written and has not ended: figures are of the old one."""
     weights, saved, metrics = folder / files.WEIGHTS, folder / CHECKPOINT / checkpoint.FILE, folder / METRICS
     if not speaks() or not all(file.is_file() for file in (weights, saved, metrics)):
         return
@@ -172,14 +170,18 @@ def tell_older_encoder(folder: Path) -> None:
 
 
 class Metrics:
-    """metrics.jsonl, one JSON object a line, flushed at once; lines after step `resume_from` are dropped.
+    """Writes metrics.jsonl, one JSON object per line, flushed at once.
 
-    The digest of each line goes to `files.LINE_SUMS`, before the line itself.
+    A digest of each line is written to `files.LINE_SUMS`, before the line itself.
+
+    Args:
+        folder: the run folder.
+        resume_from: a step; lines of later steps are dropped.
     """
 
     def __init__(self, folder: Path, *, resume_from: int = 0) -> None:
-        self.damaged = 0  #: lines that are not what was written, of a run that is resumed
-        self.missing = 0  #: lines that were written and are gone
+        self.damaged = 0  #: lines of a resumed run that changed after they were written
+        self.missing = 0  #: lines of a resumed run that were written and are gone
         path, sums = folder / METRICS, folder / files.LINE_SUMS
         if resume_from == 0:
             path.unlink(missing_ok=True)
@@ -201,9 +203,9 @@ class Metrics:
         self._sums.close()
 
     def _kept(self, path: Path, known: np.ndarray | None, step: int) -> Iterator[bytes]:
-        """The lines that a run resumed after `step` keeps: all that can be read and belong to it.
+        """The lines to keep when the run is resumed after `step`: those that are undamaged and not later than it.
 
-        Others are counted, but for the last one, which was being written when the run was killed.
+        Damaged and missing lines are counted, except the last line, which was being written when the run was killed.
         """
         found = 0
         with path.open("rb") as lines:
@@ -237,14 +239,14 @@ class Metrics:
 
 
 def _read(tensors: list[Tensor]) -> list[float]:
-    """Scalars of any devices as numbers; a device is waited for once, not once for each."""
+    """Scalar tensors on any device as numbers, waiting for each device only once."""
     away = [tensor.detach().float() for tensor in tensors if tensor.device.type != "cpu"]
     numbers = iter(torch.stack(away).tolist() if away else [])
     return [tensor.item() if tensor.device.type == "cpu" else next(numbers) for tensor in tensors]
 
 
 def jsonable(values: dict[str, Any]) -> dict[str, Any]:
-    """Tensors as numbers; infinite and undefined numbers as null, since JSON has none."""
+    """Tensors become numbers; infinities and NaN become None, since JSON does not have them."""
     tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     read = dict(zip(tensors, _read(list(tensors.values())), strict=True))
     numbers = {}

@@ -1,4 +1,4 @@
-"""What a step of a run takes, as functions of its number alone, so that a resumed run needs no history."""
+"""Seed, learning rate and batch of a step, as functions of the step's number alone, so that a run can be resumed."""
 
 import itertools
 import math
@@ -13,22 +13,22 @@ from deepinfomax.data.stream_batches import StreamBatches
 
 
 def count_steps(training: Training, steps_per_epoch: int) -> int:
-    """How many steps the run has: those of its epochs, or `training.steps` where that is fewer.
+    """How many steps the run has: those of its epochs, or `training.steps` if that is fewer.
 
     Args:
-        steps_per_epoch: 0 where the length of the data is not known; then there must be `training.steps`.
+        steps_per_epoch: 0 if the length of the data is not known; then `training.steps` must be set.
     """
     steps = training.epochs * steps_per_epoch or training.steps or 0
     return steps if training.steps is None else min(steps, training.steps)
 
 
 def step_seed(seed: int, step: int, process: int) -> int:
-    """The seed of everything that one process draws in one step; no two steps of a run share it."""
+    """The seed for all random numbers of one process in one step; every step of a run has a different one."""
     return ((seed * 2_000_003 + step) * 4_099 + process) % 2**64  # all that torch takes
 
 
 def learning_rate(training: Training, step: int, steps: int) -> float:
-    """The rate of step 1 to `steps`: a linear warm-up, then constant, or half a cosine that ends near zero."""
+    """The learning rate at a step, 1 to `steps`: a linear warm-up, then constant, or half a cosine to near zero."""
     factor = min(1.0, step / training.warmup) if training.warmup else 1.0
     if training.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
@@ -44,7 +44,7 @@ def set_learning_rate(optimizers: Iterable[Optimizer], rate: float) -> None:
 def batches_from(
     batches: Batches | StreamBatches, done: int, steps: int
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor | None, Tensor | None]]]:
-    """The number of each step after `done`, up to `steps`, with its batch, epoch after epoch."""
+    """Yields (number of the step, batch) for each step after `done`, up to `steps`, over as many epochs as needed."""
     if isinstance(batches, StreamBatches):
         yield from batches.after(done, steps)
         return

@@ -1,4 +1,4 @@
-"""The state of a run: the game, an optimizer for each player, and how far it is. Saved and restored as a whole."""
+"""The state of a run, which is saved and restored as a whole: the game, an optimizer for each player, the step."""
 
 import tomllib
 from pathlib import Path
@@ -16,15 +16,17 @@ from deepinfomax.training import checkpoint, run_folder
 from deepinfomax.training.guards import check_same_data
 from deepinfomax.training.optimizers import optimizer
 
-#: what checkpoints call the players' optimizers
+#: player -> the name of its optimizer in checkpoints
 STORED_AS = {"encoder": "learner", "opponents": "opponents"}
 
 
 def check_trained_on(folder: Path, images: ImageSet, now: dict[str, Any]) -> None:
-    """Raises UserError if the checkpoint in the folder is of other data; early versions do not say of which.
+    """Raises UserError if the checkpoint in the folder was trained on other data.
+
+    Checkpoints of early versions do not record their data and are not checked.
 
     Args:
-        now: what tells the data from others, `identity(images)` or what a stream says of itself.
+        now: the identity of the present data: `identity(images)`, or that of a stream.
     """
     before = checkpoint.plain(folder, "data")
     if before is None:
@@ -36,17 +38,19 @@ def check_trained_on(folder: Path, images: ImageSet, now: dict[str, Any]) -> Non
 
 
 class RunState:
-    """What a checkpoint holds, and nothing else.
+    """Everything that a checkpoint holds.
+
+    A checkpoint is restored only for the same data, the same number of processes and the same configuration, apart from
+    the fields that `run_folder` allows to differ.
 
     Args:
         game: on its device.
         training: the settings of the optimizers.
-        images: the training set; a checkpoint is restored for no other.
+        images: the training set.
         device: where the game is.
-        config: the whole configuration; a checkpoint is restored for no other, as far as `run_folder` says. None: not
-            known, and not compared.
-        processes: that train together; a checkpoint is restored for no other number.
-        data: what tells the data from others, where it is known already; None: what tells `images` from others.
+        config: the whole configuration; None: not known, and not compared.
+        processes: how many train together.
+        data: the identity of the data, if it is known already; None: computed from `images`.
     """
 
     def __init__(
@@ -61,12 +65,12 @@ class RunState:
     ) -> None:
         self.game, self.images, self.config = game, images, config
         self.data = identity(images) if data is None else data
-        self.stream: dict[str, Any] | None = None  #: of a stream, where its readers are
+        self.stream: dict[str, Any] | None = None  #: the positions of a stream's readers; None: not a stream
         self.optimizers = {
             player: optimizer(parameters, training, device) for player, parameters in game.players().items()
         }
         self.step = 0  #: steps done
-        self.seconds = 0.0  #: seconds trained, in all processes that trained it so far
+        self.seconds = 0.0  #: seconds of training, including those before it was resumed
         self.processes = processes
         self.scaler: torch.amp.GradScaler | None = None  #: of fp16
 
@@ -78,14 +82,14 @@ class RunState:
             state["config"] = configuration.dumps(self.config)
         state["learner"] = self.game.state_dict()
         state["optimizers"] = {STORED_AS[player]: o.state_dict() for player, o in self.optimizers.items()}
-        if self.scaler is not None:  # a scale grown over thousands of steps, and how long ago it last grew
+        if self.scaler is not None:  # its scale has grown over thousands of steps
             state["scaler"] = self.scaler.state_dict()
         if self.stream is not None:
             state["stream"] = self.stream
         checkpoint.save(folder, state)
 
     def restore(self, folder: Path) -> None:
-        """Take over the checkpoint in the folder, if there is one.
+        """Restore the checkpoint in the folder, if there is one.
 
         Raises:
             UserError: a damaged checkpoint, or one of another architecture, other data or another number of processes.
@@ -108,7 +112,8 @@ class RunState:
                 for parameter, moments in own.state.items():
                     for name, value in moments.items():
                         if value.shape == parameter.shape:
-                            # Fused Adam walks a parameter and its moments in memory order: their layouts must agree.
+                            # Fused Adam goes through a parameter and its moments in memory order, so their memory
+                            # layouts must be the same.
                             moments[name] = torch.empty_like(parameter).copy_(value)
         except (RuntimeError, KeyError, ValueError) as error:
             detail = " ".join(str(error).split())[:160]

@@ -17,17 +17,19 @@ from deepinfomax.training.processes import any_process
 
 
 class Step:
-    """The step of `objectives.play`, with what Accelerate adds: mixed precision and gradients over all processes.
+    """The step of `objectives.play`, with Accelerate's mixed precision and gradients over all processes.
 
-    One GradScaler of fp16 serves both players: it looks for infinities in each player's gradients apart, and a scale
-    that is too large for one is lowered for both, which costs the other a bit of its range and no step.
+    In fp16 both players share one GradScaler. It checks each player's gradients for infinities separately. If the scale
+    is too large for one player, it is lowered for both; the other player loses a bit of range, but no step.
     """
 
     def __init__(self, accelerator: Accelerator, game: Game, optimizers: Mapping[str, Optimizer]) -> None:
         self.accelerator = accelerator
         self.game: nn.Module = game
         self.opponents: nn.Module | None = game.opponents
-        self._diverged: Tensor | None = None  #: bool on the device: a loss was not finite since `agree` last looked
+        self._diverged: Tensor | None = (
+            None  #: bool on the device: whether a loss was not finite since the last `agree`
+        )
         self._prepared = accelerator.num_processes == 1
         if self._prepared:
             self._prepare()
@@ -42,27 +44,27 @@ class Step:
             self.game = self._wrapped(game)
             return
         assert isinstance(opponents, Opponents)
-        # The first player never has gradients of the opponents' networks; a process group must not wait for them.
+        # The first player has no gradients for the opponents' networks, so a process group must not wait for them.
         with opponents.frozen():
             self.game = self._wrapped(game)
         self.opponents = self._wrapped(opponents)
 
     def _wrapped(self, network: nn.Module) -> nn.Module:
-        """For several processes: as DistributedDataParallel, which begins alike in all, and sums gradients."""
+        """With several processes: the network in DistributedDataParallel, which copies weights and sums gradients."""
         wrapped = self.accelerator.prepare_model(network, device_placement=False)
         if isinstance(wrapped, DistributedDataParallel):
-            # Buffers are not sent again before each step. The averages of BatchNorm that are saved are the main
-            # process's either way, and the points of NAT, megabytes, are the same everywhere. The first name is that
-            # of torch 2.13, the second that of torch before it.
+            # Buffers are not sent in each step: the saved averages of BatchNorm are the main process's either way, and
+            # the targets of NAT (megabytes) are the same everywhere. The first name is that of torch 2.13, the second
+            # that of earlier versions.
             wrapped.forward_sync_buffers = wrapped.broadcast_buffers = False
         return wrapped
 
     def __call__(self, batch: Batch) -> Turn:
-        """Both players' turns on one batch. What it returns carries no gradient any more.
+        """Both players' turns on one batch. The returned tensors carry no gradient.
 
         Raises:
-            Diverged: a loss is not finite, and it is the CPU of a single process that computes: nothing was changed by
-                it. Elsewhere `agree` raises it.
+            Diverged: a loss is not finite, on a CPU with a single process; no weight has changed. On a GPU, or with
+                several processes, `agree` raises it.
             UserError: a loss without a gradient.
         """
         if not self._prepared:
@@ -83,16 +85,16 @@ class Step:
         return Turn(features, first.total.detach(), detached, measured, first.y)
 
     def agree(self, turn: Turn, due: bool, stop: bool, *, logged: bool) -> tuple[bool, bool]:
-        """Whether to save and whether to stop after this turn: all processes answer the same.
+        """Whether to save and whether to stop after this turn; the same answer in all processes.
 
-        To answer, a GPU must be waited for. So there several processes agree at the steps that are logged only.
+        On a GPU the answer needs a wait for the device, so several processes agree only at steps that are logged.
 
         Args:
-            due, stop: what this process wants.
-            logged: whether a line is written after this step.
+            due, stop: whether this process wants to save, and to stop.
+            logged: whether this step is logged.
 
         Raises:
-            Diverged: in all processes, where a loss of one of them was not finite in a step since the last answer.
+            Diverged: in all processes, if a loss of one of them was not finite since the last call.
         """
         accelerator = self.accelerator
         alone = accelerator.num_processes == 1
@@ -114,7 +116,7 @@ class Step:
         if total.device.type == "cpu" and self.accelerator.num_processes == 1:
             if not math.isfinite(total.item()):
                 raise Diverged.of_losses(turn.losses)
-        else:  # to look at it now would make a GPU idle, and leave other processes alone with this one's end
+        else:  # checking now would make a GPU wait, and this process would stop without the others
             bad = total.isfinite().logical_not()
             self._diverged = bad if self._diverged is None else self._diverged | bad
         optimizer = self.optimizers[player]
@@ -126,12 +128,12 @@ class Step:
 def _find_unused_parameters(
     accelerator: Accelerator, game: nn.Module, opponents: nn.Module | None, batch: Batch
 ) -> None:
-    """Have DistributedDataParallel look in each step for parameters without a gradient, only if there are any.
+    """Let DistributedDataParallel look for parameters without a gradient in each step, but only if there are any.
 
-    Some networks have parts that no chosen objective reaches: y, where only `fc` is supervised. Looking costs a walk
-    through the graph in every step.
+    There are some if no objective uses a part of a network, such as y if only `fc` is supervised. Looking for them
+    costs a walk through the graph in every step, so one step is tried first.
     """
-    # As if nothing had been computed: no draws, no averages of BatchNorm, no memory of an objective.
+    # Afterwards everything is as before: the random state, the averages of BatchNorm, the memory of objectives.
     devices = [batch.images.device] if batch.images.device.type == "cuda" else []
     with torch.random.fork_rng(devices), in_eval_mode(game), accelerator.autocast():
         turns = [(game, game(batch))]

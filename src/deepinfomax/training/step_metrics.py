@@ -1,4 +1,4 @@
-"""What is logged of one step: the same numbers for metrics.jsonl, the trackers and the terminal."""
+"""The logged numbers of one step, the same for metrics.jsonl, the trackers and the terminal."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -11,10 +11,10 @@ from deepinfomax.training.run_folder import jsonable
 
 @dataclass(frozen=True, kw_only=True)
 class StepMetrics:
-    """The numbers of one step; one that is not finite is None."""
+    """The numbers of one step; a number that is not finite is None."""
 
     step: int
-    epoch: float  #: how often the images have been seen
+    epoch: float  #: how many times the images have been seen so far
     seconds: float  #: of training, since the run began
     losses: Mapping[str, float | None]  #: by name, not weighted
     measured: Mapping[str, float | None]  #: by "objective/quantity"
@@ -25,7 +25,7 @@ class StepMetrics:
     learning_rate: float | None
 
     def as_line(self) -> dict[str, Any]:
-        """As it stands in metrics.jsonl; floats have six digits."""
+        """The line of metrics.jsonl as a dictionary; floats have six digits."""
         before = {"step": self.step, "epoch": self.epoch, "seconds": self.seconds}
         behind = {
             "rank": self.rank,
@@ -38,7 +38,7 @@ class StepMetrics:
 
 
 def check_names(losses: Iterable[str]) -> None:
-    """Raises UserError if a loss ("objective/term") would have the name of another number of a line."""
+    """Raises UserError if the name of a loss ("objective/term") equals that of another number in the line."""
     taken = {field.name: "a number of each step" for field in fields(StepMetrics)} | {"event": "the kind of a line"}
     for loss in losses:
         name, objective = metric_name(loss), loss.split("/")[0]

@@ -1,4 +1,4 @@
-"""`deepinfomax train`: words -> configuration -> images -> run folder."""
+"""`deepinfomax train`: from the words of the command line to a trained run folder."""
 
 import functools
 import shlex
@@ -47,9 +47,10 @@ def train_command(
     device: str | None,
     overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Train one run and write its report; returns where it is and how it went.
+    """Train one run and write its report; returns its folder, its last figures and the commands to use next.
 
-    `data` of None are those that the configuration names, of a run that is continued.
+    Args:
+        data: DATA; None: that of the configuration, for a run that is resumed.
     """
     plain = recipe is None and config_file is None and scale is None
     if resume and out is not None and plain:
@@ -118,7 +119,7 @@ def train_command(
 
 
 def _write_report(config: Config, encoder: nn.Module, images: ImageSet, out: Path, device: str | None) -> None:
-    """The gallery and the page; Ctrl-C says what is there without them."""
+    """Write the gallery and the report; after Ctrl-C, say that the encoder is saved and how to get the report."""
     from deepinfomax.evaluation.gallery import write_gallery
     from deepinfomax.report import write
 
@@ -137,7 +138,7 @@ def _write_report(config: Config, encoder: nn.Module, images: ImageSet, out: Pat
 
 
 def _test_part(config: Config) -> tuple[bool, float | None]:
-    """Whether the data have test images, and otherwise the fraction of them that may be held out to measure on."""
+    """Whether the data have test images; if not, also the fraction that can be held out for measuring."""
     data = config.data
     if data.stream:
         return has_part(data, "test"), None
@@ -148,7 +149,7 @@ def _test_part(config: Config) -> tuple[bool, float | None]:
 
 
 def _next(images: ImageSet, out: Path, test_part: bool, holdout: float | None) -> dict[str, str]:
-    """The commands that make sense next, and work, for exactly these data."""
+    """Commands to use next, which work for these data."""
     folder, advice = shlex.quote(str(out)), {}
     if len(images) > 1:
         advice["neighbours"] = f"deepinfomax neighbours {folder} --query 0"
@@ -158,7 +159,7 @@ def _next(images: ImageSet, out: Path, test_part: bool, holdout: float | None) -
 
 
 def _free_folder(parent: Path, config: Config) -> Path:
-    """parent/DATA-RECIPE, with a number behind it where that is taken."""
+    """parent/DATA-RECIPE, with a number added if that folder exists."""
     base = f"{Path(config.data.source).stem or 'data'}-{config.recipe or 'config'}".replace("/", "-")
     candidate, number = parent / base, 2
     while candidate.exists():

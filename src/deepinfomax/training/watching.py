@@ -1,4 +1,4 @@
-"""What watches a run: metrics.jsonl, the trackers, and the line that a person sees, all of the same numbers."""
+"""Logging of a run: the same numbers go to metrics.jsonl, to the trackers and to the terminal."""
 
 import resource
 import sys
@@ -25,19 +25,19 @@ from deepinfomax.training.run_folder import Metrics, jsonable
 from deepinfomax.training.state import RunState
 from deepinfomax.training.step_metrics import StepMetrics
 
-PACE_AFTER = 20.0  #: seconds after which the pace can be told
-LONG = 2 * 3600.0  #: seconds that a person should know of beforehand
+PACE_AFTER = 20.0  #: seconds of training after which its speed is known well enough
+LONG = 2 * 3600.0  #: a run that will take longer, in seconds, is announced
 
 
 class Watcher:
-    """Turns into lines: of metrics.jsonl, of the trackers and of the terminal. Only the main process writes.
+    """Logs turns to metrics.jsonl, to the trackers and to the terminal. Only the main process writes.
 
     Args:
         out: the run folder.
-        state: where the run stands; its step and seconds are read when a line is written.
-        steps: how many the run has in all.
-        steps_per_epoch: of all processes together.
-        images_per_step: of all processes together.
+        state: the state of the run; its step and seconds are read when a line is written.
+        steps: how many steps the run has in all.
+        steps_per_epoch: for all processes together.
+        images_per_step: for all processes together.
         quiet: show nothing in the terminal.
     """
 
@@ -66,7 +66,7 @@ class Watcher:
         if self.accelerator.log_with:
             self._stack.enter_context(_errors_of_threads_kept())
             self.accelerator.init_trackers("tensorboard")
-            for tracker in self.accelerator.trackers:  # not end_training, which would end the process group too
+            for tracker in self.accelerator.trackers:  # not by end_training, which would also end the process group
                 self._stack.push(partial(self._finish, tracker))
         if self._metrics is not None and (lost := _lost(self._metrics)):
             self.say(f"note: {lost}")
@@ -78,7 +78,7 @@ class Watcher:
         self._stack.__exit__(*error)
 
     def event(self, name: str, values: dict[str, Any]) -> None:
-        """A line of metrics.jsonl that is no step: "start", "end"."""
+        """Write a line of metrics.jsonl that is not about a step: "start" or "end"."""
         if self._metrics is not None:
             self._metrics.write(name, values)
 
@@ -86,12 +86,12 @@ class Watcher:
         self._line.say(text)
 
     def at(self, step: int) -> None:
-        """A step is done that is not logged."""
+        """Call after a step that is not logged: updates the progress in the terminal."""
         self._line.at(step)
         self._warn_of_long_runs(step)
 
     def _warn_of_long_runs(self, step: int) -> None:
-        """Once, and as soon as the pace can be told: a person may not want to wait so long."""
+        """Announce, once the speed is known, that the run will take long: the user may want to shorten it."""
         seconds = time.perf_counter() - self._time_began
         if self._told_of_length or seconds < PACE_AFTER or step - self._step_began < 2:
             return
@@ -141,7 +141,7 @@ class Watcher:
             raise
 
     def _finish(self, tracker: GeneralTracker, *error: Any) -> None:
-        """Close a tracker. What it could not write is no reason to lose a trained encoder."""
+        """Close a tracker. An error in it is only a warning, so that the trained encoder is not lost."""
         try:
             tracker.finish()
         except OSError as failure:
@@ -149,7 +149,7 @@ class Watcher:
                 self.say(f"note: {tracker.name} did not take all that was logged ({failure.strerror or failure})")
 
     def _images_per_second(self) -> float:
-        """Since the last time it was asked."""
+        """Images per second since the last call."""
         now = time.perf_counter()
         rate = (self.state.step - self._step_then) * self.images_per_step / (now - self._time_then)
         self._step_then, self._time_then = self.state.step, now
@@ -157,7 +157,7 @@ class Watcher:
 
 
 def _lost(metrics: Metrics) -> str:
-    """What is wrong with the lines of a run that is resumed; "" if nothing is."""
+    """A message about damaged or missing lines of a resumed run; "" if there are none."""
     counts = {"are not what was written": metrics.damaged, "are gone": metrics.missing}
     said = [f"{count:,} lines {what}" for what, count in counts.items() if count]
     return f"{files.METRICS}: {' and '.join(said)}" if said else ""
@@ -165,7 +165,7 @@ def _lost(metrics: Metrics) -> str:
 
 @contextmanager
 def _errors_of_threads_kept() -> Iterator[None]:
-    """Nothing is printed for an error in a thread: TensorBoard's own raises it again where its writer is used next."""
+    """Within the block errors in threads are not printed: TensorBoard raises them again when its writer is used."""
     before = threading.excepthook
     threading.excepthook = lambda _: None
     try:
@@ -175,7 +175,7 @@ def _errors_of_threads_kept() -> Iterator[None]:
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
-    """Raises UserError if a tracker is not installed; Accelerate passes over it without a word."""
+    """Raises UserError if a tracker is not installed; Accelerate would ignore it silently."""
     installed = [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]
     for name in names:
         if name not in installed:
@@ -183,7 +183,7 @@ def check_trackers(names: tuple[str, ...]) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most memory this process has held so far, in MB: of the GPU if there is one, else resident."""
+    """The largest memory that this process has used so far, in MB: on the GPU, or resident memory on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(ValueError):
