@@ -1,4 +1,4 @@
-"""Does a figure without labels choose among encoders as their accuracy would? Thirty short runs on CIFAR-10.
+"""Does a figure without labels choose among encoders as their accuracy would? 32 short runs on CIFAR-10.
 
     python benchmarks/choice.py --work DIR --minutes 30        # resumes where it stopped; writes results/choice.json
 

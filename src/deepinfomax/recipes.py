@@ -182,7 +182,7 @@ RECIPES: dict[str, Recipe] = {
         {"vae": {"weight": 1.0, "beta": 0.5}},
     ),
     # A weight of 1 against hundreds of nats of squared error leaves y as an autoencoder's: off-diagonal correlation
-    # 0.16 on CIFAR-10, with 20 it is 0.09 and the error 2 % larger.
+    # 0.16 on CIFAR-10, with 20 it is 0.09 and the error 2 % larger (an early trial, of which no file is kept).
     "aae": Recipe(
         "reconstruction",
         "adversarial autoencoder, Gaussian prior: it can also draw new images",

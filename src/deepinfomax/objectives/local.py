@@ -221,8 +221,9 @@ class LocalInfoMax(nn.Module):
     def at_scale(scale: Scale, section: Section) -> Section:
         """For encode-and-dot: fewer units, only some places, and scores that begin near 1 instead of √units.
 
-        On CIFAR-10, trained for minutes, that scale of the scores gains 3 points at conv and 1.5 at y. With
-        `several` = "rest" a quarter of the places is enough, since each of the many views adds its own.
+        On CIFAR-10, trained for minutes, that scale of the scores gained 3 points at conv and 1.5 at y in an
+        early trial, of which no file is kept. With `several` = "rest" a quarter of the places is enough, since each
+        of the many views adds its own.
         """
         units, places = (32, 8) if scale == "smoke" else (256, 16)
         if section.get("several") == "rest":
