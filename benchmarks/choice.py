@@ -166,6 +166,7 @@ def main() -> None:
             "command": "python benchmarks/choice.py --work DIR"
             + ("" if arguments.data == "cifar10" else f" --data {arguments.data} --out {arguments.out.name}"),
             "data": f"{arguments.data}: {IMAGES:,} training images, {TEST:,} test images",
+            "seeds": [0],
             "hardware": hardware(),
             "software": software(),
             "not_run": [other for other in runs() if not any(row["name"] == other for row in done)],
