@@ -1,0 +1,55 @@
+"""The list of results names every file, and its tables have the figures of their files."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parent.parent / "results"
+PAGE = (RESULTS / "README.md").read_text(encoding="utf-8")
+
+#: mean, standard deviation over the seeds, and in parentheses the paper's figure, all in per cent
+CELL = re.compile(r"([\d.]+)(?: ± ([\d.]+))?(?: \(([\d.]+)\))?")
+HALF = 0.0501  #: of the last digit, and what accuracies themselves are rounded by
+
+
+def test_every_file_is_listed_and_every_listed_file_is_there() -> None:
+    listed = set(re.findall(r"\]\(([\w.-]+\.(?:json|png))\)", PAGE))
+    assert listed == {file.name for file in RESULTS.iterdir() if file.suffix in (".json", ".png")}
+
+
+def cells(heading: str, first: int) -> dict[str, list[str]]:
+    """Name of a row -> its cells at conv, fc and y, from column `first` on, of all tables below a heading."""
+    part = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    assert part
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
+    return {row[0]: row[first : first + 3] for row in reversed(rows)}
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "first"),
+    [
+        ("table1", "Table 1 and the variants of DIM, CIFAR-10, scale `cpu`", 1),
+        ("dim", "Table 1 and the variants of DIM, CIFAR-10, scale `cpu`", 1),
+        ("table1-10", "Table 1 after ten minutes", 1),
+        ("table5-10", "Table 1 after ten minutes", 1),
+        ("table1-cifar100", "CIFAR-100 and Tiny ImageNet, scale `cpu`", 1),
+        ("table2", "CIFAR-100 and Tiny ImageNet, scale `cpu`", 4),
+    ],
+)
+def test_tables_have_the_figures_of_their_files(name: str, heading: str, first: int) -> None:
+    shown = cells(heading, first)
+    for row in json.loads((RESULTS / f"{name}-cpu.json").read_text(encoding="utf-8"))["rows"]:
+        for level, cell in zip(("conv", "fc", "y"), shown[row["name"]], strict=True):
+            found = CELL.fullmatch(cell)
+            assert found, (row["name"], cell)
+            mean, spread, published = found.groups()
+            accuracies = [100 * run["measures"]["mlp"][level]["accuracy"] for run in row["runs"].values()]
+            assert float(mean) == pytest.approx(statistics.mean(accuracies), abs=HALF), (row["name"], level)
+            assert (spread is None) == (len(accuracies) == 1)
+            if spread:
+                assert float(spread) == pytest.approx(statistics.stdev(accuracies), abs=HALF), (row["name"], level)
+            if published:
+                assert float(published) == pytest.approx(100 * row["published"][f"mlp.{level}"], abs=HALF)
