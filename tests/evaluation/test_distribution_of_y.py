@@ -75,6 +75,12 @@ def test_kernel_distance_against_a_loop():
     assert kernel_distance(a, b)[0] == pytest.approx(within - across, rel=1e-9)
 
 
+def test_the_p_value_of_a_share_is_that_of_coins(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("deepinfomax.evaluation.distribution.accuracy", lambda classify, labels: 31 / 50)
+    share, p_value = told_apart(torch.randn(50, 2), torch.randn(50, 2), steps=1)
+    assert (share, p_value) == (0.62, pytest.approx(stats.binomtest(31, 50, alternative="greater").pvalue))
+
+
 def test_slices_against_scipy():
     torch.manual_seed(2)
     a, b = torch.randn(300, 20).double(), 1.15 * torch.randn(300, 20).double()

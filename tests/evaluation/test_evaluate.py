@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -529,6 +530,13 @@ def test_embeddings_without_a_label_are_left_out_and_said(tmp_path: Path, kind: 
         assert result["measures"]["knn"]["accuracy"] == expected["measures"]["knn"]["accuracy"]
         assert result["measures"]["knn"]["n_train"] == expected["measures"]["knn"]["n_train"]
         assert result["notes"] == ['40 embeddings have no label (-1, NaN or "") and were left out']
+    if kind is object:  # as lists and columns of words have them
+        for missing in (float("nan"), pd.NA):
+            words = [missing] * 40 + [f"class {label}" for label in y[40:]]
+            for column in (words, pd.Series(words, dtype="string" if missing is pd.NA else object)):
+                again = evaluate_embeddings(Embeddings(x.numpy(), column, split), measures=("knn",), quiet=True)
+                assert again["measures"]["knn"]["accuracy"] == result["measures"]["knn"]["accuracy"]
+                assert again["notes"] == result["notes"]
     labels[:] = labels[0]
     with pytest.raises(UserError, match="no labels, so only rank can be measured"):
         evaluate_embeddings(Embeddings(x.numpy(), labels), measures=("knn",), quiet=True)
@@ -599,7 +607,8 @@ def test_mistakes_with_embeddings(tmp_path: Path) -> None:
     [
         ({"vectors": np.full((30, 10), np.nan)}, "not finite .* 30 of 30 rows"),
         ({"vectors": np.where(np.eye(30, 10) > 0, np.inf, 0.0)}, "not finite .* 10 of 30 rows"),
-        ({"vectors": np.full((30, 10), 1e300)}, r"beyond float32 .* 30 of 30 rows"),
+        ({"vectors": np.full((30, 10), 1e300)}, r"too large for float32 .* 30 of 30 rows"),
+        ({"vectors": np.where(np.eye(30, 10) > 0, 3e38, -3e38)}, r"too large for float32 .* 30 of 30 rows"),
         ({"vectors": np.zeros(30)}, r"embeddings are numbers \(N, units\)"),
         ({"vectors": np.array([["a"]] * 30)}, r"embeddings are numbers \(N, units\)"),
         ({"vectors": [[1.0], [1.0, 2.0]]}, "rows of different lengths"),
@@ -608,6 +617,7 @@ def test_mistakes_with_embeddings(tmp_path: Path) -> None:
         ({"labels": np.zeros(())}, r"label of shape \(\)"),
         ({"labels": np.array([0, "a"] * 15, dtype=object)}, "labels of several kinds: give words"),
         ({"labels": [[0], [1, 2]] * 15}, "labels of embeddings have rows of different lengths"),
+        ({"vectors": pd.DataFrame(np.eye(30)), "labels": pd.Series(range(30), range(29, -1, -1))}, "different pandas"),
         ({"split": ["train", "test"] * 16}, "32 values of split for 30 embeddings"),
         ({"split": np.full((30, 1), "train")}, r"split of shape \(30, 1\)"),
     ],

@@ -5,6 +5,7 @@ import pytest
 import torch
 from planted import gaussians
 
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation import knn as module
 from deepinfomax.evaluation.knn import knn, vote
 from deepinfomax.evaluation.standardising import Standardiser
@@ -52,6 +53,11 @@ def test_a_low_temperature_follows_the_nearest() -> None:
     labels, query = torch.tensor([1, 0, 0]), torch.tensor([[1.0, 0.0]])
     weighted, plain = vote(bank, labels, query, 2, k=3, temperature=0.01)
     assert (weighted.item(), plain.item()) == (1, 0)
+    far, _ = vote(bank, 1 - labels, -query, 2, k=3, temperature=1e-4)  # whose votes would all be 0 in float32
+    assert far.item() == 1
+    for wrong in ({"k": 0}, {"temperature": 0.0}):
+        with pytest.raises(UserError, match="above 0"):
+            knn(bank, labels.numpy(), bank, labels.numpy(), **wrong)
     weighted, _ = vote(bank, labels, query, 2, k=3, temperature=100.0)
     assert weighted.item() == 0
 

@@ -57,6 +57,12 @@ def test_mistakes() -> None:
     for k in (0, 6):
         with pytest.raises(UserError, match="among 5 images; ask for 1 to 5"):
             neighbours(bank, bank, k)
+    for kind in (torch.float16, torch.int64):
+        for metric in ("l1", "cosine"):
+            index, distance = neighbours((8 * bank).to(kind), (8 * bank).to(kind), 3, metric)
+            expected = neighbours((8 * bank).to(kind).float(), (8 * bank).to(kind).float(), 3, metric)
+            assert torch.equal(index, expected[0])
+            torch.testing.assert_close(distance.float(), expected[1], rtol=1e-2, atol=1e-3)
     with pytest.raises(UserError, match="9 units and the bank 10"):
         neighbours(bank[:, :9], bank, 1)
 

@@ -422,6 +422,13 @@ def test_folds_that_cannot_be() -> None:
         LabelBudget("folds").draw(labels, draws=1, folds=[np.array([3, 10])])
 
 
+def test_units_too_small_to_standardise_in_float32_are_constant() -> None:
+    x = torch.randn(20, 3) * torch.tensor([1.0, 1e-41, 1e-30])
+    standardiser = Standardiser.of(x)
+    assert standardiser.constant_units == 1
+    assert standardiser(x).isfinite().all()
+
+
 def test_standardising() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(100, 5, (2500, 4)).astype(np.float32)

@@ -54,6 +54,12 @@ def test_uniformity_and_alignment_are_those_of_slow_loops() -> None:
     squares = [float((a - b).square().sum()) for a, b in zip(u, v, strict=True)]
     assert float(alignment(x, y)) == pytest.approx(sum(squares) / 12, abs=1e-5)
     assert float(alignment(x, 3 * x)) == pytest.approx(0, abs=1e-6)
+    whole = (5 * x).round()
+    assert float(uniformity(whole.long())) == pytest.approx(float(uniformity(whole)), abs=1e-6)
+    assert float(alignment(whole.long(), y)) == pytest.approx(float(alignment(whole, y)), abs=1e-6)
+    for few in (lambda: uniformity(x[:1]), lambda: alignment(x, y[:1])):
+        with pytest.raises(UserError, match="two"):
+            few()
 
 
 def test_a_healthy_representation() -> None:

@@ -58,6 +58,8 @@ def test_the_gap_of_one_direction_is_that_of_kolmogorov_and_smirnov() -> None:
         standard = (values - values.mean()) / values.std(ddof=1)
         wanted = kstest(standard, "norm").statistic
         assert normality_gap(torch.from_numpy(values)[:, None]) == pytest.approx(wanted, abs=1e-9)
+    far = torch.from_numpy((1e4 + 0.02 * rng.standard_normal((2000, 8))).astype(np.float32))
+    assert normality_gap(far) == pytest.approx(normality_gap(far.double()), abs=1e-6)
 
 
 def test_normal_vectors_are_normal_and_groups_are_not() -> None:

@@ -34,6 +34,7 @@ def test_interval_by_hand():
     ends = 0.1 * stats.t.ppf(0.975, 9)
     assert changed(degrees=9).interval() == pytest.approx((1 - ends, 1 + ends))
     assert changed(entropy=1.1).interval() == pytest.approx((0.804, 1.1), abs=1e-3)
+    assert changed(entropy=1.0, entropy_error=0.05).interval().high == pytest.approx(1.098, abs=1e-3)
     assert changed(entropy=0.5).interval() == pytest.approx((0.804, 0.804), abs=1e-3)  # never upside down
     assert changed(nats=-0.5).interval() == pytest.approx((-0.696, 0.0), abs=1e-3)  # holds 0, the least there is
     assert changed(nats=-0.5, signed=True).interval() == pytest.approx((-0.696, -0.304), abs=1e-3)

@@ -18,6 +18,7 @@ from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
+from deepinfomax.information.inputs import check_index
 from deepinfomax.progress import counted
 
 BATCH = 500  #: images that are embedded at once
@@ -279,9 +280,11 @@ def checked(embeddings: Embeddings, name: str) -> Embeddings:
     """Anything that numpy takes for an array -> arrays of the kinds and shapes that measures take, vectors float32.
 
     Raises:
-        UserError: vectors that are not finite numbers (N, units) in float32, labels or split of another length, labels
-            that mix words and numbers.
+        UserError: vectors that are not finite numbers (N, units) in float32, labels or split of another length or of
+            another pandas index, labels that mix words and numbers.
     """
+    for what in ("labels", "split"):
+        check_index(embeddings.vectors, getattr(embeddings, what), ("vectors", what))
     vectors, labels, split = (
         None if column is None else _array(column, f"{what} of {name}")
         for what, column in (
@@ -303,18 +306,26 @@ def checked(embeddings: Embeddings, name: str) -> Embeddings:
         if len(column) != len(vectors):
             raise UserError(f"{name} has {len(column):,} values of {what} for {len(vectors):,} embeddings")
     if labels is not None and labels.dtype == object:
-        known = [value for value in labels.ravel().tolist() if value is not None and value == value]  # nan
+        values = [value if _known(value) else None for value in labels.ravel().tolist()]
+        known = [value for value in values if value is not None]
         if not any(all(isinstance(value, kind) for value in known) for kind in (str, bytes, int | float | np.number)):
             raise UserError(f"{name} has labels of several kinds: give words for all of them, or numbers")
-        labels = np.array(known).reshape(labels.shape) if len(known) == labels.size else labels
+        labels = np.array(known if len(known) == labels.size else np.array(values, object)).reshape(labels.shape)
     with np.errstate(over="ignore"):
         small = np.require(vectors, np.float32, ("C", "W"))  # torch warns of what it could not write to
-    if (beyond := int((np.isinf(small) & np.isfinite(vectors)).any(1).sum())) > 0:
+    # The difference of two larger ones may be infinite.
+    if (beyond := int(((np.abs(small) > 1.7e38) & np.isfinite(vectors)).any(1).sum())) > 0:
         raise UserError(
-            f"{name} has numbers beyond float32 (3.4e38) in {beyond:,} of {len(small):,} rows: scale them down"
+            f"{name} has numbers too large for float32 (1.7e38) in {beyond:,} of {len(small):,} rows: scale them down"
         )
     check_finite(torch.from_numpy(small), name)
     return Embeddings(small, labels, split, (*embeddings.notes, *_lost(vectors, small)))
+
+
+def _known(value: Any) -> bool:
+    """Not None, nor NaN, nor pandas' NA, of which it is not known whether it equals itself."""
+    equal = value == value
+    return value is not None and isinstance(equal, bool | np.bool_) and bool(equal)
 
 
 def _lost(vectors: np.ndarray, small: np.ndarray) -> tuple[str, ...]:
@@ -339,6 +350,8 @@ def _array(column: Any, what: str) -> np.ndarray:
             column = column.detach().cpu()
             column = column.float() if column.dtype == torch.bfloat16 else column  # numpy knows no bfloat16
         array = np.asarray(column)
+        if array.ndim == 1 and array.dtype.kind in "US" and isinstance(column, list | tuple):
+            array = np.array(column, dtype=object)  # otherwise a missing value would be the word "nan"
         return array.astype(array.dtype.newbyteorder("="), copy=False)  # torch knows the machine's own order alone
     except ValueError:
         raise UserError(f"{what} have rows of different lengths") from None

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation.labels import check_labels
 from deepinfomax.evaluation.measure import CONSTANT_UNITS, Figure, Measure
 from deepinfomax.evaluation.scales import Scale
@@ -61,9 +62,11 @@ def knn(
         standardiser: None: with the statistics of `train`.
 
     Raises:
-        UserError: labels of one class.
+        UserError: labels of one class, a k or a temperature that is not above 0.
     """
     began = time.perf_counter()
+    if k < 1 or not temperature > 0:
+        raise UserError(f"k ({k}) must be 1 or more, and the temperature ({temperature}) above 0")
     y, y_test, classes = check_labels(train_labels, test_labels)
     x, x_test, constant = standardised(train, test, standardiser)
     k = min(k, len(x))
@@ -107,8 +110,8 @@ def vote(
     for _, part in zip(counted(len(parts), "block"), parts, strict=True):
         similarity, index = (part @ bank.T).topk(k)
         votes = labels[index]
-        # Similarity is at most 1, so the weights below are at most 1 and none overflows.
-        weights = torch.exp((similarity - 1) / temperature)
+        # In units of the nearest's vote: none overflows, and whatever the temperature they are not all 0.
+        weights = torch.exp((similarity - similarity[:, :1]) / temperature)
         empty = torch.zeros(len(part), classes, device=bank.device)
         weighted.append(empty.scatter_add(1, votes, weights).argmax(1))
         plain.append(empty.scatter_add(1, votes, torch.ones_like(weights)).argmax(1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Num, Shaped
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -14,7 +14,7 @@ BLOCK_BYTES = 128 * 2**20  #: of the distances held at once
 
 
 def neighbours(
-    query: Float[Tensor, "Q units"], bank: Float[Tensor, "N units"], k: int, metric: str = "l1"
+    query: Num[Tensor, "Q units"], bank: Num[Tensor, "N units"], k: int, metric: str = "l1"
 ) -> tuple[Int[Tensor, "Q {k}"], Float[Tensor, "Q {k}"]]:
     """The k rows of the bank nearest to each query, nearest first; exact.
 
@@ -26,7 +26,7 @@ def neighbours(
         metric: "l1", the sum of absolute differences, or "cosine", one minus the cosine similarity.
 
     Returns:
-        index, distance. Memory: `BLOCK_BYTES` of distances at once.
+        index, distance in the type of the queries (of whole numbers float32). Memory: `BLOCK_BYTES` of distances.
 
     Raises:
         UserError: another metric, k outside 1 to N, or vectors of different length.
@@ -39,10 +39,12 @@ def neighbours(
         raise UserError(
             f"queries have {query.shape[1]} units and the bank {bank.shape[1]}; embed both at the same level"
         )
-    kind, on = query.dtype, query.device
+    kind, on = query.dtype if query.is_floating_point() else torch.float32, query.device
     if metric == "cosine":
         # In fp64: of vectors far from the origin all cosines are nearly 1.
         query, bank = (normalize(in_float64(side), eps=1e-300) for side in (query, bank))
+    elif query.dtype != torch.float64 or bank.dtype != torch.float64:  # L1 is of no other type than these two
+        query, bank = query.float(), bank.float()
     index, distance = [], []
     for part in query.split(max(1, BLOCK_BYTES // (bank.element_size() * len(bank)))):
         far = torch.cdist(part, bank, p=1.0) if metric == "l1" else (1 - part @ bank.T).clamp_min_(0)
@@ -53,7 +55,7 @@ def neighbours(
 
 
 def other_neighbours(
-    bank: Float[Tensor, "N units"], query: Int[Tensor, "Q"], k: int, metric: str = "l1"
+    bank: Num[Tensor, "N units"], query: Int[Tensor, "Q"], k: int, metric: str = "l1"
 ) -> tuple[Int[Tensor, "Q {k}"], Float[Tensor, "Q {k}"]]:
     """The k nearest rows of the bank to some of its own rows, which are not their own neighbours; twins of them are.
 

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet, as_tensor
+from deepinfomax.errors import UserError
 from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import EmbeddingsOfY, embed
 from deepinfomax.evaluation.measure import Figure, Measure, Remark
@@ -27,22 +28,38 @@ IMAGES: dict[Scale, int] = {"smoke": 500, "cpu": 2000, "paper": 5000}
 LEAST_RANK, MOST_COSINE = 2.0, 0.999  #: beyond either, y has collapsed
 
 
-def uniformity(x: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
+def uniformity(x: Num[Tensor, "N D"]) -> Float[Tensor, ""]:
     """log of the mean over pairs of exp(-2 ‖u - v‖²), u and v on the unit sphere, of 2 or more; at most 0.
 
     Wang & Isola 2020 (arXiv 2005.10242). 0: all vectors point the same way; about -4 for directions uniform in many
     dimensions.
+
+    Raises:
+        UserError: fewer than 2.
     """
+    if len(x) < 2:
+        raise UserError(f"uniformity is of pairs: give two vectors or more, not {len(x)}")
     squared = torch.pdist(_direction(x)).square()
-    return ((-2 * squared).logsumexp(0) - math.log(len(squared))).to(x.dtype)
+    return ((-2 * squared).logsumexp(0) - math.log(len(squared))).to(_kind(x))
 
 
-def alignment(x: Float[Tensor, "N D"], y: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
-    """Mean of ‖u - v‖² over two views of each image, on the unit sphere (ibid.); from 0 to 4."""
-    return (_direction(x) - _direction(y)).square().sum(1).mean().to(x.dtype)
+def alignment(x: Num[Tensor, "N D"], y: Num[Tensor, "M D"]) -> Float[Tensor, ""]:
+    """Mean of ‖u - v‖² over two views of each image, on the unit sphere (ibid.); from 0 to 4.
+
+    Raises:
+        UserError: two shapes, or no vectors.
+    """
+    if x.shape != y.shape or not len(x):
+        raise UserError(f"alignment is of two views of each image, not of {tuple(x.shape)} and {tuple(y.shape)}")
+    return (_direction(x) - _direction(y)).square().sum(1).mean().to(_kind(x))
 
 
-def _direction(x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+def _kind(x: Tensor) -> torch.dtype:
+    """That of a figure of x: its own, or float32 of whole numbers."""
+    return x.dtype if x.is_floating_point() else torch.float32
+
+
+def _direction(x: Num[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     """On the unit sphere, in fp64, where no square of an fp32 number overflows or vanishes."""
     return normalize(x.double(), eps=1e-300)
 

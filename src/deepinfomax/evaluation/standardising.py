@@ -18,15 +18,15 @@ class Standardiser:
     def of(cls, train: Float[Tensor, "N units"]) -> "Standardiser":
         """Statistics of `train`, by the two-pass formula in fp64, in blocks of rows, which saves a copy.
 
-        A unit is constant when its standard deviation is below 1e-6 of its largest absolute value: fp32 cannot tell
-        smaller differences from rounding.
+        A unit is constant when its standard deviation is below 1e-6 of its largest absolute value, or below 1e-38: fp32
+        cannot tell smaller differences from rounding.
         """
         mean = sum(part.double().sum(0) for part in train.split(1000)) / len(train)
         assert isinstance(mean, Tensor)
         variance = sum((part.double() - mean).square().sum(0) for part in train.split(1000)) / len(train)
         assert isinstance(variance, Tensor)
         deviation = variance.sqrt()
-        constant = deviation <= 1e-6 * train.abs().amax(0).double()
+        constant = deviation <= (1e-6 * train.abs().amax(0).double()).clamp_min(1e-38)
         return cls(mean.float(), torch.where(constant, 0.0, 1 / deviation).float())
 
     @property

@@ -117,7 +117,8 @@ def alpha(vectors: Float[Tensor, "N D"]) -> float | None:
 
     From the 5th to the 50th eigenvalue, or as many as there are above 0; None if those are fewer than 5.
     """
-    values = torch.linalg.svdvals((vectors - vectors.mean(0)).double()).square()
+    rows = vectors.double()
+    values = torch.linalg.svdvals(rows - rows.mean(0)).square()
     values = values[values > values[0].clamp_min(1e-300) * 1e-12][FIRST - 1 : LAST]
     if len(values) < 5:
         return None
@@ -132,7 +133,8 @@ def normality_gap(vectors: Float[Tensor, "N D"], *, seed: int = 0) -> float:
     most directions once there are many of them: a small gap says little, a large one that there are groups or collapse.
     """
     say("normality")
-    rows = (vectors - vectors.mean(0)).double()
+    rows = vectors.double()  # first: a mean in float32 is off by as much as vectors far from the origin vary
+    rows = rows - rows.mean(0)
     with seeded(seed):
         directions = random_slices(rows.shape[1], SLICES, like=rows)
     along = (rows @ directions).sort(0).values

@@ -52,6 +52,8 @@ class MIEstimate:
     quantity: str = "I(X; Y)"  #: what was estimated
     #: whether the quantity may lie below 0, as interaction information may; else no interval ends there
     signed: bool = field(default=False, repr=False, metadata=NOT_IN_JSON)
+    #: standard error of `entropy`, in nats: that too is known from a sample only
+    entropy_error: float = field(default=0.0, repr=False, metadata=NOT_IN_JSON)
     groups: int | None = None  #: independent groups of rows, or blocks of time; None: every row is one
     notes: tuple[str, ...] = ()  #: how the input was understood, where that was a choice
     beside: "MIEstimate | None" = None  #: by the other kind of estimator: nearest neighbours beside a critic, or a
@@ -77,10 +79,11 @@ class MIEstimate:
         since a critic that was trained on few pairs falls short of the truth: by about half the gap between training
         and held-out pairs (the optimism of Akaike 1974); here the whole gap is allowed for. Where nearest neighbours
         beside the critic reach higher, the upper end is theirs. It is infinite where the value is close to what the
-        estimator can reach at all, and never above the entropy of labels. No sample can bound mutual information from
-        above without an assumption (McAllester & Stratos 2020): here it is that the critic can learn the dependence at
-        all. Nearest neighbours have a bias that falls with the number of pairs: the upper end allows for all that they
-        read less in a tenth of the pairs, and the lower end for a tenth of that (`excess`); of counted labels, for what
+        estimator can reach at all, and never above the entropy of labels by more than the error of that. No sample can
+        bound mutual information from above without an assumption (McAllester & Stratos 2020): here it is that the
+        critic can learn the dependence at all. Nearest neighbours have a bias that falls with the number of pairs: the
+        upper end allows for all that they read less in a tenth of the pairs, and the lower end for a tenth of that
+        (`excess`), of a quantity that may be negative for all that they read more there; of counted labels, for what
         shuffled labels read. An estimate may lie below 0 by chance; mutual information does not, so the upper end is at
         least 0. The measured coverage is in `results/mi_coverage.json`.
 
@@ -100,7 +103,7 @@ class MIEstimate:
         if self.beside is not None and self.lower_bound:
             high = max(high, self.beside.interval(level).high)
         least = low if self.signed else max(low, 0.0)
-        return Interval(float(low), float(max(least, min(high, self.entropy))))
+        return Interval(float(low), float(max(least, min(high, self.entropy + times * self.entropy_error))))
 
     @property
     def dependent(self) -> bool | None:

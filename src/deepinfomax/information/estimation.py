@@ -134,7 +134,8 @@ def estimate_mi(
 
     Returns:
         `MIEstimate`. Its standard error is the infinitesimal jackknife over held-out pairs (KSG: the spread over ten
-        disjoint subsets; two sets of labels: the jackknife over all pairs), joined with the spread between repeats.
+        disjoint subsets, or of fewer than 100 pairs a neighbour between halves of them; two sets of labels: the
+        jackknife over all pairs), joined with the spread between repeats.
 
     Raises:
         UserError: different lengths, missing or infinite values, too few pairs, a constant column, labels that are
@@ -228,6 +229,7 @@ def estimate_mi(
         shuffles=int(shuffles),
         notes=notes + few_shuffles(int(shuffles), (1 if folds is None else 2) * (1 if repeats == 1 else 2)),
         groups=None if codes is None else int(codes.max()) + 1,
+        entropy_error=inputs.entropy_error(sides),
         pointwise=_pointwise(pointwise),
     )
     if transform == "standard":

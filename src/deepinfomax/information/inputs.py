@@ -122,6 +122,12 @@ def labels_entropy(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
     return min((label_information.entropy(side) for side in sides if is_labels(side)), default=math.inf)
 
 
+def entropy_error(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
+    """The standard error of `labels_entropy`, in nats; 0 without labels."""
+    labels = [side for side in sides if is_labels(side)]
+    return label_information.entropy_error(min(labels, key=label_information.entropy)) if labels else 0.0
+
+
 def check_lengths(n_x: int, n_y: int, names: Sequence[str] = "xy") -> None:
     if n_x != n_y:
         x, y = names

@@ -10,7 +10,7 @@ occurs. The correction counts the combinations that did occur, which is too few 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 
 def entropy(labels: Shaped[np.ndarray, "n"]) -> float:
@@ -30,14 +30,22 @@ def standard_error(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
 
     Rows of one combination leave out the same, so that all n values take one pass over the distinct combinations.
     """
-    n = len(a)
-    left = np.zeros(n)  # `information` without row i
-    for labels, sign in ((a, 1), (b, 1), (a * (b.max() + 1) + b, -1)):
-        _, label, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        total = _n_log_n(counts).sum() - _n_log_n(counts) + _n_log_n(counts - 1)
-        kinds = len(counts) - (counts == 1)
-        left += sign * (np.log(n - 1) - total / (n - 1) + (kinds - 1) / (2 * (n - 1)))[label]
-    return float(np.sqrt((n - 1) * left.var()))
+    left = _left_out(a) + _left_out(b) - _left_out(a * (b.max() + 1) + b)
+    return float(np.sqrt((len(a) - 1) * left.var()))
+
+
+def entropy_error(labels: Shaped[np.ndarray, "n"]) -> float:
+    """The standard error of `entropy`, in nats: the jackknife, as of `standard_error`."""
+    return float(np.sqrt((len(labels) - 1) * _left_out(labels).var()))
+
+
+def _left_out(labels: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """`entropy` without row i, of each."""
+    n = len(labels)
+    _, label, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    total = _n_log_n(counts).sum() - _n_log_n(counts) + _n_log_n(counts - 1)
+    kinds = len(counts) - (counts == 1)
+    return (np.log(n - 1) - total / (n - 1) + (kinds - 1) / (2 * (n - 1)))[label]
 
 
 def _n_log_n(counts: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from deepinfomax.information import labels as label_information
 from deepinfomax.information.cautions import OF_NEIGHBOURS, Advice, Evidence, cautions
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import one_of_each
-from deepinfomax.information.inputs import Transform, is_labels, labels_entropy, transformed
+from deepinfomax.information.inputs import Transform, entropy_error, is_labels, labels_entropy, transformed
 from deepinfomax.information.shuffling import p_value_by_repeating
 
 SUBSETS = 10  #: disjoint parts of the pairs; their spread gives the standard error
+#: Rows of a part for each neighbour, below which parts hardly vary, and the error is told by halves of the pairs.
+ROWS_PER_NEIGHBOUR = 10
 MOST_BESIDE = 5000  #: pairs that are counted beside a critic
 MOST_UNITS = 6  #: of both sides together, up to which nearest neighbours are trusted
 
@@ -64,12 +67,9 @@ def neighbour_estimate(
     if both_labels and codes is None:
         # a tenth of the pairs has far fewer of many combinations, and says little of how all of them vary
         error = label_information.standard_error(*sides)
-    else:  # disjoint subsets are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019)
+    else:
         parts = np.array_split(rng.permutation(independent), SUBSETS)
-        values = np.array([value(part) if codes is None else averaged(value, choices, part) for part in parts])
-        known = bool(np.isfinite(values).all())  # a subset may hold no rare label twice
-        error = float(np.std(values, ddof=1)) / math.sqrt(SUBSETS) if known else math.inf
-        tenth = float(values.mean()) if known else math.inf
+        error, tenth = spread(value if codes is None else partial(averaged, value, choices), parts, k, seed)
     nats = value(slice(None)) if codes is None else averaged(value, choices, slice(None))
     cap, entropy = math.inf if both_labels else ksg.cap(independent, k), labels_entropy(sides)
     if both_labels:
@@ -110,6 +110,7 @@ def neighbour_estimate(
         p_value=p_value,
         shuffles=shuffles,
         entropy=entropy,
+        entropy_error=entropy_error([x, y]),
         shortfall=still_rises,
         excess=abs(by_chance) + (0.1 * abs(nats - tenth) if math.isfinite(tenth) and not both_labels else 0.0),
         degrees=None if both_labels and codes is None else SUBSETS - 1,
@@ -139,6 +140,53 @@ def nearest(one: np.ndarray, other: np.ndarray, k: int) -> float:
     if is_labels(one):
         one, other = other, one
     return ksg.ksg_labels(one, other, k) if is_labels(other) else ksg.ksg(one, other, k)
+
+
+def spread(
+    value: Callable[[np.ndarray], float],
+    parts: list[np.ndarray],
+    k: int,
+    seed: int,
+    *,
+    rows: int = ROWS_PER_NEIGHBOUR,
+    whole: bool = False,
+) -> tuple[float, float]:
+    """The standard error of the value of all rows, and the mean value of the parts; inf where it is not known.
+
+    Disjoint parts are independent, and the variance of an estimate falls as 1/n (Holmes & Nemenman 2019). But in a part
+    with few rows for k neighbours the k-th is nearly the farthest, and its value hardly varies. There half of the rows
+    are compared with the other half, for as many random halves as there are parts.
+
+    Args:
+        value: of the rows at such positions; nan or a UserError where they are too few, as of a rare label.
+        parts: disjoint positions of all rows.
+        rows: of a part for each neighbour, below which halves are compared.
+        whole: keep parts together in the halves, as stretches of time.
+    """
+
+    def known(part: np.ndarray) -> float:
+        try:
+            return value(part)
+        except UserError:
+            return math.nan
+
+    values = np.array([known(part) for part in parts])
+    error, tenth = float(np.std(values, ddof=1)) / math.sqrt(len(parts)), float(values.mean())
+    if not math.isfinite(tenth):
+        return math.inf, math.inf
+    n = sum(map(len, parts))
+    if n < len(parts) * rows * k:
+        rng = np.random.default_rng([seed, n, k, len(parts)])
+        gaps = []
+        for _ in parts:
+            if whole:
+                order = rng.permutation(len(parts))
+                both = [np.sort(np.concatenate([parts[i] for i in half])) for half in np.array_split(order, 2)]
+            else:
+                both = np.array_split(rng.permutation(np.concatenate(parts)), 2)
+            gaps.append(known(both[0]) - known(both[1]))
+        error = math.sqrt(float(np.mean(np.square(gaps)))) / 2  # each half has twice the variance of all rows
+    return error if math.isfinite(error) else math.inf, tenth
 
 
 def averaged(value: Callable[[np.ndarray], float], choices: list[np.ndarray], groups: np.ndarray | slice) -> float:

@@ -11,7 +11,8 @@ I(X; Y, Z) - I(X; Z) by two critics, lies on no known side of I(X; Y | Z).
 | few columns | nearest neighbours (Frenzel & Pompe 2007) |
 | many columns | estimator="infonce", ...: the difference of two critics' values |
 
-The standard error is the spread over ten disjoint parts of the rows; of series, ten stretches of time.
+The standard error is the spread over ten disjoint parts of the rows; of series, ten stretches of time. Of few rows
+halves of them tell it (`neighbour_estimate.spread`).
 """
 
 import dataclasses
@@ -32,11 +33,12 @@ from deepinfomax.information.estimation import estimate_mi
 from deepinfomax.information.estimators import ESTIMATORS, estimator_name
 from deepinfomax.information.groups import FEWEST_GROUPS, group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import Transform, is_labels
-from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, units, without_ties
+from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, spread, units, without_ties
 from deepinfomax.information.shuffling import few_shuffles, p_value
 from deepinfomax.seeds import check_seed
 
 NO_BOUND = "which is no bound itself: it may lie above or below the truth"
+ROWS_PER_NEIGHBOUR = 30  #: of a part, see `spread`: more than for two variables
 LOCAL = 5  #: rows with the nearest z, among which x is shuffled
 
 
@@ -211,8 +213,9 @@ def interaction_information(
             return conditional.interaction_information(a[rows], b[rows], c[rows], neighbours)
 
     codes = group_codes(groups, block, len(sides[0]))
-    estimate = _estimate("I(X; Y) - I(X; Y | Z)", "ksg", value, sides, neighbours, seed, started, codes=codes)
-    return dataclasses.replace(estimate, notes=_remarks(variables, sides), signed=True)
+    quantity = "I(X; Y) - I(X; Y | Z)"
+    estimate = _estimate(quantity, "ksg", value, sides, neighbours, seed, started, codes=codes, signed=True)
+    return dataclasses.replace(estimate, notes=_remarks(variables, sides))
 
 
 def transfer_entropy(
@@ -357,8 +360,9 @@ def _estimate(
     stretches: bool = False,
     entropy: float = math.inf,
     codes: np.ndarray | None = None,
+    signed: bool = False,
 ) -> MIEstimate:
-    """The value of all rows, and its error by the spread of disjoint parts; with groups `codes`, of parts of them."""
+    """The value of all rows, and its error by `spread`; with groups `codes`, that of groups."""
     n = len(sides[0]) if codes is None else int(codes.max()) + 1
     choices = [] if codes is None else one_of_each(codes, np.random.default_rng([seed, n, k]))
 
@@ -372,19 +376,14 @@ def _estimate(
         )
     rows = np.arange(n) if stretches else np.random.default_rng([seed, n]).permutation(n)
     nats = of(slice(None))
-    try:
-        parts = np.array([of(part) for part in np.array_split(rows, SUBSETS)])
-    except UserError:  # no label has rows enough in a tenth
-        parts = np.array([math.nan])
-    known = bool(np.isfinite(parts).all())
-    error = float(np.std(parts, ddof=1)) / math.sqrt(SUBSETS) if known else math.inf
-    tenth = float(parts.mean())
+    error, tenth = spread(of, np.array_split(rows, SUBSETS), k, seed, rows=ROWS_PER_NEIGHBOUR, whole=stretches)
+    known = math.isfinite(tenth)
     reasons = []
     if units(*sides) > MOST_UNITS + 2:
         reasons.append(f"{units(*sides)} dimensions: nearest neighbours fall far below the truth in so many")
     if known and abs(nats - tenth) > max(0.2, 0.2 * abs(nats)):
         reasons.append(f"a tenth of the rows reads {tenth:.2f} nats, so the value still moves with their number")
-    if not known:
+    if error == math.inf:
         reasons.append("no standard error, since a tenth of the rows holds too few of each label: merge labels")
     estimate = MIEstimate(
         nats=nats,
@@ -400,8 +399,10 @@ def _estimate(
         warning="; ".join(reasons) or None,
         seeds=(seed,),
         entropy=entropy,
+        entropy_error=inputs.entropy_error(sides[:2]) if math.isfinite(entropy) else 0.0,
         shortfall=max(0.0, nats - tenth) if known else 0.0,
-        excess=0.1 * abs(nats - tenth) if known else 0.0,
+        excess=max(0.1 * abs(nats - tenth), tenth - nats if signed else 0.0) if known else 0.0,
+        signed=signed,
         degrees=SUBSETS - 1,
         quantity=quantity,
     )
@@ -461,6 +462,7 @@ def _by_critics(
         lower_bound=bound,
         cap=min(part.cap for part in parts),
         entropy=inputs.labels_entropy(sides[:2]),
+        entropy_error=inputs.entropy_error(sides[:2]),
         n_train=sum(part.n_train for part in parts),
         n_test=sum(part.n_test for part in parts),
         groups=None if codes is None else int(codes.max()) + 1,

@@ -167,6 +167,7 @@ def shared_estimates(
             p_value=reading.p_value,
             shuffles=shuffles,
             entropy=entropy,
+            entropy_error=inputs.entropy_error([sides[a], sides[b]]),
             shortfall=math.inf if unlimited else max(0.0, reading.train_nats - reading.nats),
             groups=None if codes is None else n,
             pointwise=Pointwise(parts.test.numpy(), reading.pointwise),

@@ -28,7 +28,7 @@ from deepinfomax.information.cautions import largest_rise, repeated_pairs
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import is_labels
-from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, nearest, without_ties
+from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, nearest, spread, without_ties
 from deepinfomax.information.shared_critic import shared_estimates
 from deepinfomax.information.shuffling import p_value
 from deepinfomax.progress import counted
@@ -425,10 +425,8 @@ def _by_neighbours(
     if all(labels) and not choices:
         error, tenth = label_information.standard_error(one, other), nats
     else:
-        values = np.array([of(part) for part in parts])
-        known = bool(np.isfinite(values).all())
-        error = float(np.std(values, ddof=1)) / math.sqrt(SUBSETS) if known else math.inf
-        tenth = float(values.mean()) if known and not all(labels) else nats
+        error, tenth = spread(of, parts, k, seed)
+        tenth = tenth if math.isfinite(tenth) and not all(labels) else nats
         excess = excess or 0.1 * abs(nats - tenth)
     reasons = []
     if nats - tenth > largest_rise(nats):
@@ -450,6 +448,7 @@ def _by_neighbours(
         warning="; ".join(reasons) or None,
         seeds=(seed,),
         entropy=inputs.labels_entropy([a.side, b.side]),
+        entropy_error=inputs.entropy_error([a.side, b.side]),
         shortfall=max(0.0, nats - tenth),
         excess=excess,
         degrees=None if all(labels) and not choices else SUBSETS - 1,
