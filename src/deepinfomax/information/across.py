@@ -1,13 +1,13 @@
-"""What processes that share a batch send each other: tensors with their gradients, and the parts of log-sum-exps.
+"""Communication between processes that share a batch: tensors with their gradients, and parts of log-sum-exps.
 
-Negatives of all processes can be had in two ways, which give the same numbers:
+Negatives of all processes can be used in two ways, which give the same numbers:
 
 * *gathered*: every process is sent the candidates of all, and scores its own anchors against them;
 * *merged* (`scores_across`): every process is sent the anchors of all, and scores them against its own candidates; the
   log-sum-exps or sums of an anchor's negatives are then put together from all processes.
 
-A place of a map has as many numbers as a global, and there are many places to a global. So globals travel, whichever of
-the two they are.
+A place has as many numbers as a global, but there are many places per global. So globals are sent, whether they are the
+anchors or the candidates.
 """
 
 import math
@@ -25,7 +25,7 @@ from deepinfomax.devices import full_float32
 from deepinfomax.information import bounds
 from deepinfomax.information.scoring import SCORES_KEPT, chunk_scores, clipped, own_pairs, terms_and_slope, through_clip
 
-# torch 2.13 has other names for them, and warns of those of before.
+# torch 2.13 has new names for these functions, and warns about the old ones.
 _all_gather = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or getattr(dist, "reduce_scatter_tensor", None)
 
@@ -35,9 +35,9 @@ def processes() -> int:
 
 
 class _Gather(torch.autograd.Function):
-    """Concatenate over processes; the gradient of a slice is the sum of what every process has for it.
+    """Concatenate over processes; the gradient of a slice is the sum of the gradients for it in all processes.
 
-    Without that sum gradients are off by a factor that no loss curve shows.
+    Without that sum gradients would be wrong by a factor, which a loss curve does not show.
     """
 
     @staticmethod
@@ -51,12 +51,12 @@ class _Gather(torch.autograd.Function):
 
 
 def gather_with_gradient(x: Shaped[Tensor, "n *rest"]) -> Shaped[Tensor, "all *rest"]:
-    """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself where alone."""
+    """(n, ...) on each process -> (processes·n, ...) on all, in rank order, differentiable; x itself if alone."""
     return _Gather.apply(x) if processes() > 1 else x
 
 
 def from_first_process(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
-    """x of the first process, on all: what one of them drew is what all of them work with. It takes no gradient."""
+    """Send x of the first process to all, so that all use the same random draws. Without a gradient."""
     if processes() > 1:
         x = x.contiguous()
         dist.broadcast(x, 0)
@@ -88,17 +88,22 @@ def scores_across(
     clip: float | None = None,
     squared: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Own anchors (n, A, D), own candidates (n, B, D) -> own positives, and statistics over the negatives of all.
+    """Scores of this process's anchors with the candidates of all processes; the anchors are sent.
+
+    Args:
+        anchors: (n, A, D), of this process.
+        candidates: (n, B, D), of this process.
+        squared: whether to compute Σ s² too.
 
     Returns:
-        the positives' scores (n, A, B), the bound's statistic of the (processes·n - 1)·B negatives of each anchor
-        (n, A), and Σ s² of all scores of each anchor before the clip (n, A), where `squared` asks for it.
+        The positives' scores (n, A, B); the bound's statistic of the (processes·n - 1)·B negatives of each anchor
+        (n, A); and, if `squared`, Σ s² of all scores of each anchor before the clip (n, A).
     """
     return _ScoresAcross.apply(anchors, candidates, bound, chunk_size, clip, squared)
 
 
 class _ScoresAcross(torch.autograd.Function):
-    """As `pairs._Scores` with candidates gathered, but it is the anchors that travel: n·A·D numbers each way."""
+    """Like `pairs._Scores` with gathered candidates, but the anchors are sent: n·A·D numbers each way."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -158,9 +163,9 @@ class _ScoresAcross(torch.autograd.Function):
 
 
 def _chunks(every: Tensor, candidates: Tensor, size: int) -> Iterator[tuple[slice, "partial[Tensor] | None"]]:
-    """Slices of at most `size` images, and the view of own pairs where they are this process's images; otherwise None.
+    """Slices of at most `size` images; each with a view of the positive pairs, or None if it is another process's.
 
-    No slice holds images of this process and of others.
+    No slice has both images of this process and of others.
     """
     n, first = len(candidates), dist.get_rank() * len(candidates)
     for start, stop in ((0, first), (first, first + n), (first + n, len(every))):
@@ -178,7 +183,7 @@ def _chunks(every: Tensor, candidates: Tensor, size: int) -> Iterator[tuple[slic
 
 
 def _part(scores: Tensor, own: "partial[Tensor] | None", bound: bounds.Bound) -> Tensor:
-    """The statistic of each row over the negatives that are here: (R, C) -> (R,); `scores` is overwritten."""
+    """The statistic of each row over the negatives of this process: (R, C) -> (R,); `scores` is overwritten."""
     terms, _ = terms_and_slope(scores, own, bound, False)
     if bound.pool == "sum":
         if own is not None:
@@ -190,13 +195,13 @@ def _part(scores: Tensor, own: "partial[Tensor] | None", bound: bounds.Bound) ->
 
 
 def _merged(parts: Tensor, bound: bounds.Bound) -> Tensor:
-    """Statistics of all anchors over the negatives here -> over the negatives of all processes."""
+    """Combine statistics over the negatives of each process to statistics over the negatives of all."""
     together = gathered(parts.unsqueeze(0))
     return together.sum(0) if bound.pool == "sum" else together.logsumexp(0)
 
 
 def _weights(scores: Tensor, own: "partial[Tensor] | None", bound: bounds.Bound, statistic: Tensor) -> Tensor:
-    """d statistic / d scores, 0 where a score is no negative; `scores` is overwritten."""
+    """d statistic / d scores, 0 for scores that are not negatives; `scores` is overwritten."""
     terms, slope = terms_and_slope(scores, own, bound, True)
     if bound.pool == "sum":
         weights = terms.fill_(1) if slope is None else slope

@@ -8,8 +8,8 @@ drawn apart, from the product of the marginals M (paper §3.1). Every bound here
 The leading axes are *anchors*: the P positives of an anchor share its K negatives. `pairs.py` decides which pairs are
 positives, negatives or neither; this module knows tensors only.
 
-The K scores of millions of negatives need not be kept: a bound needs one *statistic* of each anchor's negatives only, a
-log-sum-exp or a sum (`Bound.statistic`, `Bound.from_statistic`).
+A bound needs only one *statistic* of each anchor's negatives, a log-sum-exp or a sum (`Bound.statistic`,
+`Bound.from_statistic`), so the scores of millions of negatives need not be kept.
 
 | name | E+ of a positive u | E- of the negatives | range | estimates |
 | --- | --- | --- | --- | --- |
@@ -23,8 +23,8 @@ log-sum-exp or a sum (`Bound.statistic`, `Bound.from_statistic`).
 | squared_hellinger | 1 - e^-u | mean e^u - 1 | (-inf, 2) | squared Hellinger distance |
 | chi2 | u | mean u^2/4 + u | (-inf, inf) | Pearson's chi^2(J || M) |
 
-sp(u) = log(1 + e^u). For any critic the value is a lower bound of the bound's *own* divergence, so an untrained critic
-can give a negative number. That is no error.
+sp(u) = log(1 + e^u). For any critic the value is a lower bound of the divergence in the last column, so an untrained
+critic can give a negative number. That is not an error.
 """
 
 import math
@@ -46,16 +46,16 @@ class Bound:
     """One variational bound, as the pieces of its formula.
 
     Raises:
-        UserError: a `pool` that is none, or one softmax an anchor without "logsumexp".
+        UserError: an unknown `pool`, or `per_anchor` without "logsumexp".
     """
 
     name: str
     positive: Callable[[Tensor], Tensor]  #: E+: applied to each positive's score
-    negative: Callable[[Tensor], Tensor] | None  #: applied to each negative's score before pooling; None: nothing is
+    negative: Callable[[Tensor], Tensor] | None  #: applied to each negative's score before pooling; None: the identity
     pool: Literal["logsumexp", "sum"]  #: how the negatives of one anchor become one statistic
-    per_anchor: bool = False  #: infoNCE: each positive stands in one softmax with its anchor's negatives
+    per_anchor: bool = False  #: infoNCE: one softmax over each positive and its anchor's negatives
     lower_bound_of_mi: bool = False  #: whether its expectation never exceeds the mutual information
-    trained_as: str | None = None  #: the bound whose gradient trains a critic for this one, where it is not its own
+    trained_as: str | None = None  #: the bound that trains a critic for this one; None: this bound itself
     largest: Callable[[int], float] = lambda count: math.inf  #: the largest value with so many negatives, in nats
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Bound:
         return self.from_statistic(positive, self.statistic(negative), negative.shape[-1])
 
     def statistic(self, negative: Float[Tensor, "*anchors K"]) -> Float[Tensor, "*anchors"]:
-        """The one number a bound needs of an anchor's negatives: (..., K) -> (...)."""
+        """The log-sum-exp or sum over each anchor's negatives: (..., K) -> (...)."""
         terms = negative if self.negative is None else self.negative(negative)
         return terms.logsumexp(-1) if self.pool == "logsumexp" else terms.sum(-1)
 
@@ -98,10 +98,10 @@ class Bound:
         """positive (..., P), statistic (...) of `count` negatives an anchor -> scalar in nats.
 
         Args:
-            apart: anchors (N, A) are N samples of A kinds, and the value is the mean of A bounds, each with the
-                expectation over the negatives of its own kind. Where negatives are only averaged it is the same number.
+            apart: anchors are (N, A), N samples of A kinds, and the value is the mean of A bounds, each with the
+                expectation over the negatives of its own kind. It changes only bounds that take a log of a mean.
         """
-        if self.per_anchor:  # eq. (5), with the log(1 + K) that makes it a bound in nats
+        if self.per_anchor:  # eq. (5), plus log(1 + K), which makes it a bound in nats
             positive = self.positive(positive)
             log_softmax = positive - torch.logaddexp(positive, statistic.unsqueeze(-1))
             return log_softmax.mean() + math.log1p(count)
@@ -146,8 +146,8 @@ chi2 = Bound("chi2", _identity, lambda u: u.square() / 4 + u, "sum")
 def smile_with(tau: float) -> Bound:
     """SMILE (Song & Ermon 2020, eq. 10) with its clip at e^-tau and e^tau; tau = inf is `dv`.
 
-    Once the negatives are clipped, its own gradient pushes positives up without end. So a critic for it is trained by
-    `jsd`, as its authors do, and only read out by this formula (`Bound.trained_as`).
+    Once the negatives are clipped, its own gradient would raise positives without limit. So, as in its authors' code, a
+    critic is trained by `jsd`, and this formula is only used to read it (`Bound.trained_as`).
 
     Raises UserError if tau is not above 0: the clip would leave nothing of a score.
     """
@@ -158,7 +158,7 @@ def smile_with(tau: float) -> Bound:
 
 smile = smile_with(5.0)
 
-#: by name; other packages add theirs as `deepinfomax.bounds`
+#: name -> bound; other packages add theirs as `deepinfomax.bounds`
 BOUNDS: Mapping[str, Bound] = registry(
     "bounds",
     {bound.name: bound for bound in (infonce, jsd, dv, nwj, smile, kl, reverse_kl, squared_hellinger, chi2, gan)},
@@ -174,7 +174,7 @@ _ALIASES = {
 
 
 def get(bound: "str | Bound") -> Bound:
-    """The bound of that name; raises UserError that lists the names."""
+    """The bound of that name. Raises UserError, with a list of the names, if there is none."""
     if isinstance(bound, Bound):
         return bound
     name = str(bound)

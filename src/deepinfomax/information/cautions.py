@@ -1,8 +1,8 @@
-"""Why a number of nats should not be believed as it stands: small rules that look at the evidence of an estimate.
+"""Warnings: small rules that look at the evidence of an estimate and say why the number should not be trusted.
 
-A rule takes the `Evidence` and returns a reason in words, or None where it has nothing to say; comparisons with a value
-that is not a number are false, so such a value gives no reason but its own. `estimate_mi` by a
-critic, KSG, MINE and NDM each have a list of rules; most rules stand in several lists.
+A rule takes the `Evidence` and returns a reason in words, or None. Comparisons with NaN are false, so a value that is
+NaN gives no other reason than that. `estimate_mi` by a critic, KSG, MINE and NDM each have a list of rules; most rules
+are in several lists.
 """
 
 import math
@@ -22,17 +22,17 @@ REPEATS = 0.01
 
 @dataclass(frozen=True)
 class Advice:
-    """What a caution tells to do; "" if nothing is left to choose."""
+    """What a caution tells the user to do in each case; "" if there is nothing to change."""
 
-    finite: str = ""  #: where the value is not finite
-    steady: str = ""  #: where the standard error is large
-    longer: str = ""  #: where the critic had not learned all it could
-    more: str = "give more pairs"  #: where more data would help
-    critic: str = "train a critic"  #: where nearest neighbours are the wrong tool
+    finite: str = ""  #: if the value is not finite
+    steady: str = ""  #: if the standard error is large
+    longer: str = ""  #: if the critic could have learned more
+    more: str = "give more pairs"  #: if more data would help
+    critic: str = "train a critic"  #: if nearest neighbours are the wrong method
 
     @classmethod
     def of(cls, estimator: str, transform: str) -> "Advice":
-        """For `estimate_mi` with that estimator and transform, which are not named again."""
+        """The advice for `estimate_mi` with this estimator and transform, which it does not suggest again."""
         others = [name for name in ("infonce", "smile", "jsd-lb") if name != estimator]
         others += [] if transform == "rank" else ["transform='rank'"]
         return cls(
@@ -44,39 +44,39 @@ class Advice:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of an estimate, in nats. What was not measured keeps a value at which no rule speaks."""
+    """What is known about an estimate, in nats. The defaults stand for "not measured": no rule warns about them."""
 
     nats: float
     standard_error: float
-    cap: float = math.inf  #: above which the estimator cannot go, or vouches for nothing
+    cap: float = math.inf  #: value that the estimator cannot exceed, or above which it should not be trusted
     hard_cap: bool = False  #: whether it cannot go above its cap at all
-    entropy: float = math.inf  #: of the labels on a side, which no mutual information exceeds
+    entropy: float = math.inf  #: of the labels on a side, which mutual information cannot exceed
     train_nats: float = -math.inf  #: the same readout on training data
-    effective: float = math.inf  #: how many combinations of equal weight the normaliser rests on
-    drift: float = 0.0  #: by how much two held-out parts disagree on the normaliser
+    effective: float = math.inf  #: number of negatives of equal weight that would make the normaliser as certain
+    drift: float = 0.0  #: difference between the normalisers of two held-out parts
     skipped: float = 0.0  #: share of the training steps that overflowed
-    steps: int = FEWEST_STEPS  #: fewest steps of a training
+    steps: int = FEWEST_STEPS  #: steps of the shortest training
     rise: float = 0.0  #: of the stopping value over the second half of training
     fall: float = 0.0  #: of the stopping value from its best to the end of training
-    read_in_blocks: bool = False  #: whether more pairs would be read in more blocks, which raises no cap
-    by_chance: float = 0.0  #: what labels read when they are shuffled
-    tenth: float = math.inf  #: what a tenth of the pairs reads
-    neighbours: float = -math.inf  #: what nearest neighbours read beside a critic
-    neighbours_error: float = 0.0  #: the standard error of that
-    neighbours_rise: float = 0.0  #: by how much that is above what they read of a tenth of the pairs
-    by_dv: float = -math.inf  #: what the same critic reads by DV
-    ranked: float | None = None  #: what the ranks of the columns read
-    atom: float = 0.0  #: share of the rows in which a column of numbers has one and the same value
+    read_in_blocks: bool = False  #: whether more pairs would be read in more blocks, so that the cap would not rise
+    by_chance: float = 0.0  #: the estimate for shuffled labels
+    tenth: float = math.inf  #: the estimate from a tenth of the pairs
+    neighbours: float = -math.inf  #: the estimate by nearest neighbours, besides that of a critic
+    neighbours_error: float = 0.0  #: its standard error
+    neighbours_rise: float = 0.0  #: by how much it is above the one from a tenth of the pairs
+    by_dv: float = -math.inf  #: the value of the same critic by DV
+    ranked: float | None = None  #: the estimate from the ranks of the columns
+    atom: float = 0.0  #: largest share of the rows in which a column of numbers has the same value
     units: int = 0  #: dimensions of both sides together; of y for NDM
-    still: int = 0  #: how many of them are the same in every row
-    gaussian: float = 0.0  #: what a Gaussian with the same correlations has
-    mixture: float = -math.inf  #: what a mixture of Gaussians shows of the same held-out rows
-    mixture_error: float = 0.0  #: the standard error of how much more that is
+    still: int = 0  #: how many of them are constant
+    gaussian: float = 0.0  #: total correlation of a Gaussian with the same correlations
+    mixture: float = -math.inf  #: the value by a mixture of Gaussians, on the same held-out rows
+    mixture_error: float = 0.0  #: the standard error of its difference from the value
     advice: Advice = field(default_factory=Advice)
-    #: what the data are called: pairs of `estimate_mi`, rows of y for NDM
+    #: how messages call the data: pairs in `estimate_mi`, rows of y in NDM
     pairs: str = "pairs"
     combinations: str = "of all combinations"
-    more: str = "pairs"  #: what there should be more of
+    more: str = "pairs"  #: what more is needed of
 
 
 Rule = Callable[[Evidence], str | None]
@@ -147,9 +147,10 @@ def overfits(e: Evidence) -> str | None:
 
 
 def learned_by_heart(e: Evidence) -> str | None:
-    """The weights of the best step are kept, so training pairs need not read more; but it came too early.
+    """Warns if the stopping value fell much after its best step: from then on the critic memorised single pairs.
 
-    Of independent sides every critic falls back, from 0, and rightly so.
+    The weights of the best step are kept, so a higher value on training pairs need not show it. If the sides are
+    independent, the stopping value of every critic falls below 0; that is no reason for a warning.
     """
     if e.nats > max(0.1, 3 * e.standard_error) and e.fall > max(0.25, 0.2 * e.nats):
         return (
@@ -193,7 +194,7 @@ def still_rising_with_pairs(e: Evidence) -> str | None:
 
 
 def below_neighbours(e: Evidence) -> str | None:
-    """A smooth critic cannot draw a ridge far narrower than the data are wide; neighbours can."""
+    """Warns if neighbours find more: a smooth critic misses a dependence that is very sharp for the data's width."""
     if e.neighbours - e.nats > max(0.05, 3 * math.hypot(e.standard_error, e.neighbours_error)):
         return (
             f"nearest neighbours read {e.neighbours:.2f} nats of the same pairs: the critic has missed part of the "
@@ -203,10 +204,11 @@ def below_neighbours(e: Evidence) -> str | None:
 
 
 def few_pairs_for_both(e: Evidence) -> str | None:
-    """Critics and neighbours fail in different ways; where both want more pairs, neither is near the truth.
+    """Warns if both the critic and the neighbours show signs of too few pairs: then both are far from the truth.
 
-    Each sign counts from two thirds of what it takes alone, and that of neighbours alone, at its full size, where the
-    critic reads no more than they do. A critic that reads clearly more than neighbours has found what they miss.
+    Each sign counts from two thirds of the size that would give a warning by itself. The neighbours' sign alone is
+    enough, at its full size, if the critic's value is not higher than theirs. A critic whose value is clearly higher
+    has found a dependence that they miss.
     """
     gap, rise = (e.train_nats - e.nats) / _largest_gap(e), e.neighbours_rise / largest_rise(e.neighbours)
     if e.nats - e.neighbours > 3 * math.hypot(e.standard_error, e.neighbours_error):
@@ -227,7 +229,7 @@ def below_own_dv(e: Evidence) -> str | None:
 
 
 def ranks_differ(e: Evidence) -> str | None:
-    """Mutual information is the same for ranks; where the estimates differ, distances mislead."""
+    """Mutual information does not change if columns are replaced by ranks. If the estimates differ, warn."""
     if e.ranked is not None and abs(e.ranked - e.nats) > max(0.05, 3 * e.standard_error):
         return (
             f"ranks of the columns read {e.ranked:.2f} nats, though mutual information is the same for them: long "
@@ -268,7 +270,7 @@ OF_CRITICS: tuple[Rule, ...] = (
     not_learned,
     overflowed,
 )
-#: of nearest neighbours, and of counted labels
+#: for nearest neighbours, and for counted labels
 OF_NEIGHBOURS: tuple[Rule, ...] = (
     close_to_cap,
     rare_labels,
@@ -281,14 +283,14 @@ OF_NEIGHBOURS: tuple[Rule, ...] = (
 
 
 def short_of_the_truth(e: Evidence) -> str | None:
-    """What a density learns of training rows and not of others is partly chance and partly what more rows teach."""
+    """Warns if the value on training rows is much higher; a part of the difference is what more rows would add."""
     if e.train_nats - e.nats > max(0.5, 0.1 * abs(e.nats)):
         return f"{e.train_nats:.2f} nats on training {e.pairs}: the truth may lie between, and more {e.more} tell"
     return None
 
 
 def below_a_mixture(e: Evidence) -> str | None:
-    """Two lower bounds of one quantity, read on the same rows: the truth lies above the higher one."""
+    """Warns if the mixture's value, a lower bound of the same quantity on the same rows, is higher."""
     if e.mixture - e.nats > max(0.5, 3 * e.mixture_error):
         return (
             f"a mixture of Gaussians shows {e.mixture:.2f} nats of the same {e.pairs}, which is a lower bound too: "
@@ -308,7 +310,7 @@ OF_DEPENDENCE: tuple[Rule, ...] = (units_that_never_move, without_end, large_err
 
 
 def long_tails(farthest: float) -> str:
-    """A caution if the farthest value lies far out, in standard deviations; otherwise ""."""
+    """A warning if the largest value, in standard deviations, is very large; otherwise ""."""
     if farthest <= LONG_TAIL:
         return ""
     return f"long tails, up to {farthest:.0f} standard deviations: use transform='rank'"
@@ -317,12 +319,14 @@ def long_tails(farthest: float) -> str:
 def repeated_pairs(sides: tuple[np.ndarray, ...], pairs: str = "pairs") -> str:
     """A caution if pairs are copies of others; "" where none are, or only as many as rounding makes by chance.
 
-    `pairs` is what the caution calls them: rows of a table are alike in all of its columns, its sides.
+    With copies on both sides of the split, held-out pairs have been seen in training. Rounded values coincide too, but
+    they also do so if every column is shuffled by itself, which is how the two are distinguished.
 
-    Copies stand on both sides of the split, so held-out pairs have been seen in training. Rounded values coincide too,
-    but then they also do when every column is shuffled on its own.
+    Args:
+        sides: the two sides of the pairs, or all columns of a table.
+        pairs: how the warning calls them.
     """
-    if all(side.ndim == 1 for side in sides):  # labels repeat by nature
+    if all(side.ndim == 1 for side in sides):  # pairs of labels always repeat
         return ""
     copies = _copies(sides)
     if copies <= REPEATS * len(sides[0]):
@@ -344,12 +348,12 @@ def _copies(sides: tuple[Any, ...]) -> int:
 
 
 def _largest_gap(e: Evidence) -> float:
-    """Nats by which training pairs may read more than others without a word."""
+    """The largest difference between training and held-out pairs, in nats, that gives no warning."""
     return min(max(0.1, 3 * e.standard_error), max(0.3, 0.2 * abs(e.nats)))
 
 
 def largest_rise(nats: float) -> float:
-    """Nats by which neighbours may read more of all pairs than of a tenth without a word."""
+    """The largest difference between the neighbours' values from all pairs and from a tenth that gives no warning."""
     return max(0.2, 0.2 * abs(nats))
 
 

@@ -1,4 +1,4 @@
-"""Settings of estimates, checked: a mistake in one is a `UserError`, whichever function it was given to."""
+"""Checks of the settings of estimates, shared by all functions: each raises UserError for a wrong value."""
 
 import math
 from typing import Any, get_args
@@ -48,7 +48,7 @@ def check_folds(folds: int | None) -> None:
 
 
 def check_training(steps: int, batch_size: int, lr: float, hidden: tuple[int, ...], patience: int) -> None:
-    """Raises UserError for settings of a critic's training that are out of their range."""
+    """Raises UserError for settings of a critic's training that are out of range."""
     check_whole(steps=steps, batch_size=batch_size, patience=patience)
     check_numbers(lr=lr)
     if steps < 1:

@@ -1,8 +1,8 @@
 """Information among more than two variables, by nearest neighbours: conditional, total, interaction and transfer.
 
-Everything here is the k-nearest-neighbour estimate of `ksg` carried to more variables: no network, no training. Like
-it, these estimates are good in few dimensions and fall below the truth in many; none is a bound. n samples; every
-variable is (n,) or (n, D), numbers without ties, scaled alike (`information.inputs` prepares them). All values in nats.
+Everything here generalises the k-nearest-neighbour estimate of `ksg`; there is no network and no training. Like it,
+these estimates are good in few dimensions and too low in many; none is a bound. There are n samples; every variable is
+(n,) or (n, D), numbers without ties, all scaled alike (`information.inputs` prepares them). All values are in nats.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from deepinfomax.information.ksg import _radius, _within, digamma, ksg, ksg_labe
 
 
 def conditional_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
-    """I(X; Y | Z): what x and y share beyond what z tells of both. May be slightly negative.
+    """I(X; Y | Z): the information that x and y share beyond z. The estimate may be slightly negative.
 
     Frenzel & Pompe 2007 (eq. 4): ψ(k) - mean of ψ(n_xz + 1) + ψ(n_yz + 1) - ψ(n_z + 1), where n_a counts the samples
     strictly nearer in the space a than the k-th neighbour is in the joint space of all three.
@@ -31,7 +31,7 @@ def conditional_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int 
 def conditional_information_of_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
     """I(X; Y | Z) of three columns of labels (n,), by counting: H(X, Z) + H(Y, Z) - H(X, Y, Z) - H(Z).
 
-    Each entropy with Miller and Madow's correction, see `labels`.
+    Each entropy has Miller and Madow's correction, see `labels`.
     """
     x, y, z = (np.unique(side, return_inverse=True)[1] for side in (x, y, z))
 
@@ -43,9 +43,9 @@ def conditional_information_of_labels(x: np.ndarray, y: np.ndarray, z: np.ndarra
 
 
 def information_given_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
-    """I(X; Y | Z) with labels z (n,): the mean over the labels of I(X; Y) among the samples of one, by their share.
+    """I(X; Y | Z) for labels z (n,): the mean of I(X; Y) within each label, weighted by the number of its samples.
 
-    Integers (n,) on a side are labels too. Labels z with fewer than k + 2 samples tell nothing and are left out.
+    Integers (n,) on a side are labels too. Labels z with fewer than k + 2 samples are left out.
 
     Raises:
         UserError: no label has k + 2 samples.
@@ -62,7 +62,7 @@ def information_given_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int
 
 
 def total_correlation(*variables: np.ndarray, k: int = 3) -> float:
-    """Σ H(X_i) - H(X_1, ..., X_m): how far m variables are from independent. For two it is mutual information.
+    """Σ H(X_i) - H(X_1, ..., X_m): how strongly m variables depend on each other. For two: mutual information.
 
     Kraskov et al. 2004 (eq. 23): ψ(k) + (m - 1) ψ(n) - Σ mean of ψ(n_i + 1).
 
@@ -78,7 +78,7 @@ def total_correlation(*variables: np.ndarray, k: int = 3) -> float:
 
 
 def total_correlation_of_labels(*variables: np.ndarray) -> float:
-    """The same of columns of labels (n,), by counting; each entropy with Miller and Madow's correction."""
+    """`total_correlation` of columns of labels (n,), by counting, with Miller and Madow's correction."""
     together = np.unique(np.stack(variables, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     return float(sum(counting.entropy(labels) for labels in variables) - counting.entropy(together))
 
@@ -86,8 +86,8 @@ def total_correlation_of_labels(*variables: np.ndarray) -> float:
 def interaction_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
     """I(X; Y) - I(X; Y | Z): above 0, z explains part of what x and y share; below 0, z makes them dependent.
 
-    The sign is that of redundancy (co-information); some books have the other. Both terms are measured with the same k;
-    their biases differ, so values near 0 tell little.
+    Positive means redundancy (co-information); some books have the opposite sign. Both terms use the same k, but have
+    different biases, so values near 0 are not reliable.
     """
     x, y, z = columns(x, y, z, k=k)
     return ksg(x, y, k) - conditional_information(x, y, z, k)
@@ -96,13 +96,13 @@ def interaction_information(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int 
 def transfer_entropy(source: np.ndarray, target: np.ndarray, lags: int = 1, k: int = 3) -> float:
     """I(target now; the source's last `lags` values | the target's last `lags` values), in nats (Schreiber 2000).
 
-    What the past of one series tells of another's next value beyond that series' own past. Samples of a series are not
-    independent: the estimate is consistent for stationary series, but the standard error of independent rows is not
-    its own.
+    What the past of one series tells about the next value of another, beyond that series' own past. The estimate is
+    consistent for stationary series. Samples of a series are not independent, so the standard error for independent
+    rows does not apply.
 
     Args:
         source, target: (n,) or (n, D), sampled together.
-        lags: steps of the past that count.
+        lags: how many past steps are used.
 
     Raises:
         UserError: series of different lengths, or shorter than lags + k + 2.
@@ -118,7 +118,7 @@ def transfer_entropy(source: np.ndarray, target: np.ndarray, lags: int = 1, k: i
 
 
 def _information(x: np.ndarray, y: np.ndarray, k: int) -> float:
-    """I(X; Y) by the estimator that fits the kinds of both."""
+    """I(X; Y) by the estimator for numbers, for labels, or for one of each."""
     labels = [side.ndim == 1 and side.dtype.kind in "iu" for side in (x, y)]
     if all(labels):
         codes = [np.unique(side, return_inverse=True)[1] for side in (x, y)]

@@ -1,6 +1,6 @@
-"""Does the estimate hold still? Against growing subsamples of the pairs, and against the width of the critic.
+"""Has the estimate converged? It is repeated with subsamples of the pairs, and with critics of other widths.
 
-A value that still rises with the pairs, or with the critic, is not there yet. These are the checks of Abdelaleem,
+If the value still rises with the number of pairs or with the width, it is too low. These are the checks of Abdelaleem,
 Martini & Nemenman (arXiv 2506.00330), for any estimator of `estimate_mi`.
 """
 
@@ -18,7 +18,7 @@ from deepinfomax.information.estimation import estimate_mi
 from deepinfomax.progress import within
 from deepinfomax.seeds import check_seed
 
-SHARES = (8, 4, 2, 1)  #: the pairs are divided by these
+SHARES = (8, 4, 2, 1)  #: an eighth of the pairs, a quarter, a half, all
 WIDTHS = (16, 64, 256)  #: of the critic's hidden layers
 
 
@@ -27,11 +27,11 @@ class Convergence:
     """Estimates by number of pairs, and by width of the critic."""
 
     by_pairs: tuple[tuple[int, MIEstimate], ...]  #: (pairs, estimate), most pairs last
-    by_width: tuple[tuple[int, MIEstimate], ...]  #: (width, estimate), widest last; empty where there is no critic
+    by_width: tuple[tuple[int, MIEstimate], ...]  #: (width, estimate), widest last; empty without a critic
 
     @property
     def holds_still(self) -> bool:
-        """Whether the last step of both raised the value by no more than max(0.05 nats, 5 %, two standard errors)."""
+        """Whether the last doubling of pairs and the last widening raised it by at most max(0.05 nats, 5 %, 2 s.e.)."""
         return all(_still(points) for points in (self.by_pairs, self.by_width))
 
     def sentence(self) -> str:
@@ -70,14 +70,13 @@ class Convergence:
 def mi_convergence(x: Any, y: Any, estimator: str = "infonce", *, seed: int = 0, **settings: Any) -> Convergence:
     """`estimate_mi` of an eighth, a quarter, a half and all of the pairs, and with critics of 16, 64 and 256 units.
 
-    Parts that `estimate_mi` does not take, of too few pairs or with too few rows of a label, are left out. The time is
-    that of about five estimates.
+    Parts with too few pairs, or with too few rows of a label, are left out. It takes as long as about five estimates.
 
     Args:
-        x, y, estimator, settings: as of `estimate_mi`; not groups, block or hidden.
+        x, y, estimator, settings: those of `estimate_mi`, except groups, block and hidden.
 
     Raises:
-        UserError: as `estimate_mi`.
+        UserError: in the cases of `estimate_mi`.
     """
     for name in ("groups", "block", "hidden"):
         if name in settings:
@@ -98,7 +97,7 @@ def mi_convergence(x: Any, y: Any, estimator: str = "infonce", *, seed: int = 0,
                 try:
                     by_pairs.append((len(rows), estimate_mi(one, other, estimator, seed=seed, **settings)))
                 except UserError:
-                    if share == 1:  # whatever is wrong with all pairs is wrong
+                    if share == 1:  # an error with all pairs is an error of the input
                         raise
     by_width = []
     widest = _of_critic(by_pairs[-1][1])
@@ -113,7 +112,7 @@ def mi_convergence(x: Any, y: Any, estimator: str = "infonce", *, seed: int = 0,
 
 
 def _of_critic(estimate: MIEstimate) -> MIEstimate | None:
-    """The estimate itself, or the one beside it, whichever has a critic: the other kind has no width."""
+    """The estimate itself, or `beside`, whichever has a critic; None if neither has."""
     return next((one for one in (estimate, estimate.beside) if one is not None and one.critic is not None), None)
 
 

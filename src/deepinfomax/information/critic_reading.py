@@ -1,4 +1,4 @@
-"""What a trained critic says of held-out pairs: nats, their standard error, and how far they can be believed."""
+"""Reading a trained critic on held-out pairs: the value in nats, its standard error, and evidence for warnings."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from deepinfomax.information.readouts import Scores
 from deepinfomax.information.shuffling import joined, p_value_of_scores
 from deepinfomax.information.vector_critics import score_all_pairs
 
-#: Held-out pairs are read in as many equal blocks of at least this many pairs as they give, so each block has less than
-#: twice as many; all n(n - 1) combinations of a block are its negatives.
+#: Held-out pairs are divided into equal blocks, as many as possible with at least this many pairs each. All n(n - 1)
+#: combinations within a block are its negatives.
 BLOCK = 2048
 
 
@@ -27,7 +27,7 @@ class Reading:
 
     nats: float
     standard_error: float
-    plain: float  #: the readout without a tangent; `nats` itself where the readout needs none
+    plain: float  #: the readout without a tangent; the same as `nats` if the readout has no tangent
     plain_error: float
     train_nats: float  #: the same readout on as many training pairs
     cap: float  #: log of the pairs of a block
@@ -49,14 +49,15 @@ def read_critic(
     shuffles: int = 0,
     seed: int = 0,
 ) -> Reading:
-    """The critic's readout on held-out pairs, the tangent laid at the value of the stopping pairs.
+    """Read a critic on held-out pairs; the tangent is at the value of the stopping pairs.
 
     Args:
-        held_out, stop, train: the two sides of pairs that it has not seen, that stopped it, and that it has seen.
-        codes: the group of each row of these three; None: every row is independent. One row of each group is read at a
+        held_out, stop, train: each the two sides (n, D), (n, E) of the held-out pairs, of the pairs that stopped the
+            training, and of the training pairs.
+        codes: the group of each row of these three; None: all rows are independent. One row of each group is read at a
             time, see `groups`.
-        shuffles: of the held-out pairs, for a p-value; 0: none.
-        seed: of the choices and the shuffles.
+        shuffles: number of shuffles of the held-out pairs, for a p-value; 0: no p-value.
+        seed: for the choices of rows and the shuffles.
     """
     rng = np.random.default_rng([seed, len(held_out[0]), BLOCK])
     choices: list[list[np.ndarray]] = [[], [], []]  # of rows that are independent of each other, of the three parts
@@ -110,9 +111,9 @@ def read_critic(
 
 
 def all_folds(readings: Sequence[Reading]) -> Reading:
-    """One reading of critics that were read on disjoint parts of the pairs (cross-fitting): their mean.
+    """Combine the readings of critics on disjoint parts of the pairs (cross-fitting): their mean.
 
-    The error is the larger of what the jackknife says within the parts and of the spread between them, which also holds
+    The standard error is the larger of the jackknife within the parts and of the spread between parts, which includes
     the randomness of training.
     """
 
@@ -142,7 +143,7 @@ def all_folds(readings: Sequence[Reading]) -> Reading:
 
 
 def _pointwise(estimator: Estimator, scores: Scores) -> np.ndarray:
-    """(n,) log of the density ratio at each pair: its score less the log-normaliser, of infoNCE that of its own row."""
+    """(n,) log of the density ratio at each pair: its score minus the log-normaliser (for infoNCE, of its own row)."""
     if estimator is ESTIMATORS["infonce"]:
         n = len(scores.pairs)
         return (scores.pairs - scores.all_pairs.logsumexp(1) + math.log(n)).cpu().numpy()
@@ -152,11 +153,11 @@ def _pointwise(estimator: Estimator, scores: Scores) -> np.ndarray:
 def value_and_error(
     estimator: Estimator, scores: Scores, at: float | None, others: Sequence[Scores] = ()
 ) -> tuple[float, float]:
-    """The readout and its standard error, the norm of its derivative by the pairs' weights (infinitesimal jackknife).
+    """The readout and its standard error: the norm of its derivative by the pairs' weights (infinitesimal jackknife).
 
     Args:
-        at: where the tangent is laid; None: the readout without one.
-        others: scores of the same groups by other rows; the value is the mean, and a group has one weight in all.
+        at: the point of the tangent; None: no tangent.
+        others: scores of other rows of the same groups. The value is the mean; each group has the same weight in all.
     """
     log_weight = torch.zeros_like(scores.pairs, requires_grad=True)
     weighted = [Scores(one.all_pairs, log_weight) for one in (scores, *others)]
@@ -167,7 +168,7 @@ def value_and_error(
 
 
 def mean_and_error(values: list[tuple[float, float]]) -> tuple[float, float]:
-    """The value and standard error of each repeat -> their mean, and the error within and between repeats."""
+    """The mean of the repeats' values, and its standard error from the errors within and the spread between repeats."""
     nats, errors = np.array(values).T
     with np.errstate(invalid="ignore"):  # a value may be infinite, and the error then is nan
         between = float(np.var(nats, ddof=1)) / len(nats) if len(nats) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""The training of a critic of pairs by a bound, stopped by pairs that it does not train on."""
+"""Training a critic of pairs by a bound. Pairs that it is not trained on decide when to stop."""
 
 import math
 from collections.abc import Iterator
@@ -21,19 +21,18 @@ from deepinfomax.progress import counted
 class Fit:
     """How the training of a critic went."""
 
-    steps: int  #: steps that were begun
-    skipped: int  #: steps that were not taken, because the loss or its gradient was not finite
+    steps: int  #: steps, including skipped ones
+    skipped: int  #: steps that changed nothing, because the loss or its gradient was not finite
     #: at each evaluation: the training bound on all combinations of the stopping pairs, in nats; of JSD, the least
     #: mutual information that the divergence allows
     stopping: tuple[float, ...]
-    gave_up: bool  #: whether it stopped because nothing improved any more, before its steps were over
+    gave_up: bool  #: whether it stopped early because the stopping value did not improve any more
 
     @property
     def rise(self) -> float:
-        """Nats by which the best stopping value rose over the second half of the evaluations; 0 where it gave up.
+        """By how many nats the best stopping value rose over the second half of the evaluations; 0 if it gave up.
 
-        The second half, because over the last quarter of the steps the learning rate is nearly zero and every value is
-        flat.
+        Not over the last quarter, where the learning rate is nearly zero and the value does not change.
         """
         if self.gave_up or len(self.stopping) < 2:
             return 0.0
@@ -42,7 +41,7 @@ class Fit:
 
     @property
     def fall(self) -> float:
-        """Nats from the best stopping value to the last, while the training went on; 0 where none are finite."""
+        """By how many nats the last stopping value is below the best; 0 if none are finite."""
         finite = [value for value in self.stopping if math.isfinite(value)]
         return max(finite) - finite[-1] if finite else 0.0
 
@@ -63,19 +62,20 @@ def train_critic(
     evaluations: int = 40,
     batches: Iterator[Tensor] | None = None,
 ) -> Fit:
-    """Train `critic` in place on pairs (x_i, y_i) and leave it with the weights of the best stopping value.
+    """Train `critic` in place on pairs (x_i, y_i); at the end it has the weights of the best stopping value.
 
     The stopping value is the training bound on all combinations of the stopping pairs, not the readout.
-    `critic(x, y)` scores all combinations of its rows, (N, ...), (M, ...) -> (N, M).
 
     Args:
-        patience: evaluations without a better stopping value after which training ends.
+        critic: `critic(x, y)` scores all combinations of rows, (N, ...), (M, ...) -> (N, M).
+        x_stop, y_stop: the stopping pairs.
+        patience: number of evaluations without a better stopping value after which training ends.
         generator: draws the batches.
         evaluations: how often the stopping value is computed over all `steps`.
         batches: positions of the pairs of each batch; None: all pairs, shuffled, `batch_size` at a time.
     """
     bound = bounds.get(estimator.trained_by)
-    # NWJ's e^u can overflow. A step on such a gradient would end the training, so it is not taken.
+    # NWJ's e^u can overflow. A step with such a gradient would ruin the weights, so it is skipped.
     adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
     average = MovingAverage() if estimator.averaged else None
     batches = batches or mini_batches(len(x), batch_size, generator=generator)
@@ -84,7 +84,7 @@ def train_critic(
     step, gave_up = 0, False
     for step in counted(steps, "step"):
         rows = next(batches).to(x.device)
-        scores = critic(x[rows], y[rows]).float()  # under autocast too: sums of exponentials need float32
+        scores = critic(x[rows], y[rows]).float()  # also under autocast: sums of exponentials need float32
         positive, negative = scores.diagonal().unsqueeze(1), off_diagonal(scores)
         adam.step(average.loss(positive, negative) if average else -bound(positive, negative))
         if step % every == 0 or step == steps:
@@ -110,9 +110,9 @@ def _stopping_value(critic: nn.Module, bound: bounds.Bound, x: Tensor, y: Tensor
 class MovingAverage:
     """MINE's bias-corrected gradient of DV (Belghazi et al. 2018, §3.2), in log space.
 
-    The gradient of -log E_M e^u on a batch is biased, because the batch is in the denominator too. A moving average of
-    the denominator takes its place. Its logarithm is kept, so that no score overflows: the loss depends on the scores
-    through exp(log-mean-exp of the batch - log of the average), which is at most 1 / (1 - decay).
+    The gradient of -log E_M e^u on a batch is biased, because the batch is also in the denominator. So a moving average
+    of the denominator is used instead. Its logarithm is stored, so that no score overflows: the loss depends on the
+    scores through exp(log-mean-exp of the batch - log of the average), which is at most 1 / (1 - decay).
     """
 
     def __init__(self, decay: float = 0.99) -> None:

@@ -1,7 +1,7 @@
-"""Critics: networks that score pairs (paper A.2), and the one that tells encodings from prior samples.
+"""Critics: networks that score pairs (paper A.2), and the network of the prior's critic.
 
-Rows in, rows out: places are rows (see `features.places`), so a 1×1 convolution is a linear layer, and the same critic
-serves maps of any rank. N images, L places, M globals, D units.
+They work on rows: each place of a map is a row (see `features.places`). So a 1×1 convolution is a linear layer, and the
+same critic works for maps of any rank. N images, L places, M globals, D units.
 """
 
 from itertools import pairwise
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 class EmbedRows(nn.Module):
     """One side of encode-and-dot: (..., inputs) -> (..., units), a two-layer network beside a linear shortcut.
 
-    LayerNorm( Linear(no bias) -> BatchNorm -> ReLU -> Linear + shortcut ), as the authors' code has it on both sides;
-    the paper's tables have neither the BatchNorm nor the global side's LayerNorm. The shortcut starts near identity.
+    LayerNorm( Linear(no bias) -> BatchNorm -> ReLU -> Linear + shortcut ), as in the authors' code for both sides. The
+    paper's tables have no BatchNorm, and no LayerNorm on the global side. The shortcut starts near the identity.
     """
 
     def __init__(self, inputs: int, units: int) -> None:
@@ -37,10 +37,10 @@ class EmbedRows(nn.Module):
 
 
 class EncodeAndDot(nn.Module):
-    """Encode-and-dot: local and global features each embedded to D units, scored by their dot product.
+    """Encode-and-dot: local and global features are embedded to D units; the score is their dot product times `scale`.
 
-    `scale` multiplies every score. 1 is the paper's: with LayerNorm on both sides scores then begin with a standard
-    deviation of sqrt(D), a softmax near one-hot; D^-1/2 makes them begin near 1.
+    The paper has scale 1. With LayerNorm on both sides scores then begin with a standard deviation of sqrt(D), so the
+    softmax is nearly one-hot. With D^-1/2 the standard deviation begins near 1.
     """
 
     def __init__(self, local_channels: int, global_units: int, units: int = 2048, scale: float = 1.0) -> None:
@@ -52,14 +52,15 @@ class EncodeAndDot(nn.Module):
     def forward(
         self, local: Float[Tensor, "*L C"], glob: Float[Tensor, "*M H"]
     ) -> tuple[Float[Tensor, "*L D"], Float[Tensor, "*M D"]]:
-        """local (N, L, C) and glob (N, M, H), or the rows of several such, (R, C) and (R', H)."""
+        """Embed local (N, L, C) and glob (N, M, H); also takes plain rows, (R, C) and (R', H)."""
         return self.local(local), self.scale * self.glob(glob)
 
 
 class ConcatAndConvolve(nn.Module):
-    """Concat-and-convolve: y beside every local feature, then 1×1 convolutions 512, 512, 1 (A.2; first release).
+    """Concat-and-convolve: y is concatenated to every local feature; then 1×1 convolutions to 512, 512, 1 (A.2).
 
-    The first layer of a concatenation is a sum of two layers, so each side passes through its half once.
+    As in the authors' first release. A linear layer on a concatenation equals the sum of two linear layers, so each
+    side passes through its own layer only once.
     """
 
     def __init__(self, local_channels: int, global_units: int, units: int = 512) -> None:
@@ -71,18 +72,18 @@ class ConcatAndConvolve(nn.Module):
     def forward(
         self, local: Float[Tensor, "*L C"], glob: Float[Tensor, "*M H"]
     ) -> tuple[Float[Tensor, "*L U"], Float[Tensor, "*M U"]]:
-        """The two halves of the first layer, for the same as `EncodeAndDot`."""
+        """The two summands of the first layer; same inputs as `EncodeAndDot`."""
         return self.local(local), self.glob(glob)
 
     def pair(self, local: Float[Tensor, "R U"], glob: Float[Tensor, "R U"]) -> Float[Tensor, "R"]:
-        """The halves of R pairs -> their scores."""
+        """The summands of R pairs -> their scores."""
         return self.score(local + glob).squeeze(-1)
 
 
 class GlobalCritic(ConcatAndConvolve):
-    """The paper's global critic: the flat last convolutional map beside y -> 512 -> 512 -> 1 (A.2, Table 6).
+    """The paper's global critic: the flattened last convolutional map and y, concatenated -> 512 -> 512 -> 1.
 
-    The authors' code instead runs the rest of the encoder again on the local map; this is the paper's.
+    Source: A.2, Table 6. The authors' code has another one: it runs the rest of the encoder again on the local map.
     """
 
 

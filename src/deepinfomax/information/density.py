@@ -1,8 +1,8 @@
-"""A density that can be evaluated: each unit given those before it, as a mixture of Gaussians made by a masked network.
+"""An autoregressive density: each unit given the units before it is a mixture of Gaussians, from a masked network.
 
-With the density q and rows z of p, E_p[log q(z) - Σ log N(z_i; 0, 1)] is at most the total correlation of z where every
-unit of z is a standard normal on its own: the difference is KL(p || q). There is no normaliser to estimate, so it has
-neither the cap of log N nor the variance of a critic's e^u.
+If q is such a density, and the rows z come from p with each unit standard normal by itself, then
+E_p[log q(z) - Σ log N(z_i; 0, 1)] is at most the total correlation of z: the difference is KL(p || q). There is no
+normaliser to estimate, so the value has neither a cap of log N nor the variance of a critic's e^u.
 """
 
 import math
@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-SHRINKAGE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  #: of the correlations towards none; see `correlations`
+SHRINKAGE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  #: how far correlations are shrunk towards 0
 FEWEST_OF_A_GROUP, MOST_GROUPS = 20, 64  #: training rows for each component of a mixture, on average; components
 
 
 def normal_scores(rows: Float[Tensor, "N D"], generator: torch.Generator) -> Float[Tensor, "N D"]:
     """Each unit's ranks as quantiles of N(0, 1).
 
-    A total correlation does not change by that: it is one of the ranks. Equal values take an order by chance, which
-    changes no total correlation either, since that order depends on nothing.
+    This does not change the total correlation, which depends on ranks only. Equal values are ordered at random, which
+    does not change it either, since that order is independent of everything.
     """
     chance = torch.rand(rows.shape, generator=generator).argsort(0)
     order = rows.cpu().gather(0, chance).argsort(dim=0, stable=True)  # equal values stay in the order of chance
@@ -30,9 +30,9 @@ def normal_scores(rows: Float[Tensor, "N D"], generator: torch.Generator) -> Flo
 
 
 def correlations(rows: Float[Tensor, "N D"], held_out: Float[Tensor, "M D"]) -> Float64[Tensor, "D D"]:
-    """Correlations of rows, shrunk towards none as held-out rows like best.
+    """Correlations of rows, shrunk towards 0 by the amount that gives held-out rows the highest likelihood.
 
-    Of few rows the plain ones fit chance: their Gaussian falls by about D² / 4N nats on other rows.
+    Without shrinking, correlations of few rows overfit: their Gaussian loses about D² / 4N nats on other rows.
     """
     sample, units = torch.corrcoef(rows.double().T), rows.shape[1]
     moments = held_out.double().T @ held_out.double() / len(held_out)
@@ -53,8 +53,8 @@ def mixture_log_ratio(
 ) -> Float64[Tensor, "T"]:
     """log q(z) - Σ log N(z_i; 0, 1) of held-out rows, q a mixture of Gaussians without correlations, fitted by EM.
 
-    The components are doubled while that makes the stopping rows likelier; one component is 0, no dependence. What a
-    network has to find unit by unit, that the rows fall into groups, is all that such a mixture can say.
+    The number of components is doubled while that makes the stopping rows more likely. One component means no
+    dependence, and gives 0. Such a mixture finds groups of rows easily, which a network has to learn unit by unit.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -75,15 +75,15 @@ def mixture_log_ratio(
 
 
 class AutoregressiveDensity(nn.Module):
-    """q(z) = Π q(z_i | z_1 ... z_{i-1}), which begins as the Gaussian of the correlations given and learns the rest.
+    """q(z) = Π q(z_i | z_1 ... z_{i-1}); it begins as the Gaussian with the given correlations.
 
-    The residual of z_i after its linear prediction is a mixture of Gaussians whose means, scales and weights a masked
-    network makes of z_1 ... z_{i-1} (MADE, Germain et al. 2015, arXiv 1502.03509).
+    The residual of z_i after its linear prediction is a mixture of Gaussians. A masked network computes their means,
+    scales and weights from z_1 ... z_{i-1} (MADE, Germain et al. 2015, arXiv 1502.03509).
 
     Args:
         correlation: positive definite.
         hidden: units of each of the two hidden layers.
-        mixture: Gaussians of each unit.
+        mixture: number of Gaussians for each unit.
         dropout: of both hidden layers while training.
     """
 
@@ -128,7 +128,7 @@ class AutoregressiveDensity(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer some of whose weights do not exist."""
+    """A linear layer in which some weights are fixed at 0."""
 
     exists: Tensor
 

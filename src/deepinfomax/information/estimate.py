@@ -1,4 +1,4 @@
-"""What an estimate of mutual information is: nats, an interval, a p-value, and how far they can be trusted."""
+"""`MIEstimate`, the result of an estimate of mutual information: nats, interval, p-value, warnings."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ NOT_IN_JSON = {"plain": False}  #: metadata of fields with a number for each pai
 
 
 class Interval(NamedTuple):
-    """From `low` to `high` nats; `high` is infinite where nothing in the data limits it."""
+    """From `low` to `high` nats; `high` is infinite if the data set no upper limit."""
 
     low: float
     high: float
@@ -21,9 +21,9 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Pointwise:
-    """What single held-out pairs contribute: log p(x, y) / p(x) p(y) as the critic sees it."""
+    """The critic's estimate of log p(x, y) / p(x) p(y) for single held-out pairs."""
 
-    rows: np.ndarray  #: (m,) positions among the pairs that were given, each once
+    rows: np.ndarray  #: (m,) positions of these pairs in the data; no pair occurs twice
     nats: np.ndarray  #: (m,) above 0: seen together more often than apart
 
 
@@ -34,7 +34,7 @@ class MIEstimate:
     nats: float
     standard_error: float  #: over choices of held-out pairs, and between seeds where there are several; inf: unknown
     lower_bound: bool  #: whether the value's expectation over held-out pairs cannot exceed the mutual information
-    cap: float  #: nats above which this estimator cannot go, or should not be believed, with so many pairs and labels
+    cap: float  #: nats that this estimator cannot exceed, or above which it should not be trusted, with this many pairs
     n_train: int
     n_test: int
     estimator: str
@@ -42,15 +42,15 @@ class MIEstimate:
     seconds: float
     warning: str | None  #: why the number should not be trusted; None: no reason was found
     seeds: tuple[int, ...]
-    train_nats: float | None = None  #: the same readout on as many training pairs: how much is overfitting
+    train_nats: float | None = None  #: the same readout on as many training pairs; if higher, the critic overfits
     p_value: float | None = None  #: of independence, by shuffling; None: not asked for
-    shuffles: int = 0  #: how many shuffles the p-value rests on
+    shuffles: int = 0  #: number of shuffles for the p-value
     entropy: float = math.inf  #: nats: the smaller entropy of the sides that are labels; inf: none is
-    shortfall: float = 0.0  #: nats by which the value may fall short, as far as the data show; see `interval`
+    shortfall: float = 0.0  #: nats by which the value may be too low, as far as the data show; see `interval`
     excess: float = 0.0  #: nats by which it may be too high, as far as the data show; see `interval`
     degrees: int | None = None  #: degrees of freedom of the standard error; None: many
     quantity: str = "I(X; Y)"  #: what was estimated
-    #: whether the quantity may lie below 0, as interaction information may; else no interval ends there
+    #: whether the quantity can be negative, as interaction information can; if not, intervals do not end below 0
     signed: bool = field(default=False, repr=False, metadata=NOT_IN_JSON)
     #: standard error of `entropy`, in nats: that too is known from a sample only
     entropy_error: float = field(default=0.0, repr=False, metadata=NOT_IN_JSON)
@@ -69,23 +69,28 @@ class MIEstimate:
 
     @property
     def share_of_entropy(self) -> float | None:
-        """What part of the labels' entropy the other side tells, from 0 to 1; None if no side is labels."""
+        """The mutual information as a fraction of the labels' entropy, 0 to 1; None if no side is labels."""
         return self.nats / self.entropy if 0 < self.entropy < math.inf else None
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Where the mutual information lies, in nats.
+        """The interval that contains the mutual information with this confidence, in nats.
 
-        Both ends lie the quantile of that level times the standard error away. The upper end also adds `shortfall`,
-        since a critic that was trained on few pairs falls short of the truth: by about half the gap between training
-        and held-out pairs (the optimism of Akaike 1974); here the whole gap is allowed for. Where nearest neighbours
-        beside the critic reach higher, the upper end is theirs. It is infinite where the value is close to what the
-        estimator can reach at all, and never above the entropy of labels by more than the error of that. No sample can
-        bound mutual information from above without an assumption (McAllester & Stratos 2020): here it is that the
-        critic can learn the dependence at all. Nearest neighbours have a bias that falls with the number of pairs: the
-        upper end allows for all that they read less in a tenth of the pairs, and the lower end for a tenth of that
-        (`excess`), of a quantity that may be negative for all that they read more there; of counted labels, for what
-        shuffled labels read. An estimate may lie below 0 by chance; mutual information does not, so the upper end is at
-        least 0. The measured coverage is in `results/mi_coverage.json`.
+        Both ends are the normal (or Student's t) quantile times the standard error away from the value. In addition:
+
+        * Critics: the upper end adds `shortfall`. A critic trained on few pairs is too low by about half the gap
+          between training and held-out pairs (the optimism of Akaike 1974); here the whole gap is added. If nearest
+          neighbours give a higher upper end, that one is used. If the value is close to the estimator's cap, the upper
+          end is infinite.
+        * Nearest neighbours: their bias falls with the number of pairs. If all pairs give more than a tenth of them, the
+          upper end adds the difference and the lower end subtracts a tenth of it (`excess`). If they give less, and the
+          quantity can be negative, the lower end subtracts the difference.
+        * Counted labels: the lower end subtracts the value for shuffled labels (`excess`).
+        * The upper end exceeds the entropy of labels by at most the error of that entropy. It is at least 0, since an
+          estimate can be negative by chance but mutual information cannot.
+
+        No sample can bound mutual information from above without an assumption (McAllester & Stratos 2020). The
+        assumption here is that the critic is able to learn the dependence. `results/mi_coverage.json` has the measured
+        coverage.
 
         Raises:
             UserError: a level outside (0, 1).
@@ -107,7 +112,7 @@ class MIEstimate:
 
     @property
     def dependent(self) -> bool | None:
-        """Whether dependence was shown, at 5 %; by the p-value if there is one, else by the interval."""
+        """Whether the sides depend on each other, at the 5 % level: by the p-value or, without one, the interval."""
         if not math.isfinite(self.nats):
             return None
         return self.p_value < 0.05 if self.p_value is not None else self.interval().low > 0
@@ -133,7 +138,7 @@ class MIEstimate:
         return f"{self.quantity} is {'at least' if self.lower_bound else 'about'} {amount}."
 
     def text(self) -> str:
-        """The sentence, and under it what was noted, the estimate beside, and the warning."""
+        """The sentence, followed by the notes, the estimate of the other kind, and the warning."""
         lines = [self.sentence()]
         if self.beside is not None:
             lines.append(f"By {self.beside.estimator}: {self.beside.sentence()}")
@@ -155,10 +160,11 @@ class MIEstimate:
         return values | {"interval": [_finite(end) for end in self.interval()], "sentence": self.sentence()}
 
     def cautioned(self, reason: str, *, no_bound: bool = False) -> "MIEstimate":
-        """The estimate with one more reason in front of its warning; as it is for "".
+        """The estimate with one more reason at the beginning of its warning; unchanged for "".
 
         Args:
-            no_bound: whether the reason also means that the value bounds nothing.
+            reason: why the number should not be trusted.
+            no_bound: whether, for this reason, the value is not a lower bound either.
         """
         if not reason:
             return self

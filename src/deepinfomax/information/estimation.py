@@ -1,8 +1,8 @@
-"""estimate_mi(x, y): mutual information between any two arrays of pairs, in nats, with what is needed to trust it.
+"""estimate_mi(x, y): mutual information between any two arrays of pairs, in nats, with its uncertainty.
 
-The pairs are split in three. A critic is trained on the first part, stopped by the second, and read out on the third,
-which nothing has seen. The result says how many nats, how surely, whether that is a lower bound, above which value the
-estimator could not go, and a warning wherever the number should not be believed.
+The pairs are split into three parts. A critic is trained on the first, stopped by the second, and read on the third,
+which has not been used before. The result has the value in nats, its uncertainty, whether it is a lower bound, the
+largest value that the estimator can reach, and a warning if the number should not be trusted.
 
 | estimator | critic trained by | readout | lower bound of MI | cap |
 | --- | --- | --- | --- | --- |
@@ -16,16 +16,17 @@ estimator could not go, and a warning wherever the number should not be believed
 | smile | JSD | DV with clipped normaliser | no | about log n_test |
 | ksg | - | nearest neighbours | no | digamma(n) - digamma(k), hard |
 
-n_test are the held-out pairs, or those of a block where they are read in several (see `BLOCK`).
-"Yes" means: in expectation over held-out pairs the number does not exceed the mutual information, whatever the critic.
-The plain DV value of a sample lacks that property, because the log of a mean is too low on average; hence the tangent
-(see `readouts`). The caps that are not hard are a caution: no distribution-free lower bound from n samples can exceed
-the order of log n with confidence (McAllester & Stratos 2020, arXiv 1811.04251). With labels on a side, the cap is at
-most their entropy, which no mutual information exceeds. "ksg" of two sets of labels counts them (`label_information`).
+n_test is the number of held-out pairs, or of those in a block if they are read in several (see `BLOCK`).
 
-"auto" takes nearest neighbours of ranks where there are few columns and they have no warning, and infoNCE elsewhere;
-the other one stands beside it (`MIEstimate.beside`). Beside every critic stand nearest neighbours where columns are
-few, since they see a sharp dependence that a critic blurs.
+"Yes" means: in expectation over held-out pairs the number does not exceed the mutual information, for any critic. The
+plain DV value of a sample does not have that property, because the log of a sample mean is too low on average; hence
+the tangent (see `readouts`). Caps that are not hard are a warning: no distribution-free lower bound from n samples can
+exceed the order of log n with confidence (McAllester & Stratos 2020, arXiv 1811.04251). If a side is labels, the cap is
+at most their entropy, which mutual information cannot exceed. "ksg" of two sets of labels counts them (`labels`).
+
+"auto" takes nearest neighbours of ranks if there are few columns and no warning, and infoNCE otherwise; the other
+estimate is in `MIEstimate.beside`. If columns are few, every estimate by a critic has one by nearest neighbours in
+`beside`, since they find a sharp dependence that a critic misses.
 """
 
 import dataclasses
@@ -70,10 +71,10 @@ CRITICS: dict[str, type[nn.Module]] = {
     "joint": JointCritic,
     "featurewise": FeaturewiseCritic,
 }
-HELD_OUT = 0.2  #: fraction of the pairs that is read out, where none is said
-SHUFFLES, SHUFFLES_OF_NEIGHBOURS = 999, 199  #: of a test, where no number is said
+HELD_OUT = 0.2  #: default fraction of the pairs that is read out
+SHUFFLES, SHUFFLES_OF_NEIGHBOURS = 999, 199  #: default numbers of shuffles for a p-value
 STOPPING_PAIRS = 512  #: pairs of the validation part that decide when to stop
-#: settings that nearest neighbours, which train nothing, have no use for
+#: settings that nearest neighbours do not use, since they train nothing
 OF_TRAINING = ("critic", "steps", "batch_size", "lr", "hidden", "tau", "validation", "patience", "repeats", "folds")
 
 
@@ -108,28 +109,29 @@ def estimate_mi(
             are taken as labels (give integers that are quantities as floats; more labels than a fifth of n are
             refused). Row i of both was drawn together; rows are independent of each other.
         estimator: one of `NAMES`, "auto", or "jsd" for "jsd-nwj"; the table at the top of this module compares them.
-        critic: "separable"; "featurewise", which also has a small network for each column: for many columns; or
-            "joint": slower by about the batch size, and able to tell any dependence.
-        steps: training steps at most; the learning rate falls to zero over them by a cosine.
-        batch_size: pairs of a batch; all its combinations are negatives.
+        critic: "separable"; "featurewise", for many columns, which also has a small network for each column; or
+            "joint", which can represent any dependence and is slower by a factor of about the batch size.
+        steps: the largest number of training steps; the learning rate falls to zero over them by a cosine.
+        batch_size: pairs in a batch; all other combinations of the batch are negatives.
         lr: Adam's learning rate at the start.
         hidden: widths of the critic's hidden layers.
-        transform: of each column, invertible, so that mutual information stays: "standard" (mean 0, sd 1), "rank"
-            (to normal scores: best against long tails), "asinh" (about the median), "none". Fitted on training pairs.
+        transform: of each column. All are invertible, so they do not change the mutual information: "standard" (mean 0,
+            sd 1), "rank" (normal scores of ranks: best for long tails), "asinh" (around the median), "none". They are
+            fitted on training pairs.
         tau: SMILE's clip; inf is "jsd-dv" without the tangent.
         neighbours: KSG's k.
-        validation, test: fractions of the pairs that decide when to stop, and that are read out. `test=True` is 0.2 and
-            asks for a p-value.
+        validation, test: fractions of the pairs that decide when to stop, and that are read out. `test=True` means 0.2
+            and a p-value.
         patience: evaluations (40 in all `steps`) without improvement before training stops.
-        repeats: trainings, each with its own split and seed: seed, seed + 1, ...
-        folds: cross-fitting: so many trainings for each repeat, each read on another part, so that every pair is read
-            once (and `validation` and `test` are not used); None: one training.
-        groups: (n,) the subject, file or other origin of each row, where rows of one are alike: they stay on one side
-            of every split, one row of each is read at a time, and groups count, not rows. None: rows are independent.
-        block: the same for a series: so many successive rows belong together. None: rows are independent.
-        shuffles: for `MIEstimate.p_value`, the chance that independent sides read as much; 0: none, or, with
-            `test=True`, 999 (KSG: 199).
-        seed: of the split, the weights and the batches.
+        repeats: number of trainings, each with its own split and seed: seed, seed + 1, ...
+        folds: cross-fitting: each repeat trains this many critics, each of which is read on another part, so that every
+            pair is read once (`validation` and `test` are not used). None: one training.
+        groups: (n,) the subject, file or other origin of each row, if rows of the same origin are similar. Rows of a
+            group stay on one side of every split, one row of each group is read at a time, and the standard error is
+            that of independent groups, not rows. None: rows are independent.
+        block: the same for a series: this many successive rows belong together. None: rows are independent.
+        shuffles: number of shuffles for `MIEstimate.p_value`; 0: no p-value or, with `test=True`, 999 (KSG: 199).
+        seed: for the split, the weights and the batches.
         device: where critics are trained.
 
     Returns:
@@ -242,7 +244,7 @@ def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None
     """`estimate_mi` of two .npy files, as a dictionary; device None: a GPU if there is one.
 
     Raises:
-        UserError: a file that is missing or no plain array, and everything that `estimate_mi` raises.
+        UserError: a file that is missing or not a plain array; also in the cases of `estimate_mi`.
     """
     arrays = (inputs.read_array(Path(x)), inputs.read_array(Path(y)))
     on = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -264,15 +266,15 @@ def summarise(
     plain: bool = False,
     beside: MIEstimate | None = None,
 ) -> MIEstimate:
-    """One estimate of all repeats: their mean, the error within and between them, and what speaks against it.
+    """Combine all repeats into one estimate: their mean, its standard error, and warnings.
 
     Args:
         name: of the estimator.
-        results: how each critic was trained, and what it read.
-        started: when the clock began, by `time.monotonic`.
+        results: the training and the reading of each critic.
+        started: `time.monotonic()` at the beginning.
         entropy: of a side that is labels, in nats, which the truth cannot exceed.
-        plain: sum up the readouts without a tangent, which are no lower bound.
-        beside: what nearest neighbours read of the same pairs.
+        plain: use the readouts without a tangent, which are not lower bounds.
+        beside: the estimate by nearest neighbours from the same pairs.
     """
     fits, readings = zip(*results, strict=True)
     nats, error = mean_and_error([(r.plain, r.plain_error) if plain else (r.nats, r.standard_error) for r in readings])
@@ -326,7 +328,7 @@ def summarise(
 def _splits(
     n: int, codes: np.ndarray | None, validation: float, test: float, folds: int | None, generator: torch.Generator
 ) -> list[Parts]:
-    """Which pairs train, stop and are read, once or for each fold; groups stay together."""
+    """The pairs that train, stop and are read, once or for each fold; groups are not split."""
     count = n if codes is None else int(codes.max()) + 1
     if folds is None:
         splits = [inputs.split_pairs(count, validation, test, generator)]
@@ -336,7 +338,7 @@ def _splits(
 
 
 def _all_folds(readings: list[tuple[Fit, Reading]]) -> list[tuple[Fit, Reading]]:
-    """The readings of all folds as one, with the training that speaks most against it."""
+    """Combine the readings of all folds, and keep the training with the worst signs."""
     fits = [fit for fit, _ in readings]
     worst = max(fits, key=lambda fit: (fit.steps < FEWEST_STEPS, fit.skipped / fit.steps, fit.rise))
     return [(worst, all_folds([reading for _, reading in readings]))]
@@ -351,9 +353,9 @@ def _pointwise(parts: list[tuple[np.ndarray, np.ndarray]]) -> Pointwise:
 
 
 def _warned_of_rows(estimate: MIEstimate, sides: tuple[np.ndarray, np.ndarray], codes: np.ndarray | None) -> MIEstimate:
-    """With what speaks against the rows: copies of pairs and likeness of successive rows, where nothing is a bound."""
+    """Add warnings about the rows: repeated pairs, or successive rows that are similar; the value is then no bound."""
     estimate = estimate.cautioned(neighbouring_rows_alike(sides, codes), no_bound=True)
-    # What is held out has been seen then, and nothing bounds the value.
+    # Held-out pairs have then been seen in training, so the value is not a bound.
     return estimate if codes is not None else estimate.cautioned(repeated_pairs(sides), no_bound=True)
 
 
@@ -365,7 +367,7 @@ def _farthest(sides: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def _best_of_both(estimate: MIEstimate) -> MIEstimate:
-    """Of a critic with neighbours beside it, the one to report in front; the p-value is the critic's."""
+    """For "auto": choose the critic's or the neighbours' estimate as the result; the p-value is the critic's."""
     neighbours = estimate.beside
     if neighbours is None or (neighbours.warning is not None and neighbours.nats < estimate.nats):
         return estimate
@@ -390,7 +392,7 @@ def _notes(estimator: str, name: str, x: Any, y: Any, sides: tuple[np.ndarray, n
 
 
 def _unused(name: str, given: Mapping[str, Any]) -> tuple[str, ...]:
-    """A note that names the settings which were given and which this estimator has no use for."""
+    """A note with the given settings that this estimator does not use."""
     known = OF_TRAINING if name == "ksg" else () if name == "smile" else ("tau",)
     defaults = inspect.signature(estimate_mi).parameters
     unused = [setting for setting in known if given[setting] != defaults[setting].default]

@@ -41,7 +41,7 @@ def smile_with(tau: float) -> Estimator:
 
 
 def estimator_name(estimator: str) -> str:
-    """The name of an estimator, however it is written; "jsd" is what the literature calls the JS estimator, "jsd-nwj".
+    """The name of an estimator in its usual spelling. "jsd", its name in the literature, is "jsd-nwj".
 
     Raises:
         UserError: an unknown one.

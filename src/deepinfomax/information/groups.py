@@ -1,8 +1,8 @@
-"""Rows that are not independent: groups of them (subjects, files, blocks of time), and how their dependence shows.
+"""Rows that are not independent: groups of rows (subjects, files, blocks of time), and a test for dependent rows.
 
-Rows of one group stay on one side of every split. What is read is one row of each group: such rows are independent of
-each other where the groups are, and everything that holds for independent pairs holds for them. Several such choices
-are read and averaged, so that no row is wasted; each group counts alike, however many rows it has.
+Rows of one group stay on the same side of every split. A critic is read on one row of each group at a time. If groups
+are independent, these rows are too, so everything that holds for independent pairs holds for them. Several choices of
+rows are read and averaged, so that no row is wasted. Every group has the same weight, whatever its number of rows.
 """
 
 from typing import Any
@@ -14,22 +14,23 @@ from torch import Tensor
 from deepinfomax.errors import UserError
 
 FEWEST_GROUPS = 30
-CHOICES = 64  #: of one row of each group, at most, that are read
-#: Chance with which independent rows are taken for a series, on each side.
+CHOICES = 64  #: largest number of choices of one row of each group
+#: Probability that independent rows are mistaken for a series, on each side.
 FALSE_ALARM = 1e-4
-WEAKEST = 0.1  #: correlation of successive rows below which a standard error is off by 1 % at most
-COLUMNS = 64  #: of a side, at most, that are looked at
+WEAKEST = 0.1  #: correlation of successive rows below which a standard error is wrong by 1 % at most
+COLUMNS = 64  #: largest number of columns of a side that are checked
 
 
 def group_codes(groups: Any, block: int | None, n: int) -> np.ndarray | None:
-    """The group of each row as (n,) int64 from 0, in the order in which the groups come; None: every row is its own.
+    """The group of each row as (n,) int64 from 0, numbered in order of appearance; None if all rows are independent.
 
     Args:
-        groups: (n,) names or numbers, equal where rows belong together; None: none were given.
-        block: so many successive rows form a group; None: they do not.
+        groups: (n,) names or numbers, the same for rows of one group; None: not given.
+        block: this many successive rows form a group; None: not given.
+        n: number of rows.
 
     Raises:
-        UserError: both, another length, missing values, or too few groups.
+        UserError: both are given; a wrong length; missing values; or too few groups.
     """
     if groups is None and block is None:
         return None
@@ -73,7 +74,9 @@ def _missing(names: np.ndarray) -> np.ndarray:
 
 
 def one_of_each(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Choices of one row of each group, as positions (groups,): as many as show every row about twice, at most CHOICES.
+    """Choices of one row of each group, as positions (groups,).
+
+    Their number is such that every row is chosen about twice, but at most `CHOICES`.
 
     Args:
         codes: (m,) the groups of the rows to choose from.
@@ -86,7 +89,7 @@ def one_of_each(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]
 
 
 def batches_of_groups(codes: np.ndarray, batch_size: int, generator: torch.Generator) -> Any:
-    """Positions (batch_size,) without end: rows of different groups, so that no negative is a row's near copy."""
+    """Endless batches of positions (batch_size,), all from different groups, so that no negative is a near copy."""
     rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
     names = np.unique(codes)
     size = min(batch_size, len(names))
@@ -102,10 +105,10 @@ def rows_of(codes: np.ndarray, groups: Tensor) -> Tensor:
 
 
 def successive(side: np.ndarray) -> tuple[float, float]:
-    """How alike successive rows are: (correlation, the least that would not be chance); of columns, the strongest.
+    """How similar successive rows are: the strongest correlation of any column, and the smallest significant one.
 
-    Spearman's correlation of each column with itself one row later; of labels, Cohen's kappa of successive labels. Of
-    independent rows it is about normal with a variance of 1 / n. What is the same in all rows says nothing: 0.
+    For numbers it is Spearman's correlation of each column with itself one row later, for labels Cohen's kappa of
+    successive labels. For independent rows it is about normal with variance 1 / n. A constant column has 0.
     """
     from scipy import stats  # takes a second, and is used here only
 
@@ -129,10 +132,10 @@ def _least(n: int, columns: int) -> float:
 
 
 def neighbouring_rows_alike(sides: tuple[np.ndarray, ...], codes: np.ndarray | None) -> str:
-    """A caution if rows resemble the rows before them on both sides; otherwise "".
+    """A caution if rows are similar to the rows before them, on both sides; otherwise "".
 
     Args:
-        codes: groups of the rows; then the first rows of groups are compared, which should not be alike.
+        codes: groups of the rows; then only the first row of each group is compared, with that of the next group.
     """
     if codes is not None:
         first = np.unique(codes, return_index=True)[1]

@@ -1,4 +1,4 @@
-"""What a user gives to `estimate_mi`: read, checked, split and transformed.
+"""The inputs of `estimate_mi`: reading, checking, splitting and transforming them.
 
 A side is one of the two variables: (n, D) float64 numbers, or (n,) int64 labels.
 """
@@ -20,9 +20,9 @@ Transform = Literal["standard", "rank", "asinh", "none"]
 AS_QUANTITIES = "give them as floats (--numbers COLUMN of the command) if they are quantities"
 
 FEWEST_PAIRS = 50
-#: Rows per label, on average, below which a column of integers is refused: it is a quantity, or labels too rare to use.
+#: A column of integers with fewer rows per label, on average, is refused: it is a quantity, or its labels are too rare.
 ROWS_PER_LABEL = 5
-#: Numbers of one tensor, of one-hot labels or of the scores of a batch, above which nothing is begun: 4 GiB.
+#: Largest number of elements in a tensor of one-hot labels, or of the scores of a batch: 4 GiB.
 MOST_NUMBERS = 2**30
 
 
@@ -35,7 +35,7 @@ class Parts(NamedTuple):
 
 
 def read_side(values: Any, name: str) -> np.ndarray:
-    """(n, D) float64, or (n,) int64 for labels; raises UserError for what cannot be used."""
+    """Convert a side to (n, D) float64, or (n,) int64 for labels. Raises UserError if it cannot be used."""
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise UserError(f"{name} has {np.ma.getmaskarray(values).sum()} masked values: drop those rows")
     try:
@@ -88,7 +88,7 @@ def read_side(values: Any, name: str) -> np.ndarray:
 
 
 def check_index(x: Any, y: Any, names: Sequence[str] = "xy") -> None:
-    """Refuse two columns of pandas with different indexes, which everything else here would pair by position."""
+    """Raises UserError for two columns of pandas with different indexes, since rows are paired by position here."""
     one: Any = getattr(x, "index", None)  # of a list, a method
     other: Any = getattr(y, "index", None)
     if hasattr(one, "equals") and hasattr(other, "equals") and not one.equals(other):
@@ -100,7 +100,11 @@ def check_index(x: Any, y: Any, names: Sequence[str] = "xy") -> None:
 
 
 def remarks(values: Any, side: np.ndarray, name: str, otherwise: str = AS_QUANTITIES) -> tuple[str, ...]:
-    """How a side was understood, where whole numbers could have been either; `otherwise`: how it is had differently."""
+    """A note how whole numbers were understood, as labels or as quantities; none if there was no choice.
+
+    Args:
+        otherwise: tells the user how to get the other meaning.
+    """
     if not is_labels(side):
         return ()
     kind: Any = getattr(values, "dtype", None)
@@ -118,7 +122,7 @@ def is_labels(side: np.ndarray) -> bool:
 
 
 def labels_entropy(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
-    """Nats that mutual information cannot exceed: the smaller entropy of the sides that are labels; inf without any."""
+    """The smaller entropy, in nats, of the sides that are labels, which mutual information cannot exceed; else inf."""
     return min((label_information.entropy(side) for side in sides if is_labels(side)), default=math.inf)
 
 
@@ -137,7 +141,7 @@ def check_lengths(n_x: int, n_y: int, names: Sequence[str] = "xy") -> None:
 
 
 def check_labels(side: np.ndarray, name: str) -> None:
-    """Refuse quantities: as one-hot rows, hardly two of them alike, they would read 0 nats and take n² numbers."""
+    """Raises UserError if nearly all labels differ: they are quantities, would give 0 nats and need n² memory."""
     if is_labels(side) and (side.max() + 1) * ROWS_PER_LABEL > len(side):
         raise UserError(
             f"{name} has {side.max() + 1} different labels in {len(side)} rows, fewer than {ROWS_PER_LABEL} rows each: "
@@ -146,7 +150,7 @@ def check_labels(side: np.ndarray, name: str) -> None:
 
 
 def check_memory(sides: tuple[np.ndarray, ...], batch_size: int, units: int) -> None:
-    """Refuse what no memory holds: one-hot labels, or the scores of a batch with `units` numbers for each pair."""
+    """Raises UserError if one-hot labels, or a batch's scores (`units` numbers per pair), need too much memory."""
     for side, name in zip(sides, "xy", strict=True):
         if is_labels(side) and len(side) * (int(side.max()) + 1) > MOST_NUMBERS:
             raise UserError(
@@ -160,7 +164,7 @@ def check_memory(sides: tuple[np.ndarray, ...], batch_size: int, units: int) -> 
 
 
 def check_resolution(sides: tuple[np.ndarray, ...]) -> None:
-    """Columns as they are must survive float32, in which critics compute."""
+    """Raises UserError if columns without a transform lose their differences in float32, in which critics compute."""
     for side, name in zip(sides, "xy", strict=True):
         if is_labels(side):
             continue
@@ -176,7 +180,7 @@ def check_resolution(sides: tuple[np.ndarray, ...]) -> None:
 
 
 def farthest_value(side: Tensor) -> float:
-    """The largest absolute value of (n, D), without columns of two values, where it says nothing of tails."""
+    """The largest absolute value in (n, D), without columns of only two values, which have no tails."""
     two_values = ((side == side.amin(0)) | (side == side.amax(0))).all(0)
     return 0.0 if two_values.all() else float(side[:, ~two_values].abs().max())
 
@@ -188,7 +192,7 @@ def split_pairs(n: int, validation: float, test: float, generator: torch.Generat
 
 
 def split_folds(n: int, folds: int, generator: torch.Generator) -> list[Parts]:
-    """Every pair is read in one of the splits, stops the training in another, and trains in all others."""
+    """Splits in which every pair is read once, stops the training once, and trains in all others."""
     parts = torch.randperm(n, generator=generator).tensor_split(folds)
     every = []
     for fold in range(folds):
@@ -220,7 +224,7 @@ def transformed(side: np.ndarray, rows: np.ndarray | slice, transform: Transform
         # All rows: by default scikit-learn draws 10,000 of them by numpy's global state, which no seed of ours reaches.
         ranks = QuantileTransformer(n_quantiles=quantiles, subsample=None, output_distribution="normal")
         ranked = ranks.fit(fitted).transform(side)
-        # The ranks of two values would be the ends of the normal distribution, ten standard deviations apart.
+        # Normal scores of two values would be the two ends of the distribution, ten standard deviations apart.
         two = ((side == side.min(0)) | (side == side.max(0))).all(0)
         ranked[:, two] = transformed(side[:, two], rows, "standard") if two.any() else 0
         return ranked
@@ -233,9 +237,9 @@ def transformed(side: np.ndarray, rows: np.ndarray | slice, transform: Transform
 
 
 def _in_range(side: np.ndarray) -> np.ndarray:
-    """Each column centred at its median, with a largest absolute value of 1.
+    """Each column centred at its median and scaled to a largest absolute value of 1.
 
-    Then sums of squares neither overflow nor underflow, and no column far from zero is taken for a constant.
+    Then sums of squares neither overflow nor underflow, and a column far from zero is not mistaken for a constant.
     """
     side = side / np.abs(side).max(0)
     side = side - np.median(side, axis=0)

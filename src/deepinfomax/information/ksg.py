@@ -1,6 +1,6 @@
-"""Nearest-neighbour estimates of mutual information: the classical control, no network and no training.
+"""Nearest-neighbour estimates of mutual information: the classical control, without a network or training.
 
-Good in few dimensions; in many, distances stop telling pairs apart and the estimate falls far below the truth.
+They are good in few dimensions. In many dimensions all distances are similar, and the estimate is far too low.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 def ksg(x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "n E"], k: int = 3) -> float:
     """Kraskov, Stögbauer & Grassberger 2004, their first estimator (eq. 8), in nats; may be slightly negative.
 
-    x and y have no ties and are scaled alike. The distance to the k-th neighbour in the joint space, by the largest
-    of the two sides' largest differences, is a radius within which neighbours are counted on each side alone.
+    x and y must have no ties and the same scale. For each pair, neighbours are counted on each side by itself, within
+    the distance to its k-th neighbour in the joint space (maximum norm over all columns of both sides).
     """
     radius = _radius(np.hstack([x, y]), k)
     counts = [_within(side, side, radius) for side in (x, y)]  # themselves included: n_x + 1, n_y + 1
@@ -19,10 +19,11 @@ def ksg(x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "n E"], k: int = 3) ->
 
 
 def ksg_labels(x: Float[np.ndarray, "n D"], labels: Int[np.ndarray, "n"], k: int = 3) -> float:
-    """The same for a discrete variable (Ross 2014), in nats.
+    """`ksg` for numbers x and labels (Ross 2014), in nats.
 
-    Neighbours are sought among the same label and counted among all. A label that occurs once tells nothing and is
-    left out; one that occurs at most k times uses as many neighbours as it has. Without any that occurs twice: nan.
+    The k-th neighbour is searched among rows of the same label, and neighbours are counted among all rows. A label that
+    occurs once is left out; one that occurs at most k times uses as many neighbours as it has. nan if no label occurs
+    twice.
     """
     radius = np.zeros(len(x))
     neighbours, same = np.zeros(len(x)), np.zeros(len(x))
@@ -41,7 +42,7 @@ def ksg_labels(x: Float[np.ndarray, "n D"], labels: Int[np.ndarray, "n"], k: int
 
 
 def cap(n: int, k: int) -> float:
-    """The largest value `ksg` can take, where no side has other neighbours than the joint space has."""
+    """The largest possible value of `ksg` for n pairs, in nats: digamma(n) - digamma(k)."""
     return float(digamma(n) - digamma(k))
 
 
@@ -53,7 +54,7 @@ def digamma(count: float | np.ndarray) -> np.ndarray:
 
 
 def _radius(points: Float[np.ndarray, "n D"], k: int) -> Float[np.ndarray, "n"]:
-    """Just less than the distance to each point's k-th neighbour, so that only nearer ones are counted within."""
+    """A radius just below the distance to each point's k-th neighbour, so that only nearer points are within."""
     from sklearn.neighbors import NearestNeighbors
 
     neighbours = NearestNeighbors(n_neighbors=k, metric="chebyshev").fit(points)

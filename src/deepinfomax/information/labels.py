@@ -1,10 +1,10 @@
 """Entropy and mutual information of labels, by counting: the plug-in estimate with Miller & Madow's correction.
 
-Counting n labels finds too little entropy, by about (number of labels - 1) / 2n, because labels that happened to be
-frequent are taken for frequent ones (Miller 1955). Of two sets of labels the combinations are the most, so the plug-in
-mutual information is too high: by about (K - 1)(L - 1) / 2n where K and L labels are independent and every combination
-occurs. The correction counts the combinations that did occur, which is too few where many have not occurred yet;
-`by_chance` tells how much is left.
+The plug-in entropy of n labels is too low by about (number of labels - 1) / 2n, because labels that were frequent by
+chance count as frequent (Miller 1955). Combinations of two sets of labels are more numerous than the labels, so the
+plug-in mutual information is too high: by about (K - 1)(L - 1) / 2n for K and L independent labels, if every
+combination occurs. The correction counts the combinations that occurred, which is too few if many have not occurred
+yet; `by_chance` measures the remaining bias.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,24 @@ from jaxtyping import Float, Int, Shaped
 
 
 def entropy(labels: Shaped[np.ndarray, "n"]) -> float:
-    """Of labels, in nats."""
+    """Entropy of labels, in nats."""
     _, counts = np.unique(labels, return_counts=True)
     frequency = counts / len(labels)
     return float(-(frequency * np.log(frequency)).sum() + (len(counts) - 1) / (2 * len(labels)))
 
 
 def information(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
-    """Of labels a and b, integers from 0, in nats; may be slightly negative, and never more than either's `entropy`."""
+    """Mutual information of labels a and b (integers from 0), in nats.
+
+    It may be slightly negative, and is at most the smaller `entropy` of the two.
+    """
     return entropy(a) + entropy(b) - entropy(a * (b.max() + 1) + b)
 
 
 def standard_error(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
-    """Of `information`, in nats: the jackknife, each row left out once.
+    """Standard error of `information`, in nats, by the jackknife: each row is left out once.
 
-    Rows of one combination leave out the same, so that all n values take one pass over the distinct combinations.
+    Rows with the same combination of labels give the same value, so one pass over the distinct combinations is enough.
     """
     left = _left_out(a) + _left_out(b) - _left_out(a * (b.max() + 1) + b)
     return float(np.sqrt((len(a) - 1) * left.var()))
@@ -59,13 +62,13 @@ def by_chance(
     choices: Sequence[np.ndarray] = (),
     shuffles: int = 10,
 ) -> float:
-    """What `information` finds, on average, between a and a shuffled b, which share nothing: its bias, in nats.
+    """The mean `information` of a and a shuffled b, which are independent: the bias, in nats.
 
     Args:
-        choices: positions of the rows that are counted at a time, where not all are: one of each group.
+        choices: if rows have groups, the choices of one row of each group that are counted, as positions.
     """
     if not len(choices):
         return float(np.mean([information(a, rng.permutation(b)) for _ in range(shuffles)]))
-    # As many rows as are counted have the bias; a mean over all choices, as the value is, so that both are as steady.
+    # The bias depends on the number of rows counted. Like the value, it is a mean over all choices.
     drawn = [choices[i % len(choices)] for i in range(max(shuffles, len(choices)))]
     return float(np.mean([information(a[rows], rng.permutation(b[rows])) for rows in drawn]))

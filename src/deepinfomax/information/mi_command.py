@@ -1,4 +1,4 @@
-"""`deepinfomax estimate-mi`: files and names of columns -> an estimate, a ranking or a matrix, and its report."""
+"""`deepinfomax estimate-mi`: from files and names of columns to an estimate, a ranking or a matrix, and a report."""
 
 import dataclasses
 import inspect
@@ -22,7 +22,7 @@ from deepinfomax.information.table_files import read_file
 from deepinfomax.information.tables import mi_matrix, mi_with
 from deepinfomax.progress import shown, within
 
-#: settings of `estimate_mi` that also mean something where nearest neighbours go by several variables
+#: settings of `estimate_mi` that nearest neighbours of more than two variables use too
 OF_NEIGHBOURS = ("neighbours", "seed")
 
 
@@ -43,23 +43,23 @@ def estimate_mi_command(
     device: str | None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """What the command prints; writes the report where one is asked for.
+    """The result that the command prints; also writes the report if there is to be one.
 
     Args:
-        first, second: two files, one of x and one of y; or a table alone.
-        x, y, given: names of columns of the table. Without x, all others are ranked by what they tell of y; without
-            either, the two columns of a table of two are meant.
-        groups: the column that tells which rows belong together.
+        first, second: two files, x and y; or one table.
+        x, y, given: names of columns of the table. Without x, all other columns are ranked by their information about
+            y. Without x and y, the table must have two columns.
+        groups: the column with the group of each row.
         numbers: columns of whole numbers that are quantities.
         drop_missing: leave out rows with a missing value in a column that is used.
-        matrix: every two columns, of all or of those named by x.
-        test: also a p-value.
-        convergence: also the estimate by number of pairs and width of critic.
-        report: where the page goes.
-        settings: of `estimate_mi`.
+        matrix: estimate every pair of columns, of all or of those named by x.
+        test: also compute p-values.
+        convergence: also repeat the estimate with fewer pairs and with other widths of the critic.
+        report: the file of the page; None: no page.
+        settings: those of `estimate_mi`.
 
     Raises:
-        UserError: files or names that do not fit, and what the estimates raise.
+        UserError: wrong files or names; also in the cases of the estimates.
     """
     settings["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
@@ -127,7 +127,7 @@ def estimate_mi_command(
 
 
 def _by_their_names(notes: tuple[str, ...], sides: Sequence[np.ndarray], names: Sequence[str]) -> tuple[str, ...]:
-    """Remarks on x, y and z with the names of the columns, and with what the command offers."""
+    """Rewrite notes about x, y and z with the names of the columns, and with options of the command."""
     for side, called, name in zip(sides, "xyz"[: len(names)], names, strict=True):
         read = inputs.read_side(side, called)
         said = inputs.remarks(side, read, name, f"--numbers {quote(name)} takes them as quantities")
@@ -137,7 +137,7 @@ def _by_their_names(notes: tuple[str, ...], sides: Sequence[np.ndarray], names: 
 
 
 def _taken(column: np.ndarray, name: str) -> bool:
-    """Whether a column can be compared; names of rows, which are labels of one row each, cannot."""
+    """Whether a column can be compared; a column of names that differ in every row cannot."""
     try:
         inputs.check_labels(inputs.read_side(column, name), name)
     except UserError:
@@ -146,17 +146,17 @@ def _taken(column: np.ndarray, name: str) -> bool:
 
 
 def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
-    """The first and the last column that would be taken."""
+    """The first and the last of the columns that can be compared."""
     names = [name for name, column in table.items() if _taken(column, name)]
     names = names if len(names) > 1 else list(table)
     return names[0], names[-1]
 
 
 def _check_sides(table: dict[str, np.ndarray], sides: Mapping[str, Sequence[str]], path: Path) -> None:
-    """Refuse a column on two sides, and by its own name one that tells nothing or has too many labels.
+    """Check the chosen columns.
 
     Raises:
-        UserError: any of these.
+        UserError: a column is on two sides, is constant, or has too many labels.
     """
     seen: dict[str, str] = {}
     for option, names in sides.items():
@@ -178,7 +178,7 @@ def _check_numbers(column: np.ndarray, name: str, path: Path, most: bool = False
     """Raises UserError if a column holds words, with the first of them.
 
     Args:
-        most: only where more than half of the words read as numbers, so that the others are likely mistakes.
+        most: raise only if more than half of the words are numbers, so that the others are probably mistakes.
     """
     if column.dtype != object and column.dtype.kind not in "SU":
         return
@@ -208,7 +208,7 @@ def _numbers(column: np.ndarray, name: str, path: Path) -> np.ndarray:
 
 
 def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """One column as it is; several side by side as numbers, words among them as one-hot columns."""
+    """One column unchanged; several columns as one array of numbers, with words as one-hot columns."""
     if len(names) == 1:
         return table[names[0]]
     parts = []
@@ -224,7 +224,7 @@ def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
 
 
 def _whole(path: Path) -> np.ndarray:
-    """A file as one array: .npy or .npz as before, or all columns of a table."""
+    """A file as one array: that of a .npy or .npz, or all columns of a table."""
     if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         table = read_file(path)
         return joined(table, list(table))
@@ -239,11 +239,14 @@ def _usable(
     drop_missing: bool,
     ranked: bool,
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The table with the columns that exist, whole numbers as quantities where said, and without missing values.
+    """The table with the columns that are used, quantities as floats, and without missing values; and notes.
 
     Args:
-        used: the columns that were named; none: all.
-        ranked: whether all others that can be compared are used too.
+        used: the named columns; empty: all.
+        ranked: whether all other columns that can be compared are used too.
+
+    Raises:
+        UserError: a column that does not exist, or missing values without `drop_missing`.
     """
     for name in [*used, *numbers]:
         if name not in table:
@@ -281,7 +284,7 @@ def _missing(column: np.ndarray) -> np.ndarray:
 
 
 def _plain(column: np.ndarray) -> np.ndarray:
-    """Booleans and words that stood beside missing values, as such."""
+    """A column of objects without missing values as booleans or words."""
     if column.dtype == object and all(isinstance(value, bool) for value in column):
         return column.astype(bool)
     return column
@@ -290,10 +293,10 @@ def _plain(column: np.ndarray) -> np.ndarray:
 def _conditional(
     sides: tuple[np.ndarray, np.ndarray], z: np.ndarray, test: bool, settings: dict[str, Any]
 ) -> tuple[MIEstimate, tuple[str, ...]]:
-    """The estimate, and a note of what was given and is of critics alone."""
+    """The estimate, and a note about given settings that only critics use."""
     shuffles = settings.pop("shuffles", 0) or (SHUFFLES_OF_NEIGHBOURS if test else 0)
     estimator = settings.pop("estimator")
-    # Critics give the difference of two bounds; where columns are few, neighbours are the better answer.
+    # Critics give the difference of two bounds, which is worse than neighbours if columns are few.
     if estimator in ("auto", "infonce", "ksg"):
         few = sum(1 if side.ndim == 1 else side.shape[1] for side in (*sides, z)) <= 8
         estimator = "ksg" if few or estimator == "ksg" else "infonce"
@@ -308,7 +311,7 @@ def _conditional(
 
 
 def _without_effect(settings: Mapping[str, Any], kept: Mapping[str, Any], why: str) -> tuple[str, ...]:
-    """A note of the settings that were given and are not kept."""
+    """A note about given settings that have no effect."""
     usual = {name: parameter.default for name, parameter in inspect.signature(estimate_mi).parameters.items()}
     given = [name for name, value in settings.items() if name not in (*kept, "device") and value != usual[name]]
     if not given:
@@ -335,7 +338,7 @@ def _convergence(x: np.ndarray, y: np.ndarray, wanted: bool, settings: dict[str,
 def _without_unusable(
     table: dict[str, np.ndarray], named: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The table without the columns that nobody named and nothing can be said of, such as a number of each row.
+    """The table without the unnamed columns that cannot be used, such as row numbers; and a note about them.
 
     Raises:
         UserError: fewer than two columns are left.
@@ -366,7 +369,7 @@ def _many(
     notes: tuple[str, ...],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Every two columns, or all columns against one."""
+    """The matrix of all pairs of columns, or the ranking of all columns against one."""
     if given:
         raise UserError("a table of pairs takes no --given: name one pair by --x and --y")
     shuffles = settings["shuffles"] or (SHUFFLES_OF_NEIGHBOURS if test else 0)

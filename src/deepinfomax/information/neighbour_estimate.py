@@ -1,4 +1,4 @@
-"""The estimate by nearest neighbours, or by counting where both sides are labels: no network and no training."""
+"""The estimate by nearest neighbours, or by counting if both sides are labels: no network and no training."""
 
 import math
 import time
@@ -17,10 +17,10 @@ from deepinfomax.information.inputs import Transform, entropy_error, is_labels, 
 from deepinfomax.information.shuffling import p_value_by_repeating
 
 SUBSETS = 10  #: disjoint parts of the pairs; their spread gives the standard error
-#: Rows of a part for each neighbour, below which parts hardly vary, and the error is told by halves of the pairs.
+#: With fewer rows per neighbour, parts hardly vary, so the error is computed from halves of the pairs.
 ROWS_PER_NEIGHBOUR = 10
-MOST_BESIDE = 5000  #: pairs that are counted beside a critic
-MOST_UNITS = 6  #: of both sides together, up to which nearest neighbours are trusted
+MOST_BESIDE = 5000  #: largest number of pairs for the neighbours' estimate in addition to a critic's
+MOST_UNITS = 6  #: largest number of columns of both sides together for which nearest neighbours are trusted
 
 
 def neighbour_estimate(
@@ -34,14 +34,14 @@ def neighbour_estimate(
     codes: np.ndarray | None = None,
     shuffles: int = 0,
 ) -> MIEstimate:
-    """KSG's estimate of two sides, Ross's where one is labels, Miller and Madow's where both are.
+    """The estimate by KSG for numbers, by Ross if one side is labels, by counting (Miller and Madow) if both are.
 
     Args:
-        x, y: sides as `inputs.read_side` gives them.
-        k: neighbours.
-        started: when the clock began, by `time.monotonic`.
-        codes: the group of each row; None: rows are independent. One row of each group is counted at a time.
-        shuffles: for a p-value; 0: none.
+        x, y: sides from `inputs.read_side`.
+        k: number of neighbours.
+        started: `time.monotonic()` at the beginning.
+        codes: the group of each row; None: rows are independent. One row of each group is used at a time.
+        shuffles: number of shuffles for a p-value; 0: no p-value.
 
     Raises:
         UserError: too few pairs for so many neighbours.
@@ -52,7 +52,7 @@ def neighbour_estimate(
         raise UserError(
             f"{k} neighbours need more than {SUBSETS * k} {what}, and at least 1 neighbour; you gave {independent}"
         )
-    # A stream of its own: data that a user drew by default_rng(seed) would meet themselves in the noise, and depend.
+    # Not default_rng(seed): if a user drew the data with it, the noise would be the same numbers, and so dependent.
     rng = np.random.default_rng([seed, n, SUBSETS])
     sides = [
         side if is_labels(side) else without_ties(transformed(side, slice(None), transform), rng) for side in (x, y)
@@ -121,20 +121,20 @@ def neighbour_estimate(
 def beside_a_critic(
     x: np.ndarray, y: np.ndarray, k: int, seed: int, codes: np.ndarray | None = None
 ) -> MIEstimate | None:
-    """What neighbours read of the ranks of some of the pairs; None if there are many columns, or labels only."""
+    """The neighbours' estimate from ranks of some of the pairs; None if there are many columns, or labels only."""
     independent = len(x) if codes is None else int(codes.max()) + 1
     if units(x, y) > MOST_UNITS or (is_labels(x) and is_labels(y)) or not 1 <= k < independent // SUBSETS:
         return None
     if len(x) > MOST_BESIDE and codes is None:
         rows = np.sort(np.random.default_rng([seed, len(x)]).choice(len(x), MOST_BESIDE, replace=False))
         x, y = (np.unique(side[rows], return_inverse=True)[1] if is_labels(side) else side[rows] for side in (x, y))
-        if any(np.ptp(side, axis=0).min() == 0 for side in (x, y)):  # all that differed was left out
+        if any(np.ptp(side, axis=0).min() == 0 for side in (x, y)):  # the rows drawn are all equal
             return None
     return neighbour_estimate(x, y, "rank", k, seed, time.monotonic(), codes=codes)
 
 
 def nearest(one: np.ndarray, other: np.ndarray, k: int) -> float:
-    """The estimate of sides without ties, by the estimator that fits their kinds, in nats."""
+    """The estimate for sides without ties, in nats: by KSG, by Ross, or by counting, as the sides require."""
     if is_labels(one) and is_labels(other):
         return label_information.information(one, other)
     if is_labels(one):
@@ -200,9 +200,9 @@ def units(*sides: np.ndarray) -> int:
 
 
 def largest_atom(side: np.ndarray) -> float:
-    """The share of the rows that have one value, in the column where it is largest; 0 of labels.
+    """The largest share of rows that have the same value in a column of numbers; 0 for labels.
 
-    A column of few values is no density with an atom: its values are all alike.
+    Columns with only a few different values are not counted: there every value is frequent.
     """
     if is_labels(side) or side.shape[1] > MOST_UNITS:
         return 0.0
@@ -215,7 +215,7 @@ def largest_atom(side: np.ndarray) -> float:
 
 
 def _ranked(x: np.ndarray, y: np.ndarray, transform: Transform, k: int, seed: int) -> float | None:
-    """What the ranks of the columns read; None if they are what was read, or where there are many columns."""
+    """The estimate from ranks of the columns; None if ranks were used anyway, or if there are many columns."""
     if transform == "rank" or units(x, y) > MOST_UNITS or (is_labels(x) and is_labels(y)):
         return None
     rng = np.random.default_rng([seed, len(x), 1])
@@ -226,9 +226,6 @@ def _ranked(x: np.ndarray, y: np.ndarray, transform: Transform, k: int, seed: in
 
 
 def without_ties(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Equal values (rounded measurements) made different by noise far below any difference that matters.
-
-    As scikit-learn does it.
-    """
+    """Make equal values (rounded measurements) different by tiny noise, as scikit-learn does."""
     centred = side - np.median(side, axis=0)
     return centred + 1e-10 * np.abs(centred).mean(0) * rng.standard_normal(side.shape)

@@ -1,15 +1,15 @@
-"""All pairs of a batch: local features against global features, through a bound, without ever keeping (N·L)² scores.
+"""Bounds over all pairs of a batch of local and global features, without keeping all (N·L)² scores.
 
 N images, L places, M globals, D units of the critic. The global of image i with each local of image i is a positive;
-with the locals of every other image a negative; the other L - 1 locals of the same image are neither.
+with the locals of every other image a negative.
 
-Two pairings (§3.1): with ``pairing="global"`` an anchor is a global and its negatives are the locals of other images,
-with ``pairing="local"`` an anchor is a local and its negatives are the globals of other images. For bounds that only
-average over negatives the two are the same number; for infoNCE they are not.
+There are two pairings (§3.1). With ``pairing="global"`` an anchor is a global and its negatives are the locals of other
+images; with ``pairing="local"`` an anchor is a local and its negatives are the globals of other images. For bounds that
+only average over negatives both give the same number; for infoNCE they do not.
 
-A bound needs one statistic of each anchor's negatives, shared by all its positives (`bounds.Bound.statistic`). So a
-step is three matrix products: the scores, and the two gradients. Scores take N·M·N·L floats; when that is more than
-`SCORES_KEPT` they are computed in chunks of anchors and once more on the way back, and memory stays bounded.
+A bound needs one statistic of each anchor's negatives, which all its positives share (`bounds.Bound.statistic`). So a
+step is three matrix products: the scores, and the two gradients. There are N·M·N·L scores. If these are more than
+`SCORES_KEPT`, they are computed in chunks of anchors, and again in the backward pass, so that memory is bounded.
 """
 
 import math
@@ -55,26 +55,26 @@ def local_infomax(
         local: (N, L, D) local features, already embedded by the critic.
         glob: (N, M, D) global features, already embedded by the critic; a score is their dot product.
         bound: a name in `bounds.BOUNDS`.
-        negatives: "all" pairs of other images, or so many drawn per anchor without replacement (shared by the
-            anchor's positives). A count changes the estimate and its cap, not the cost.
+        negatives: "all" pairs of other images, or the number of negatives per anchor, drawn without replacement (shared
+            by the anchor's positives). A number changes the estimate and its cap, not the cost.
         pairing: what the anchor is, see above.
-        chunk_size: images whose anchors are scored at once; None decides by `SCORES_KEPT`.
-        negatives_from: under torch.distributed, "all" processes' images or this process's "own". With "all" the value
+        chunk_size: number of images whose anchors are scored at once; None: chosen by `SCORES_KEPT`.
+        negatives_from: under torch.distributed, images of "all" processes or this process's "own". With "all" the value
             is that of the whole batch on every process, and gradients averaged over processes (as
-            DistributedDataParallel does) equal those of one process that holds the whole batch.
-        positives: "all" N·L·M pairs of one image, or only the N·L of a place with the global of the "same" number
+            DistributedDataParallel does) equal those of one process with the whole batch.
+        positives: "all" N·L·M pairs of one image, or only the N·L pairs of a place and the global of the "same" number
             (needs M = L); the other pairs of the image are then neither positive nor negative.
         clip: every score s becomes clip·tanh(s / clip), which no score exceeds (AMDIM, arXiv 1906.00910, has
             20); None: scores stay as they are.
-        normaliser: over which negatives `dv` takes its log of a mean. "shared": those of all places together, as the
-            authors' code does: a bound on the information of y and a feature whose place is not told. "per-place":
-            place l of all images is a kind of its own, and the value is the mean over l of L bounds, as eq. (6) is
-            printed. It is never below the shared one, since a log of a mean is at least a mean of logs. Bounds that
-            average over negatives are the same either way; infoNCE has a normaliser for each anchor.
-        generator: draws the negatives when they are counted; None uses torch's global state.
+        normaliser: over which negatives `dv` takes its log of a mean. "shared": those of all places together, as in the
+            authors' code; this bounds the information of y and a feature whose place is unknown. "per-place": the value
+            is the mean over places l of L bounds, each with negatives at place l only, as in eq. (6). It is never below
+            the shared one, since a log of a mean is at least a mean of logs. For bounds that average over negatives
+            both are the same; infoNCE has a normaliser for each anchor.
+        generator: draws the negatives if `negatives` is a number; None: torch's global random state.
 
     Returns:
-        scalar, at least float32 even under autocast: mean over the positives. First derivatives only.
+        Scalar, at least float32 even under autocast: the mean over the positives. First derivatives only.
 
     Raises:
         UserError: shapes that do not fit, fewer than two images, more negatives than there are, a `chunk_size`
@@ -98,13 +98,13 @@ def local_infomax_with_squares(
     normaliser: Normaliser = "shared",
     generator: torch.Generator | None = None,
 ) -> "BoundAndSquares":
-    """As `local_infomax`, with the mean squared score of all pairs beside it: AMDIM's code adds 5e-2 times that."""
+    """`local_infomax`, and the mean squared score of all pairs: AMDIM's code adds 5e-2 times that to the loss."""
     options = (negatives, pairing, chunk_size, negatives_from, positives, clip, normaliser, generator)
     return _bound_and_squares(local, glob, bound, *options, squared=True)
 
 
 class BoundAndSquares(NamedTuple):
-    """A bound, and how large the scores are that it was computed from."""
+    """A bound and the mean squared score of its pairs."""
 
     bound: Float[Tensor, ""]  #: in nats
     mean_square: Float[Tensor, ""]  #: of all scores of the batch, positives and negatives, before any clip
@@ -132,7 +132,7 @@ def _bound_and_squares(
     apart = normaliser == "per-place"
     if apart:
         check_normaliser(chosen, negatives, pairing)
-        pairing = "local"  # with all negatives the pairings have the same ones, and so each place's stand together
+        pairing = "local"  # both pairings have the same negatives; with this one those of a place are together
     gather = negatives_from == "all" and processes() > 1
     with whole_precision(local.device):
         # Scores of D = 2048 products reach the hundreds: half precision would round them to whole nats.
@@ -140,8 +140,9 @@ def _bound_and_squares(
         anchors, candidates = (glob, local) if pairing == "global" else (local, glob)
         images, merge = len(local) * (processes() if gather else 1), False
         if gather and negatives == "all" and anchors.shape[1] < candidates.shape[1]:
-            # The few travel. Where negatives are only averaged, both pairings are one number, and they can change
-            # places; infoNCE's are merged, and those of a place. A count is drawn among candidates that are all here.
+            # Send the smaller side, the globals. If negatives are only averaged, both pairings are the same number, so
+            # anchors and candidates can be exchanged; otherwise (infoNCE, per place) statistics are merged. A number
+            # of negatives is drawn from candidates that must all be on this process.
             merge = chosen.per_anchor or apart
             anchors, candidates = (anchors, candidates) if merge else (candidates, anchors)
         count = _negatives_per_anchor(negatives, images, candidates.shape[1])
@@ -172,7 +173,10 @@ def _bound_and_squares(
 
 
 def check_normaliser(bound: bounds.Bound, negatives: int | Literal["all"], pairing: Pairing) -> None:
-    """Raises UserError if a normaliser for each place is asked for and cannot be had."""
+    """Raises UserError if "per-place" is not possible.
+
+    infoNCE has a normaliser for each anchor; a number of negatives needs the pairing "local".
+    """
     if bound.per_anchor:
         raise UserError(
             f'{bound.name} has a normaliser for each anchor: for one of each place take pairing "local", and leave '
@@ -191,7 +195,7 @@ def count_negatives(
     pairing: Pairing = "global",
     negatives_from: NegativesFrom = "all",
 ) -> int:
-    """How many negatives each anchor has; a bound's cap follows from it (`bounds.Bound.cap`)."""
+    """The number of negatives of each anchor, from which a bound's cap follows (`bounds.Bound.cap`)."""
     images = len(local) * (processes() if negatives_from == "all" else 1)
     return _negatives_per_anchor(negatives, images, (local if pairing == "global" else glob).shape[1])
 
@@ -200,9 +204,9 @@ class _Scores(torch.autograd.Function):
     """anchors (n, A, D), candidates (N, B, D) -> positives (n, A, B), the statistic of the negatives (n, A), and
     Σ s² of all scores before the clip (n, A), where it is asked for.
 
-    Anchor image i is candidate image offset + i. With W = d statistic / d scores, which the forward pass finds on the
-    way, the backward pass is two matrix products with one and the same (n·A, N·B) matrix, the gradient of the scores.
-    Only a clip or a penalty on Σ s² needs the scores themselves once more.
+    Anchor image i is candidate image offset + i. The forward pass also computes W = d statistic / d scores. With it the
+    backward pass is two matrix products with the same (n·A, N·B) matrix, the gradient of the scores. The scores are
+    computed again only for a clip or a penalty on Σ s².
     """
 
     @staticmethod
@@ -283,9 +287,9 @@ def _pool(
     drawn: Tensor | None,
     with_weights: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Statistic of each row's negatives, and its derivative by each score (0 where a score is no negative).
+    """Statistic of each row's negatives, and its derivative by each score (0 for scores that are not negatives).
 
-    `own` views the entries that are no negatives; `scores` is overwritten.
+    `own` gives a view of the entries that are not negatives; `scores` is overwritten.
     """
     if drawn is None:
         return _pool_all(scores, own, bound, with_weights)
@@ -303,7 +307,7 @@ def _pool_all(
         if own is not None:
             own(scores).zero_()
         statistic, weights = scores.sum(1), slope
-        if weights is None:  # scores are summed as they are
+        if weights is None:  # the scores themselves are summed
             weights = scores.fill_(1)
         if own is not None:
             own(weights).zero_()
@@ -333,12 +337,23 @@ def scored_infomax(
     normaliser: Normaliser = "shared",
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
-    """As `local_infomax`, for a critic whose score is no dot product (concat-and-convolve, the global critic).
+    """`local_infomax` for a critic whose score is not a dot product (concat-and-convolve, the global critic).
 
-    `score(local rows (R, D_l), global rows (R, D_g)) -> (R,)`; local (N, L, D_l), glob (N, M, D_g). All pairs cost
-    N²·L·M rows through the critic; they are scored `chunk_size` anchor images at a time (None: so that a chunk has at
-    most 2^16 rows) and recomputed on the way back, so memory stays bounded. A count of negatives costs N·M·(L + count)
-    rows only.
+    All pairs are N²·L·M rows through the critic. They are scored in chunks and computed again in the backward pass, so
+    that memory is bounded. With a number of negatives there are only N·M·(L + number) rows.
+
+    Args:
+        score: rows of locals (R, D_l) and of globals (R, D_g) -> scores (R,).
+        local: (N, L, D_l).
+        glob: (N, M, D_g).
+        chunk_size: number of images whose anchors are scored at once; None: so that a chunk has at most 2^16 rows.
+        bound, negatives, pairing, negatives_from, normaliser, generator: as in `local_infomax`.
+
+    Returns:
+        Scalar in nats: the mean over the positives.
+
+    Raises:
+        UserError: in the cases of `local_infomax`.
     """
     _check(local, glob, chunk_size, same_units=False)
     _check_options(pairing, negatives_from, normaliser)
@@ -392,7 +407,7 @@ def scored_infomax(
 def _other_images(
     anchors: tuple[int, int], candidates: tuple[int, int], first: int, device: torch.device
 ) -> Int[Tensor, "n A negatives"]:
-    """(n, A, (N - 1)·B) positions of all candidates that belong to another image than the anchor."""
+    """Positions (n, A, (N - 1)·B) of all candidates of other images than the anchor's."""
     (n, anchors_each), (total, each) = anchors, candidates
     image = torch.arange(total - 1, device=device).expand(n, -1)
     image = image + (image >= first + torch.arange(n, device=device).unsqueeze(1))  # step over the own image
@@ -408,7 +423,7 @@ def draw_negatives(
     generator: torch.Generator | None,
     device: torch.device,
 ) -> Int[Tensor, "n A {count}"]:
-    """(n, A, count) positions among N·B candidates, uniform without replacement, none of the anchor's own image."""
+    """Random positions (n, A, count) among N·B candidates, without replacement, none of the anchor's own image."""
     (n, anchors_each), (total, each) = anchors, candidates
     others = (total - 1) * each
     images = max(1, SCORES_KEPT // (anchors_each * others))  # keys for all at once would be as large as all scores
@@ -424,7 +439,7 @@ def draw_negatives(
 
 
 def at_least_float32(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """x, or x in float32 where autocast made it shorter."""
+    """x in float32, if it is shorter (float16 or bfloat16); else x itself."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
@@ -455,7 +470,7 @@ def _check(local: Tensor, glob: Tensor, chunk_size: int | None, same_units: bool
 def _check_options(
     pairing: str, negatives_from: str, normaliser: str, positives: str = "all", clip: float | None = None
 ) -> None:
-    """A name that is none would be taken for another one."""
+    """Raises UserError for an unknown name, which would otherwise be treated as one of the known ones."""
     for option, value, names in (
         ("pairing", pairing, get_args(Pairing)),
         ("negatives_from", negatives_from, get_args(NegativesFrom)),

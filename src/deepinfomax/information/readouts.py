@@ -1,16 +1,16 @@
 """Readouts: the scores of held-out pairs -> nats.
 
-A critic trained by any bound estimates the log of the density ratio p(x, y) / p(x) p(y), up to what that bound leaves
-open. A readout turns its scores on n held-out pairs into a number: the n pairs stand for the joint distribution J, the
-n(n - 1) other combinations for the product of the marginals M. Everything stays in log space.
+A critic trained by any bound estimates the log of the density ratio p(x, y) / p(x) p(y) (for some bounds up to a
+constant). A readout turns its scores on n held-out pairs into a number. The n pairs are a sample of the joint
+distribution J, the n(n - 1) other combinations of the product of the marginals M. All computations are in log space.
 
-Each pair carries a weight (1 unless said), so that a standard error is one gradient away: the derivative of a readout
-by the weights is its influence function, whose norm is the infinitesimal jackknife (Jaeckel 1972), the limit of a
-bootstrap over pairs. A pair's influence through the negatives it takes part in is thus counted.
+Each pair has a weight (1 by default). The derivative of a readout by the weights is its influence function, and its
+norm is the infinitesimal jackknife (Jaeckel 1972), the limit of a bootstrap over pairs. So one gradient gives the
+standard error, and it includes the influence of a pair through the negatives that it is part of.
 
-Two readouts, `dv` and `jsd_lb`, are convex functions of a mean, so the value at a sample's mean is too high on
-average. Given `at`, that mean on *other* pairs (the validation part), they use the tangent there instead: lower, and a
-lower bound of mutual information in expectation, whatever the sample size.
+Two readouts, `dv` and `jsd_lb`, are convex functions of a mean, so their value at a sample mean is too high on average.
+Given `at`, that mean on *other* pairs (the validation part), they use the tangent at this point instead. That is lower,
+and in expectation a lower bound of mutual information, for any sample size.
 """
 
 import math
@@ -27,7 +27,7 @@ class Scores:
     """The scores (n, n) of all combinations of n pairs; the diagonal holds the pairs. fp32 or better."""
 
     all_pairs: Float[Tensor, "n n"]
-    log_weight: Float[Tensor, "n"] | None = None  #: the log of each pair's weight; None: all alike
+    log_weight: Float[Tensor, "n"] | None = None  #: the log of each pair's weight; None: all equal
 
     @property
     def pairs(self) -> Float[Tensor, "n"]:
@@ -43,7 +43,7 @@ class Scores:
         return value @ self.log_weights.softmax(0)
 
     def log_mean_exp(self, value: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
-        """log E_M e^value; the diagonal is left out exactly, whatever its size."""
+        """log E_M e^value; the diagonal is excluded exactly, however large it is."""
         w = self.log_weights
         log_weight = _without_diagonal(w.unsqueeze(1) + w)
         return (value + log_weight).logsumexp((0, 1)) - log_weight.logsumexp((0, 1))
@@ -78,30 +78,30 @@ def jsd_nwj(scores: Scores) -> Float[Tensor, ""]:
 
 
 def log_normaliser(scores: Scores) -> Float[Tensor, ""]:
-    """log E_M e^u: what `dv` takes off, and where its tangent touches."""
+    """log E_M e^u: what `dv` subtracts, and the point of its tangent."""
     return scores.log_mean_exp(scores.all_pairs)
 
 
 def dv(scores: Scores, at: float | None = None) -> Float[Tensor, ""]:
-    """E_J u - log E_M e^u (eq. 2); with `at`, a log-normaliser from other pairs, -log by its tangent there."""
+    """E_J u - log E_M e^u (eq. 2); with `at`, a log-normaliser from other pairs, by the tangent of -log there."""
     log_z = log_normaliser(scores)
     return scores.joint(scores.pairs) - (log_z if at is None else at + torch.expm1(log_z - at))
 
 
 def smile(scores: Scores, tau: float = 5.0) -> Float[Tensor, ""]:
-    """E_J u - log E_M clip(e^u, e^-tau, e^tau) (Song & Ermon 2020): less variance, no bound on either side."""
+    """E_J u - log E_M clip(e^u, e^-tau, e^tau) (Song & Ermon 2020): less variance, but not a bound."""
     return scores.joint(scores.pairs) - scores.log_mean_exp(scores.all_pairs.clamp(-tau, tau))
 
 
 def cross_entropy(scores: Scores) -> Float[Tensor, ""]:
-    """½ (E_J sp(-u) + E_M sp(u)): of telling pairs from other combinations; at least log 2 - JSD, in nats."""
+    """½ (E_J sp(-u) + E_M sp(u)): cross-entropy of classifying pairs and other combinations; ≥ log 2 - JSD nats."""
     return (scores.joint(-logsigmoid(scores.pairs)) + scores.product(-logsigmoid(-scores.all_pairs))) / 2
 
 
 def jsd_lb(scores: Scores, at: float | None = None) -> Float[Tensor, ""]:
     """The least KL divergence that a JSD of log 2 - cross-entropy allows (Dorent et al. 2025, arXiv 2510.20644).
 
-    With `at`, a cross-entropy from other pairs, by the tangent there.
+    With `at`, a cross-entropy from other pairs, the tangent at this point is used.
     """
     entropy = cross_entropy(scores)
     if at is None:
@@ -117,8 +117,9 @@ def least_kl(cross_entropy: float) -> float:
 
         log 2 - JSD = ½ [(1 + s) log(1 + s) + s k],
 
-    solved here for k by bisection. Written by the cross-entropy, not the JSD, so that no digits are lost near
-    JSD = log 2, where k grows without end. A cross-entropy above log 2 is worse than guessing: the straight line on.
+    solved here for k by bisection. It is a function of the cross-entropy, not of the JSD, so that no digits are lost
+    near JSD = log 2, where k grows without limit. A cross-entropy above log 2 is worse than guessing; there the
+    function continues as a straight line.
     """
     if cross_entropy >= math.log(2):
         return least_kl_slope(math.log(2)) * (cross_entropy - math.log(2))
@@ -138,6 +139,6 @@ def least_kl_slope(cross_entropy: float) -> float:
 
 
 def effective_negatives(scores: Scores) -> float:
-    """(sum e^u)² / sum e^2u over the n(n - 1) combinations: how many of them the normaliser really rests on."""
+    """(sum e^u)² / sum e^2u over the n(n - 1) combinations: their effective number in the normaliser."""
     u = _without_diagonal(scores.all_pairs.detach().double())
     return float(torch.exp(2 * u.logsumexp((0, 1)) - (2 * u).logsumexp((0, 1))))

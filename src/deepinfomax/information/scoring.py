@@ -1,4 +1,4 @@
-"""Scores of pairs by dot product, a chunk of anchors at a time, and what a bound makes of those of negatives."""
+"""Scores of pairs by dot product, a chunk of anchors at a time, and the terms of a bound for negatives' scores."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def own_pairs(
 def terms_and_slope(
     scores: Tensor, own: Callable[[Tensor], Tensor] | None, bound: bounds.Bound, with_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """What is pooled of each score, and its derivative by the score; None if it is the score itself.
+    """The bound's function of each negative score, and its derivative (None: the function is the score itself).
 
     `own` views the entries that are no negatives; `scores` is overwritten.
     """
@@ -53,9 +53,9 @@ def terms_and_slope(
 
 
 def through_clip(d_scores: Tensor, score: Callable[[], Tensor], clip: float | None, d_squares: Tensor | None) -> Tensor:
-    """Gradients of clipped scores -> of the scores themselves, and of their Σ s² where it has one; in place.
+    """Gradients by clipped scores -> gradients by the scores before the clip, plus those of Σ s²; in place.
 
-    `score` computes them again: only a clip or a penalty on Σ s² needs them.
+    `score` computes the scores again; that is needed only for a clip or a penalty on Σ s².
     """
     if clip is not None:
         d_scores.mul_(1 - clipped(score(), clip).div_(clip).square_())

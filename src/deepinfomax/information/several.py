@@ -1,8 +1,8 @@
 """More than two variables: conditional mutual information, total correlation, interaction, transfer entropy.
 
-`conditional` holds the formulas by nearest neighbours; here they take any arrays, and give an `MIEstimate` with a
-standard error, an interval and a p-value. None of these numbers is a bound: also the difference of two bounds,
-I(X; Y, Z) - I(X; Z) by two critics, lies on no known side of I(X; Y | Z).
+The formulas by nearest neighbours are in `conditional`. The functions here take any arrays and return an `MIEstimate`
+with a standard error, an interval and a p-value. None of these numbers is a bound, not even the difference of two
+bounds I(X; Y, Z) - I(X; Z) by two critics: it may be above or below I(X; Y | Z).
 
 | z, x, y | how |
 | --- | --- |
@@ -11,8 +11,8 @@ I(X; Y, Z) - I(X; Z) by two critics, lies on no known side of I(X; Y | Z).
 | few columns | nearest neighbours (Frenzel & Pompe 2007) |
 | many columns | estimator="infonce", ...: the difference of two critics' values |
 
-The standard error is the spread over ten disjoint parts of the rows; of series, ten stretches of time. Of few rows
-halves of them tell it (`neighbour_estimate.spread`).
+The standard error is the spread over ten disjoint parts of the rows; for series, over ten intervals of time. If there
+are few rows, it is computed from halves of them (`neighbour_estimate.spread`).
 """
 
 import dataclasses
@@ -56,23 +56,23 @@ def conditional_mi(
     seed: int = 0,
     **settings: Any,
 ) -> MIEstimate:
-    """I(X; Y | Z), in nats: what x and y share beyond what z tells of both.
+    """I(X; Y | Z), in nats: the information that x and y share beyond z.
 
     Args:
         x, y, z: (n,) or (n, D) numbers, or (n,) labels; row i of all was drawn together.
-        estimator: "ksg": nearest neighbours, or counting where all are labels; a name of a critic's estimator: the
-            difference of I(X; Y, Z) and I(X; Z), or, of labels z, the mean over them; "auto": "ksg" of up to eight
-            columns in all and for a p-value, else "infonce".
-        transform: of each column, before distances are taken.
+        estimator: "ksg": nearest neighbours, or counting if all are labels; a name of a critic's estimator: the
+            difference of I(X; Y, Z) and I(X; Z) or, for labels z, the mean over labels; "auto": "ksg" for up to eight
+            columns in all, or with a p-value, else "infonce".
+        transform: of each column, before distances are computed.
         neighbours: k.
-        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
-        shuffles: for a p-value of conditional independence, by nearest neighbours or counting: x is shuffled among rows
-            of the same label, or among those of the nearest z (Runge 2018).
-        settings: of `estimate_mi`, where a critic is asked for.
+        groups, block: which rows belong together, as in `estimate_mi`: one row of each group is used at a time.
+        shuffles: number of shuffles for a p-value of conditional independence, by nearest neighbours or counting: x is
+            shuffled among rows with the same label z, or with the nearest z (Runge 2018).
+        settings: those of `estimate_mi`, if the estimator has a critic.
 
     Raises:
-        UserError: as `estimate_mi`; a test of critics' differences; a label of z with too few rows; settings of a
-            critic where none is asked for.
+        UserError: in the cases of `estimate_mi`; a p-value for a difference of critics; a label of z with too few rows;
+            settings of a critic for an estimator without one.
     """
     started = time.monotonic()
     seed = check_seed(seed)
@@ -128,15 +128,15 @@ def total_correlation(
     shuffles: int = 0,
     seed: int = 0,
 ) -> MIEstimate:
-    """Σ H(X_i) - H(X_1, ..., X_m), in nats: how far m variables are from independent; 0 where they are.
+    """Σ H(X_i) - H(X_1, ..., X_m), in nats: how strongly m variables depend on each other; 0 if independent.
 
     Args:
         variables: two or more, each (n,) or (n, D) numbers; or all labels (n,).
-        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
-        shuffles: for a p-value of independence: every variable but the first is shuffled.
+        groups, block: which rows belong together, as in `estimate_mi`: one row of each group is used at a time.
+        shuffles: number of shuffles for a p-value of independence: every variable but the first is shuffled.
 
     Raises:
-        UserError: fewer than two; numbers beside labels.
+        UserError: fewer than two variables, or both numbers and labels.
     """
     started, seed = time.monotonic(), check_seed(seed)
     if len(variables) < 2:
@@ -183,12 +183,12 @@ def interaction_information(
 ) -> MIEstimate:
     """I(X; Y) - I(X; Y | Z), in nats: above 0, z explains part of what x and y share; below 0, z makes them dependent.
 
-    The sign is that of redundancy (co-information); some books have the other. The biases of the two terms differ, so
-    values near 0 tell little.
+    Positive means redundancy (co-information); some books have the opposite sign. The biases of the two terms differ,
+    so values near 0 are not reliable.
 
     Args:
         x, y, z: (n,) or (n, D) numbers, or (n,) labels; row i of all was drawn together.
-        groups, block: which rows belong together, as of `estimate_mi`: one row of each is counted at a time.
+        groups, block: which rows belong together, as in `estimate_mi`: one row of each group is used at a time.
     """
     started, seed = time.monotonic(), check_seed(seed)
     _check_settings(transform, neighbours)
@@ -230,15 +230,15 @@ def transfer_entropy(
 ) -> MIEstimate:
     """I(target now; the source's last `lags` values | the target's last `lags` values), in nats (Schreiber 2000).
 
-    The standard error is the spread over ten stretches of time, each kept whole. For the p-value the source is shifted
-    against the target, around the end, by at least a tenth of its length: that keeps each series as it is.
+    The standard error is the spread over ten intervals of time. For the p-value the source is shifted in time against
+    the target, cyclically, by at least a tenth of its length, so that the structure within each series is kept.
 
     Args:
         source, target: (n,) or (n, D) numbers, in the order of time, evenly spaced.
-        lags: steps of the past that count.
+        lags: how many past steps are used.
 
     Raises:
-        UserError: labels; too short a series; as `estimate_mi`.
+        UserError: labels; a series that is too short; also in the cases of `estimate_mi`.
     """
     started, seed = time.monotonic(), check_seed(seed)
     if not isinstance(lags, int | np.integer) or isinstance(lags, bool) or lags < 1:
@@ -273,13 +273,13 @@ def _check_settings(transform: str, neighbours: int, shuffles: int = 0) -> None:
 
 
 def _remarks(variables: dict[str, Any], sides: list[np.ndarray]) -> tuple[str, ...]:
-    """How the variables were understood, where whole numbers could be labels or quantities."""
+    """Notes how whole numbers were understood, as labels or as quantities."""
     said = [inputs.remarks(values, side, name) for (name, values), side in zip(variables.items(), sides, strict=True)]
     return tuple(itertools.chain.from_iterable(said))
 
 
 def _left_out(sides: list[np.ndarray], k: int, codes: np.ndarray | None) -> tuple[str, ...]:
-    """What is said of rows of labels z that are too few for neighbours among them; counting leaves none out."""
+    """A note about labels z with too few rows for neighbours, which are left out; counting leaves none out."""
     z = sides[2]
     if not is_labels(z) or all(map(is_labels, sides)):
         return ()
@@ -317,19 +317,20 @@ def _prepared(side: np.ndarray, transform: Transform, seed: int) -> np.ndarray:
 
 
 def _numbers(side: np.ndarray) -> np.ndarray:
-    """Labels as points that are all equally far from each other, and farther than any two numbers are."""
+    """Labels as points at equal distances from each other, larger than the distance of any two numbers."""
     return np.eye(int(side.max()) + 1)[side] * 10 * LONG_TAIL if is_labels(side) else side
 
 
 def _independent(codes: np.ndarray | None, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows that a shuffle may exchange: all n, or of groups one row of each."""
+    """Rows that a shuffle may exchange: all n, or one row of each group."""
     return np.arange(n) if codes is None else one_of_each(codes, rng)[0]
 
 
 def _within(given: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An order (n,) of the rows that moves each only among rows of its label, or of the nearest z.
+    """A random order (n,) in which rows change places only with rows of the same label, or of similar z.
 
-    Of numbers each row takes one of its LOCAL nearest neighbours that is still free, in random turn (Runge 2018).
+    For numbers z, in random order, each row takes one of its `LOCAL` nearest neighbours that is still free (Runge
+    2018).
     """
     n = len(given)
     order = np.arange(n)
@@ -362,7 +363,7 @@ def _estimate(
     codes: np.ndarray | None = None,
     signed: bool = False,
 ) -> MIEstimate:
-    """The value of all rows, and its error by `spread`; with groups `codes`, that of groups."""
+    """The value from all rows, and its error by `spread`; with groups `codes`, that of groups."""
     n = len(sides[0]) if codes is None else int(codes.max()) + 1
     choices = [] if codes is None else one_of_each(codes, np.random.default_rng([seed, n, k]))
 
@@ -420,7 +421,7 @@ def _by_critics(
     settings: dict[str, Any],
     started: float,
 ) -> MIEstimate:
-    """By critics: of labels z the mean over them, a lower bound where each is; else a difference, which is none."""
+    """By critics: for labels z the mean over labels (a lower bound if each is one), else a difference (no bound)."""
     x, y, z = sides
 
     def mi(a: np.ndarray, b: np.ndarray, of: np.ndarray | None = codes) -> MIEstimate:

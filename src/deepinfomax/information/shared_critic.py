@@ -1,4 +1,4 @@
-"""Critics of many pairs of columns at once: one embedding of each column, shared by all pairs that it stands in."""
+"""Critics for many pairs of columns, trained together: each column has one embedding, shared by all its pairs."""
 
 import math
 import time
@@ -71,17 +71,19 @@ def shared_estimates(
     hidden: tuple[int, ...] = (64, 64),
     patience: int = 10,
 ) -> dict[Pair, MIEstimate]:
-    """infoNCE of each pair, a lower bound on held-out rows, by critics that are trained together.
+    """infoNCE for each pair, a lower bound on held-out rows, by critics that are trained together.
 
-    The loss is the sum over the pairs; training stops by its mean on the stopping rows. The split is that of
+    The loss is the sum over the pairs; its mean on the stopping rows decides when to stop. The split is that of
     `estimate_mi`: 60 : 20 : 20.
 
     Args:
-        sides: (n, D) numbers or (n,) labels, by name, as `inputs.read_side` gives them.
-        codes: (n,) the group of each row, which stays on one side of the split; None: every row is its own.
+        sides: name -> (n, D) numbers or (n,) labels, from `inputs.read_side`.
+        pairs: which pairs of columns to estimate.
+        shuffles: number of shuffles for a p-value of each pair; 0: no p-values.
+        codes: (n,) the group of each row, which stays on one side of the split; None: rows are independent.
 
     Raises:
-        UserError: a setting out of its range.
+        UserError: a setting out of range.
     """
     started = time.monotonic()
     checks.check_training(steps, batch_size, lr, hidden, patience)

@@ -1,4 +1,4 @@
-"""Files of columns: CSV as people and their spreadsheets write it, parquet and .npz -> arrays by name.
+"""Read files of columns (CSV, parquet, .npz) as arrays by name.
 
 pyarrow reads them, so that a table needs no pandas.
 """
@@ -19,10 +19,10 @@ TABLES = (".csv", ".tsv", ".parquet", ".npz")
 def read_file(path: Path) -> dict[str, np.ndarray]:
     """The columns of a table by name.
 
-    See `text_tables.read_csv` of what a CSV may look like.
+    `text_tables.read_csv` describes which forms of CSV are understood.
 
     Raises:
-        UserError: a file that is missing, of another kind or not readable; two columns of one name.
+        UserError: a file that is missing, of another kind or not readable; two columns with the same name.
     """
     if not path.is_file():
         raise UserError(
@@ -66,7 +66,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
-    """Numbers, booleans or words; dates are words. Missing values are NaN among numbers, and None among others."""
+    """A column as numbers, booleans or words (also for dates). Missing values are NaN among numbers, otherwise None."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)

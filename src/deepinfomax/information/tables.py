@@ -1,11 +1,11 @@
-"""Many columns at once: which columns of a table tell most of a target, and which of each other.
+"""Many columns at once: which columns of a table have the most information about a target, or about each other.
 
 A table is a pandas or polars data frame, a mapping of names to arrays, or an array (n, D). Columns are numbers, words
 or whole numbers (labels), or vectors (n, D).
 
-Pairs of two numbers, or of numbers and labels, go to nearest neighbours of ranks, two sets of labels are counted, and
-pairs with a vector of many units to critics. What belongs to a column is computed once: its ranks, and for vectors one
-embedding that all their pairs share. So a table costs less than its pairs one by one.
+Pairs of numbers, or of numbers and labels, are estimated by nearest neighbours of ranks, two sets of labels by
+counting, and pairs with a vector of many units by critics. Ranks, and embeddings of vectors, are computed once per
+column and shared by all its pairs. So a table costs less than its pairs one by one.
 """
 
 import dataclasses
@@ -34,29 +34,29 @@ from deepinfomax.information.shuffling import p_value
 from deepinfomax.progress import counted
 from deepinfomax.seeds import check_seed
 
-SHUFFLES = 99  #: for a p-value of each pair, where no number is said
+SHUFFLES = 99  #: default number of shuffles for the p-value of each pair
 OF_VECTORS = ("steps", "batch_size", "lr", "hidden", "patience")  #: settings of critics, see `shared_estimates`
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a column tells of the target."""
+    """The information of one column about the target."""
 
     column: str
     estimate: MIEstimate
-    adjusted_p: float | None  #: among all columns, by Benjamini & Hochberg 1995; None: no p-values were asked for
+    adjusted_p: float | None  #: adjusted for all columns (Benjamini & Hochberg 1995); None: no p-values were computed
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The columns of a table by what they tell of one, most first."""
+    """The columns of a table by their information about the target, the highest first."""
 
     target: str
     rows: tuple[Row, ...]
     seconds: float
 
     def too_few_shuffles(self) -> str | None:
-        """What to say where no p-value of one column alone could show a dependence; otherwise None."""
+        """A message if there are too few shuffles to show the dependence of a single column; otherwise None."""
         return _too_few_shuffles([row.estimate for row in self.rows])
 
     def to_frame(self) -> Any:
@@ -70,7 +70,7 @@ class Ranking:
         return {"target": self.target, "columns": rows, **told}
 
     def text(self) -> str:
-        """A table in words."""
+        """The ranking as a table, for a terminal."""
         lines = [f"What each column tells of {self.target}, in nats, with its 95% interval:"]
         width = max(len(row.column) for row in self.rows)
         for row in self.rows:
@@ -92,7 +92,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Mutual information of every two columns of a table."""
+    """Mutual information of every pair of columns of a table."""
 
     columns: tuple[str, ...]
     estimates: dict[tuple[str, str], MIEstimate] = field(repr=False)  #: by both names, the earlier column first
@@ -109,7 +109,7 @@ class Matrix:
         return values
 
     def too_few_shuffles(self) -> str | None:
-        """What to say where no p-value of one pair alone could show a dependence; otherwise None."""
+        """A message if there are too few shuffles to show the dependence of a single pair; otherwise None."""
         return _too_few_shuffles(list(self.estimates.values()))
 
     def to_frame(self) -> Any:
@@ -128,7 +128,7 @@ class Matrix:
         return {"columns": list(self.columns), "pairs": pairs, **told}
 
     def text(self, most: int = 20) -> str:
-        """The pairs that share most, in words."""
+        """The pairs with the most information, as a table for a terminal."""
         ordered = sorted(self.estimates.items(), key=lambda item: -item[1].nats)
         pairs = f"{len(ordered)} pair{'s' if len(ordered) > 1 else ''} of columns"
         lines = [f"Mutual information of {pairs}, in nats, with its 95% interval:"]
@@ -171,20 +171,21 @@ def mi_with(
     seed: int = 0,
     **settings: Any,
 ) -> Ranking:
-    """What each column of a table tells of one of them, or of a further array.
+    """The information of each column of a table about one of them, or about another array.
 
     Args:
         table: a data frame, a mapping of names to arrays, or an array (n, D).
         target: the name of a column; or an array of n rows.
         neighbours: k of nearest neighbours.
-        groups: (n,) which rows belong together, as of `estimate_mi`; or the name of the column that tells, which is
-            then not compared.
-        block: of a series: so many successive rows belong together.
-        shuffles: of each pair, for its p-value; 0: none. To show one of n columns alone at 5 % takes 20 n or more.
-        settings: of the critic of vectors, see `shared_critic.shared_estimates`.
+        groups: (n,) which rows belong together, as in `estimate_mi`; or the name of the column with the groups, which
+            is then not compared.
+        block: for a series: this many successive rows belong together.
+        shuffles: number of shuffles of each pair, for its p-value; 0: no p-values. To show the dependence of a single
+            one of n columns at 5 %, 20 n or more are needed.
+        settings: of the critics for vectors, see `shared_critic.shared_estimates`.
 
     Raises:
-        UserError: no such column, fewer than two columns, and what `estimate_mi` raises, with the column's name.
+        UserError: no such column; fewer than two columns; also in the cases of `estimate_mi`, with the column's name.
     """
     started = time.monotonic()
     inputs.check_index(table, target, ("table", "target"))
@@ -216,7 +217,7 @@ def mi_matrix(
     seed: int = 0,
     **settings: Any,
 ) -> Matrix:
-    """Mutual information of every two columns of a table; arguments and errors as of `mi_with`."""
+    """Mutual information of every pair of columns of a table; arguments and errors as in `mi_with`."""
     started = time.monotonic()
     inputs.check_index(table, groups, ("table", "groups"))
     columns, codes = _grouped(read_table(table), groups, block)
@@ -227,7 +228,7 @@ def mi_matrix(
 
 
 def mi_scores(x: Any, y: Any, *, neighbours: int = 3, shuffles: int = 0, seed: int = 0) -> Any:
-    """What each column of x (n, D) tells of y, in nats: a score function for scikit-learn's `SelectKBest`.
+    """The information of each column of x (n, D) about y, in nats: a score function for scikit-learn's `SelectKBest`.
 
     >>> SelectKBest(mi_scores, k=5).fit(x, y)
     >>> SelectFdr(functools.partial(mi_scores, shuffles=999)).fit(x, y)

@@ -62,7 +62,7 @@ class LocalInfoMax(nn.Module):
 
     Raises:
         UserError: no level has a weight; a level, scale, clip or penalty that this critic or encoder does not have;
-            a `tau` without `smile`; "per-place" for another bound than `dv` (`pairs.check_normaliser`).
+            a `tau` without `smile`; "per-place" where it is not possible (`pairs.check_normaliser`).
     """
 
     least_views: int  #: 2 if only `map_map` has a weight, else 1

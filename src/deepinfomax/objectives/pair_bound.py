@@ -51,7 +51,7 @@ class PairBound:
         normaliser: one for all places or one for each, see `pairs.local_infomax`.
 
     Raises:
-        UserError: a `tau` for another bound than `smile`; "per-place" for another bound than `dv`.
+        UserError: a `tau` for another bound than `smile`; "per-place" where `pairs.check_normaliser` refuses it.
     """
 
     def __init__(
