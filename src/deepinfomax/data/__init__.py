@@ -1,4 +1,4 @@
-"""Data: from what the user points at to arrays of bytes or other numbers, and from those to batches on the device."""
+"""Data: reading files into arrays of bytes or other numbers, and making batches of them on the device."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""Arrays of numbers: which are pictures of bytes, which axis holds the channels, what is missing.
+"""Arrays of numbers: whether they are pictures of bytes, which axis has the channels, which values are missing.
 
-Pictures of bytes go the way of all pictures. Everything else keeps its numbers: series (N, C, T), images of any number
-of channels (N, C, H, W) and volumes (N, C, D, H, W), of any type. Where the axes could mean several things, the rules
-of `axes_of` decide, and a note says what was decided and which setting says otherwise.
+Pictures of bytes are handled like all pictures. Everything else keeps its numbers: series (N, C, T), images with any
+number of channels (N, C, H, W) and volumes (N, C, D, H, W), of any type. If the meaning of the axes is not clear, the
+rules of `axes_of` decide, and a note says what was decided and which setting changes it.
 """
 
 from dataclasses import dataclass, replace
@@ -22,24 +22,26 @@ Kind: TypeAlias = Literal["auto", "images", "series", "volumes"]
 Layout: TypeAlias = Literal["auto", "channels-first", "channels-last"]
 Missing: TypeAlias = Literal["refuse", "mean"]
 
-#: kind -> axes of one without its channels, and what the message of a note calls them
+#: kind -> names of the axes of one item, without its channels
 AXES: dict[str, tuple[str, ...]] = {"series": ("T",), "images": ("H", "W"), "volumes": ("D", "H", "W")}
 KIND_OF_RANK = {len(axes): kind for kind, axes in AXES.items()}
-MOST_CHANNELS = 32  #: of images and volumes, where nobody says which axis holds the channels
-SQUARE = 2  #: two axes of which neither is so many times as long as the other are height and width
+MOST_CHANNELS = 32  #: an axis of images or volumes that is longer is not taken for channels, unless the user says so
+SQUARE = 2  #: two axes are height and width if neither is this many times as long as the other
 PICTURE_CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the user says of arrays; "auto" leaves it to the rules."""
+    """The user's settings for reading arrays; "auto" means that the rules decide."""
 
-    #: bytes: pictures in 8 bits, floats in [0, 1] rounded to them; kept: all numbers as they are. Bytes of one or three
-    #: channels are pictures either way
+    #: bytes: pictures of 8 bits, with floats in [0, 1] rounded; kept: all numbers keep their values. Bytes of one or
+    #: three channels are pictures in either case
     values: Values = "auto"
     kind: Kind = "auto"
     layout: Layout = "auto"
-    missing: Missing | tuple[float, ...] = "refuse"  #: mean, or one number a channel: what takes the place of NaN
+    missing: Missing | tuple[float, ...] = (
+        "refuse"  #: what replaces NaN: the channel's mean, or a given number for each channel
+    )
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,16 @@ class Axes:
     """What the axes of one item mean."""
 
     kind: str  #: of `AXES`
-    channels: int | None  #: the axis that holds them, 0 or -1; None: there is none, and one channel is added
-    guessed: str = ""  #: why, where it could have been otherwise
+    channels: int | None  #: the axis of the channels, 0 or -1; None: there is none, and one channel is added
+    guessed: str = ""  #: the reason, if the axes could have another meaning
 
 
 def arranged(images: ImageSet, reading: Reading, size: int | None = None, channels: int | None = None) -> ImageSet:
-    """A set whose array is as its file or its owner has it -> (N, C, *S), with notes on what was decided.
+    """Bring the array of a set, with the axes of its file, to (N, C, *S), with notes on what was decided.
 
     Raises:
-        UserError: numbers of no use, axes that fit no kind, NaN or infinite values, a size that cannot be given.
+        UserError: not an array of numbers; axes that fit no kind; NaN or infinite values; a size for data that cannot
+            be resized.
     """
     values, name = images.images, images.name or "the array"
     if images.as_given:
@@ -76,7 +79,7 @@ def arranged(images: ImageSet, reading: Reading, size: int | None = None, channe
 
 
 def with_unused(images: ImageSet, reading: Reading) -> ImageSet:
-    """With notes on what the user said of axes where the files themselves say what these are."""
+    """Add notes about settings of axes that have no effect, because the files define their axes."""
     kind, notes = KIND_OF_RANK.get(len(images.shape) - 1, ""), []
     if reading.kind not in ("auto", kind):
         notes.append(f"data.kind {reading.kind} is not used: the files say that these are {kind}")
@@ -86,7 +89,7 @@ def with_unused(images: ImageSet, reading: Reading) -> ImageSet:
 
 
 def check_numbers(values: np.ndarray, name: str) -> None:
-    """Raises UserError for an empty array, and for one whose type is no number."""
+    """Raises UserError for an empty array, and for one that does not hold numbers."""
     if values.ndim < 2 or not values.size:
         wanted = "series are (N, T) or (N, C, T), images (N, H, W) or (N, C, H, W), volumes (N, C, D, H, W)"
         raise UserError(f"{name} has shape {values.shape}, which holds nothing to learn from: {wanted}")
@@ -96,15 +99,21 @@ def check_numbers(values: np.ndarray, name: str) -> None:
 
 
 def axes_of(shape: tuple[int, ...], reading: Reading, name: str) -> Axes:
-    """What the axes of one item are, by what the user says, else by these rules.
+    """The meaning of the axes of one item, by the user's settings, or else by these rules.
 
-    One axis is a series. Two are height and width where neither is twice as long as the other; otherwise a series,
-    whose shorter axis holds the channels. Three are an image whose channels are on the first or the last axis,
-    whichever is shorter than the two others and at most 32; where neither is, a volume of one channel. Four are a
-    volume, its channels found in the same way.
+    * One axis: a series.
+    * Two axes: height and width if neither is twice as long as the other; otherwise a series, and the shorter axis has
+      the channels.
+    * Three axes: an image. Its channels are the first or the last axis, whichever is shorter than the two others and at
+      most 32. If neither is, it is a volume with one channel.
+    * Four axes: a volume; its channels are found in the same way.
+
+    Args:
+        shape: of one item, without the axis N.
+        name: of the data, for messages.
 
     Raises:
-        UserError: axes that fit nothing, or that the rules cannot tell apart.
+        UserError: axes that fit no kind, or for which the rules give no unique answer.
     """
     kinds = {1: ("series",), 2: ("images", "series"), 3: ("images", "volumes"), 4: ("volumes",)}.get(len(shape), ())
     fits = [kind for kind in kinds if reading.kind in ("auto", kind)]
@@ -168,13 +177,13 @@ def in_order(values: np.ndarray, axes: Axes) -> np.ndarray:
 
 
 def word_of(shape: tuple[int, ...], count: int = 2) -> str:
-    """What to call one or several items (C, *S): "images", "series"."""
+    """The word for `count` items of shape (C, *S): "images", "series"."""
     kind = KIND_OF_RANK.get(len(shape) - 1, "images")
     return kind if count != 1 or kind == "series" else kind.removesuffix("s")
 
 
 def title_of(shape: tuple[int, ...]) -> str:
-    """What items (C, *S) are, in words: "series of 2 channels and 100 steps"."""
+    """A description of items of shape (C, *S): "series of 2 channels and 100 steps"."""
     channels, *sides = shape
     many = f"{channels} channel{'s' if channels != 1 else ''}"
     size = f"{sides[0]} steps" if len(sides) == 1 else "x".join(map(str, sides))
@@ -182,7 +191,7 @@ def title_of(shape: tuple[int, ...]) -> str:
 
 
 def _said(values: np.ndarray, axes: Axes, *, told: bool) -> tuple[str, ...]:
-    """The note on what the axes were taken for; none where nothing was guessed, or they were told to be series."""
+    """A note how the axes were understood; none if nothing was guessed, or if the user set the kind to series."""
     if values.ndim == 2 and not told:  # what embeddings are too
         steps = values.shape[1]
         return (
@@ -196,9 +205,9 @@ def _said(values: np.ndarray, axes: Axes, *, told: bool) -> tuple[str, ...]:
 
 
 def _are_bytes(values: np.ndarray, reading: Reading) -> bool:
-    """Whether these are pictures: bytes of one, three or four channels, unless the user says otherwise.
+    """Whether these are pictures: bytes with one, three or four channels, unless the user says otherwise.
 
-    Floats are bytes where they are bytes divided by 255: then nothing is lost.
+    Floats that are bytes divided by 255 count as bytes, since nothing is lost by converting them.
     """
     if reading.values == "bytes" and reading.kind not in ("auto", "images"):
         raise UserError(f"data.values bytes are pictures, and data.kind says {reading.kind}: leave one of them out")
@@ -217,10 +226,10 @@ def _are_bytes(values: np.ndarray, reading: Reading) -> bool:
 
 
 def _without_missing(images: ImageSet, missing: Missing | tuple[float, ...]) -> ImageSet:
-    """The set once it is sure that all numbers are finite; NaN is filled where the user asks for it.
+    """Check that all numbers are finite, and fill NaN if `missing` says so.
 
     Raises:
-        UserError: numbers that are infinite, or NaN that is not to be filled.
+        UserError: infinite numbers, or NaN with `missing` = "refuse".
     """
     values, name = images.images, images.name or "the array"
     if values.dtype.kind != "f":
@@ -260,7 +269,7 @@ def _without_missing(images: ImageSet, missing: Missing | tuple[float, ...]) -> 
 
 
 def _resized_numbers(images: ImageSet, size: int | None, channels: int | None) -> ImageSet:
-    """Images of numbers at another size, as float32: the shorter side resized with antialiasing, the centre cropped.
+    """Resize images of numbers, as float32: the shorter side is resized with antialiasing, the centre is cropped.
 
     Raises:
         UserError: series and volumes; another number of channels.

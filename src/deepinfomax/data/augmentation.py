@@ -1,9 +1,9 @@
-"""Augmentation in batch, on the device: a whole batch is flipped, cropped and changed by a few tensor operations.
+"""Augmentation of a whole batch at once, on the device, by a few tensor operations.
 
 The paper trains without augmentation, except on STL-10: "random 64x64 crop and horizontal flip in unsupervised
 training" of the 96x96 images. The authors' code of 2018 resizes a random area instead (`random_resized_crop=64`) and
-their README of 2019 resizes without cropping. The paper's text is followed here: `crop=64, flip=True`, and in `eval()`
-mode, for probes and tests, the centre crop of 64.
+their README of 2019 resizes without cropping. Here the paper's text is followed: `crop=64, flip=True`, and the centre
+crop of 64 in `eval()` mode, for probes and tests.
 """
 
 import functools
@@ -25,7 +25,7 @@ ASPECT = (3 / 4, 4 / 3)  #: width to height of a random area, as in Inception's 
 
 Share = Annotated[float, Field(gt=0, le=1)]  #: of the area of an image
 
-#: what a setting is for, where not for every kind: numbers of axes beside the channels, their name, what turns it off
+#: settings for some kinds of data only: how many axes besides the channels, the kind's name, the value that means "off"
 _IS_FOR: dict[str, tuple[tuple[int, ...], str, str]] = {
     "flip": ((2, 3), "images (C, H, W) and volumes (C, D, H, W)", "false"),
     "random_resized_crop": ((2,), "images (C, H, W)", "none"),
@@ -37,38 +37,37 @@ _IS_FOR: dict[str, tuple[tuple[int, ...], str, str]] = {
 
 @checked
 class Augmentation(nn.Module):
-    """Random views of a batch in training mode; in eval mode the matching deterministic view of the same shape.
+    """Random views of a batch in training mode; in eval mode a view of the same shape without random changes.
 
-    Images are (N, C, H, W), uint8 or float, those of pictures in [-1, 1], and keep their type. Series (N, C, T) have
-    crops, noise, amplitude and dropped channels; volumes (N, C, D, H, W) flips and crops. Every draw comes from torch's
-    global generators, so a seed set before the call decides it.
+    Images are (N, C, H, W), uint8 or float (of pictures: in [-1, 1]), and keep their type. Series (N, C, T) have crops,
+    noise, amplitude and dropped channels; volumes (N, C, D, H, W) have flips and crops. All random numbers come from
+    torch's global generators, so set a seed before the call to repeat them.
 
     Arguments:
-        flip: mirror left and right with probability one half, volumes along each of their three axes; in eval mode, no
-            flip.
-        same_flip: all views of an image are mirrored, or none, as in AMDIM (arXiv 1906.00910); False: each by
+        flip: mirror left and right with probability one half; volumes along each of their three axes. Not in eval mode.
+        same_flip: mirror either all views of an image or none, as in AMDIM (arXiv 1906.00910); False: each view by
             itself.
-        crop: a window of `crop` x `crop` pixels at a uniformly random place, of a series `crop` steps, of a volume
-            `crop` along each axis; in eval mode, the centre. "same": as large as the images are, so that with `padding`
-            it is a shift.
-        padding: pixels, or steps, added on each side before the crop by reflection, which brings in no colour of its
-            own (the customary zeros are grey after normalisation).
-        random_resized_crop: an area of a random share `scale` of the image, with sides 3:4 to 4:3, resized to so many
-            pixels, or "same", as many as the images have; in eval mode, the whole image resized.
+        crop: side of a window at a uniformly random place: `crop` x `crop` pixels of an image, `crop` steps of a
+            series, `crop` along each axis of a volume. In eval mode the window is at the centre. "same": the size of
+            the images, which together with `padding` is a random shift.
+        padding: pixels, or steps, added by reflection on each side before the crop. (Padding with zeros, as is common,
+            would add grey borders.)
+        random_resized_crop: take a random area of the image, of a share `scale` and with sides 3:4 to 4:3, and resize
+            it to this many pixels; "same": the size of the images. In eval mode the whole image is resized.
         scale: smallest and largest share of the area for `random_resized_crop`.
-        jitter: brightness, contrast and saturation each change by a factor in [1 - jitter, 1 + jitter], hue by
-            jitter/5 of a turn at most; grey images change in brightness and contrast. None in eval mode.
-        jitter_probability: how likely an image is to be changed by `jitter` at all.
-        grayscale: probability that an image loses its colour. None in eval mode.
-        small: pixels of the side of small views (`training.small_views`): random areas of `small_scale`, flipped and
-            coloured as the others. None: there are none.
+        jitter: brightness, contrast and saturation each change by a factor in [1 - jitter, 1 + jitter], hue by at most
+            jitter/5 of a turn; grey images change in brightness and contrast. Not in eval mode.
+        jitter_probability: probability that `jitter` changes an image.
+        grayscale: probability that an image is made grey. Not in eval mode.
+        small: side of the small views (`training.small_views`) in pixels: random areas of `small_scale`, flipped and
+            coloured like the others. None: no small views.
         small_scale: smallest and largest share of the area for small views.
-        noise: of series: Gaussian noise of this standard deviation is added to every number; of data standardised by
-            channel, a share of each channel's own. None in eval mode.
-        amplitude: of series: each channel is multiplied by a factor in [1 - amplitude, 1 + amplitude]. None in eval
+        noise: for series: standard deviation of Gaussian noise that is added to every number; for data standardised by
+            channel this is a fraction of each channel's deviation. Not in eval mode.
+        amplitude: for series: each channel is multiplied by a factor in [1 - amplitude, 1 + amplitude]. Not in eval
             mode.
-        channel_drop: of series: probability that a channel becomes 0, the mean of data standardised by channel; one
-            always stays. None in eval mode.
+        channel_drop: for series: probability that a channel is set to 0, the mean of data standardised by channel; at
+            least one channel is kept. Not in eval mode.
 
     Raises:
         UserError: settings out of range, or both kinds of crop.
@@ -108,7 +107,7 @@ class Augmentation(nn.Module):
 
     @property
     def tells_views_apart(self) -> bool:
-        """Whether two views of an image can differ in training; a flip of all of them or none makes no difference."""
+        """Whether two views of an image can differ in training. With `same_flip` a flip alone makes no difference."""
         cropped = self.random_resized_crop or (self.crop and (self.crop != "same" or self.padding))
         coloured = self.jitter or self.grayscale
         of_series = self.noise or self.amplitude or self.channel_drop
@@ -163,7 +162,7 @@ class Augmentation(nn.Module):
         """Shape, without the batch axis, of the small views of images of `shape`.
 
         Raises:
-            UserError: `small` is not set, or what is no image.
+            UserError: `small` is not set, or the data are not images.
         """
         if self.small is None:
             raise UserError("training.small_views needs augmentation.small, the side of those views in pixels")
@@ -175,14 +174,14 @@ class Augmentation(nn.Module):
         """Views with sides of `small`, in the order of `forward`; for training only.
 
         Raises:
-            UserError: as `small_shape`.
+            UserError: in the cases of `small_shape`.
         """
         size = self.small_shape(tuple(images.shape[1:]))[1:]
         areas = random_area(images.repeat(views, 1, 1, 1), size, self.small_scale)
         return self._changed(areas, views)
 
     def _changed(self, images: Tensor, views: int) -> Tensor:
-        """Flipped, coloured; series louder or quieter, with noise, without some of their channels."""
+        """Apply flips and colour changes; to series, amplitude, noise and dropped channels."""
         if self.flip:
             axes = (-3, -2, -1) if images.ndim == 5 else (-1,)
             images = random_flip(images, views if self.same_flip else 1, axes)
@@ -202,9 +201,9 @@ class Augmentation(nn.Module):
 def random_flip(
     images: Shaped[Tensor, "N C *S"], views: int = 1, axes: tuple[int, ...] = (-1,)
 ) -> Shaped[Tensor, "N C *S"]:
-    """Each image mirrored along each of the axes with probability one half, left and right if nothing else is said.
+    """Mirror each image along each of the axes (by default left and right) with probability one half.
 
-    All `views` of an image, which lie one behind the other, are mirrored or none.
+    The batch consists of `views` views, one after the other; either all views of an image are mirrored or none.
     """
     for axis in axes:
         mirrored = (torch.rand(len(images) // views, device=images.device) < 0.5).repeat(views)
@@ -215,8 +214,11 @@ def random_flip(
 def random_crop(
     images: Shaped[Tensor, "N C *S"], size: int | tuple[int, ...], padding: int = 0
 ) -> Shaped[Tensor, "N C *T"]:
-    """A window of that size, one side for each axis, of each image, its corner uniform over all that fit in the padded
-    image.
+    """A random window of each image.
+
+    Args:
+        size: of the window: one number, or one for each axis.
+        padding: pixels added on each side by reflection. All places in the padded image are equally likely.
     """
     images = reflected(images, padding)
     windows = images
@@ -228,7 +230,7 @@ def random_crop(
 
 
 def centre_crop(images: Shaped[Tensor, "N C *S"], size: int | tuple[int, ...]) -> Shaped[Tensor, "N C *T"]:
-    """The window in the middle; where the image is smaller, it is first extended by reflection."""
+    """The window at the centre; an image that is smaller is first extended by reflection."""
     sides = _sides(size, images)
     missing = [side - whole for side, whole in zip(sides, images.shape[2:], strict=True)]
     images = reflected(images, max(0, *(-(-more // 2) for more in missing)))
@@ -249,7 +251,7 @@ def random_noise(series: Shaped[Tensor, "N C *S"], deviation: float) -> Shaped[T
 
 
 def random_channels(series: Shaped[Tensor, "N C *S"], probability: float) -> Shaped[Tensor, "N C *S"]:
-    """Each channel of each item set to 0 with that probability, but for one of each item, drawn anew, that stays."""
+    """Set each channel of each item to 0 with this probability, except one random channel of each item."""
     draw = torch.rand(_a_channel(series), device=series.device)
     stays = torch.randint(series.shape[1], (len(series),), device=series.device)
     kept = draw >= probability
@@ -267,7 +269,8 @@ def random_area(
 ) -> Shaped[Tensor, "N C rows columns"]:
     """A random area of each image, resized to that size, (rows, columns) (bilinear).
 
-    Area uniform in `scale`, logarithm of the aspect uniform in `ASPECT`; a side that would not fit is cut to the image.
+    The share of the area is uniform in `scale`, the logarithm of the aspect ratio is uniform in `ASPECT`. A side that
+    is longer than the image is cut to the image.
     """
     count, _, height, width = images.shape
     draw = torch.rand(4, count, device=images.device)
@@ -287,11 +290,12 @@ def random_area(
 def random_colour(
     images: Shaped[Tensor, "N C H W"], strength: float, probability: float = 1.0
 ) -> Shaped[Tensor, "N C H W"]:
-    """Brightness, contrast, saturation and hue of each image changed, in random order (kornia's ColorJitter).
+    """Change brightness, contrast, saturation and hue of each image, in random order (kornia's ColorJitter).
 
-    An image is changed with `probability`, otherwise left as it is.
-
-    Floats outside [-1, 1] keep what they exceed it by: the change is that of the nearest value inside.
+    Args:
+        images: a float outside [-1, 1] is changed by the same amount as the nearest value inside, and is not clipped.
+        strength: see `Augmentation.jitter`.
+        probability: that an image is changed.
     """
     if images.is_floating_point():
         inside = images.clamp(-1, 1)
@@ -329,8 +333,8 @@ def _recoloured(images: Tensor, strength: float, probability: float) -> Tensor:
 def turned_hue(images: Float[Tensor, "N 3 H W"], turns: Float[Tensor, "N"]) -> Float[Tensor, "N 3 H W"]:
     """Images in [0, 1] with their hue turned by parts of a full turn; value and saturation stay.
 
-    The same as by kornia's way to HSV and back, without the tables that it makes: each channel is read off the
-    hexagon of hues at once, which takes a tenth of the time.
+    The result equals kornia's conversion to HSV and back, in a tenth of the time: each channel is computed directly
+    from its position on the hexagon of hues.
     """
     most, least = images.amax(1), images.amin(1)
     span = most - least
@@ -365,9 +369,9 @@ def _luma(device: torch.device) -> Tensor:
 
 
 def reflected(images: Shaped[Tensor, "N C *S"], padding: int | tuple[int, ...]) -> Shaped[Tensor, "N C *T"]:
-    """So many pixels more on each side of each axis, mirrored at the border pixel.
+    """Extend images by `padding` pixels on each side of each axis, mirrored at the border pixel.
 
-    For every type; torch's own has none for uint8.
+    It works for every type; torch's own function does not work for uint8.
     """
     for axis, more in enumerate(_sides(padding, images), start=2):
         if more:

@@ -1,4 +1,4 @@
-"""Batches on the device, in an order that seed and epoch alone decide."""
+"""Batches on the device, in an order that depends only on the seed and the epoch."""
 
 import mmap
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import CHUNK, WIDER, ImageSet, as_tensor, normalise
 from deepinfomax.errors import UserError
 
-#: a set moves to the device whole when it takes at most this share of the memory that is free there
+#: the whole set is moved to the device if it needs at most this share of the memory that is free there
 RESIDENT_SHARE = 0.5
 
 
@@ -23,17 +23,19 @@ class Batches:
     images: float32 (batch_size, C, *S) on the device: pictures in [-1, 1], other numbers standardised by `channels`;
     labels: on the device, or None; index: (batch_size,) int64, positions in the set, on the device.
 
-    The order of an epoch is one permutation of the set, drawn from (seed, epoch) and nothing else. Step k of the epoch
-    is the k-th slice of batch_size * world_size of it, and a process takes its own part of that slice. So any step can
-    be computed again without the ones before, processes never see the same image in an epoch, and the processes
-    together see what one process with the whole batch would. Images that fill no whole slice are left out of the epoch.
+    The order of an epoch is a permutation of the set that depends only on (seed, epoch). Step k of the epoch is the
+    k-th slice of batch_size * world_size images, and each process takes its part of that slice. So any step can be
+    computed without the steps before it, two processes never get the same image in an epoch, and all processes together
+    get what one process with the whole batch would get. Images at the end that do not fill a slice are left out of the
+    epoch.
 
-    Small sets live on the device as they are stored (CIFAR-10 is 150 MB) and no process waits for a loader; see
+    Small sets are kept on the device as they are stored (CIFAR-10 is 150 MB), so no process waits for a loader; see
     `RESIDENT_SHARE`. Larger sets are read from their memory map one batch ahead, in a thread.
 
     Arguments:
-        channels: how the numbers of each channel are standardised; None: they are used as they are.
-        resident: force (True) or forbid (False) moving the whole set to the device; None decides by free memory.
+        channels: means and deviations by which channels are standardised; None: they are not.
+        rank, world_size: number of this process, and of all processes.
+        resident: force (True) or forbid (False) moving the whole set to the device; None: if there is enough memory.
 
     Raises:
         UserError: the set is smaller than one batch of all processes.
@@ -96,7 +98,7 @@ class Batches:
         return used.reshape(len(self), self.world_size, self.batch_size)[:, self.rank]
 
     def _read(self, rows: np.ndarray) -> Tensor:
-        """Rows of the memory map, read in the order in which they lie on disk."""
+        """Rows of the memory map, read in their order on the disk."""
         stored = self.images.images
         read_ahead(stored, rows)
         ascending = np.argsort(rows)
@@ -114,9 +116,9 @@ class Batches:
 
 
 def read_ahead(stored: np.ndarray, rows: np.ndarray) -> None:
-    """Tell the system which rows of a memory map are wanted next: it fetches them all at once, not page by page.
+    """Tell the system which rows of a memory map are needed next, so that it reads them all at once, not page by page.
 
-    Rows at random places of a cold file come several times as fast by it. Other arrays are left alone.
+    Random rows of a file that is not in memory are read several times as fast. For other arrays nothing is done.
     """
     mapped = getattr(stored, "_mmap", None)  # of np.memmap; a slice of one has the map of the whole
     if mapped is None or not hasattr(mmap, "MADV_WILLNEED") or not stored.flags.c_contiguous:
@@ -132,7 +134,7 @@ def read_ahead(stored: np.ndarray, rows: np.ndarray) -> None:
 def fits(size: int, device: torch.device, processes: int = 1) -> bool:
     """Whether `size` bytes are at most `RESIDENT_SHARE` of the free memory of the device.
 
-    CUDA: what its driver reports free. Elsewhere: what `memory.free` says, shared by all `processes`.
+    On CUDA: the memory that its driver reports as free. Otherwise: `memory.free`, divided by the number of `processes`.
     """
     if device.type == "cuda":
         return size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
@@ -140,9 +142,9 @@ def fits(size: int, device: torch.device, processes: int = 1) -> bool:
 
 
 def _on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A tensor of the array's values on the device; a copy, since the array may be a memory map of a disk.
+    """Copy an array, which may be a memory map, to a tensor on the device.
 
-    A GPU takes it a part at a time, so that the host never holds the whole beside it; so does a wider type.
+    To a GPU, or to a wider type, it is copied in parts, so that the host never holds the whole array.
     """
     if device.type == "cpu" and array.dtype.name not in WIDER:
         return as_tensor(np.array(array))

@@ -1,6 +1,6 @@
-"""Decoding in blocks of rows, on all cores: each block is written where it belongs and entered in a journal.
+"""Decoding in blocks of rows, on all cores: each block is written to its place in the file, and noted in a journal.
 
-So a killed process loses no block that was finished, and memory holds a few blocks however large the source is.
+So a killed process loses no finished block, and only a few blocks are in memory, however large the source is.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from deepinfomax.data.decoding import WORTH_A_BAR, Survey, reason, threads, to_a
 from deepinfomax.data.opening import MAX_PIXELS, Blob, opened
 from deepinfomax.data.stored import StoredImages
 
-VERSION = 5  #: raise it when decoding changes, and nothing old is read again
+VERSION = 5  #: raise it when decoding changes, so that no old blocks are read
 JOURNAL = "blocks.jsonl"  #: in the folder of an entry that is being written
-BLOCK_BYTES = 2**21  #: of decoded pixels in a block, about
-ROWS = (16, 256)  #: of a block, at least and at most
-#: what one core needs, measured: seconds an image, and a pixel in its file
+BLOCK_BYTES = 2**21  #: approximate bytes of decoded pixels in a block
+ROWS = (16, 256)  #: smallest and largest number of rows of a block
+#: measured time of one core: seconds per image, and per pixel in its file
 SECONDS_AN_IMAGE, SECONDS_A_PIXEL = 1e-4, 2e-8
-#: blocks that this process has decoded, by `Block.files`: a command that reads twice tells nobody that it goes on
+#: `Block.files` of the blocks that this process has decoded: reading these again is not announced as "going on"
 decoded_here: set[str] = set()
 
 
@@ -40,7 +40,7 @@ class Task:
     file: Path
     offset: int  #: where the block begins in the file, in bytes
     blobs: tuple[Blob, ...]
-    deep: tuple[bool, ...]  #: which have more than 8 bits a channel
+    deep: tuple[bool, ...]  #: which images have more than 8 bits per channel
     shape: tuple[int, int, int]
     max_pixels: int
     files: str = ""  #: as in `Block`
@@ -48,27 +48,27 @@ class Task:
 
 @dataclass(frozen=True)
 class Block:
-    """What is known of a block that lies in the file."""
+    """The facts about a finished block."""
 
-    bad: Mapping[int, str]  #: place in the block -> why its row holds no image
-    brightest: int  #: value of any pixel
-    brightest_deep: int  #: value of any pixel of those that are deep
+    bad: Mapping[int, str]  #: place in the block -> why its row has no image
+    brightest: int  #: the largest value of any pixel
+    brightest_deep: int  #: the largest value of any pixel of images with more than 8 bits
     checksum: int  #: of its bytes
-    files: str = ""  #: changes with the files that it was decoded from
+    files: str = ""  #: identifies the files that it was decoded from; changes if they change
 
 
 class Journal:
-    """The finished blocks of an entry, one JSON line each; the first line says how they were decoded.
+    """The finished blocks of an entry, one JSON line each; the first line has the settings of decoding.
 
-    A line follows the pixels it tells of. After a power cut it may be there without them, so whoever reads it compares
-    the checksum.
+    A line is written after its pixels. After a power cut the line may exist without them, so readers must compare the
+    checksum.
     """
 
     def __init__(self, folder: Path, how: Mapping[str, Any]) -> None:
         self.path, self.how = folder / JOURNAL, json.loads(json.dumps(how))
 
     def read(self) -> dict[int, Block]:
-        """The blocks by number; none where they were decoded otherwise, or there is none."""
+        """The blocks by number; empty if there is no journal, or if its blocks were decoded with other settings."""
         try:
             lines = [json.loads(line) for line in self.path.read_bytes().split(b"\n")[:-1]]  # the last one was cut off
         except (OSError, ValueError):
@@ -78,7 +78,7 @@ class Journal:
         return {line.pop("block"): Block({int(k): v for k, v in line.pop("bad").items()}, **line) for line in lines[1:]}
 
     def begin(self, blocks: Mapping[int, Block]) -> None:
-        """Write it anew with these blocks only."""
+        """Begin a new journal that has only these blocks."""
         self.path.write_text(json.dumps(self.how) + "\n", encoding="utf-8")
         for number, block in blocks.items():
             self.add(number, block)
@@ -89,12 +89,12 @@ class Journal:
 
 
 def begun(folder: Path) -> bool:
-    """Whether finished blocks were left there."""
+    """Whether a folder has finished blocks of an earlier process."""
     return (folder / JOURNAL).is_file()
 
 
 def rows_of_a_block(row_bytes: int) -> int:
-    """How many images are decoded, written and entered together."""
+    """How many images form a block."""
     return int(np.clip(BLOCK_BYTES // max(1, row_bytes), *ROWS))
 
 
@@ -128,13 +128,13 @@ def decode_block(task: Task) -> Block:
 
 
 def journal_of(folder: Path, shape: tuple[int, int, int], max_pixels: int) -> Journal:
-    """The journal in a folder, for images that are decoded so."""
+    """The journal in a folder, for images decoded with these settings."""
     rows = rows_of_a_block(int(np.prod(shape)))
     return Journal(folder, {"version": VERSION, "shape": shape, "rows": rows, "max_pixels": max_pixels})
 
 
 def files_of_blocks(source: StoredImages, bad: Mapping[int, str], rows: int) -> list[str]:
-    """What changes with the files of each block of `rows` images, of those that are not in `bad`."""
+    """`Block.files` for each block of `rows` images, without the images in `bad`."""
     good = np.setdiff1d(np.arange(len(source)), list(bad))
     stamp = source.stamp_at
     whole = "" if stamp is not None else source.identified()
@@ -142,7 +142,7 @@ def files_of_blocks(source: StoredImages, bad: Mapping[int, str], rows: int) -> 
     def files(places: np.ndarray) -> str:
         positions = source.index[places]
         digest = hashlib.sha256(whole.encode())
-        if stamp is None:  # only of all of them together it is known whether they changed
+        if stamp is None:  # the source can only tell whether any of its files changed
             digest.update(positions.tobytes())
         else:
             for position in positions:
@@ -161,18 +161,19 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
 ) -> np.ndarray:
-    """Decode every image that is not in `bad`, each into its row of a .npy file; the bytes are those of any workers.
+    """Decode every image that is not in `bad` into its row of a .npy file.
 
-    Blocks that an earlier process has left in the folder of the file are kept, where they are of the same files.
+    The bytes do not depend on the number of workers. Finished blocks that an earlier process left in the folder are
+    kept if their files have not changed.
 
     Args:
         shape: (C, H, W) of the decoded images.
         file: (rows, C, H, W) uint8, as many rows as there are images that are not in `bad`.
         bad: place in the source -> what is wrong; images that turn out to be broken are added.
-        workers: processes that decode; None: one a core where the source is large enough to be worth it.
+        workers: processes that decode; None: one per core if the source is large, else one.
 
     Returns:
-        (rows,) bool: which rows hold an image.
+        (rows,) bool: which rows have an image.
 
     Raises:
         UserError: a worker was killed.
@@ -237,9 +238,9 @@ def numbered(task: tuple[int, Task]) -> tuple[int, Block]:
 
 
 def _still_there(blocks: Mapping[int, Block], files: list[str], file: Path, start: int, size: int) -> dict[int, Block]:
-    """Those of the journal's blocks that are of these files, and whose bytes are those that were written.
+    """The journal's blocks whose files have not changed and whose bytes in the file are intact.
 
-    One with an image that could not be read is decoded again: the disk, or a missing package, may have been the cause.
+    A block with an unreadable image is decoded again: the cause may have been the disk, or a missing package.
     """
     same = {
         number: block

@@ -1,4 +1,4 @@
-"""Decoded once: the pixels of a source as one memory-mapped array in a folder named after the source's content."""
+"""The cache of decoded images: one memory-mapped array per source, in a folder named by the source's content."""
 
 import contextlib
 import getpass
@@ -35,14 +35,14 @@ from deepinfomax.errors import UserError
 
 META = "meta.json"
 IMAGES = "images.npy"
-WRITING = ".writing-"  #: name of an entry that is not finished
-UNLOCKED = "unlocked-"  #: after that, of one that others may be writing too
-WORTH_SAYING = 2**28  #: bytes of an entry, before it is made
+WRITING = ".writing-"  #: the name of an unfinished entry begins with this
+UNLOCKED = "unlocked-"  #: follows it in the name of an entry that other processes may be writing too
+WORTH_SAYING = 2**28  #: if an entry needs more bytes, that is announced before it is made
 DAY = 24 * 3600  #: seconds
 
 
 class BrokenImages(UserError):
-    """Images that cannot be read. The others were decoded, and their pixels are kept until these are mended."""
+    """Some images cannot be read. The others were decoded, and their pixels are kept until these are fixed."""
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -73,11 +73,11 @@ def decoded(
 ) -> ImageSet:
     """The decoded images of a source, memory-mapped; decoded on the first call only.
 
-    An entry appears whole or not at all: it is written under a temporary name and renamed. A process that was killed,
-    or that met a broken image, leaves its finished blocks there, and the next one goes on from them, also with
-    `skip_bad` or once the image is mended or removed: a block counts as long as its files are the same. Of several
-    processes that need it at once, one decodes, and the others wait for its entry. An entry with other pixels or labels
-    than were written is decoded anew.
+    An entry is written under a temporary name and then renamed, so there is never an incomplete one. If a process is
+    killed or finds a broken image, its finished blocks stay under the temporary name, and the next call goes on from
+    them (also with `skip_bad`, or after the image was replaced or removed): a block is valid as long as its files have
+    not changed. If several processes need an entry at the same time, one decodes and the others wait. A damaged entry
+    is decoded again.
 
     Raises:
         UserError: images that cannot be read (unless `skip_bad`), images of several sizes (unless `size`), no space.
@@ -91,10 +91,10 @@ def decoded(
 def through_cache(
     name: str, source: StoredImages, write: Callable[[Path], None], cache_dir: str | Path | None
 ) -> ImageSet:
-    """The entry of that name, which `write` fills where it is not there yet.
+    """The entry with this name; if there is none, `write` is called to fill its folder.
 
     Raises:
-        UserError: what `write` raises; a cache that cannot be written or read.
+        UserError: in the cases of `write`; or the cache cannot be written or read.
     """
     base = cache_folder(cache_dir)
     entry = base / name
@@ -143,9 +143,9 @@ def through_cache(
 
 @contextlib.contextmanager
 def _decoding_alone(file: Path, name: str) -> Iterator[bool]:
-    """Within the block no other process decodes this entry, where it gives True.
+    """Lock an entry within the block. Gives whether that was possible.
 
-    Where it cannot be locked, two decode it, and one of them in vain.
+    If it is not possible, two processes may decode the same entry, one of them in vain.
     """
     lock = FileLock(file)
     try:
@@ -197,9 +197,9 @@ def _write(
 def _take_over(
     folder: Path, source: StoredImages, shape: tuple[int, int, int], bad: Mapping[int, str], max_pixels: int
 ) -> None:
-    """Move what was decoded of the same files for another entry, which was not finished, into this folder.
+    """Move the finished blocks of another unfinished entry, decoded from the same files, into this folder.
 
-    Such an entry was for the same images with other labels, without `skip_bad`, or before some of them were mended.
+    Such an entry is of the same images with other labels, without `skip_bad`, or before some of them were fixed.
     """
     best, most = None, 0
     left = [*folder.parent.glob(f"{WRITING}*/{JOURNAL}")]
@@ -222,9 +222,9 @@ def _take_over(
 
 
 def _with_rows(file: Path, shape: tuple[int, ...]) -> bool:
-    """Make a .npy file of bytes one of this shape, where only the number of its rows differs; whether it is one now.
+    """Change the number of rows of a .npy file of bytes, at its end; returns whether the file has this shape now.
 
-    Rows are added and removed at its end; the others stay where they are.
+    It is not changed if it differs in more than the number of rows.
     """
     try:
         images = np.load(file, mmap_mode="r")
@@ -256,11 +256,11 @@ def write_facts(
     notes: Sequence[str],
     more: Mapping[str, Any],
 ) -> None:
-    """Write the labels and what is known of an entry, beside its images.
+    """Write the labels and the facts of an entry into its folder, after its images.
 
     Args:
         bad: place in the source -> why that item was left out.
-        notes: on what was converted, besides those of the source.
+        notes: about conversions, in addition to those of the source.
         more: further facts.
     """
     notes = [*source.notes, *notes]
@@ -281,9 +281,9 @@ def write_facts(
 
 
 def allocated(file: Path, shape: tuple[int, ...], kind: np.dtype | type = np.uint8) -> np.memmap:
-    """An array in a new .npy file, with its space on the disk taken.
+    """An array in a new .npy file, whose space on the disk is reserved.
 
-    A disk that fills up later would end the process without a word, where the memory map is written.
+    Otherwise, if the disk became full later, writing to the memory map would kill the process without a message.
     """
     images = np.lib.format.open_memmap(file, "w+", kind, shape)
     with file.open("rb+") as opened:
@@ -297,7 +297,7 @@ def _take_space(file: BinaryIO) -> None:
 
 
 def need(folder: Path, size: int) -> None:
-    """Say what is needed, and refuse before hours of decoding."""
+    """Print how much space is needed, and raise UserError now, before hours of decoding, if there is too little."""
     free = shutil.disk_usage(folder).free
     room = f"decoded images take {size / 1e9:.1f} GB, {folder.parent} has {free / 1e9:.1f} GB free"
     if size >= WORTH_SAYING:
@@ -307,7 +307,7 @@ def need(folder: Path, size: int) -> None:
 
 
 def _begun(folder: Path) -> Path:
-    """The folder of an entry with the blocks that a killed process has left in it, else an empty one."""
+    """The folder of an unfinished entry, with the blocks of an earlier process if there are any."""
     if not begun(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -315,7 +315,7 @@ def _begun(folder: Path) -> Path:
 
 
 def _remove_abandoned(base: Path) -> None:
-    """Remove what processes that were killed left half written: a day later, or a week where decoding can go on."""
+    """Remove unfinished entries of killed processes: after a day, or after a week if decoding can go on from them."""
     for folder in base.glob(f"{WRITING}*"):
         with contextlib.suppress(OSError):  # another process removes it too, or renames it now
             last = max(file.stat().st_mtime for file in (folder, *folder.iterdir()))
@@ -324,7 +324,7 @@ def _remove_abandoned(base: Path) -> None:
 
 
 def kept_rows(file: Path, which: np.ndarray) -> np.memmap:
-    """The .npy file with some of its rows only; `which`: (rows,) bool."""
+    """Keep only some rows of a .npy file; `which`: (rows,) bool."""
     rows = np.load(file, mmap_mode="r")
     places = np.flatnonzero(which)
     short = allocated(file.with_suffix(".short"), (len(places), *rows.shape[1:]), rows.dtype)
@@ -369,6 +369,6 @@ def _digest(meta: dict[str, Any]) -> str:
 
 
 def stopped(source: StoredImages, bad: Mapping[int, str]) -> str:
-    """The line that stops where items cannot be read."""
+    """The message of the error about items that cannot be read."""
     mend = "" if len(bad) == len(source) else "; set data.skip_bad true to leave them out"
     return f"{source.name}: {unreadable(source, dict(bad))}{mend}"

@@ -1,4 +1,4 @@
-"""Channels brought to one scale: the mean and the standard deviation of each, by the training part."""
+"""Standardising channels: the mean and the standard deviation of each, over the training part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ if TYPE_CHECKING:  # to describe data needs no torch
     import torch
     from torch import Tensor
 
-#: a channel whose mean is larger than so many of its standard deviations has lost what it tells in float32
+#: if the mean of a channel is more than this many standard deviations, its differences are lost in float32
 MOST_OFFSET = 1e5
 LARGEST = float(np.finfo(np.float32).max)
-CONSTANT = 1e-12  #: rounding alone gives equal numbers such a standard deviation, for a mean of 1
+CONSTANT = 1e-12  #: standard deviation that equal numbers get by rounding alone, for a mean of 1
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What a channel's numbers are like, and how they become those that a network takes: (x - mean) / sd."""
+    """Mean and standard deviation of each channel; a network gets (x - mean) / sd."""
 
-    mean: tuple[float, ...]  #: (C,), of what `images.normalise` gives
+    mean: tuple[float, ...]  #: (C,), of the output of `images.normalise`
     sd: tuple[float, ...]
 
     @classmethod
     def of(cls, images: ImageSet) -> "Channels":
-        """Of all numbers of each channel, in one pass through the set.
+        """Measure all numbers of each channel, in one pass through the set.
 
         Raises:
-            UserError: a channel with one number everywhere, or whose numbers are too large for their differences.
+            UserError: a channel is constant, or its differences are too small for numbers of this size.
         """
         channels, largest = cls._measured(images)
         name, many = images.name or "the set", len(channels.mean) > 1
@@ -56,7 +56,7 @@ class Channels:
 
     @classmethod
     def to_compare(cls, images: ImageSet) -> "Channels | None":
-        """The same for a control, nothing refused; None for what is on one scale already: pictures, and [-1, 1]."""
+        """`of` for a control, without errors; None for pictures and numbers in [-1, 1], which need no scaling."""
         if images.pictures or (images.images.dtype != np.uint8 and in_range(images)):
             return None
         channels, _ = cls._measured(images)
@@ -69,7 +69,7 @@ class Channels:
 
     @classmethod
     def _measured(cls, images: ImageSet) -> "tuple[Channels, float]":
-        """And the largest number of any channel, whatever its sign."""
+        """The channels, and the largest absolute value of any of them."""
         count, mean, squares, largest = 0, np.zeros(1), np.zeros(1), 0.0
         for rows in blocks(images.images):
             part = _numbers(images.images[rows])
@@ -88,7 +88,7 @@ class Channels:
         return cls(tuple(mean.tolist()), tuple(np.sqrt(squares / max(1, count)).tolist())), largest
 
     def __call__(self, numbers: "Tensor") -> "Tensor":
-        """(N, C, *S) float32 -> the same with mean 0 and standard deviation 1 a channel, of the training part."""
+        """Standardise (N, C, *S) float32: over the training part each channel has mean 0 and standard deviation 1."""
         shape = (1, -1, *[1] * (numbers.ndim - 2))
         mean, sd = (values.view(shape) for values in _on_device(self, numbers.device))
         return (numbers - mean) / sd
@@ -114,10 +114,10 @@ def _numbers(values: np.ndarray) -> np.ndarray:
 
 
 def channel_means(images: np.ndarray, name: str) -> np.ndarray:
-    """(C,) means of the numbers that are there, NaN being none.
+    """(C,) means of the numbers that are not NaN.
 
     Raises:
-        UserError: a channel without any.
+        UserError: a channel has only NaN.
     """
     total, count = np.zeros(images.shape[1]), np.zeros(images.shape[1])
     axes = (0, *range(2, images.ndim))
@@ -132,7 +132,7 @@ def channel_means(images: np.ndarray, name: str) -> np.ndarray:
 
 
 def filled(images: np.ndarray, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
-    """A copy with NaN replaced by one number a channel."""
+    """A copy in which NaN is replaced by one number for each channel."""
     whole = np.array(images)
     fill = np.asarray(numbers, dtype=whole.dtype).reshape(1, -1, *[1] * (whole.ndim - 2))
     return np.where(np.isnan(whole), fill, whole)

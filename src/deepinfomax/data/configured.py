@@ -1,4 +1,4 @@
-"""The images that a configuration names: set the source, load, name them, and take the views an encoder trains on."""
+"""The images of a configuration: set the source, load them, name them, and make the views for an encoder."""
 
 import dataclasses
 import shutil
@@ -45,14 +45,14 @@ def with_data_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 class Noted(Protocol):
-    """What has notes: images, or what was made of them."""
+    """Anything with notes: images, or results of them."""
 
     @property
     def notes(self) -> tuple[str, ...]: ...
 
 
 def tell_notes(*sets: Noted) -> None:
-    """Print on stderr what was converted or left out of the data on the way, each thing once."""
+    """Print the notes of data on stderr (what was converted or left out), each note once."""
     if not speaks():
         return
     for note in dict.fromkeys(note for images in sets for note in images.notes):
@@ -76,13 +76,14 @@ def tell_other_parts(config: Config, split: str) -> None:
 
 
 def load_images(config: Config, split: str | None = None, channels: Channels | None = None) -> ImageSet:
-    """The images that a configuration names, by default the part to train on; of a stream a sample, as its note says.
+    """The images that a configuration names; of a stream, a sample, and a note that says so.
 
-    `data.limit` holds for all parts that are read together, but never for the test part alone.
+    `data.limit` applies to all parts that are read together, but never to the test part alone.
 
     Args:
-        channels: of the part that was trained on, whose means take the place of NaN where `data.missing` asks for it;
-            None: those of the part that is read.
+        split: the part; None: the part to train on.
+        channels: those of the training part, whose means replace NaN if `data.missing` is "mean"; None: those of the
+            part that is read.
     """
     if config.data.stream:
         return stream_of(config.data, split, config.data.limit or SAMPLE).sample
@@ -97,7 +98,7 @@ def load_images(config: Config, split: str | None = None, channels: Channels | N
 
 
 def titles_of(config: Config, images: ImageSet, split: str | None = None) -> list[str] | None:
-    """The name that each of the images of `load_images` has in its source; None if images have no names."""
+    """The names in the source of the images that `load_images` returned; None if images have no names."""
     data = config.data
     if data.stream:
         return None
@@ -117,7 +118,7 @@ def titles_of(config: Config, images: ImageSet, split: str | None = None) -> lis
 
 
 def names_of(config: Config, images: ImageSet, split: str | None = None) -> list[str]:
-    """What to call each image: its path as a person finds it, or its place among the images where it has no name."""
+    """A name for each image: its path, or its number if it has no name."""
     try:
         names = titles_of(config, images, split)
     except UserError:  # the source has changed since, or is gone; the pictures can be shown all the same
@@ -127,11 +128,11 @@ def names_of(config: Config, images: ImageSet, split: str | None = None) -> list
 
 
 def as_trained(config: Config, images: ImageSet) -> ImageSet:
-    """The view of each image that has the shape of training's views, without chance.
+    """Each image in the shape of the training views, without random changes.
 
-    Where training cropped at random, it is the centre. The set itself comes back where training changes no shape.
-    Otherwise the views are a copy: in memory where they fit (`batches.fits`), else in a temporary file of the cache
-    folder, which disappears with the set.
+    If training crops at random, this is the centre. If training does not change the shape, the set itself is returned.
+    Otherwise a copy is made: in memory if it fits (`batches.fits`), else in a temporary file in the cache folder, which
+    is deleted with the set.
 
     Raises:
         UserError: the crop is larger than the images; neither memory nor the disk of the cache holds the views.
@@ -151,7 +152,7 @@ def as_trained(config: Config, images: ImageSet) -> ImageSet:
 
 
 def _room_for(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
-    """An array to fill, in memory or mapped to a file without a name."""
+    """An empty array, in memory or mapped to a temporary file."""
     size = int(np.prod(shape)) * kind.itemsize
     if fits(size, torch.device("cpu")):
         return np.empty(shape, kind)

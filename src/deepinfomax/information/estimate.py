@@ -81,7 +81,8 @@ class MIEstimate:
           between training and held-out pairs (the optimism of Akaike 1974); here the whole gap is added. If nearest
           neighbours give a higher upper end, that one is used. If the value is close to the estimator's cap, the upper
           end is infinite.
-        * Nearest neighbours: their bias falls with the number of pairs. If all pairs give more than a tenth of them, the
+        * Nearest neighbours: their bias falls with the number of pairs. If all pairs give more than a tenth of them,
+        the
           upper end adds the difference and the lower end subtracts a tenth of it (`excess`). If they give less, and the
           quantity can be negative, the lower end subtracts the difference.
         * Counted labels: the lower end subtracts the value for shuffled labels (`excess`).
