@@ -82,9 +82,8 @@ class MIEstimate:
           neighbours give a higher upper end, that one is used. If the value is close to the estimator's cap, the upper
           end is infinite.
         * Nearest neighbours: their bias falls with the number of pairs. If all pairs give more than a tenth of them,
-        the
-          upper end adds the difference and the lower end subtracts a tenth of it (`excess`). If they give less, and the
-          quantity can be negative, the lower end subtracts the difference.
+          the upper end adds the difference and the lower end subtracts a tenth of it (`excess`). If they give less, and
+          the quantity can be negative, the lower end subtracts the difference.
         * Counted labels: the lower end subtracts the value for shuffled labels (`excess`).
         * The upper end exceeds the entropy of labels by at most the error of that entropy. It is at least 0, since an
           estimate can be negative by chance but mutual information cannot.
