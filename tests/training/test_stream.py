@@ -502,3 +502,18 @@ def test_shards_that_only_name_their_images_are_not_streamed(tmp_path: Path):
     pq.write_table(pa.table({"image": ["0.png"]}), tmp_path / "0.parquet")
     with pytest.raises(UserError, match="the column image names files"):
         stream_of(Data(source=str(tmp_path), stream=True), count=4)
+
+
+def test_what_becomes_of_the_images_is_a_note(tmp_path: Path):
+    deep = io.BytesIO()
+    Image.fromarray(np.full((32, 32), 40_000, np.uint16)).save(deep, "PNG")
+    clear = io.BytesIO()
+    Image.fromarray(np.full((32, 32, 4), 100, np.uint8)).save(clear, "PNG")
+    cells = [*(encoded(picture(number)) for number in range(20, 24)), deep.getvalue(), clear.getvalue(), b"no image"]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "0.parquet")
+    assert stream_of(data(tmp_path, skip_bad=True)).sample.notes[1:] == (
+        "1 of 7 images that were looked at cannot be read: left out",
+        "of those looked at first, 1 of 6 images are grey: converted to RGB",
+        "of those looked at first, 1 of 6 images have more than 8 bits a channel: reduced to 8 bits",
+        "of those looked at first, 1 of 6 images are transparent: composited on white",
+    )

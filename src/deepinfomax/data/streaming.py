@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from deepinfomax.data.decoding import common_shape, reason, survey, to_array
+from deepinfomax.data.decoding import common_shape, conversions, reason, survey, to_array
 from deepinfomax.data.formats.hub import features_of, opened_hub
 from deepinfomax.data.formats.parquet import SPLIT, part_name, rows_of_parts
 from deepinfomax.data.formats.record import IMAGE_COLUMNS, LABEL_COLUMNS
@@ -140,7 +140,7 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
         shards, shape, data.size is not None, data.skip_bad, max_pixels, ImageSet(np.empty((0, *shape), "u1"))
     )
     pixels, labels = np.empty((count, *shape), np.uint8), []
-    taken = 0
+    taken = left_out = 0
     for content, label in (pair for part in (first, cells) for pair in part):
         if taken == count:
             break
@@ -148,6 +148,7 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
             pixels[taken] = plain.decode(content)
         except Exception as error:  # damaged files make Pillow's decoders raise errors of every kind
             if data.skip_bad:
+                left_out += 1
                 continue
             raise UserError(
                 f"{shards.name}: an image cannot be read ({reason(error)}); set data.skip_bad true to leave such out"
@@ -159,6 +160,10 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
     notes: tuple[str, ...] = (said,)
     if numbers is None and any(label not in (None, "") for label in labels):
         notes += (f"its labels ({shards.label}) are no whole numbers: a stream is read without them",)
+    if left_out:
+        notes += (f"{left_out:,} of {taken + left_out:,} images that were looked at cannot be read: left out",)
+    headers.brightest = headers.brightest_deep = int(pixels[:taken].max(initial=0))
+    notes += tuple(f"of those looked at first, {note}" for note in conversions(headers, shape[0]))
     sample = ImageSet(pixels[:taken], numbers, shards.classes if numbers is not None else (), shards.name, notes)
     return replace(plain, sample=sample)
 
