@@ -1,7 +1,7 @@
 """Deep InfoMax: image representations learned by maximising mutual information, and measured honestly.
 
-The public names stand in `__init__.pyi`. Each is imported when it is first used: `deepinfomax --help` need not wait
-for torch.
+The public names are listed in `__init__.pyi`. Each is imported when it is first used, so `deepinfomax --help` does not
+have to wait for torch.
 """
 
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""The command line: all commands put together, and what becomes of mistakes."""
+"""The command line: the list of all commands, and the handling of errors."""
 
 import _thread
 import io
@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 
 LONGEST = 500  #: characters of a word in a message, such as a path; what was mistyped may have thousands
-#: typer carries a click of its own and exports only this descendant of the error
+#: typer has its own copy of click and exports only this subclass of the error
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 #: what `deepinfomax` alone says
 SHORT_HELP = """\
@@ -142,13 +142,13 @@ def _run() -> None:
 
 
 def _quieten_readers() -> None:
-    """What readers of pictures say of a damaged file to programmers; what it comes to is told in a line of ours."""
+    """Silence warnings of image libraries about damaged files, which this package reports in one line itself."""
     warnings.filterwarnings("ignore", module=r"PIL\b")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 
 def _interrupt_again(lost: Any) -> None:
-    """Ctrl-C that came where Python drops an error, as in the end of an object: it comes again a moment later."""
+    """Repeat a Ctrl-C that Python dropped, for example in the finalizer of an object."""
     if lost.exc_type is KeyboardInterrupt:
         threading.Timer(0.05, _thread.interrupt_main).start()
     else:

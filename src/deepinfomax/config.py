@@ -1,8 +1,8 @@
-"""What a run is made of: one frozen tree of settings, read from and written to TOML, strict about names and values.
+"""The configuration of a run: one frozen tree of settings, read from and written to TOML; unknown names are errors.
 
-What is allowed stands in the annotations. The sections `augmentation`, `encoder`, `occlusion` and `objective.NAME` have
-no list of fields here: their fields are the settings of the class that they stand for, so a new encoder or objective
-needs no entry anywhere.
+Annotations say which values are allowed. The fields of the sections `augmentation`, `encoder`, `occlusion` and
+`objective.NAME` are not listed here: they are the settings of the class that a section describes. So a new encoder or
+objective needs no entry here.
 """
 
 import copy
@@ -31,7 +31,7 @@ from deepinfomax.scales import Section
 from deepinfomax.seeds import check_seed
 from deepinfomax.settings import Count, NotNegative, Positive, Whole, explain, nearest, one_line, parse_value, validate
 
-#: what torch.compile may be given of a step
+#: which part of a step torch.compile compiles, see `training.compiling`
 Compile = Literal[False, "encoder", "step", "graphs"]
 #: what Hugging Face Accelerate can log to
 TRACKERS = tuple(str(kind.value) for kind in LoggerType if kind != LoggerType.ALL)
@@ -45,7 +45,7 @@ def _known_trackers(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _what_is_compiled(value: object) -> object:
-    """true is what earlier versions called "encoder"."""
+    """true, from earlier versions, means "encoder"."""
     if value is True:
         return "encoder"
     if value is not False and value not in ("encoder", "step", "graphs"):
@@ -53,7 +53,7 @@ def _what_is_compiled(value: object) -> object:
     return value
 
 
-Seed = Annotated[int, BeforeValidator(check_seed)]  # as it is given: what checks types takes true for 1
+Seed = Annotated[int, BeforeValidator(check_seed)]  # checked before conversion, which would turn true into 1
 Beta = Annotated[float, Field(ge=0, lt=1)]
 _strict = pydantic.ConfigDict(extra="forbid")
 
@@ -61,26 +61,26 @@ _strict = pydantic.ConfigDict(extra="forbid")
 @one_line("training")
 @dataclass(frozen=True, config=_strict)
 class Training:
-    """How long, how fast, on what."""
+    """The section `training`: length, optimizer, precision, logging."""
 
     epochs: Count = 100  #: passes over the training images
     steps: Count | None = None  #: the most steps; None: when the epochs are over
     batch_size: Annotated[int, Field(ge=2)] = 64  #: images per step and process
-    views: Count = 1  #: of each image in a step, all passed through the encoder together
+    views: Count = 1  #: number of views of each image in a step
     small_views: Whole = 0  #: further views of `augmentation.small` pixels, for encoders that take both sizes
-    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "adam"  #: of both players; sgd is Nesterov's
+    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "adam"  #: of both players; sgd has Nesterov momentum
     lr: Positive = 1e-4  #: the learning rate
-    betas: tuple[Beta, Beta] = (0.5, 0.999)  #: of Adam and AdamW; the authors' code, easy to miss
+    betas: tuple[Beta, Beta] = (0.5, 0.999)  #: of Adam and AdamW; as in the authors' code, not PyTorch's default
     momentum: Beta = 0.9  #: of sgd and lars
     trust: Positive = 1e-3  #: of lars: the step's share of a weight's length
-    weight_decay: NotNegative = 0.0  #: adamw keeps it apart from the gradient, the others add it
+    weight_decay: NotNegative = 0.0  #: added to the gradient, except by adamw
     warmup: Whole = 0  #: steps over which the learning rate rises from 0
     schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate, after the warm-up
     first_layer: Literal["default", "whitening"] = "default"  #: of a new encoder, see `encoders.whitening`
     precision: Literal["no", "bf16", "fp16", "auto"] = "no"  #: mixed; scores stay float32. auto: bf16 where it is fast
-    tf32: bool = True  #: of an NVIDIA GPU, for float32 products and convolutions of networks; scores stay float32
-    deterministic: bool = False  #: a GPU computes the same run bit for bit too, and more slowly; a CPU does anyway
-    sync_batchnorm: bool = True  #: several GPUs: BatchNorm by all images, where losses compare them; false: never
+    tf32: bool = True  #: on NVIDIA GPUs, for products and convolutions of the networks; scores stay float32
+    deterministic: bool = False  #: a GPU repeats a run bit for bit, but more slowly; a CPU always does
+    sync_batchnorm: bool = True  #: several GPUs: BatchNorm over all images, if losses compare them; false: never
     channels_last: bool = False  #: memory layout of images and maps; a small gain on CPUs, a larger one in fp16
     compile: Annotated[Compile, BeforeValidator(_what_is_compiled)] = False  #: by torch.compile, see `compiling`
     log_every: Count = 20  #: steps between lines of metrics.jsonl
@@ -104,10 +104,10 @@ class Config:
 
 
 def resolve(config: Config) -> Config:
-    """The same with every section checked and every default written out.
+    """The same configuration with every section checked and all defaults filled in.
 
     Raises:
-        UserError: an unknown name or setting, or a value that is not allowed; one line, with the nearest name.
+        UserError: an unknown name or setting (the message suggests the nearest one), or a value that is not allowed.
     """
     if not config.objective:
         raise UserError(
@@ -144,13 +144,13 @@ def _objective(name: str, section: Section) -> Section:
 
 
 def _common(*, weight: NotNegative = 1.0) -> None:
-    """What every objective's section may set besides its own settings."""
+    """The settings that every section of an objective may have in addition to its own."""
 
 
 def objective_type(name: str, section: Mapping[str, Any]) -> str:
-    """What kind of objective a section under [objective] describes: its `type`, which is the section's name if absent.
+    """The kind of objective that a section under [objective] describes: its `type`, or else the section's name.
 
-    So [objective.fine] with type = "local" beside [objective.local] are two local objectives.
+    So [objective.local] and [objective.fine] with type = "local" are two local objectives.
     """
     return section.get("type", name)
 
@@ -161,7 +161,7 @@ def _adapter() -> pydantic.TypeAdapter[Config]:
 
 
 def from_tree(tree: Mapping[str, Any]) -> Config:
-    """A nested dictionary, as TOML gives it -> Config, resolved. Raises UserError as `resolve` does."""
+    """Make a resolved Config from a nested dictionary, as read from TOML. Raises UserError like `resolve`."""
     try:
         return resolve(_adapter().validate_python(dict(tree)))
     except pydantic.ValidationError as error:
@@ -176,18 +176,19 @@ def _names(section: str) -> Iterable[str]:
 
 
 def override(config: Config, changes: Mapping[str, Any]) -> Config:
-    """With some fields replaced: {"training.lr": 1e-3, "local.weight": 0.5}; an objective's name may stand alone.
+    """A configuration with some fields replaced: {"training.lr": 1e-3, "local.weight": 0.5}.
 
-    Values may be strings as typed on a command line. Another encoder.name takes the settings given here, and its own
-    defaults for the rest. Raises UserError as `resolve` does.
+    "objective.local.weight" can be shortened to "local.weight". Values may be strings, as typed on a command line. If
+    encoder.name changes, the new encoder has the settings given here and its own defaults for the rest. Raises
+    UserError like `resolve`.
     """
     tree = dataclasses.asdict(config)
-    # Of a whole section the caller keeps its own: settings below may change parts of it.
+    # Copy a whole section that the caller gave, since other settings may change parts of it.
     changes = {path: parse_value(v) if isinstance(v, str) else copy.deepcopy(v) for path, v in changes.items()}
     name = tree["encoder"].get("name")
     if changes.get("encoder.name", name) != name:
-        # Units mean something else in each architecture. Those that a recipe's scale set go too: it set them for the
-        # encoder that is replaced, and by now nothing tells them from those that the user wrote in a file.
+        # Settings such as units mean something else in each architecture, so all of them are dropped, also those that
+        # the scale of a recipe set: they cannot be distinguished from the user's any more.
         tree["encoder"] = {}
     for path, value in changes.items():
         keys = path.split(".")
@@ -208,7 +209,7 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def dumps(config: Config) -> str:
-    """TOML; fields that are None are left out, which is what reading them back gives."""
+    """Write as TOML. Fields that are None are left out, and are None again when the file is read."""
 
     def drop_none(tree: Any) -> Any:
         if isinstance(tree, dict):
@@ -219,12 +220,12 @@ def dumps(config: Config) -> str:
 
 
 def load(path: str | Path) -> Config:
-    """A configuration file. Raises UserError if it is missing, is no TOML, or has an unknown field."""
+    """Read a configuration file. Raises UserError if it is missing, is not TOML, or has an unknown field."""
     return from_tree(read_tree(Path(path)))
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """A configuration file as it is, nothing in it checked. Raises UserError if it is missing or no TOML."""
+    """Read a configuration file without checking its fields. Raises UserError if it is missing or is not TOML."""
     if not path.is_file():
         raise UserError(f"no configuration at {path}; `deepinfomax train DATA --recipe NAME` needs none")
     try:
@@ -247,7 +248,7 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def from_flat(fields: Mapping[str, Any]) -> Config:
-    """What `flat` was given; a field that is not there has its default. Raises UserError as `resolve` does."""
+    """The inverse of `flat`; missing fields have their defaults. Raises UserError like `resolve`."""
     tree: dict[str, Any] = {}
     for path, value in fields.items():
         *sections, name = path.split(".")

@@ -1,4 +1,4 @@
-"""Where to compute, and what that machine is."""
+"""Devices: choosing one, its precision, and a description of the hardware."""
 
 import functools
 import os
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device of that name, or the best there is: a GPU before a CPU.
+    """The device with this name; None: a GPU if there is one, else the CPU.
 
-    Raises UserError if there is no such device here.
+    Raises UserError if there is no such device.
     """
     if name is None:
         if torch.cuda.is_available():
@@ -38,10 +38,10 @@ def choose_device(name: str | None = None) -> torch.device:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies numbers of bfloat16 by instructions of its own, and faster than those of float32.
+    """Whether the device has instructions for bfloat16 that are faster than those for float32.
 
-    Of a CPU: AMX, BF16 on ARM, or AVX-512 BF16 of AMD. On an Intel with AVX-512 BF16 and no AMX, products of matrices
-    took twice the time of float32. Where PyTorch does not tell what a CPU is, the answer is no.
+    For CPUs these are AMX, BF16 on ARM, and AMD's AVX-512 BF16. On an Intel CPU with AVX-512 BF16 and no AMX, matrix
+    products took twice as long as in float32. If PyTorch does not know the CPU, the answer is no.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -52,16 +52,16 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def in_float64(x: Tensor) -> Tensor:
-    """x in float64, on the CPU: Apple's GPU has no such numbers, and most others are many times slower with them."""
+    """x in float64, on the CPU: Apple's GPU does not have float64, and most others are many times slower with it."""
     return x.cpu().double()
 
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Within the block products of matrices on an NVIDIA GPU have all 24 bits of float32, whatever the networks' have.
+    """Within the block, matrix products on an NVIDIA GPU have the full 24 bits of float32, even if networks use TF32.
 
-    TF32 has 11: it would round scores that reach the hundreds by tenths of nats. torch.compile cannot change that
-    within what it compiles: there all products have them (`training.compiling`).
+    TF32 has 11 bits: it would round scores in the hundreds by tenths of nats. torch.compile cannot switch precision in
+    compiled code, so there all products are in full float32 (`training.compiling`).
     """
     if device.type != "cuda" or torch.compiler.is_compiling():
         yield
@@ -130,14 +130,14 @@ def arithmetic(device: torch.device, *, tf32: bool, deterministic: bool) -> Iter
 
 
 def hardware(device: torch.device) -> str:
-    """What a figure was computed on: the GPU's name, or the processor's with its cores and the threads in use."""
+    """The hardware in words: the GPU's name, or the processor's with its cores and the number of threads in use."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def processor() -> str:
-    """The processor's own name where the system tells it, else its kind."""
+    """The processor's name if the system knows it, else its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,4 +1,4 @@
-"""`deepinfomax doctor`: what this installation has, for a person who wonders, or who reports a fault."""
+"""`deepinfomax doctor`: what this installation has and what is missing, also for reports of errors."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from deepinfomax.memory import free
 
 
 def doctor() -> dict[str, Any]:
-    """Versions, device, threads, folders and optional packages; nothing is changed and nothing is fetched.
+    """Versions, device, threads, folders and optional packages. Nothing is changed and nothing is downloaded.
 
     Returns:
         `{"deepinfomax", "python", "torch", "device", "hardware", "cores", "threads", "memory_free_gb", "cache":
@@ -46,7 +46,7 @@ def doctor() -> dict[str, Any]:
 
 
 def cache() -> dict[str, Any]:
-    """Where decoded images are kept, and how much room they take and have."""
+    """The folder of decoded images, whether it can be written, its size and the free space."""
     try:
         folder = cache_folder()
     except UserError as error:
@@ -62,7 +62,7 @@ def cache() -> dict[str, Any]:
 
 
 def _size(file: Path) -> int:
-    """Bytes; 0 of a file that another process has removed meanwhile."""
+    """Size in bytes; 0 if another process has removed the file in the meantime."""
     try:
         return file.stat().st_size
     except OSError:
@@ -70,7 +70,7 @@ def _size(file: Path) -> int:
 
 
 def data() -> dict[str, Any]:
-    """The folder of local data sets, and which of those with a name lie there."""
+    """The folder of local data sets, and the named data sets that it has."""
     root = os.environ.get("DEEPINFOMAX_DATA")
     if not root:
         return {"root": None, "there": False, "found": []}
@@ -79,7 +79,7 @@ def data() -> dict[str, Any]:
 
 
 def extras() -> dict[str, dict[str, str | None]]:
-    """Each optional group of packages, as the installed package names them, with the versions that are here."""
+    """Optional group of packages -> package -> installed version, or None."""
     groups: dict[str, dict[str, str | None]] = {}
     for requirement in metadata.requires("deepinfomax") or []:
         wanted, _, marker = requirement.partition(";")
@@ -101,7 +101,7 @@ def version(package: str) -> str | None:
 
 
 def problems(result: dict[str, Any]) -> Iterator[str]:
-    """What would stop or slow a run, each with what to do."""
+    """Problems that would stop or slow a run, each with what to do about it."""
     if "problem" in result["cache"]:
         yield result["cache"]["problem"]
     elif not result["cache"]["writable"]:

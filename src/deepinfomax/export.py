@@ -21,9 +21,9 @@ from deepinfomax.training import run_folder
 
 
 class _Outputs(nn.Module):
-    """The encoder with a plain tuple in place of `Features`: those of y, fc and conv that it has, named in `levels`.
+    """The encoder with a plain tuple as output: y, fc and conv, as far as it has them; `levels` has their names.
 
-    Images still come in [-1, 1].
+    It takes images in [-1, 1].
     """
 
     def __init__(self, encoder: nn.Module, image_shape: tuple[int, ...]) -> None:
@@ -57,15 +57,18 @@ def export(
             a folder for `deepinfomax.load`; "hub", the same with a model card, on the Hugging Face hub.
         out: the file (onnx, pt2) or folder (safetensors); inside the run folder by default.
         repo: OWNER/NAME, for the hub; you need to be logged in (`hf auth login`).
-        private: of a new repository: only its owner sees it.
-        module: for onnx and pt2, of a run that trained a network of your own: that network, as `load` takes it.
+        private: make a new repository private: only its owner can see it.
+        module: for onnx and pt2, if the run trained a network of your own: a new instance of it, as for `load`.
 
     Returns:
-        where it is.
+        The format -> the path or address of the result; for "safetensors" {"folder", "load"}. "load" is the command
+        that loads it again.
 
     Raises:
-        UserError: an unknown format, packages missing, no encoder, no module, no repo, an encoder copied onto a run, a
-            file of the run that would be replaced, an option of the hub without it, or a name of another kind of file.
+        UserError: an unknown format; a missing package; no encoder in the run; `module` or `repo` is missing; the
+        output
+            would replace a file of the run, or is inside a run; an option of the hub with another format; or `out` has
+            the ending of another kind of file.
     """
     run = Path(run)
     if format in FORMATS and format != "hub" and (repo is not None or private):
@@ -95,7 +98,7 @@ def export(
             raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
         if (folder / files.CONFIG).exists():
             raise UserError(f"--out {folder} is another run, which has an encoder of its own: choose another --out")
-        storage.check(run)  # copies of a damaged encoder help nobody
+        storage.check(run)  # do not copy a damaged encoder
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):
             with files.replacing(folder / name) as partial:
@@ -109,7 +112,7 @@ def export(
 
 
 def _program(run: Path, file: Path, module: nn.Module | None) -> Path:
-    """A program of torch.export; the settings of its input go along in it, as `deepinfomax.json`."""
+    """Write a program of torch.export; the file also has the settings of its input, as `deepinfomax.json`."""
     description = storage.describe(run)
     outputs = _Outputs(storage.load(run, module), description.image_shape).eval()
     batch = torch.export.Dim("batch", min=1)
@@ -132,7 +135,7 @@ def _onnx(run: Path, file: Path, module: nn.Module | None) -> Path:
     except ImportError:
         raise UserError("ONNX export needs two more packages: pip install 'deepinfomax[onnx]'") from None
     batch = torch.export.Dim("batch", min=1)
-    # The exporter warns of its own use of torch, and logs that torchvision is missing, which no one needs here.
+    # The exporter warns about its own use of torch, and logs that torchvision is missing, which is not needed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -152,7 +155,7 @@ def _onnx(run: Path, file: Path, module: nn.Module | None) -> Path:
 
 
 def _metadata(description: storage.EncoderDescription, levels: list[str]) -> dict[str, str]:
-    """What a file says of its input: how bytes become what the network takes, in words and in numbers."""
+    """Metadata about the input: how to convert bytes for the network, in words and in numbers."""
     preprocess, shape = description.preprocess, description.image_shape
     scale, shift = preprocess["scale"], preprocess["shift"]
     sides, before = "x".join(map(str, shape)), ", ".join(levels[1:])
@@ -170,7 +173,7 @@ def _metadata(description: storage.EncoderDescription, levels: list[str]) -> dic
 
 
 def _push(run: Path, repo: str, private: bool) -> str:
-    """Put the encoder, its settings, its figures and its card on the hub, in one commit; returns its address."""
+    """Upload the encoder, its settings, figures and model card to the hub, in one commit; returns the address."""
     from huggingface_hub import HfApi
 
     storage.check(run)
@@ -187,7 +190,7 @@ def _push(run: Path, repo: str, private: bool) -> str:
 
 
 def write_repository(run: Path, repo: str, folder: Path) -> None:
-    """The files of a model on the hub. Paths of this machine stay here: of each only its last part goes along."""
+    """Write the files for the hub into a folder. Only the last part of each path on this machine is kept."""
     from deepinfomax.report.model_card import model_card
 
     for name, on_hub in hub.NAMES.items():
@@ -203,7 +206,7 @@ def write_repository(run: Path, repo: str, folder: Path) -> None:
 
 
 def _without_paths(tree: Any) -> Any:
-    """The same with the last part of each whole path in its place."""
+    """Replace each absolute path by its last part."""
     if isinstance(tree, dict):
         return {key: _without_paths(value) for key, value in tree.items() if key != "root"}
     if isinstance(tree, list):

@@ -17,7 +17,7 @@ class Features(NamedTuple):
     N images, C channels, S any number of spatial axes, H hidden units, D units, M globals.
     """
 
-    local: Float[Tensor, "N C *S"]  #: map whose places are the local features, C_psi(x)
+    local: Float[Tensor, "N C *S"]  #: map whose places are the local features, C_psi(x) in the paper
     conv: (
         Float[Tensor, "N C2 *S2"] | None
     )  #: the last convolutional map, input of the global critic and of `conv` probes
@@ -28,7 +28,7 @@ class Features(NamedTuple):
         return Features(*(None if level is None else level.detach() for level in self))  # type: ignore[arg-type]
 
     def split(self, views: int) -> "list[Features]":
-        """The features of each view, of a batch (V·N, ...) in which views lie one behind the other."""
+        """Split the features of a batch (V·N, ...), in which views follow each other, into those of each view."""
         if views == 1:
             return [self]
         levels = [[None] * views if level is None else level.chunk(views) for level in self]
@@ -58,9 +58,12 @@ def places(feature_map: Float[Tensor, "N C *S"]) -> Float[Tensor, "N L C"]:
 def effective_rank(x: Float[Tensor, "N D"]) -> Float[Tensor, ""]:
     """How many directions a batch of vectors uses: exp of the entropy of its normalised singular values.
 
-    RankMe (Garrido et al. 2023), on centred features: otherwise a mean far from 0 is one large singular value, and
-    vectors that vary in many directions around it would count as one. Identical vectors, whose singular values are
-    then all 0, have rank 1, the least there is. x (N, D) -> scalar in [1, min(N - 1, D)], on the CPU.
+    This is RankMe (Garrido et al. 2023) on centred features. Without centring, a mean far from 0 would be one
+    dominating singular value, and hide the directions around it. Identical vectors, with singular values of 0, have
+    rank 1.
+
+    Returns:
+        Scalar in [1, min(N - 1, D)], on the CPU.
     """
     x = in_float64(x)
     singular = torch.linalg.svdvals(x - x.mean(0))

@@ -1,8 +1,8 @@
-"""The files of a run folder by name, and how any file is replaced: a kill at any moment leaves the old or the new.
+"""Names of the files in a run folder, and atomic replacement of files: after a kill there is the old or the new file.
 
-A run folder keeps a journal of what was written in it: `.sums`, a line "DIGEST NAME" for each file each time it is
-replaced, written before the file is. So a flipped bit, a lost block or a file of another run is told from what was
-written: see `as_written`. A file that the journal does not know, as in folders of earlier versions, is taken as it is.
+A run folder has a journal, `.sums`, with a line "DIGEST NAME" for each file each time it is replaced, written before
+the file itself. So damage, or a file of another run, can be detected: see `as_written`. Files that are not in the
+journal, as in folders of earlier versions, are accepted.
 """
 
 import hashlib
@@ -22,28 +22,28 @@ CHECKPOINT = "checkpoint"
 WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
 EVALUATION = "evaluation.json"
 GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
-QUERIES = "queries.npz"  #: images somebody asked the neighbours of, for the report
+QUERIES = "queries.npz"  #: the queries of `deepinfomax neighbours --report`
 RECONSTRUCTIONS, GENERATED = "reconstructions.npz", "generated.npz"
 REPORT = "report.html"
 LOCK = ".lock"  #: held while a process trains in the folder
 JOURNAL = ".sums"
-LINE_SUMS = ".metrics.sums"  #: of the lines of metrics.jsonl, see `line_sums`
-PARTIAL = "partial"  #: in the name of a file that is not finished
+LINE_SUMS = ".metrics.sums"  #: digests of the lines of metrics.jsonl, see `line_sums`
+PARTIAL = "partial"  #: part of the name of an unfinished file
 
 OTHERWISE = "it is not what was written there: damaged, changed by hand, or of another run"
-ABANDONED = 600.0  #: seconds after which an unfinished file is a killed process's
+ABANDONED = 600.0  #: an unfinished file that is older, in seconds, belongs to a killed process
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to in place of `path`; what was written takes the place of `path` when the block ends well.
+    """Gives a temporary path to write to; if the block ends without an error, that file replaces `path`.
 
-    The folder is made if there is none. After an error in the block `path` is as it was. The name of the unfinished
-    file is drawn at random and the file is made by no other, so that no link that waits there is followed.
+    The folder is created if necessary. After an error in the block `path` has not changed. The temporary name is random
+    and the file is newly created, so that no link placed there is followed.
 
     Raises:
-        OSError: of the file system, with the name of `path`.
-        UserError: `path` is a pipe or a device such as /dev/null, whose place a file would take.
+        OSError: an error of the file system, with the name of `path`.
+        UserError: `path` is a pipe or a device such as /dev/null, which must not be replaced by a file.
     """
     _check_no_device(path)
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.{PARTIAL}{path.suffix}")
@@ -76,10 +76,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_place(file: Path) -> None:
-    """Refuse a file that cannot be written where it is asked for, before anything is computed; nothing is made.
+    """Check that a file can be written, before anything is computed. Nothing is created.
 
     Raises:
-        UserError: it is a folder, a pipe or a device, or the folder that it would be in cannot hold it.
+        UserError: `file` is a folder, a pipe or a device, or its folder cannot be written.
     """
     if file.is_dir():
         raise UserError(f"--out {file} is a folder: give the name of a file")
@@ -88,16 +88,16 @@ def check_place(file: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written in, before anything is computed; nothing is made.
+    """Check that a folder can be created or written in, before anything is computed. Nothing is created.
 
     Raises:
-        UserError: it is a file, lies in one, or is not the user's to write in.
+        UserError: `folder` or one of its parents is a file, or the user may not write there.
     """
     _check_writable(folder, (folder, *folder.parents))
 
 
 def _check_writable(out: Path, folders: Sequence[Path]) -> None:
-    """The first of the folders that is there is one, and can be written in."""
+    """Raises UserError if the first existing path of `folders` is not a folder, or cannot be written in."""
     there = next((place for place in folders if place.exists()), folders[0])
     if not there.is_dir():
         raise UserError(f"--out {out} cannot be written: {there} is a file and no folder")
@@ -106,12 +106,12 @@ def _check_writable(out: Path, folders: Sequence[Path]) -> None:
 
 
 def check_apart(out: Path, written: Iterable[Path], *read: str | Path | None) -> None:
-    """Refuse to write over what is read.
+    """Check that no output file is also an input file.
 
     Args:
-        out: as it was asked for.
-        written: the files that come of it.
-        read: names or paths of data; what is no file is left alone.
+        out: the output as the user gave it.
+        written: the files that would be written.
+        read: names or paths of data; names that are not files are ignored.
 
     Raises:
         UserError: one of `written` is one of `read`.
@@ -123,27 +123,27 @@ def check_apart(out: Path, written: Iterable[Path], *read: str | Path | None) ->
 
 
 def begin_journal(folder: Path) -> None:
-    """From now on `folder` keeps a journal of what is written in it."""
+    """Start a journal in `folder`: from now on it records the files that are written there."""
     (folder / JOURNAL).touch()
 
 
 def as_written(path: Path, name: str = "") -> bool:
-    """Whether a file is what was once written under its name; True where its folder's journal does not know it.
+    """Whether a file is undamaged, by its folder's journal; True if the journal does not have it.
 
     Args:
-        name: under which it was written, where it has another one now.
+        name: the name under which it was written, if it has been renamed.
     """
     sums = _journalled(path.parent, name or path.name)
     return not sums or _digest(path) in sums
 
 
 def is_gone(path: Path) -> bool:
-    """Whether a file was written once, as its folder's journal knows, and is there no more."""
+    """Whether a file is in its folder's journal but no longer exists."""
     return not path.exists() and bool(_journalled(path.parent, path.name))
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Delete what processes that were killed left unfinished in a folder."""
+    """Delete unfinished files of killed processes in a folder."""
     for file in folder.glob(f".*.{PARTIAL}*"):
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > ABANDONED:
@@ -151,10 +151,10 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def check_plain(folder: Path) -> None:
-    """Refuse a run folder in which something is a pipe or a device: to open one may wait for ever.
+    """Check that a run folder has no pipe or device, which could block for ever when opened.
 
     Raises:
-        UserError: the line names the first of them.
+        UserError: there is one; the message names it.
     """
     for place in (folder, folder / CHECKPOINT):
         for path in sorted(place.iterdir()) if place.is_dir() else ():
@@ -165,7 +165,7 @@ def check_plain(folder: Path) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file is none of a user's: a lock, a journal, or what a killed process left unfinished."""
+    """Whether a file is a lock, a journal, or an unfinished file of a killed process, and so not a user's file."""
     return path.name in (LOCK, JOURNAL, LINE_SUMS) or (path.name.startswith(".") and f".{PARTIAL}" in path.name)
 
 
@@ -174,7 +174,7 @@ _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 def plain(text: str) -> str:
-    """A text of several lines as it can be printed: control characters as \\x.., but for ends of lines and tabs."""
+    """A text that can be printed safely: control characters as \\x.., except ends of lines and tabs."""
     return text.translate({code: escaped for code, escaped in _ESCAPED.items() if chr(code) not in "\n\t"})
 
 
@@ -189,7 +189,7 @@ def _check_no_device(path: Path) -> None:
 
 
 def _journalled(folder: Path, name: str) -> set[str]:
-    """The digests of all that was written under a name, as far as the journal of the folder knows."""
+    """All digests in the folder's journal for this name."""
     try:
         lines = (folder / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Parts of the training of a small network: mini-batches, steps of Adam, the best weights, accuracy.
+"""Building blocks for training small networks: mini-batches, steps of Adam, the best weights, accuracy.
 
-Probes, decoders and critics are trained by a loop of this form:
+Probes, decoders and critics are trained by a loop like this:
 
 >>> adam = ScheduledAdam(network, lr=1e-3, schedule=tenth_after(300, 450))
 >>> batches = mini_batches(len(x), 64)
@@ -22,13 +22,13 @@ Schedule = Callable[[torch.optim.Optimizer], LRScheduler]
 
 
 def mini_batches(count: int, batch_size: int, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-    """Positions (batch_size,) among `count` rows, without end.
+    """Endless batches of positions (batch_size,) among `count` rows.
 
-    The rows are shuffled when fewer than a batch are left, so no row comes twice before a shuffle, and each batch has
-    the full size. Where there are fewer than `batch_size` rows, a batch is all of them.
+    The rows are shuffled again when fewer than a batch are left, so every batch has the full size, and no row comes
+    twice between two shuffles. If there are fewer than `batch_size` rows, each batch has all of them.
 
     Args:
-        generator: of the shuffles; None: torch's own.
+        generator: for shuffling; None: torch's global random state.
     """
     batch_size = min(batch_size, count)
     order = torch.empty(0, dtype=torch.int64)
@@ -40,7 +40,7 @@ def mini_batches(count: int, batch_size: int, *, generator: torch.Generator | No
 
 
 def steps_of(epochs: int, count: int, batch_size: int, *, at_most: int | None = None) -> int:
-    """How many steps `epochs` passes through `count` rows take in `mini_batches`; `at_most`: None for no limit."""
+    """Number of steps for `epochs` passes through `count` rows in `mini_batches`, but not more than `at_most`."""
     steps = epochs * (count // min(batch_size, count))
     return steps if at_most is None else min(steps, at_most)
 
@@ -60,9 +60,10 @@ class ScheduledAdam:
 
     Args:
         modules: the modules that are trained together.
-        schedule: makes the scheduler, which moves on after each step; None: the learning rate is constant.
-        clip: the largest norm of the gradient. With it, a step with a gradient that is not finite is not taken, and
-            `skipped` counts it. None: no limit.
+        lr: learning rate at the start.
+        schedule: makes the scheduler, which is updated after each step; None: the learning rate is constant.
+        clip: the largest norm of the gradient; None: no limit. With `clip`, steps whose gradient is not finite are
+            skipped, and counted by `skipped`.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class ScheduledAdam:
 
 
 class Best:
-    """The weights of a module at the step with the highest held-out value; its first weights before any value."""
+    """Keeps the weights of a module at the step with the highest held-out value; at first its initial weights."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -100,13 +101,13 @@ class Best:
         self._weights = copy.deepcopy(module.state_dict())
 
     def keep_if_higher(self, value: float, step: int) -> None:
-        """Keep the present weights where `value` is higher than all before; of equal values the first counts."""
+        """Keep the present weights if `value` is higher than all values before."""
         if value > self.value:
             self.value, self.step = value, step
             self._weights = copy.deepcopy(self.module.state_dict())
 
     def restore(self) -> None:
-        """Give the module its best weights."""
+        """Load the best weights into the module."""
         self.module.load_state_dict(self._weights)
 
 
@@ -115,9 +116,9 @@ def accuracy(classify: Callable[[slice], Tensor], labels: Tensor, *, rows: int =
     """Fraction of rows with the highest score at their label.
 
     Args:
-        classify: some of the rows -> their scores (rows, classes); the network in it is in eval mode.
-        labels: (N,) int64; no score is at -1, so that the answer is always wrong.
-        rows: how many are classified at once.
+        classify: slice of rows -> their scores (rows, classes); its network must be in eval mode.
+        labels: (N,) int64; for the label -1 every answer is wrong.
+        rows: how many rows are classified at once.
     """
     right = 0
     for start in range(0, len(labels), rows):

@@ -1,7 +1,7 @@
-"""What is known of the lines of metrics.jsonl: a digest of each, in a file beside it.
+"""Digests of the lines of metrics.jsonl, in a file beside it, to detect damaged and missing lines.
 
-So a figure with one flipped bit, which is a figure still, is told from what the run wrote, and so is a line that is
-gone. A digest is written before its line: after a kill at most one has no line.
+Without them a number with one flipped bit would look like any other number. A digest is written before its line, so
+after a kill at most one digest has no line.
 """
 
 import hashlib
@@ -14,16 +14,16 @@ import numpy as np
 from deepinfomax import files
 
 BYTES = 8  #: of a digest
-BLOCK = 1000  #: lines looked at together
+BLOCK = 1000  #: lines checked together
 
 
 def digest(line: bytes) -> bytes:
-    """Of a line without its end."""
+    """The digest of a line, without its end-of-line character."""
     return hashlib.blake2b(line.rstrip(b"\n"), digest_size=BYTES).digest()
 
 
 def read(folder: Path) -> np.ndarray | None:
-    """All digests in a run folder, ascending; None if it has none, as those of earlier versions."""
+    """All digests in a run folder, sorted; None if it has none, as folders of earlier versions."""
     try:
         content = (folder / files.LINE_SUMS).read_bytes()
     except OSError:
@@ -32,7 +32,7 @@ def read(folder: Path) -> np.ndarray | None:
 
 
 def checked(lines: Iterable[bytes], known: np.ndarray | None) -> Iterator[tuple[bytes, bool]]:
-    """Each line, and whether it is one that was written; all are where nothing is known."""
+    """Yields each line, and whether it is undamaged (True if there are no digests)."""
     lines = iter(lines)
     while block := list(islice(lines, BLOCK)):
         yield from zip(block, [True] * len(block) if known is None else _found(block, known), strict=True)

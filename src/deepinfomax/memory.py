@@ -1,6 +1,6 @@
-"""How much memory this process may still have, and what to say when it is not enough.
+"""How much memory this process can still use, and errors for too little memory.
 
-A machine's free memory is only one of the limits: a container has its own (cgroups), and so has a process (ulimit).
+The machine's free memory is only one limit: a container has its own (cgroups), and so has a process (ulimit).
 """
 
 import re
@@ -14,12 +14,12 @@ from deepinfomax.errors import UserError
 
 
 class NotEnoughMemory(UserError, MemoryError):
-    """What was asked for needs more memory than there is: one line that says what to lower."""
+    """There is too little memory; the message says which setting to lower."""
 
 
 CGROUPS = Path("/sys/fs/cgroup")
 
-#: in the text of errors by which torch, NumPy and C++ say that there is not so much memory, or nowhere so much
+#: text in the errors of torch, NumPy and C++ for too little memory
 SHORTAGE = (
     "allocate memory",
     "out of memory",
@@ -35,13 +35,13 @@ SHORTAGE = (
 
 
 def free() -> int:
-    """Bytes that this process can still have: the least of what the machine, the container and its limits leave."""
+    """Bytes that this process can still use: the smallest of the limits of machine, container and process."""
     return max(0, min([psutil.virtual_memory().available, *_of_process(), *of_containers(CGROUPS)]))
 
 
 @contextmanager
 def enough_for(what: str, *, lower: str) -> Iterator[None]:
-    """Within the block, too little memory is `NotEnoughMemory`: "not enough memory for `what`: lower `lower`"."""
+    """Within the block, too little memory raises `NotEnoughMemory`: "not enough memory for `what`: lower `lower`"."""
     try:
         yield
     except Exception as error:
@@ -51,21 +51,21 @@ def enough_for(what: str, *, lower: str) -> Iterator[None]:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an error says that there is too little memory; torch has no kind of its own for it on a CPU."""
+    """Whether an error means too little memory; on a CPU torch has no class for that."""
     kinds = RuntimeError, TypeError, ValueError, OverflowError
     said = isinstance(error, kinds) and any(words in str(error) for words in SHORTAGE)
     return not isinstance(error, UserError) and (said or isinstance(error, MemoryError))
 
 
 def shortage(error: BaseException) -> str:
-    """One line for such an error where nothing is known of what was to be lowered."""
+    """A message for such an error if it is not known which setting to lower."""
     return f"not enough memory{_asked(error)}: give less at once, or free some"
 
 
 def of_containers(root: Path, membership: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """Bytes that are left in each of the control groups this process is in, of both versions of them.
+    """Bytes left in each control group (version 1 or 2) of this process.
 
-    Pages of files that the kernel would give back are not counted as used.
+    Cached pages of files, which the kernel can free, do not count as used.
     """
     with suppress(OSError):
         for line in membership.read_text(encoding="utf-8").splitlines():
@@ -105,7 +105,7 @@ def _of_process() -> Iterator[int]:
 
 
 def _asked(error: BaseException) -> str:
-    """ " (8.6 GB at once)" where the error says how much it was about; otherwise ""."""
+    """ " (8.6 GB at once)" if the error says how much memory was requested; otherwise ""."""
     text = str(error)
     if asked := re.search(r"tried to allocate (\d+) bytes", text):
         return f" ({int(asked[1]) / 1e9:,.1f} GB at once)"

@@ -1,6 +1,6 @@
-"""Names that other installed packages add: objectives, bounds, encoders, measures and data formats of their own.
+"""Plug-ins: objectives, bounds, encoders, measures and data formats from other installed packages.
 
-A package names what it offers in its `pyproject.toml`, and that is all it takes:
+A package only has to list them in its `pyproject.toml`:
 
     [project.entry-points."deepinfomax.objectives"]
     decorrelation = "my_package.objectives:Decorrelation"
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T]):
-    """What has a name: the built-in things, then those of plug-ins, each loaded when it is first looked up.
+    """A mapping from names to the built-in objects of a kind and those of plug-ins, loaded when first looked up.
 
-    A built-in name always means the built-in thing, so that installing a package cannot change what a run computes.
-    What a package offers is looked at by `fault` before anything else sees it.
+    A built-in name always means the built-in object, so installing a package cannot change what a run computes. Objects
+    of plug-ins are checked by `fault` when they are loaded.
     """
 
     def __init__(self, kind: str, builtin: Mapping[str, T], fault: "Fault") -> None:
@@ -50,13 +50,13 @@ class Registry(Mapping[str, T]):
         return sum(1 for _ in self)
 
     def working(self) -> Iterator[T]:
-        """All things that can be loaded: a broken package does not break what has no need of it."""
+        """Yields all objects that can be loaded, so that a broken package does no harm if it is not used."""
         for name in self:
-            with suppress(UserError):  # it is raised where somebody asks for that name
+            with suppress(UserError):  # it is raised when this name is looked up
                 yield self[name]
 
     def broken(self) -> list[str]:
-        """What is wrong with each thing that cannot be loaded, one line each."""
+        """The errors of all objects that cannot be loaded, one line each."""
         lines = []
         for name in self:
             try:
@@ -80,24 +80,24 @@ class Registry(Mapping[str, T]):
         return thing
 
 
-#: what is wrong with a thing under a name, as the end of a sentence that begins with the thing; "" for nothing
+#: (name, object) -> what is wrong with it, as the end of a sentence that begins with the object; "" if nothing is
 Fault = Callable[[str, Any], str]
 
 
 def registry(kind: str, builtin: Mapping[str, T], fault: Fault) -> Registry[T]:
-    """The built-in things of a kind ("objectives", "bounds", ...) and those of the entry points `deepinfomax.KIND`."""
+    """The built-in objects of a kind ("objectives", "bounds", ...) and those of the entry points `deepinfomax.KIND`."""
     return Registry(kind, builtin, fault)
 
 
 def no_record(wanted: type, thing: Any) -> str:
-    """The fault of what is no record of the class `wanted`; "" where it is one."""
+    """What is wrong with an object that must be of the class `wanted`; "" if it is."""
     if isinstance(thing, wanted):
         return ""
     return f"is {_kind(thing)}, but the entry point must name a {wanted.__name__}"
 
 
 def no_module(first: str, thing: Any) -> str:
-    """The fault of what is no class of `nn.Module`s that are made with `first`; "" where it is one."""
+    """What is wrong with an object that must be a subclass of `nn.Module` with the first argument `first`; or ""."""
     from torch import nn  # commands look up names before torch is needed
 
     if not (inspect.isclass(thing) and issubclass(thing, nn.Module)):
@@ -120,6 +120,6 @@ def _kind(thing: Any) -> str:
 
 @functools.cache
 def _plugins(kind: str) -> dict[str, EntryPoint]:
-    """The entry points of a group, by name; where two packages offer one name, the first in alphabetical order."""
+    """The entry points of a group, by name; if two packages have the same name, the alphabetically first package."""
     offered = sorted(entry_points(group=f"deepinfomax.{kind}"), key=lambda e: (e.name, e.value), reverse=True)
     return {plugin.name: plugin for plugin in offered}

@@ -1,4 +1,4 @@
-"""How far a long computation is. Whoever computes says it, whoever watches shows it; nothing is passed between them.
+"""Progress of long computations: code anywhere reports it, a command shows it; no argument is passed between them.
 
 >>> from deepinfomax import progress
 >>> with progress.shown("linear probe"):          # a command, in a terminal: a bar with the time left
@@ -18,26 +18,25 @@ from rich.table import Column
 
 from deepinfomax.started_together import speaks
 
-LINE_EVERY = 30.0  #: seconds between lines where there is no terminal to draw a bar in
-
-#: takes words, how many parts are done, and of how many
+LINE_EVERY = 30.0  #: seconds between lines if there is no terminal for a bar
+#: called with a text, the number of finished parts, and the number of all parts
 _Listener = Callable[[str, int, int | None], None]
 _listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 _announcer: ContextVar[Callable[[str], None] | None] = ContextVar("announcer", default=None)
 
 
 def say(text: str) -> None:
-    """Tell whoever watches where the computation is: "iteration 7"."""
+    """Report where the computation is: "iteration 7"."""
     _tell(text, 0, None)
 
 
 def reached(done: int, total: int, text: str) -> None:
-    """Tell how many of all parts are done, in the words of `text`."""
+    """Report how many of all parts are done; `text` describes it."""
     _tell(text, done, total)
 
 
 def announce(text: str) -> None:
-    """Print a line on stderr at once, above any bar: what a person should know before a long computation."""
+    """Print a line on stderr at once, above any bar: something to know before a long computation."""
     announcer = _announcer.get()
     if announcer is not None:
         announcer(text)
@@ -46,7 +45,7 @@ def announce(text: str) -> None:
 
 
 def counted(count: int, what: str) -> Iterator[int]:
-    """1 to `count`; tells "`what` i of `count`" a hundred times at most."""
+    """Yields 1 to `count`, and reports "`what` i of `count`" (at most a hundred times)."""
     every = max(1, count // 100)
     for i in range(1, count + 1):
         if i % every == 0 or i == 1:
@@ -56,7 +55,7 @@ def counted(count: int, what: str) -> Iterator[int]:
 
 @contextmanager
 def within(words: str) -> Iterator[None]:
-    """While the block runs, `words` stand in front of all that is told: "fit 2 of 5, iteration 7"."""
+    """Within the block all reports begin with `words`: "fit 2 of 5, iteration 7"."""
     outer = _listener.get()
     if outer is None:
         yield
@@ -70,10 +69,10 @@ def within(words: str) -> Iterator[None]:
 
 @contextmanager
 def shown(what: str, console: Console | None = None) -> Iterator[None]:
-    """Show what is told while the block runs, on stderr.
+    """Within the block show reports on stderr.
 
-    A bar with the time left in a terminal; elsewhere a line every `LINE_EVERY` seconds, "`what`: words". Inside
-    another such block it is part of what that one shows.
+    In a terminal: a bar with the time left. Otherwise a line every `LINE_EVERY` seconds, "`what`: report". Inside
+    another such block the reports are shown as part of the outer one.
     """
     if _listener.get() is not None:
         say(what)

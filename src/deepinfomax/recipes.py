@@ -1,8 +1,8 @@
-"""Named configurations. A recipe says what is trained, a scale says how large.
+"""Recipes: named configurations. A recipe says what is trained, a scale says how large the training is.
 
 `paper`: the paper's own setting (A.2): critics of 2048 units over all places, batches of 64, Adam 1e-4, 1000 epochs.
 `cpu`: the same mathematics in minutes on two cores: critics of 256 units over 16 places drawn per image and step,
-decoders of half the channels, batches of 128, Adam 1e-3 or 2e-4, 2000 steps. `smoke`: does it run at all, in seconds.
+decoders of half the channels, batches of 128, Adam 1e-3 or 2e-4, 2000 steps. `smoke`: seconds, to see whether it runs.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from deepinfomax.scales import SCALES, Scale, Section
 if TYPE_CHECKING:
     from deepinfomax.config import Config
 
-# `config`, the encoders and the objectives are imported by the functions that build a configuration: they need torch,
-# and a list of the recipes does not wait for it.
+# `config`, the encoders and the objectives need torch, so they are imported inside the functions that build a
+# configuration: a list of the recipes does not have to wait for torch.
 
 Sections = dict[str, Section]
 Use = Literal["classes", "whole images", "reconstruction", "comparison"]
 
-#: what a group of recipes is for, in the order of the list
+#: groups of recipes by their use, in the order of the list -> the words for it
 USES: dict[Use, str] = {
     "classes": "Representations for classes, for search and for learning from few labels",
     "whole images": "Representations of the whole image at once; they need a long training",
@@ -32,7 +32,7 @@ USES: dict[Use, str] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, at the paper's scale."""
+    """One recipe, at the paper's scale."""
 
     use: Use
     says: str
@@ -40,16 +40,16 @@ class Recipe:
     encoder: Section = field(default_factory=lambda: {"name": "dcgan"})
     occlusion: Section | None = None
     augmentation: Section = field(default_factory=dict)
-    training: Section = field(default_factory=dict)  #: what differs from the paper of Deep InfoMax
-    small_training: Section = field(default_factory=dict)  #: what differs from the other recipes in minutes
-    small_encoder: Section | None = None  #: in minutes; None: the same
+    training: Section = field(default_factory=dict)  #: settings that differ from the paper of Deep InfoMax
+    small_training: Section = field(default_factory=dict)  #: settings for the scales below `paper`
+    small_encoder: Section | None = None  #: the encoder for the scales below `paper`; None: the same
 
 
 def _dim_local(bound: str, **more: Any) -> Sections:
     return {"local": {"weight": 1.0, "bound": bound}, "prior": {"weight": 0.1}, **more}
 
 
-BATCH_IN_MINUTES = 128  #: images of a step at the scale `cpu`
+BATCH_IN_MINUTES = 128  #: images per step at the scale `cpu`
 RESNET = {"name": "resnet18"}
 #: SimCLR's for CIFAR-10 (arXiv 2002.05709, B.9): no blur, colour at half strength; its hue is 0.1, here 0.08
 AREAS = {
@@ -65,7 +65,7 @@ FAST = {"schedule": "cosine", "first_layer": "whitening", "precision": "auto"}
 
 
 def _joint(says: str, name: str, objective: Section, training: Section, **more: Any) -> Recipe:
-    """A method on ResNet-18 with its paper's optimizer; in minutes on the network of the other recipes, with Adam."""
+    """A method that compares views: on ResNet-18 with its paper's optimizer; below `paper` on DCGAN, with Adam."""
     recipe = Recipe(
         "comparison",
         says,
@@ -80,13 +80,13 @@ def _joint(says: str, name: str, objective: Section, training: Section, **more: 
 
 
 def _lars(batch_size: int, lr: float, weight_decay: float, **more: Any) -> Section:
-    """With a warm-up of ten epochs of CIFAR-10's 50,000 images, as these papers have ten epochs."""
+    """Settings of LARS, with a warm-up of ten epochs of CIFAR-10's 50,000 images, as in these papers."""
     warmup = 10 * (50_000 // batch_size)
     own = {"optimizer": "lars", "batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "warmup": warmup}
     return own | more
 
 
-#: for those that learn more of the classes by it than by the 1e-3 of the other recipes (`benchmarks/rates.py`)
+#: for recipes whose probes are better with it than with the 1e-3 of the others (`benchmarks/rates.py`)
 SMALLER_RATE: Section = {"lr": 2e-4}
 EMP_SSL = _lars(100, 0.3, 1e-4, trust=5e-3, warmup=0, views=20, epochs=30)
 WIDE = {"hidden": 8192, "outputs": 8192}  #: projectors of VICReg and Barlow Twins
@@ -297,7 +297,7 @@ def check_name(name: str) -> None:
 
 
 def says() -> dict[str, str]:
-    """What each recipe is, in a few words."""
+    """Name -> a short description of each recipe."""
     words = {
         DEFAULT: f"{RECIPES[DEFAULT].says}; the default",
         PLAIN: "dim-local as the paper has it, in minutes on two cores: smaller critics, 2000 steps",
@@ -306,7 +306,7 @@ def says() -> dict[str, str]:
 
 
 def uses() -> dict[str, list[str]]:
-    """What recipes are for, in words, and the names of those that are for it."""
+    """Use, in words -> names of the recipes for it."""
     groups: dict[str, list[str]] = {words: [] for words in USES.values()}
     for name in names():
         groups[USES["classes" if name == PLAIN else RECIPES[name].use]].append(name)
@@ -314,7 +314,7 @@ def uses() -> dict[str, list[str]]:
 
 
 def listing() -> str:
-    """All recipes for a terminal, under the words that say what they are for."""
+    """A list of all recipes for a terminal, grouped by their use."""
     words = says()
     groups = (
         "\n".join([f"{use}:", *(f"  {name:27s}{words[name]}" for name in names)]) for use, names in uses().items()
@@ -323,10 +323,14 @@ def listing() -> str:
 
 
 def recipe(name: str = DEFAULT, scale: Scale | None = None) -> "Config":
-    """The configuration of that name; "cpu" is `dim-local` at the scale of that name.
+    """The configuration of a recipe.
 
-    Without a scale "dim-fast" is at `cpu` too, and the others are the paper's. Raises UserError for an unknown name,
-    listing the known.
+    Args:
+        name: of the recipe; "cpu" is `dim-local` at the scale `cpu`.
+        scale: None: `cpu` for "dim-fast" and "cpu", `paper` for all others.
+
+    Raises:
+        UserError: an unknown name; the message lists the known ones.
     """
     from deepinfomax.config import Config, Training, resolve
 
@@ -350,7 +354,7 @@ def recipe(name: str = DEFAULT, scale: Scale | None = None) -> "Config":
 
 
 def at_scale(config: "Config", scale: Scale) -> "Config":
-    """The same objectives at another scale: each objective and the encoder say how they shrink (`at_scale`)."""
+    """The same objectives at another scale; the `at_scale` of each objective and of the encoder make them smaller."""
     from deepinfomax import encoders
     from deepinfomax.config import objective_type
     from deepinfomax.objectives import OBJECTIVES
@@ -378,5 +382,5 @@ def at_scale(config: "Config", scale: Scale) -> "Config":
 
 
 def shrunk(target: type, scale: Scale, section: Section) -> Section:
-    """The settings of a class at that scale; the same where the class does not say."""
+    """The settings of a class at a scale; unchanged if the class has no `at_scale`."""
     return target.at_scale(scale, section) if hasattr(target, "at_scale") else dict(section)

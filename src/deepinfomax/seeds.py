@@ -8,10 +8,10 @@ LAST_SEED = 2**63 - 1
 
 
 def check_seed(seed: int) -> int:
-    """The seed as a plain int; numpy and torch take it, with room for the seeds after it.
+    """The seed as a plain int, which numpy and torch accept, as well as the seeds that follow it.
 
     Raises:
-        UserError: no whole number, negative, or above `LAST_SEED`.
+        UserError: it is not a whole number, is negative, or is above `LAST_SEED`.
     """
     try:
         whole = -1 if isinstance(seed, bool) else operator.index(seed)

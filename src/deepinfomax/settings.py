@@ -1,7 +1,7 @@
-"""Settings checked against the annotations of what they are for: a class's keyword arguments, or a dataclass's fields.
+"""Checking settings against annotations: of the keyword arguments of a class, or of the fields of a dataclass.
 
-`Annotated[int, Field(ge=1)]` says what is allowed where the setting is declared, so no code checks it by hand. The same
-check serves a configuration file, the command line and a direct call from Python; each mistake is one line.
+An annotation such as `Annotated[int, Field(ge=1)]` says which values are allowed, so no other code has to check them.
+The same check is used for a configuration file, the command line and a direct call from Python. Each error is one line.
 """
 
 import difflib
@@ -44,7 +44,7 @@ def checked(cls: C) -> C:
 
 
 def one_line(section: str) -> Callable[[C], C]:
-    """Class decorator for a pydantic dataclass: a mistake in its fields is a UserError of one line, like everywhere.
+    """Class decorator for a pydantic dataclass: a mistake in its fields raises UserError with one line.
 
     Args:
         section: the path that its fields have in a configuration, "" for the top.
@@ -67,7 +67,7 @@ def one_line(section: str) -> Callable[[C], C]:
 
 
 def validate(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`given` checked against the settings of `target`, with the defaults filled in.
+    """Check `given` against the settings of `target`, and fill in the defaults.
 
     Args:
         target: a class or a function; its settings are the arguments that have a default or are keyword-only.
@@ -104,7 +104,7 @@ _MESSAGES = {
 
 
 def parse_value(text: str) -> Any:
-    """A value as typed: TOML where it is TOML (1e-3, true, [1, 2]), none, else the text itself."""
+    """A value typed on the command line: as TOML if it is TOML (1e-3, true, [1, 2]); "none"; else the text itself."""
     if text.lower() in ("none", "null"):
         return None
     try:
@@ -114,7 +114,7 @@ def parse_value(text: str) -> Any:
 
 
 def explain(error: pydantic.ValidationError, where: str, names: Callable[[str], Iterable[str]]) -> str:
-    """The first mistake in one line: which setting, what it must be, and the nearest name for an unknown one.
+    """The message for the first mistake: the setting, what it must be, and the nearest name if it is unknown.
 
     Args:
         error: what pydantic found.
@@ -149,17 +149,17 @@ def _says(error: Any) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say behind an unknown name: "; did you mean 'local'?", or all that are known."""
+    """The end of a message about an unknown name: "; did you mean 'local'?", or a list of all known names."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(known)}"
 
 
 def _annotation(function: Any, name: str) -> Any:
-    """What an argument is annotated with; Any where nothing is said. Those of other arguments are not looked at.
+    """The annotation of one argument; Any if there is none. Annotations of other arguments are not evaluated.
 
     Raises:
-        UserError: words that mean nothing when they are read, as of a name that is imported for type checkers only.
+        UserError: the annotation cannot be evaluated, for example because a name is imported for type checkers only.
     """
     try:
         written = getattr(function, "__annotations__", {})

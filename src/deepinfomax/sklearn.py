@@ -23,7 +23,7 @@ from deepinfomax.recipes import recipe
 from deepinfomax.training.building import needs_labels
 from deepinfomax.training.loop import train
 
-#: settings of the data that mean something for arrays in memory
+#: settings of the data that apply to arrays in memory
 OF_ARRAYS = ("data.values", "data.kind", "data.layout", "data.missing", "data.standardise")
 
 
@@ -31,25 +31,25 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """Learn an encoder of images, series or volumes without labels; transform them to its representation.
 
     X is an array of images, (N, H, W), (N, H, W, C) or (N, C, H, W), of series (N, C, T) or (N, T, C), or of volumes
-    (N, C, D, H, W), as `deepinfomax.data.from_array` takes them; or of rows, and `image_shape` says how to fold them.
+    (N, C, D, H, W), as for `deepinfomax.data.from_array`; or of rows, which are reshaped to `image_shape`.
 
     Args:
         recipe: what to train, see `deepinfomax.recipes`.
         scale: "smoke", "cpu" or "paper"; None: the recipe's own.
         steps: training steps; None: the recipe's.
-        batch_size: images a step; None: the recipe's, or all of X where that is fewer.
+        batch_size: images per step; None: the recipe's, or all of X if these are fewer.
         level: what `transform` returns: "y", "fc" or "conv" (flattened).
         image_shape: (H, W) or (H, W, C) of the images in rows, (T,) or (T, C) of series.
         settings: further settings, {"training.lr": 3e-4, "local.bound": "jsd", "data.layout": "channels-last"}.
-        device: "cpu", "cuda", ...; None: the best there is.
-        random_state: seed, a whole number; a RandomState or None draws one.
+        device: "cpu", "cuda", ...; None: a GPU if there is one.
+        random_state: seed, a whole number; with a RandomState or None a seed is drawn.
         verbose: show progress on stderr.
 
     Attributes:
         encoder_: the trained `nn.Module`.
         config_: the settings it was trained with.
         image_shape_: (C, *S) of the images, before any crop: (C, H, W), (C, T) of series, (C, D, H, W) of volumes.
-        n_features_in_: values of one image.
+        n_features_in_: number of values of one image.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
@@ -82,7 +82,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on X; y is used by recipes that ask for labels, and ignored by all others."""
+        """Train on X. y (labels) is ignored, except by recipes that need labels."""
         self._check_level()
         if not isinstance(self.recipe, str):
             raise UserError(f"recipe must be the name of one, such as 'dim-fast', not {self.recipe!r}")
@@ -121,14 +121,14 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @property
     def _n_features_out(self) -> int:
-        """Of the level that `transform` gives now, which may be set after `fit`."""
+        """Units of the level that `transform` returns, which may be changed after `fit`."""
         return self._units[self.level]
 
     def transform(self, X: Any) -> np.ndarray:
-        """(N, units) float32; of the centre of each image, where training cropped at random.
+        """Vectors (N, units) float32. If training crops at random, those of the centre of each image.
 
         Raises:
-            UserError: images of another shape, or numbers of another scale than those it was fitted on.
+            UserError: the images have another shape, or another scale of numbers, than in `fit`.
         """
         check_is_fitted(self)
         array, of_numbers = self._array(X), isinstance(self.encoder_, Standardised)
@@ -162,11 +162,11 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return tags
 
     def _array(self, X: Any, *, fitting: bool = False) -> np.ndarray:
-        """X as scikit-learn checks it: finite real numbers (NaN where it is filled), no masks; rows folded to images.
+        """X checked by scikit-learn, with rows reshaped to images: finite real numbers, no masks (NaN if it is filled).
 
         Raises:
-            ValueError: what scikit-learn refuses, in its words.
-            UserError: masked pixels, or rows that no `image_shape` folds.
+            ValueError: scikit-learn refuses X; the message is its own.
+            UserError: masked pixels, or rows that do not fit `image_shape`.
         """
         whole_pixels(X, "X")
         if is_tensor(X):
@@ -201,7 +201,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return rows.reshape(len(rows), *sides)
 
     def _as_set(self, array: np.ndarray, y: Any, **as_fitted: Any) -> ImageSet:
-        """The array as the settings of the data say; and as it was when it was fitted."""
+        """The array as an `ImageSet`, read by the settings of the data, and in the same way as in `fit`."""
         from deepinfomax.data import from_array
 
         given = self.settings or {}
@@ -212,7 +212,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return from_array(array, None if y is None else _text(np.asarray(y)), name="array", **(told | as_fitted))
 
     def _as_fitted(self) -> dict[str, Any]:
-        """How new arrays are read, so that they mean what those meant that it was fitted on."""
+        """Settings for reading new arrays in the same way as those in `fit`."""
         if not isinstance(self.encoder_, Standardised):
             return {}
         filling = {"missing": self.encoder_.channels.mean} if self._fills else {}
@@ -224,7 +224,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 
 def _text(labels: np.ndarray) -> np.ndarray:
-    """Words that came as bytes, as words; others as they are."""
+    """Decode labels of bytes to words; other labels are unchanged."""
     if labels.dtype.kind not in "SO":
         return labels
     decoded = np.frompyfunc(lambda word: word.decode() if isinstance(word, bytes) else word, 1, 1)

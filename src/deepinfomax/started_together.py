@@ -1,6 +1,6 @@
-"""Several processes that do one piece of work: which of them speaks, and how they are started on one machine.
+"""Several processes that work together: which of them prints messages, and how they are started on one machine.
 
-Nothing heavy is imported before it is needed: every command asks here who speaks.
+Heavy imports are inside functions, since every command uses this module.
 """
 
 import hashlib
@@ -14,19 +14,20 @@ from datetime import timedelta
 
 
 def started() -> int:
-    """How many processes were started together, by `start`, by torchrun or alike."""
+    """How many processes were started together, by `start`, by torchrun or in a similar way."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def speaks() -> bool:
-    """Whether this process says what all of them know: results and notes."""
+    """Whether this process prints results and notes: only the first of several processes does."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def said_by_another(line: str) -> bool:
-    """Whether another of the processes has said this line; if none has, this one is to say it.
+    """Whether another process has already printed this error; if not, this process must print it.
 
-    A mistake is mostly met by all, and sometimes by one. The launcher's store tells; without one each speaks.
+    Most mistakes are met by all processes, some by one only. The processes agree through the launcher's store; without
+    one each process prints.
     """
     if started() == 1 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return False
@@ -41,12 +42,12 @@ def said_by_another(line: str) -> bool:
 
 
 def start(processes: int, words: Sequence[str]) -> int:
-    """Run `deepinfomax WORDS` in so many processes of this machine, as `torchrun --standalone` does.
+    """Run `deepinfomax WORDS` in several processes on this machine, like `torchrun --standalone`.
 
-    What torchrun prints of its own when one of them stops is left out: they have said why.
+    torchrun's own report about a failed process is left out, since the process has printed the reason.
 
     Returns:
-        the exit code: 1 where a process was killed, else of the first that failed; 130 after Ctrl-C.
+        The exit code: 1 if a process was killed, else that of the first that failed; 130 after Ctrl-C.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
