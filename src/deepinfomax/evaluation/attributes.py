@@ -59,14 +59,16 @@ def attributes(
 ) -> Result:
     """A linear probe of each attribute, trained by balanced cross-entropy, on standardised features.
 
-    Balanced, or class-normalised as the paper's ablation on CelebA has it: the images with an attribute weigh as much
-    as those without, however rare it is. A convex problem without chance; `seed` changes nothing.
+    Balanced (class-normalised, as in the paper's ablation on CelebA): images with an attribute have the same total
+    weight as those without it, however rare it is. The problem is convex, so nothing is random and `seed` has no
+    effect.
 
     Args:
         train, test: vectors of the training images and of the test images.
         train_labels, test_labels: of K attributes, 0 and 1.
 
-    Attributes that all or none of the images have, in training or in test, cannot be measured and are left out.
+    An attribute that all or none of the training images, or of the test images, have cannot be measured and is left
+    out.
 
     Raises:
         UserError: labels that are not (N, K) of 0 and 1, or no attribute that varies in both sets.

@@ -1,4 +1,4 @@
-"""What must hold before anything is measured, so that a mistake costs seconds and not hours."""
+"""Checks before anything is measured, so that a mistake is found in seconds and not after hours."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def check_names(
     controls: Sequence[str],
     make_encoder: Callable[[], Any] | None,
 ) -> None:
-    """Raises UserError for unknown names, for nothing to measure, and for a control that cannot be had."""
+    """Raises UserError for unknown names, for no measure, and for a control that needs a missing `make_encoder`."""
     records = [measure_called(name)[0] for name in measures]
     for kind, given, known in (("level", levels, LEVELS), ("control", controls, CONTROLS)):
         for name in given:
@@ -75,14 +75,14 @@ def check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], control
 
 
 def check_folds_of(measures: Sequence[str], folds: Sequence[np.ndarray], labels: np.ndarray | None) -> None:
-    """Raises UserError if a measure asks for folds, and there are none or they point beyond the labels."""
+    """Raises UserError if a measure needs folds, and there are none or they have positions beyond the labels."""
     budgets = (measure_called(name)[1] for name in measures)
     if any(budget is not None and budget.unit == "folds" for budget in budgets):
         check_folds(folds, 0 if labels is None else int((labels != -1).sum()))
 
 
 def check_pixels(train: ImageSet, test: ImageSet, measures: Sequence[str]) -> None:
-    """Raises UserError for values that are not finite, and for what a measure itself refuses (`Measure.check`)."""
+    """Raises UserError for values that are not finite, and for images that a measure refuses (`Measure.check`)."""
     for which, images in (("training", train), ("test", test)):
         if images.images.dtype.kind != "f":
             continue
@@ -105,7 +105,7 @@ def check_pixels(train: ImageSet, test: ImageSet, measures: Sequence[str]) -> No
 def check_classes(
     names: Sequence[str], train: np.ndarray, test: np.ndarray, seed: int, folds: Sequence[np.ndarray] = ()
 ) -> None:
-    """Raises UserError for labels that a measure, or the supervised control, cannot use; few labels as they are drawn.
+    """Raises UserError for labels that a measure or the supervised control cannot use, also after drawing few of them.
 
     Args:
         names: of measures and controls.

@@ -1,4 +1,4 @@
-"""`deepinfomax compare`: runs side by side, by what their folders say and by figures that need no labels."""
+"""`deepinfomax compare`: a page that compares runs, by the contents of their folders and figures without labels."""
 
 import dataclasses
 import sys
@@ -28,12 +28,12 @@ from deepinfomax.report.page import measured_on as evaluated_on
 from deepinfomax.report.reading import Run, at, number, read, table
 from deepinfomax.training import run_folder
 
-ACCURACIES = ("linear", "knn", "mlp")  #: measures whose accuracy is shown where a run has them
+ACCURACIES = ("linear", "knn", "mlp")  #: measures whose accuracy is shown if a run has it
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The last reading of a bound, and the most it can be."""
+    """The value of a bound at the end of a run, and its cap."""
 
     name: str  #: "local"
     nats: float
@@ -45,7 +45,7 @@ class Compared:
     """One run."""
 
     folder: Path
-    name: str  #: what tells it from the others
+    name: str  #: the part of its path that distinguishes it from the others
     recipe: str
     steps: int | None
     seconds: float | None
@@ -53,8 +53,8 @@ class Compared:
     bounds: tuple[Bound, ...]
     accuracies: dict[str, float]  #: measure -> of evaluation.json, at the level that is compared
     scores: Scores | None  #: None: not measured
-    why_not: str = ""  #: what stood in the way of measuring
-    caveats: tuple[str, ...] = ()  #: what its accuracies must not be read without
+    why_not: str = ""  #: why it could not be measured
+    caveats: tuple[str, ...] = ()  #: warnings about its accuracies
     evaluated: tuple[Any, ...] = ()  #: fingerprints of the images of evaluation.json, and its scale
     evaluated_on: str = ""  #: the same in words, with counts
 
@@ -71,12 +71,12 @@ def compare_command(
     seed: int,
     device: str | None,
 ) -> dict[str, Any]:
-    """Measure the encoders of several runs on the same images, and write a page of them side by side.
+    """Measure the encoders of several runs on the same images, and write a page that compares them.
 
-    The images are those of `data`, or of the first run: its test part where it has one.
+    The images are those of `data`, or else of the first run; the test part if there is one.
 
     Raises:
-        UserError: fewer than two runs, one that is there twice, an unknown level, images that cannot be read.
+        UserError: fewer than two runs; the same run twice; an unknown level; images that cannot be read.
     """
     if len(runs) < 2:
         raise UserError("compare puts runs side by side: give two run folders or more")
@@ -125,7 +125,7 @@ def _has_test_part(data: Data) -> bool:
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
-    """The last parts of the runs' paths, as many as tell them all apart: "cifar/run" and "photos/run"."""
+    """The last parts of the runs' paths, as many as are needed to distinguish them: "cifar/run" and "photos/run"."""
     paths = [run.resolve().parts for run in runs]
     for count in range(1, max(map(len, paths)) + 1):
         names = [printable("/".join(path[-count:])) for path in paths]
@@ -169,7 +169,7 @@ def _compared(run: Path, name: str, config: Any, split: str, *, level: str, seed
 
 
 def with_counts(compared: Sequence[Compared]) -> list[Compared]:
-    """Where accuracies are not all of the same images and scale, each run says of which its own are."""
+    """If accuracies are of different images or scales, add to each run which its accuracies are of."""
     if len({one.evaluated for one in compared if one.accuracies}) < 2:
         return list(compared)
     said = [(one, (one.evaluated_on,) if one.evaluated_on else ()) for one in compared]
@@ -182,7 +182,7 @@ def _of_other_data(run: Run) -> list[str]:
 
 
 def bounds_of(run: Run) -> list[Bound]:
-    """The bounds of a run at its end: the mean of the last tenth of the lines, beside the cap."""
+    """The bounds of a run at its end (the mean of the last tenth of the lines), with their caps."""
     columns, bounds = run.metrics.columns, []
     for key, values in columns.items():
         objective, _, figure = key.partition("/")
@@ -197,7 +197,7 @@ def bounds_of(run: Run) -> list[Bound]:
 
 
 def accuracies_of(run: Run, level: str) -> dict[str, float]:
-    """What evaluation.json has at the level, for those who have labels after all."""
+    """The accuracies in evaluation.json at this level."""
     measures = table(run.evaluation, "measures")
     accuracies = {name: number(at(measures, name, level, "accuracy")) for name in ACCURACIES}
     return {name: value for name, value in accuracies.items() if value is not None}

@@ -1,7 +1,8 @@
-"""Controls: what the same probe makes of features that no one had to learn, and what labels can give.
+"""Controls: features that need no learning, and a supervised encoder, measured by the same probes.
 
-A probe of an encoder says little by itself. It stands beside raw pixels, as many principal components of them as y has
-units, a randomly initialised encoder of the same shape, and, when asked for, the same architecture trained on labels.
+The accuracy of a probe says little by itself. It is compared with that of raw pixels, of as many principal components
+of them as y has units, of a randomly initialised encoder of the same shape and, if requested, of the same architecture
+trained with labels.
 """
 
 import time
@@ -33,7 +34,7 @@ CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 256
 
 
 def pixels(images: ImageSet, channels: Channels | None = None) -> Float[Tensor, "N pixels"]:
-    """Images as vectors, pictures in [-1, 1], other numbers standardised by `channels`; 4 bytes a value."""
+    """Images as vectors: pictures in [-1, 1], other numbers standardised by `channels`. 4 bytes per value."""
     numbers = normalise(np.asarray(images.images))
     return (numbers if channels is None else channels(numbers)).flatten(1)
 
@@ -43,8 +44,8 @@ def pixels_pca(
 ) -> tuple[Float[Tensor, "N c"], Float[Tensor, "T c"]]:
     """Both sets in the principal components of the training pixels.
 
-    c is `components`, or as many as there can be. Randomised (Halko et al. 2009), as scikit-learn does it: 64 of 12,288
-    components in seconds.
+    c is `components`, or fewer if there are not as many. Computed by scikit-learn's randomised algorithm (Halko et al.
+    2009): 64 of 12,288 components in seconds.
     """
     components = min(components, *train.shape)
     # scikit-learn takes no seed of more than 32 bits.
@@ -59,8 +60,8 @@ def random_encoder(
 ) -> nn.Module:
     """A fresh encoder with the weights of its initialisation, in eval mode.
 
-    Its BatchNorm statistics are estimated on training images (no labels, no gradient): a trained encoder has them, and
-    without them the control would be weaker than it need be.
+    Its BatchNorm statistics are estimated on training images (without labels or gradients). A trained encoder has such
+    statistics too, and without them this control would be unfairly weak.
     """
     with seeded(seed):
         encoder = make_encoder()
@@ -98,11 +99,11 @@ def train_supervised(
 ) -> dict[str, Any]:
     """Train `encoder` and a linear head on `level` with labels, end to end; returns the accuracy on `test`.
 
-    The encoder is changed: pass a fresh one. Adam with the rate falling to zero along a cosine; no augmentation, as in
-    the paper. Ends after `steps`, or after `seconds` where given (the rate then falls with the time).
+    `encoder` is changed, so pass a new one. Adam with a rate that falls to zero as a cosine; no augmentation, as in the
+    paper. Training ends after `steps`, or after `seconds` if given (then the rate falls with time).
 
     Returns:
-        accuracy, train_accuracy (of the last steps), n_train, n_test, steps, protocol, seconds.
+        A dictionary: accuracy, train_accuracy (of the last steps), n_train, n_test, steps, protocol, seconds.
     """
     began = time.perf_counter()
     if train.labels is None or test.labels is None:

@@ -39,7 +39,7 @@ def cross_entropy(
 def squared_hinge(
     scores: Float[Tensor, "N K"], labels: Int[Tensor, "N"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N K"]]:
-    """Σ over classes of max(0, 1 - s)². s is the score of a row's class, and -score of any other class."""
+    """Σ over classes of max(0, 1 - s)², where s is the score for a row's own class, and -score for every other class."""
     sign = 2 * one_hot(labels, scores.shape[1]).to(scores) - 1
     shortfall = (1 - sign * scores).clamp_min_(0)
     return _sums_of_rows(shortfall, torch.square).mean(), -2 * sign * shortfall / len(scores)
@@ -48,10 +48,10 @@ def squared_hinge(
 def balanced_cross_entropy(
     scores: Float[Tensor, "N K"], targets: Float[Tensor, "N K"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N K"]]:
-    """Binary cross-entropy in nats; yes and no of every attribute weigh the same; targets are 0 and 1.
+    """Binary cross-entropy in nats, in which yes and no of every attribute have the same weight; targets are 0 and 1.
 
-    The mean over attributes of half the mean loss of the images with the attribute, plus half the mean loss of those
-    without. An attribute that all images have, or none, has only one of the halves.
+    For each attribute: half the mean loss of the images with it, plus half the mean loss of those without it; then the
+    mean over attributes. If all images have an attribute, or none, one of the halves is missing.
     """
     weight = balance(targets)
     each = binary_cross_entropy_with_logits(scores, targets, reduction="none")
@@ -69,14 +69,14 @@ def balance(targets: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
 
 
 def _sums_of_rows(values: Float[Tensor, "N K"], function: Callable[[Tensor], Tensor]) -> Float[Tensor, "N"]:
-    """Of a function of each value, in fp64 on the CPU. Another device adds up a row in fp32, and sends that number."""
+    """Sum a function of the values of each row; in fp64 on the CPU. Other devices sum each row in fp32."""
     if values.device.type == "cpu":
         return function(values.double()).sum(1)
     return in_float64(function(values).sum(1))
 
 
 def _sum(values: Float[Tensor, "N K"], function: Callable[[Tensor], Tensor]) -> Float[Tensor, ""]:
-    """Of a function of all values, as `_sums_of_rows`."""
+    """Sum a function of all values, by `_sums_of_rows`."""
     return function(values.double()).sum() if values.device.type == "cpu" else _sums_of_rows(values, function).sum()
 
 
@@ -127,7 +127,7 @@ def fit(
 
 
 def scores(weights: Float[Tensor, "rows outputs"], x: Float[Tensor, "N rows-1"]) -> Float[Tensor, "N outputs"]:
-    """What the classifiers with these weights (units + 1, outputs) say of x (N, units)."""
+    """The scores (N, outputs) of x (N, units) by classifiers with these weights (units + 1, outputs)."""
     return torch.addmm(weights[-1], x, weights[:-1])
 
 
@@ -137,7 +137,7 @@ def accuracy(weights: Float[Tensor, "rows K"], x: Float[Tensor, "N rows-1"], lab
 
 
 def candidates(decays: tuple[float, ...], held_out: int) -> tuple[float, ...]:
-    """The decays to choose from with `held_out` images: all of them, or the default alone where that is too few."""
+    """The decays to choose from: all of `decays`, or only the default if there are too few held-out images."""
     return (DEFAULT_DECAY,) if len(decays) > 1 and held_out < FEWEST_HELD_OUT else decays
 
 
@@ -154,9 +154,9 @@ def choose_decay(
 ) -> tuple[float, Float[Tensor, "units+1 {classes}"]]:
     """The λ with the highest accuracy on the `held_out` rows after a fit of the `fitted` rows, and the fitted weights.
 
-    `decays` fall, and each fit starts at the weights of the one before, so that the whole path costs little more than
-    its last fit. The path ends early after two decays that are worse than the best since that was found. An equal
-    accuracy does not count as worse: where most rows are of one class, every strong decay answers with that class.
+    `decays` are in falling order, and each fit starts at the weights of the one before, so that all fits together cost
+    little more than the last one. The search ends early if two decays after the best one are worse. An equal accuracy
+    does not count as worse: if most rows have the same class, every strong decay always predicts that class.
 
     Args:
         fitted, held_out: positions of rows.

@@ -1,4 +1,4 @@
-"""What y tells of the image as a decoder shows it: I(x; y) >= H(x) - R(x | y) (the paper's related work).
+"""How much y tells about the image, measured by a decoder: I(x; y) >= H(x) - R(x | y) (the paper's related work).
 
 R is what a decoder still has to say of the image once it knows y: E[-log q(x | y)] of a density q. The bound has one
 unknown, the entropy H(x) of images. So it is taken of p, the leading principal components of the image, whose entropy a
@@ -49,7 +49,7 @@ from deepinfomax.progress import counted
 
 @dataclass(frozen=True)
 class Settings:
-    """How much of the images is decoded, from how many of them, and how long the decoder is trained."""
+    """The number of components, images and steps."""
 
     components: int
     images: int
@@ -62,16 +62,16 @@ SETTINGS: dict[Scale, Settings] = {
     "cpu": Settings(components=64, images=10_000, test_images=2000, steps=600),
     "paper": Settings(components=256, images=50_000, test_images=10_000, steps=5000),
 }
-VALUES = 2**28  #: numbers of the images that are decoded, at most: 1 GiB
-BLOCK = 1000  #: test images among which one is told by its y
+VALUES = 2**28  #: largest number of values of the decoded images together: 1 GiB
+BLOCK = 1000  #: test images from which the right one is identified by its y
 HIDDEN = (256, 256)
-ENOUGH = 10  #: rows for each component, for their covariance to be taken as it is
+ENOUGH = 10  #: rows per component from which on the sample covariance is used without shrinking
 BYTE = 2 / 255  #: one step of a byte in [-1, 1], where it is not standardised
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What y tells of p, in nats, on held-out rows: means and their standard errors."""
+    """How much y tells about p, in nats, on held-out rows: means and their standard errors."""
 
     nats: float  #: entropy_nats - reconstruction_nats: a bound on I(p; y) where p is Gaussian
     standard_error: float
@@ -111,14 +111,14 @@ def decode(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Decoded:
-    """What y tells of p, by a decoder that is trained on the first two and read on the others.
+    """How much y tells about p, by a decoder that is trained on `y` and `p` and read on `y_test` and `p_test`.
 
-    The decoder begins as the linear answer of least squares; a network learns the rest, in units of the errors of this
-    answer, where a squared error is the likelihood. A fifth of the training rows choose its step and give the
-    covariance of its errors, those of the rows it has learned being too small.
+    The decoder begins as the least-squares solution. A network learns the remaining errors, scaled so that the squared
+    error is the likelihood. A fifth of the training rows is not trained on: it chooses the best step, and gives the
+    covariance of the errors, which would be too small on trained rows.
 
     Args:
-        steps: of the network, 0 for the linear answer alone.
+        steps: of the network; 0: the linear solution alone.
     """
     standardiser = Standardiser.of(y)
     units, units_test = standardiser(y), standardiser(y_test)
@@ -144,7 +144,7 @@ def decode(
             return linear_part + torch.cat([network(rows.to(device)).cpu().double() for rows in part.split(5000)])
 
         def likelihood() -> float:
-            """Of the stopping rows, under a Gaussian with the covariance of their errors; but for a constant."""
+            """Log-likelihood of the stopping rows, by a Gaussian with the covariance of their errors, up to a constant."""
             return -0.5 * float(torch.logdet(covariance_of(truth[stop] - answer(units[stop], linear[stop]))))
 
         adam, best = ScheduledAdam(network, lr=1e-3, schedule=cosine(max(1, steps))), Best(network)
@@ -175,26 +175,26 @@ def decode(
 
 
 def steps_of(images: ImageSet, channels: Channels | None) -> Float[Tensor, "values"]:
-    """What one step of whole numbers is among the numbers that `pixels` makes of them: 1 for each value of an image."""
+    """The size of one step of whole numbers in the output of `pixels`, for each value of an image."""
     step = BYTE if images.images.dtype == np.uint8 else 1.0
     each = torch.full((images.shape[0],), step) if channels is None else step / torch.tensor(channels.sd)
     return each.float().repeat_interleave(math.prod(images.shape[1:]))
 
 
 def with_one(units: Float[Tensor, "N units"]) -> Float[Tensor, "N more"]:
-    """The units, and a last one that is always 1."""
+    """Append a unit that is always 1."""
     return torch.cat([units, torch.ones(len(units), 1)], 1)
 
 
 def least_squares(units: Float[Tensor, "N units"], p: Float[Tensor, "N k"]) -> Float[Tensor, "more k"]:
-    """Weights of `with_one(units)`; a little ridge, for units that are alike."""
+    """Least-squares weights for `with_one(units)`, with a small ridge in case units are equal."""
     rows = with_one(units).double()
     ridge = 1e-6 * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
     return torch.linalg.solve(rows.T @ rows + ridge, rows.T @ p.double()).float()
 
 
 def covariance_of(centred: Float64[Tensor, "N k"]) -> Float64[Tensor, "k k"]:
-    """Of rows around 0; where there are few, by Ledoit and Wolf, whose shrinking would blur small errors of many."""
+    """Covariance of centred rows; for few rows by Ledoit and Wolf, whose shrinking is too strong for many rows."""
     from sklearn.covariance import ledoit_wolf  # a slow import
 
     count, k = centred.shape
@@ -207,7 +207,7 @@ def covariance_of(centred: Float64[Tensor, "N k"]) -> Float64[Tensor, "k k"]:
 def told_among(
     p: Float64[Tensor, "T k"], answers: Float64[Tensor, "T k"], noise: MultivariateNormal
 ) -> Float64[Tensor, "T"]:
-    """log q(p | own y) - log of the mean of q(p | y) over all y of a block, own among them; at most log of its rows."""
+    """log q(p | own y) - log of the mean of q(p | y) over all y of a block, including its own; at most log(rows)."""
     blocks = []
     for rows, means in zip(p.split(BLOCK), answers.split(BLOCK), strict=True):
         whitened = [torch.linalg.solve_triangular(noise.scale_tril, x.T, upper=False).T for x in (rows, means)]
@@ -230,13 +230,13 @@ def measure(
     device: torch.device | str = "cpu",
     y_of: EmbeddingsOfY | None = None,
 ) -> Result:
-    """What y tells of the principal components of images, each in units of its standard deviation.
+    """How much y tells about the principal components of images, each scaled to standard deviation 1.
 
     Args:
         y_of: gives y of both sets; None: they are embedded here.
 
     Raises:
-        UserError: y that is not finite, training images that are all the same.
+        UserError: y is not finite, or all training images are the same.
     """
     began = time.perf_counter()
     settings = at_scale(SETTINGS, scale)

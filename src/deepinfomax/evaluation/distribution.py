@@ -1,10 +1,10 @@
 """How y is distributed over the images, and how far that is from each prior of the paper (§3.3).
 
-An encoder pushes the distribution of the images forward to one of y. `encoder_distribution` is that distribution as an
-object, known by a sample: it can be drawn from, it has moments, and a distance to each prior. The measure
-`distribution` gives these distances for a report and for tables.
+An encoder turns the distribution of images into a distribution of y. `encoder_distribution` returns it as an object
+that holds a sample: it can be drawn from, it has moments, and a distance to each prior. The measure `distribution`
+gives these distances for reports and tables.
 
-A uniform prior is one of sigmoid(y), as in training; all others are of y itself.
+The uniform prior is compared with sigmoid(y), as in training; all others with y itself.
 """
 
 import math
@@ -43,7 +43,7 @@ LEVEL = 0.05  #: of the test of one slice
 
 @dataclass(frozen=True)
 class Settings:
-    """Vectors compared with a prior, slices looked at, and steps of the classifier."""
+    """Numbers of compared vectors, of slices, and of the classifier's steps."""
 
     vectors: int
     slices: int
@@ -59,16 +59,18 @@ SETTINGS: dict[Scale, Settings] = {
 
 @dataclass(frozen=True)
 class PriorDistance:
-    """How far vectors are from a prior, in four ways.
+    """Four measures of the distance between vectors and a prior.
 
-    Vectors that are a sample of the prior itself have about: classifier 1/2, sliced as sliced_of_prior,
-    slices_rejected 0.05, kernel 0; and a p-value below 0.05 in one of twenty such samples.
+    For vectors drawn from the prior itself, about: classifier 1/2, sliced = sliced_of_prior, slices_rejected 0.05,
+    kernel 0, and a p-value below 0.05 in one of twenty samples.
     """
 
-    classifier: float  #: share of held-out vectors and prior samples that a network tells apart; fraction
-    classifier_p: float  #: p-value of that share being above one half
+    classifier: float  #: accuracy (fraction) of a network that classifies held-out vectors and prior samples
+    classifier_p: float  #: p-value for an accuracy above one half
     sliced: float  #: Wasserstein-2 distance in the mean direction, in standard deviations of the prior
-    sliced_of_prior: float  #: the same of two samples of the prior: the least that can be seen with so many vectors
+    sliced_of_prior: (
+        float  #: the same for two samples of the prior: the smallest distance that this many vectors can show
+    )
     slices_rejected: float  #: share of random directions in which a Kolmogorov-Smirnov test rejects at 5 %
     kernel: float  #: squared maximum mean discrepancy of a Gaussian kernel, unbiased: 0 in expectation for the prior
     kernel_p: float  #: p-value of it, by shuffling
@@ -76,7 +78,7 @@ class PriorDistance:
 
 @dataclass(frozen=True, eq=False)
 class EncoderDistribution:
-    """The distribution of y over images, as a sample of it shows it.
+    """The distribution of y over images, represented by a sample.
 
     Attributes:
         vectors: (N, D), y of N images.
@@ -107,7 +109,7 @@ class EncoderDistribution:
         return torch.cov(self.vectors.double().T).reshape(self.vectors.shape[1], -1)
 
     def squashed(self, prior: Prior) -> Tensor:
-        """(N, D) as it is compared with a prior: sigmoid(y) for the uniform one, else y."""
+        """Vectors (N, D) to compare with a prior: sigmoid(y) for the uniform one, else y."""
         return torch.sigmoid(self.vectors) if prior == "uniform" else self.vectors
 
     def distance(self, prior: Prior, *, seed: int = 0, slices: int = 500, steps: int = 600) -> PriorDistance:
@@ -123,7 +125,7 @@ class EncoderDistribution:
         if prior not in PRIORS:
             raise UserError(f"unknown prior {prior!r}; choose one of {', '.join(PRIORS)}")
         vectors = self.squashed(prior).float()
-        # Not the seed itself: vectors that somebody drew with it would meet themselves among the prior's.
+        # Not the seed itself: if the user drew the vectors with it, the prior's samples would be the same numbers.
         with seeded(int(stream(seed, "prior").integers(2**63))):
             theirs, others = (sample_prior(prior, vectors.shape, vectors) for _ in range(2))
             directions = random_slices(vectors.shape[1], slices, like=vectors)
@@ -146,7 +148,7 @@ class EncoderDistribution:
 def encoder_distribution(
     encoder: nn.Module | str | Path, data: Any, *, device: str | None = None
 ) -> EncoderDistribution:
-    """The push-forward of data through an encoder.
+    """The distribution of y that an encoder gives for these data.
 
     Args:
         encoder: images -> Features, or the folder of a run.
@@ -169,7 +171,7 @@ def wasserstein(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"]) -> fl
 def rejected(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"], level: float = LEVEL) -> float:
     """Share of sorted columns in which a two-sample Kolmogorov-Smirnov test rejects at `level`.
 
-    By the limit of Kolmogorov's distribution, which is a little too careful for small N.
+    Uses the limit of Kolmogorov's distribution, which rejects a little too rarely for small N.
     """
     from scipy.stats import kstwobign  # a slow import
 
@@ -218,8 +220,8 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Squared maximum mean discrepancy of a Gaussian kernel, and its p-value (Gretton et al. 2012).
 
-    The kernel is as wide as the median distance of all rows; 1,000 rows of each side at most. The p-value compares with
-    the same rows dealt to the two sides at random.
+    The kernel's width is the median distance of all rows; at most 1,000 rows of each side are used. The p-value comes
+    from random divisions of the same rows into two sides.
     """
     rng = stream(seed, "kernel")
     count = min(len(vectors), len(prior), KERNEL_ROWS)
@@ -258,7 +260,7 @@ class Result:
 
 
 def of_vectors(vectors: Float[Tensor, "N D"], *, scale: Scale = "cpu", seed: int = 0) -> Result:
-    """Embeddings beside each prior, on as many of them as the scale says."""
+    """Compare embeddings with each prior; the scale says how many of them are used."""
     began = time.perf_counter()
     settings = at_scale(SETTINGS, scale)
     drawn = stream(seed, "distribution").permutation(len(vectors))[: settings.vectors]
@@ -289,7 +291,7 @@ def measure(
     device: torch.device | str = "cpu",
     y_of: EmbeddingsOfY | None = None,
 ) -> Result:
-    """The distribution of y over test images, beside each prior; the training images play no part."""
+    """Compare the distribution of y over test images with each prior; the training images are not used."""
     part = sample(test, at_scale(SETTINGS, scale).vectors, stream(seed, "images of the distribution"))
     return of_vectors((y_of or EmbeddingsOfY(encoder, device))(part), scale=scale, seed=seed)
 

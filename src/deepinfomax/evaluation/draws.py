@@ -1,4 +1,4 @@
-"""Random draws that follow a seed, and leave all other random numbers as they are."""
+"""Random draws that depend on a seed only, and do not change the global random state."""
 
 import zlib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def stream(seed: int, purpose: str) -> np.random.Generator:
 
 
 def sample(images: ImageSet, count: int | None, rng: np.random.Generator) -> ImageSet:
-    """`count` of the images, drawn by `rng`, in their order; the set itself where it has no more, or for None."""
+    """`count` random images, in their original order; the set itself if it has no more, or if `count` is None."""
     # Drawn even where all are kept, so that the next draws of rng do not depend on it.
     chosen = np.sort(rng.permutation(len(images))[:count])
     return images if len(chosen) == len(images) else images.take(chosen)

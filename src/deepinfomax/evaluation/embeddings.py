@@ -1,4 +1,4 @@
-"""Embeddings: what a frozen encoder makes of a set of images, in memory and in files."""
+"""Embeddings: the outputs of a frozen encoder for a set of images, in memory and in files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from deepinfomax.progress import counted
 
 BATCH = 500  #: images that are embedded at once
 SUFFIXES = (".npz", ".npy", ".parquet")
-#: Columns of a table of one number column per unit that are no units, whatever their case.
+#: Names (in any case) of columns that are not units, in a table with one column per unit.
 NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__")
 
 
@@ -37,23 +37,25 @@ def embed(
 ) -> dict[str, Float32[Tensor, "N units"]]:
     """Each level of the representation, flattened, in the order of the images.
 
-    The encoder runs in eval mode and without gradients, and is proven to be bit-identical afterwards. Memory: the
-    result, 4·N·(units of the levels asked for) bytes (1.04 GB for 50,000 CIFAR images at conv, fc and y of the paper's
+    The encoder runs in eval mode without gradients; afterwards it is checked that it is bit for bit the same. Memory:
+    the result, 4·N·(units of the levels) bytes (1.04 GB for 50,000 CIFAR images at conv, fc and y of the paper's
     encoder, 5,184 units), plus the activations of one batch.
 
     Args:
-        encoder: images (N, C, *S) in [-1, 1] -> Features; or of the numbers of the data, as `train` makes it.
-        images: (N, C, *S): bytes, which are brought to [-1, 1] here, or numbers as the encoder takes them: of pictures
-            floats in [-1, 1], not in [0, 1] nor in [0, 255].
+        encoder: images (N, C, *S) in [-1, 1] -> Features; an encoder from `train` may take the numbers of the data
+            instead.
+        images: (N, C, *S): bytes, which are rescaled to [-1, 1] here; or numbers on the scale that the encoder takes
+            (pictures: floats in [-1, 1], not in [0, 1] or [0, 255]).
         levels: any of conv, fc, y and local; None: those of conv, fc and y that the encoder has.
+        batch_size: images that are embedded at once.
         device: where to run; None: where the encoder is. It is moved back afterwards.
 
     Returns:
-        level -> vectors on the CPU.
+        Level -> vectors (N, units) on the CPU.
 
     Raises:
-        UserError: an unknown level, one that the encoder has not, no images, features that are not finite, or more
-            of them than there is memory for.
+        UserError: an unknown level, or one that the encoder does not have; no images; features that are not finite; or
+            too little memory for them.
     """
     embedded = vectors_of(encoder, images, levels=levels, batch_size=batch_size, device=device)
     for level, vectors in embedded.items():
@@ -69,7 +71,7 @@ def vectors_of(
     batch_size: int = BATCH,
     device: torch.device | str | None = None,
 ) -> dict[str, Float32[Tensor, "N units"]]:
-    """As `embed`, finite or not."""
+    """`embed` without the check that features are finite."""
     for level in levels or ():
         if level not in (*LEVELS, "local"):
             raise UserError(f"unknown level {level!r}; choose of {', '.join(LEVELS)}")
@@ -100,14 +102,14 @@ def vectors_of(
 
 
 def _input_type(encoder: nn.Module) -> torch.dtype:
-    """That of the weights, as of an encoder after `half()`; float32 where the numbers are standardised first."""
+    """The type of the encoder's input: that of its weights (float16 after `half()`), or float32 if it standardises."""
     if any(isinstance(module, Standardised) for module in encoder.modules()):
         return torch.float32
     return next((p.dtype for p in encoder.parameters() if p.is_floating_point()), torch.float32)
 
 
 def check_room(level: str, images: int, units: int) -> None:
-    """Raises NotEnoughMemory before hours of embedding, rather than have the system end the process on the way."""
+    """Raises NotEnoughMemory now, before hours of embedding, after which the system would kill the process."""
     size, free = 4 * images * units, memory.free()
     if size > free:
         raise memory.NotEnoughMemory(
@@ -117,12 +119,12 @@ def check_room(level: str, images: int, units: int) -> None:
 
 
 def levels_of(encoder: nn.Module, images: ImageSet, device: torch.device | str | None = None) -> tuple[str, ...]:
-    """Which of conv, fc and y the encoder has, from one image."""
+    """Which of conv, fc and y the encoder has, found by encoding one image."""
     return tuple(embed(encoder, images.take(slice(0, 1)), device=device))
 
 
 def _check_levels(features: Any, levels: Sequence[str]) -> None:
-    """Raises UserError if an encoder returns something else than `Features`, or has not one of the levels."""
+    """Raises UserError if an encoder does not return `Features`, or does not have one of the levels."""
     if not all(hasattr(features, level) for level in (*LEVELS, *levels)):
         raise UserError(
             f"the encoder returns {type(features).__name__}, not conv, fc and y: name its layers by "
@@ -134,7 +136,7 @@ def _check_levels(features: Any, levels: Sequence[str]) -> None:
 
 
 class Embed(Protocol):
-    """`embed`, here or by several processes (`shared_embedding`)."""
+    """The type of `embed`, which may also be done by several processes (`shared_embedding`)."""
 
     def __call__(
         self,
@@ -147,17 +149,17 @@ class Embed(Protocol):
 
 
 class EmbeddingsOfY:
-    """y of sets of images by one encoder, on the CPU; the sets named here are embedded once and kept.
+    """y of sets of images by one encoder, on the CPU. The given sets are embedded only once, and their y is kept.
 
-    Only a whole set is kept, and a part of it is embedded anew: other batches would round differently, and a measure's
-    figure must not hang on what was measured before it. Memory: 4·N·(units of y) bytes for each set kept (25.6 MB for
+    Only y of whole sets is kept. A part of a set is embedded again: batches of other images round differently, and a
+    figure must not depend on what was measured before it. Memory: 4·N·(units of y) bytes for each set (25.6 MB for
     100,000 images and 64 units).
 
     Args:
-        encoder: images in [-1, 1] -> Features; it must not change in between.
+        encoder: images in [-1, 1] -> Features; its weights must not change between calls.
         device: where it runs.
-        sets: those to keep y of, known by identity.
-        embed: what embeds a set.
+        sets: the sets whose y is kept; recognised by identity (`is`).
+        embed: the function that embeds a set.
     """
 
     def __init__(
@@ -167,11 +169,11 @@ class EmbeddingsOfY:
         self._kept: dict[int, Tensor] = {}  #: position in `sets` -> y
 
     def keep(self, images: ImageSet, y: Float[Tensor, "N units"]) -> None:
-        """Take y of one of the sets as known."""
+        """Store y of one of the sets, computed elsewhere."""
         self._kept |= {i: y for i, known in enumerate(self.sets) if known is images}
 
     def __call__(self, images: ImageSet) -> Float32[Tensor, "N units"]:
-        """y of these images, not to be changed in place."""
+        """y of these images. Do not change it in place."""
         for i, known in enumerate(self.sets):
             if known is images and i in self._kept:
                 return self._kept[i]
@@ -195,7 +197,7 @@ class Embeddings(NamedTuple):
 
     vectors: np.ndarray  #: (N, units) float32
     labels: np.ndarray | None = None  #: (N,) of any kind, or (N, K) of 0 and 1
-    split: np.ndarray | None = None  #: (N,) "train" or "test" (or training, testing), where the file says so
+    split: np.ndarray | None = None  #: (N,) "train" or "test" (or training, testing); None: not in the file
     notes: tuple[str, ...] = ()  #: what was left out on the way, one line each
 
 
@@ -209,8 +211,8 @@ def write_embeddings(
     """Write (N, units) vectors, with labels, the names of their `classes` and of the images, atomically.
 
     .npz: arrays `embedding`, `label`, `class` and `name`. .parquet: a list column `embedding`, columns `label`, `class`
-    and `name`. .npy: the vectors alone, and beside them the labels in NAME.labels.npy, the classes and the names, a
-    line each, in NAME.classes.txt and NAME.names.txt. An image without a label has the class "".
+    and `name`. .npy: the vectors alone; the labels are in NAME.labels.npy, and classes and names, one per line, in
+    NAME.classes.txt and NAME.names.txt. An image without a label has the class "".
     """
     path = Path(path)
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -251,12 +253,12 @@ def write_embeddings(
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read what `write_embeddings` wrote, or anything alike.
+    """Read a file from `write_embeddings`, or a similar one. Nothing is unpickled.
 
-    .npz: `embedding` (or the only two-dimensional array), `label` and `split` where there. .parquet: a list column, or
-    one number column per unit (a note names the columns that are none, such as those of `NO_UNITS`); `label` and
-    `split` where there. .csv, .tsv: as .parquet, with a column per unit. .npy: (N, units), with NAME.labels.npy beside
-    it where there. Nothing is unpickled.
+    .npz: `embedding` (or the only two-dimensional array) and, if present, `label` and `split`. .parquet: a list column,
+    or one column of numbers per unit (a note names columns that are not units, such as those of `NO_UNITS`) and, if
+    present, `label` and `split`. .csv, .tsv: the same, with one column per unit. .npy: (N, units) and, if it exists,
+    NAME.labels.npy.
 
     Raises:
         UserError: no such file, or contents that are not embeddings.
@@ -277,7 +279,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 
 def checked(embeddings: Embeddings, name: str) -> Embeddings:
-    """Anything that numpy takes for an array -> arrays of the kinds and shapes that measures take, vectors float32.
+    """Convert array-likes to the types and shapes that measures need; vectors become float32.
 
     Raises:
         UserError: vectors that are not finite numbers (N, units) in float32, labels or split of another length or of
@@ -329,7 +331,7 @@ def _known(value: Any) -> bool:
 
 
 def _lost(vectors: np.ndarray, small: np.ndarray) -> tuple[str, ...]:
-    """A note if what a unit tells is lost in float32: far from zero for its spread, or below the smallest number."""
+    """A note if the differences of a unit are lost in float32: it is far from zero for its spread, or too small."""
     if vectors.dtype.kind == "f" and vectors.dtype.itemsize <= 4:
         return ()
     least, largest = vectors.min(0).astype(np.float64), vectors.max(0).astype(np.float64)
@@ -363,7 +365,7 @@ def labels_beside(path: Path) -> Path:
 
 
 def _words_beside(path: Path, what: str) -> Path:
-    """The file of what belongs to each vector of a .npy, a "class" or a "name"."""
+    """The text file of classes ("class") or names ("name") of a .npy."""
     return path.with_name(f"{path.stem}.{'classes' if what == 'class' else 'names'}.txt")
 
 
@@ -436,7 +438,7 @@ _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.t
 
 
 def _number_column(column: pa.ChunkedArray) -> np.ndarray:
-    """Numbers as they are; decimals as floats, of which numpy knows nothing."""
+    """A column of numbers; decimals, which numpy does not have, become floats."""
     plain = compute.cast(column, pa.float64()) if pa.types.is_decimal(column.type) else column
     return plain.to_numpy()
 

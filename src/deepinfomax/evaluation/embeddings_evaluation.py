@@ -1,4 +1,4 @@
-"""`evaluate_embeddings`: the measures of features, of embeddings that anybody made."""
+"""`evaluate_embeddings`: measure embeddings from any source."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,19 +32,23 @@ def evaluate_embeddings(
     out: Path | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """The measures of features, of any embeddings: a file (.npz, .npy, .parquet) or arrays, whoever made them.
+    """Take the measures of features of embeddings from any source.
 
-    Where `split` does not say which rows are for training and which for testing, a fifth of each class, drawn by
-    `seed`, is for testing; without labels, when only rank can be measured, all rows are. Rows of other splits are left
-    out, with a note. Labels (N, 1) are classes, except for `attributes`. Rows labelled -1, NaN or "" have no label and
-    are left out, with a note; `out` is continued as `evaluate` does. `measures` None: mlp, linear and knn for classes,
-    attributes for attributes, and rank if there are no labels.
+    Args:
+        source: a file (.npz, .npy, .parquet), or arrays. `split` says which rows are for training and for testing. Rows
+            with other words are left out, with a note. Without `split` a random fifth of each class is for testing;
+            without labels, when only `rank` can be measured, all rows are. Labels (N, 1) are classes, except for the
+            measure `attributes`. Rows labelled -1, NaN or "" have no label and are left out, with a note.
+        measures: names; None: mlp, linear and knn for classes, attributes for attributes, rank without labels.
+        scale: "smoke", "cpu" or "paper": how long the probes are trained.
+        seed: for the division of the rows, and for the measures.
+        out: the file of figures, which is continued as by `evaluate`; None: no file.
 
     Returns:
-        as `evaluate`, with {"accuracy": ...} of each measure directly, and no controls.
+        The same as `evaluate`, without levels and controls: each measure is {"accuracy": ...}.
 
     Raises:
-        UserError: no labels, labels that are quantities, no measures, unknown ones, or those that need images.
+        UserError: no labels; labels that are quantities; no measures, unknown ones, or those that need images.
     """
     check_scale(scale)
     seed = check_seed(seed)
@@ -135,14 +139,14 @@ def evaluate_embeddings(
 
 
 def _place_of_labels(source: str | Path | Embeddings) -> str:
-    """Where labels are looked for, for a message."""
+    """Where labels are expected, for a message."""
     if isinstance(source, Embeddings) or Path(source).suffix != ".npy":
         return "call them `label`"
     return f"put one a row into {labels_beside(Path(source)).name} beside it"
 
 
 def _check_measures(names: Sequence[str]) -> dict[str, Measure]:
-    """The measures asked for; raises UserError for none, and for those that need images or folds."""
+    """The requested measures. Raises UserError if there are none, and for those that need images or folds."""
     possible = [m.name for m in all_measures() if m.of == "features"] + [_of_vectors_alone()]
     if not names:
         raise UserError(f"there is nothing to measure; choose of {', '.join(possible)}")
@@ -166,7 +170,7 @@ def _of_vectors_alone() -> str:
 
 
 def _fraction(labels: np.ndarray | None) -> float | None:
-    """The first label that is no whole number; None if there is none."""
+    """The first label that is not a whole number; None if there is none."""
     if labels is None or labels.dtype.kind != "f":
         return None
     fractions = labels[np.isfinite(labels) & (labels != np.round(labels))]
@@ -174,7 +178,7 @@ def _fraction(labels: np.ndarray | None) -> float | None:
 
 
 def _rows_with_labels(embeddings: Embeddings) -> tuple[Embeddings, int]:
-    """The embeddings that have a label, and how many have none; where none has one, all of them as unlabelled."""
+    """The embeddings with a label, and how many have none; if none has a label, all of them, as unlabelled."""
     if embeddings.labels is None or embeddings.labels.ndim > 1:
         return embeddings, 0
     labelled = has_label(embeddings.labels)

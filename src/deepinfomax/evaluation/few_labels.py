@@ -1,4 +1,4 @@
-"""Few labels: which of the training labels a measure may see, as the end of its name says it."""
+"""Few labels: the end of a measure's name, such as "_10_per_class", says which training labels it may use."""
 
 import re
 import time
@@ -126,7 +126,7 @@ def mean_over_draws(
 ) -> Any:
     """A probe that sees few of the labels: mean and standard deviation over several draws of them, or over folds.
 
-    Labels are few, images are not: the statistics that standardise features are those of all training images.
+    Only labels are few: features are standardised by the statistics of all training images.
 
     Args:
         probe: the function of a measure of features.

@@ -1,7 +1,7 @@
-"""Proof that a measure left the encoder as it was.
+"""A check that measures do not change the encoder.
 
-A probe that trains the backbone it claims to freeze, or moves its BatchNorm statistics, measures something else. So
-every measure of a frozen encoder runs inside `unchanged`, which compares all weights and buffers bit by bit.
+A probe that trains the backbone by mistake, or changes its BatchNorm statistics, would measure something else. So every
+measure of a frozen encoder runs inside `unchanged`, which compares all weights and buffers bit by bit.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from deepinfomax.errors import UserError, listed
 
 
 class EncoderChanged(RuntimeError):
-    """A measure that should only look at the encoder has changed it: a mistake in the measure, not of the user."""
+    """A measure has changed the encoder, which it must not do: a mistake in the measure, not of the user."""
 
 
 def digests(encoder: nn.Module) -> dict[str, str]:
-    """Name -> SHA-256 of the bytes of each parameter and buffer, those left out of the state dict included."""
+    """Name -> SHA-256 of each parameter and buffer, including buffers that are not in the state dict."""
     tensors = list(chain(encoder.named_parameters(), encoder.named_buffers()))
     for name, tensor in tensors:
         if is_lazy(tensor):
@@ -33,7 +33,7 @@ def digests(encoder: nn.Module) -> dict[str, str]:
 
 def fingerprint(encoder: nn.Module) -> str:
     """One SHA-256 for all weights and buffers, and for what PyTorch prints of the modules around them."""
-    # A tanh in a ReLU's place, or another layer's output for y, is another encoder with the same weights.
+    # With a tanh instead of a ReLU, or with y from another layer, it is another encoder with the same weights.
     printed = re.sub(r" at 0x[0-9a-f]+", "", repr(encoder))
     weights = "".join(f"{k}={v};" for k, v in sorted(digests(encoder).items()))
     return hashlib.sha256((weights + printed).encode()).hexdigest()

@@ -43,10 +43,10 @@ def write_gallery(
         queries: how many of the bank are shown with `count` neighbours each; one of each class in turn where there are
             labels.
         metric: "l1" or "cosine", see `neighbours`. L1 is the paper's (A.4), where y is matched to a uniform prior.
-        view: makes of the bank's images what the encoder takes, where that is not the images themselves.
+        view: converts the bank's images to the encoder's input; None: they are the input themselves.
         names: of all images, shown under the pictures.
-        data: what the images are called where they are not the run's own; the sample of y, of which the page says how
-            near it is to the prior, then stays that of the run's own.
+        data: a name for the images if they are not those of the run. Then the sample of y, which the page compares with
+            the prior, is not replaced.
         seed: draws the bank and the queries.
         device: where the encoder runs; None: the CPU.
 
@@ -86,7 +86,7 @@ def write_gallery(
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `count` of so many images, going through the classes in turn; in order if there are none."""
+    """Positions of `count` of the images, one of each class in turn; in order if there are no classes."""
     order = rng.permutation(images)
     if labels is None or labels.ndim > 1:
         return np.sort(order[:count])

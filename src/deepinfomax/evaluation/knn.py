@@ -1,4 +1,4 @@
-"""k nearest neighbours: what the distances between representations tell, without any training."""
+"""k nearest neighbours: classification by distances between representations, without any training."""
 
 import time
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ def knn(
 ) -> Result:
     """Accuracy of the vote of the k training images with the greatest cosine similarity.
 
-    Features are standardised first: otherwise the units with the largest mean would decide the cosine similarity. The
-    vote is exact and nothing is drawn, so it is the same at every scale and seed. Memory: a standardised copy of both
-    sets and that of `vote`.
+    Features are standardised first; otherwise the units with the largest mean would dominate the cosine similarity. The
+    search is exact and nothing is random, so the result does not depend on scale or seed. Memory: a standardised copy
+    of both sets, and that of `vote`.
 
     Args:
         train, test: vectors of the training images and of the test images.

@@ -1,7 +1,7 @@
-"""The record of a measure: what it needs, which figures it gives, and how they are read.
+"""The record of a measure: what it needs, which figures it gives, and how to show them.
 
-A measure is one file with one function and one record, `MEASURE`. The suite, the report, the tables and the
-documentation take all they know about the measure from that record:
+A measure is one file with one function and one record, `MEASURE`. Evaluation, report, tables and documentation get
+everything they know about the measure from that record:
 
 >>> MEASURE = Measure(
 ...     name="linear",
@@ -34,7 +34,7 @@ Extra = Literal["y_of", "folder"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a result, as a person reads it."""
+    """One number of a result, with its title, unit and explanation."""
 
     key: str  #: its field in the result, and its key in evaluation.json
     title: str  #: for a person: "accuracy"
@@ -52,15 +52,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Remark:
-    """What a person should know before believing a result; made where the field `key` is neither None, "", 0 nor False.
+    """A warning about a result, shown if the field `key` is not None, "", 0 or False.
 
-    A field that is True stands in capitals behind the headline: "effective rank 1.000 COLLAPSED".
+    If the field is True, its name is also shown in capitals after the headline: "effective rank 1.000 COLLAPSED".
     """
 
     key: str  #: a field of the result
     text: str  #: for the terminal and the notes of evaluation.json, filled with fields: "{dead_units} units are dead"
     figure: str | None = None  #: key of the figure beside which the report makes the remark; None: it does not
-    report: str = ""  #: the text of the report, filled likewise
+    report: str = ""  #: the text for the report, filled in the same way
 
 
 #: Of all measures that standardise features.
@@ -88,8 +88,8 @@ class Measure:
     with two `ImageSet`s, and with the arguments that `takes` names. With few labels it also takes `budget`, a
     `LabelBudget`, and `folds`.
 
-    Both return a frozen dataclass with a field for each figure and each remark, and best also n_train, n_test, protocol
-    and seconds. Fields are numbers, text, lists and dictionaries; None is a figure that could not be measured.
+    Both return a frozen dataclass with a field for each figure and each remark; n_train, n_test, protocol and seconds
+    are recommended. Fields are numbers, text, lists and dictionaries; None means that a figure could not be measured.
     """
 
     name: str  #: on the command line and in evaluation.json: "linear"
@@ -98,7 +98,7 @@ class Measure:
     labels: Literal["classes", "attributes"] | None  #: which labels it needs
     figures: tuple[Figure, ...]  #: the first is the headline
     function: Callable[..., Any]
-    protocol: str = ""  #: how the figures come about, in a few words: "logistic regression on frozen features"
+    protocol: str = ""  #: how it is measured, in a few words: "logistic regression on frozen features"
     least: tuple[int, int] = (0, 0)  #: fewest training and test images
     few_labels: bool = False  #: can be taken as NAME_10_per_class, NAME_1_percent, NAME_folds
     takes: tuple[Extra, ...] = ()  #: "y_of": y of both sets; "folder": of the run, where files may go, or None
@@ -128,22 +128,22 @@ class Measure:
         return self.figures[0]
 
     def check_counts(self, train: int, test: int, name: str | None = None) -> None:
-        """Raises UserError if there are fewer images than `least`; `name`: what the measure was asked for as."""
+        """Raises UserError if there are fewer images than `least`; `name`: the measure's name in the message."""
         for which, least, count in zip(("training", "test"), self.least, (train, test), strict=True):
             if count < least:
                 raise UserError(f"{name or self.name} needs {least} {which} images or more, not {count:,}")
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:
-    """Of the distribution that the values are a sample of (n - 1 in the denominator); None for a single value."""
+    """The sample standard deviation, with n - 1 in the denominator; None for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def as_json(result: Any) -> dict[str, Any]:
-    """A result as it stands in evaluation.json: its fields in their order.
+    """A result as a dictionary for evaluation.json, with its fields in their order.
 
-    A field that is None stands there as null, unless None is its default: then it was not measured and is left out.
-    A number of NumPy's or PyTorch's own kind is the number.
+    A field that is None becomes null; if None is its default, it was not measured and is left out. Scalars of NumPy and
+    PyTorch become numbers.
     """
     if isinstance(result, Mapping):
         named = {name: (value, MISSING) for name, value in result.items()}
@@ -154,13 +154,13 @@ def as_json(result: Any) -> dict[str, Any]:
 
 
 def checked_result(measure: Measure, result: Any) -> dict[str, Any]:
-    """`as_json` of what the function of a measure returned, once it is sure that it can be written and read.
+    """`as_json` of the result of a measure's function, after checking that it can be written and shown.
 
-    A dictionary, too, is taken for a result; it may leave figures out, but not the headline.
+    The result may also be a dictionary; then figures may be missing, except the headline.
 
     Raises:
-        UserError: no result at all, a figure, a remark or a word of its text that is no field of it, or a field that is
-            no JSON.
+        UserError: it is not a result; a field for a figure or a remark, or for a word of its text, is missing; or a
+            field cannot be written as JSON.
     """
     named = f"the function of the measure {measure.name!r}"
     keys = [*(figure.key for figure in measure.figures), *(remark.key for remark in measure.remarks)]

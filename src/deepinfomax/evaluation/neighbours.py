@@ -1,4 +1,4 @@
-"""Nearest neighbours: which images a representation holds to be alike (paper A.4)."""
+"""Nearest neighbours: which images are similar according to a representation (paper A.4)."""
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ BLOCK_BYTES = 128 * 2**20  #: of the distances held at once
 def neighbours(
     query: Num[Tensor, "Q units"], bank: Num[Tensor, "N units"], k: int, metric: str = "l1"
 ) -> tuple[Int[Tensor, "Q {k}"], Float[Tensor, "Q {k}"]]:
-    """The k rows of the bank nearest to each query, nearest first; exact.
+    """The k rows of the bank nearest to each query, nearest first; the search is exact.
 
-    L1 is what the paper searches y with: it goes with a prior that is uniform on a cube. A query that is itself in the
-    bank finds itself first, at distance 0.
+    The paper uses L1 for y, which suits a prior that is uniform on a cube. A query that is in the bank finds itself
+    first, at distance 0.
 
     Args:
         k: at most N.
@@ -57,7 +57,7 @@ def neighbours(
 def other_neighbours(
     bank: Num[Tensor, "N units"], query: Int[Tensor, "Q"], k: int, metric: str = "l1"
 ) -> tuple[Int[Tensor, "Q {k}"], Float[Tensor, "Q {k}"]]:
-    """The k nearest rows of the bank to some of its own rows, which are not their own neighbours; twins of them are.
+    """The k nearest rows of the bank to some of its own rows, without the rows themselves; equal rows are included.
 
     Args:
         query: positions in the bank.

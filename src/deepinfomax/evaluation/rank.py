@@ -1,4 +1,4 @@
-"""Is it learning? What y itself says, without labels: how many directions it uses, and whether it has collapsed."""
+"""Figures of y without labels: how many directions it uses, and whether it has collapsed."""
 
 import math
 import time
@@ -66,7 +66,7 @@ def _direction(x: Num[Tensor, "N D"]) -> Float[Tensor, "N D"]:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """How vectors (N, D) lie."""
+    """How vectors (N, D) are distributed."""
 
     effective_rank: float  #: RankMe (Garrido et al. 2023), of at most min(N - 1, D)
     uniformity: float  #: see there
@@ -77,7 +77,7 @@ class Description:
 
 
 def describe(vectors: Float[Tensor, "N D"]) -> Description:
-    """How these vectors lie. Raises UserError for fewer than 3."""
+    """How these vectors are distributed. Raises UserError for fewer than 3."""
     MEASURE.check_counts(0, len(vectors))
     unit = _direction(vectors)
     count = len(unit)

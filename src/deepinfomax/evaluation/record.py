@@ -25,15 +25,14 @@ KEY = ("schema", "data", "encoder", "scale", "seed")
 
 
 class Record:
-    """The growing contents of evaluation.json, at `out` (nowhere, for None).
+    """The growing contents of evaluation.json, in the file `out` (None: no file).
 
-    A file there with the same data, encoder, scale and seed is continued. Another is set aside as evaluation.1.json and
-    so on when the first figure is written, and not before, so that a call which fails leaves everything where it was:
-    nothing that was computed is lost; `say` is told when it happens. One set aside earlier comes back, and is
-    continued, when its turn comes.
+    A file with the same data, encoder, scale and seed is continued. Any other file is renamed to evaluation.1.json and
+    so on, with a message by `say`. This happens when the first figure is written, not before, so that a failing call
+    changes nothing. If a renamed file has the same data, encoder, scale and seed, it is renamed back and continued.
 
-    Several processes of one user on one machine may write to one file: each reads it anew, under a lock, before it
-    adds its own figure.
+    Several processes of one user on one machine may write to the same file: each reads it again, under a lock, before
+    it adds a figure.
     """
 
     def __init__(self, head: dict[str, Any], out: Path | None, say: Callable[[str], object] | None = None) -> None:
@@ -48,7 +47,7 @@ class Record:
         self._take_over()
 
     def has(self, path: tuple[str, ...], **same: Any) -> bool:
-        """Whether there is a figure, and one that agrees in what `same` names."""
+        """Whether there is a figure at `path` whose entries agree with those of `same`."""
         tree: Any = self.contents
         for key in path:
             if not isinstance(tree, dict) or key not in tree:
@@ -57,7 +56,7 @@ class Record:
         return isinstance(tree, dict) and all(tree.get(key) == value for key, value in same.items())
 
     def put(self, path: tuple[str, ...], value: dict[str, Any], *, beside: bool = False) -> None:
-        """Place a figure and write the file, atomically; `beside`: keep what else stands at `path`."""
+        """Add a figure and write the file, atomically; `beside`: keep other entries at `path`."""
         with self._locked():
             self._take_over()
             tree = self.contents
@@ -77,7 +76,7 @@ class Record:
             self._write()
 
     def _take_over(self) -> None:
-        """Take over the figures of this evaluation that are on the disk, whoever put them there."""
+        """Read the figures of this evaluation that are on the disk, also those of other processes."""
         earlier = self._earlier()
         if earlier is None:
             return

@@ -1,4 +1,4 @@
-"""The data of a run as its encoder takes them, or other data in their place."""
+"""The data of a run, or other data, in the form that its encoder takes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,10 +21,10 @@ from deepinfomax.training import run_folder
 def data_of(
     run: Path, config: Config, data: str | None, root: Path | None, limit: int | None, settings: Mapping[str, Any]
 ) -> Config:
-    """The configuration of a run with other data in place of its own.
+    """The configuration of a run, with other data if given.
 
     Raises:
-        UserError: its own are not where they were, and no others are named.
+        UserError: no other data are given, and those of the run no longer exist.
     """
     if data is None and "data.source" not in settings:
         run_folder.check_data_there(run, config)
@@ -39,14 +39,14 @@ def data_of(
 
 
 def are_own(config: Config, changed: Config) -> bool:
-    """Whether the data of a changed configuration are those of the run's own, by whatever spelling of their path."""
+    """Whether a changed configuration has the run's own data, even if the path is spelt differently."""
     return with_source(config, changed.data.source, None).data.source == config.data.source
 
 
 def whole_of_other(
     run: Path, config: Config, data: str | None, root: Path | None, settings: Mapping[str, Any]
 ) -> Config:
-    """As `data_of`; of other data than those of the run nothing is held out, unless the settings say so."""
+    """`data_of`; nothing is held out of data other than the run's, unless the settings say so."""
     changed = data_of(run, config, data, root, None, settings)
     if "data.holdout" in settings or are_own(config, changed):
         return changed
@@ -54,7 +54,7 @@ def whole_of_other(
 
 
 def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
-    """One part as the encoder takes it; images of another size or colour are brought to what it was trained on."""
+    """Load one part for the encoder; images of another size or number of channels are converted."""
     expected = storage.describe(run).image_shape
     channels = encoder.channels if isinstance(encoder, Standardised) else None
     if channels is not None and config.data.values == "auto":  # as they were in training, whatever these few look like
@@ -78,7 +78,7 @@ def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> 
 
 
 def check_scale(run: Path, encoder: nn.Module, config: Config, images: ImageSet) -> None:
-    """Raises UserError for pictures where the run was trained on other numbers, and for numbers where on pictures."""
+    """Raises UserError if the images are pictures but the run was trained on other numbers, or the reverse."""
     name, numbers = printable(config.data.source), isinstance(encoder, Standardised)
     if numbers and images.pictures:
         raise UserError(f"{name} holds pictures of bytes, but {run} was trained on numbers of another scale")

@@ -1,4 +1,4 @@
-"""One evaluation while it runs: measures are taken, written at once, and shown."""
+"""A running evaluation: takes measures, writes each result at once, and shows it."""
 
 import hashlib
 import time
@@ -28,7 +28,7 @@ VALUES_AT_ONCE = 2**30  #: float32 numbers of features, or of pixels, that are h
 
 
 class Evaluation:
-    """What every measure of one evaluation needs: where figures go, what a person sees, how long to train.
+    """The settings that all measures of one evaluation share, and the methods that take measures.
 
     Args:
         head: what identifies the evaluation: data, encoder, scale and seed.
@@ -60,7 +60,7 @@ class Evaluation:
             self.record.note(note)
 
     def identity(self, path: tuple[str, ...]) -> dict[str, Any]:
-        """What a figure depends on beside what identifies the whole evaluation: the folds, where it is one of folds."""
+        """What a figure depends on in addition to the evaluation's head: its folds, if it is one of folds."""
         return self._of_folds if any(part == "folds" or part.endswith("_folds") for part in path) else {}
 
     def has(self, path: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the training and the test part of a measurement belong together: their classes, and images in both."""
+"""Checks of the training and the test part against each other: their classes, and images that are in both."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,10 @@ MOST_NAMES = 5  #: classes that a line names
 
 
 def with_classes_of(train: ImageSet, test: ImageSet) -> ImageSet:
-    """The test set with its labels numbered as those of the training set are, by the names of the classes.
+    """The test set with the training set's numbers for labels, matched by the names of the classes.
 
-    Sets that were made one by one may call different classes by one number: labels 0 and 2 alone are numbered 0 and 1.
-    Classes that only the test set has come after the others.
+    In sets that were made separately, the same number may mean different classes: for example, labels 0 and 2 alone are
+    numbered 0 and 1. Classes that only the test set has come after the others.
 
     Raises:
         UserError: no class has the same name in both, or attributes are not the same in both.

@@ -1,4 +1,4 @@
-"""Which measures are taken where nobody names any: those that exactly these data admit."""
+"""The default measures: those that are possible with these data."""
 
 from collections.abc import Callable
 
@@ -15,16 +15,16 @@ OF_ATTRIBUTES = ("attributes",)
 def usual_measures(
     train: ImageSet, test: ImageSet, units: Callable[[], int] | None = None
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The names of measures that these sets admit, and what to tell a person about those that are left out.
+    """The names of the default measures for these sets, and notes about measures that are left out.
 
-    With labels of two classes or more, the probes; with attributes, `attributes`; otherwise the built-in measures that
-    need no labels, as far as there are images enough.
+    With labels of two classes or more: the probes. With attributes: `attributes`. Otherwise: the built-in measures that
+    need no labels, if there are enough images.
 
     Args:
-        units: how many units y has, asked only where it matters; None: several.
+        units: returns the number of units of y; called only if it matters. None: several.
 
     Raises:
-        UserError: none of them can be taken.
+        UserError: no measure is possible.
     """
     labels = None if train.labels is None or test.labels is None else (train.labels, test.labels)
     if labels is not None and labels[0].ndim > 1:

@@ -1,4 +1,4 @@
-"""Figures of a representation for somebody without labels: how many directions it uses, how evenly, how stably.
+"""Figures of a representation without labels: how many directions it uses, how evenly, how stably.
 
 None of them is an accuracy, and none chose among short runs as an accuracy would: docs/compare.md and
 results/choice.json have the rank correlations.
@@ -24,10 +24,10 @@ from deepinfomax.progress import counted, say
 
 LEAST = 4  #: images; three lie in two directions, however good the encoder
 IMAGES = 2000  #: that effective rank, uniformity, alpha and normality rest on
-LIDAR_IMAGES, LIDAR_VIEWS = 400, 8  #: views of an image tell what changes without meaning
+LIDAR_IMAGES, LIDAR_VIEWS = 400, 8  #: number of images, and of views of each
 RIDGE = 1e-4  #: added to the covariance within images, as in the paper of LiDAR
 FIRST, LAST = 5, 50  #: eigenvalues that the exponent is fitted to, without the first ones and the noise of the last
-SLICES = 200  #: random directions looked at for normality
+SLICES = 200  #: random directions for the normality gap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,8 @@ class Scores:
     units: int  #: the most that the rank can be
     uniformity: float  #: Wang & Isola 2020; lower is more even
     alignment: float | None  #: ibid.; lower is more stable
-    lidar: float | None  #: Thilak et al. 2023: rank of what tells images apart, beside what changes from view to view
-    alpha: float | None  #: exponent of the eigenvalues' decay (Agrawal et al. 2022); near 1 is held to be good
+    lidar: float | None  #: Thilak et al. 2023: rank of differences between images, relative to those between views
+    alpha: float | None  #: exponent of the eigenvalues' decay (Agrawal et al. 2022); near 1 is considered good
     normality_gap: float  #: mean Kolmogorov-Smirnov distance of random directions to a normal distribution; 0: normal
 
 
@@ -129,8 +129,8 @@ def alpha(vectors: Float[Tensor, "N D"]) -> float | None:
 def normality_gap(vectors: Float[Tensor, "N D"], *, seed: int = 0) -> float:
     """The mean, over random directions, of the largest gap between their distribution and the normal one.
 
-    Each direction is standardised, so location and scale play no part. Independent units of any kind look normal in
-    most directions once there are many of them: a small gap says little, a large one that there are groups or collapse.
+    Each direction is standardised, so location and scale have no influence. Many independent units of any kind look
+    normal in most directions, so a small gap says little. A large gap means that there are groups, or a collapse.
     """
     say("normality")
     rows = vectors.double()  # first: a mean in float32 is off by as much as vectors far from the origin vary
