@@ -39,7 +39,7 @@ def cross_entropy(
 def squared_hinge(
     scores: Float[Tensor, "N K"], labels: Int[Tensor, "N"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N K"]]:
-    """Σ over classes of max(0, 1 - s)², where s is the score for a row's own class, and -score for every other class."""
+    """Σ over classes of max(0, 1 - s)²; s is the score for a row's own class, and -score for every other class."""
     sign = 2 * one_hot(labels, scores.shape[1]).to(scores) - 1
     shortfall = (1 - sign * scores).clamp_min_(0)
     return _sums_of_rows(shortfall, torch.square).mean(), -2 * sign * shortfall / len(scores)

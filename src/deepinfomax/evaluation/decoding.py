@@ -144,7 +144,7 @@ def decode(
             return linear_part + torch.cat([network(rows.to(device)).cpu().double() for rows in part.split(5000)])
 
         def likelihood() -> float:
-            """Log-likelihood of the stopping rows, by a Gaussian with the covariance of their errors, up to a constant."""
+            """Log-likelihood of the stopping rows up to a constant, by a Gaussian with their errors' covariance."""
             return -0.5 * float(torch.logdet(covariance_of(truth[stop] - answer(units[stop], linear[stop]))))
 
         adam, best = ScheduledAdam(network, lr=1e-3, schedule=cosine(max(1, steps))), Best(network)

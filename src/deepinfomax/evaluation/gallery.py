@@ -1,4 +1,4 @@
-"""What the report shows of a representation: sample images with their neighbours, and a sample of y."""
+"""Files for the report: sample images with their neighbours, and a sample of y."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
