@@ -87,6 +87,10 @@ def test_slices_against_scipy():
     expected = np.mean([stats.ks_2samp(x, y, method="asymp").pvalue < 0.05 for x, y in zip(a.T, b.T, strict=True)])
     assert 0 < expected < 1
     assert rejected(a.sort(0).values, b.sort(0).values) == pytest.approx(expected, abs=0.051)
+    few, same = torch.randint(0, 2, (2, 300, 20)).double()  # as of a sphere with one unit
+    for x, y in ((few, same), (few, few + (torch.rand(300, 20) < 0.1))):
+        expected = np.mean([stats.ks_2samp(i, j, method="asymp").pvalue < 0.05 for i, j in zip(x.T, y.T, strict=True)])
+        assert rejected(x.sort(0).values, y.sort(0).values) == pytest.approx(expected, abs=0.051)
     one, other = a[:, :1].sort(0).values, b[:, :1].sort(0).values
     assert wasserstein(one, other) == pytest.approx(float((one - other).square().mean().sqrt()))
 

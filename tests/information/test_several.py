@@ -220,6 +220,15 @@ def test_what_labels_tell_is_not_capped_by_the_entropy_of_one_sample() -> None:
     assert np.mean(held) > 0.85
 
 
+def test_neighbours_close_to_their_cap_set_no_upper_end() -> None:
+    """Of a column and itself the truth is infinite, and the warning says so: the interval must not deny it."""
+    x = np.random.default_rng(0).standard_normal(400)
+    for result in (estimate_mi(x, x, "ksg"), mi_with({"x": x}, x, shuffles=0).rows[0].estimate):
+        assert 0.7 * result.cap < result.nats <= result.cap
+        assert result.interval().high == math.inf
+    assert mi_with({"x": x}, x > 0, shuffles=0).rows[0].estimate.interval().high < 0.75
+
+
 def test_a_difference_of_bounds_is_called_none():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((2000, 2))

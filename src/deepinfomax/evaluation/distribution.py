@@ -176,10 +176,13 @@ def rejected(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"], level: f
     from scipy.stats import kstwobign  # a slow import
 
     count = len(first)
-    ranks = torch.searchsorted(second.T.contiguous(), first.T.contiguous(), right=True)  # (S, N)
-    below = torch.searchsorted(second.T.contiguous(), first.T.contiguous(), right=False)
-    place = torch.arange(1, count + 1, device=first.device)
-    gap = torch.maximum((place - below).amax(1), (ranks - place + 1).amax(1)).double() / count
+    first, second = (side.T.contiguous() for side in (first, second))
+    # The distributions (S, N) at the values of the first, and just below them, where the second may have values too.
+    at, below = (
+        torch.searchsorted(first, first, right=right) - torch.searchsorted(second, first, right=right)
+        for right in (True, False)
+    )
+    gap = torch.maximum(at.abs().amax(1), below.abs().amax(1)).double() / count
     return float((gap > kstwobign.isf(level) * math.sqrt(2 / count)).double().mean())
 
 

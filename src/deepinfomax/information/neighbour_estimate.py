@@ -95,6 +95,8 @@ def neighbour_estimate(
         again = np.random.default_rng([seed, n, shuffles])
         p_value = p_value_by_repeating(seen, lambda order: nearest(one, other[order], k), independent, shuffles, again)
     still_rises = max(0.0, nats - tenth) if math.isfinite(tenth) and not both_labels else 0.0
+    if near_cap(nats, cap, entropy):
+        still_rises = math.inf
     return MIEstimate(
         nats=nats,
         standard_error=error,
@@ -187,6 +189,11 @@ def spread(
             gaps.append(known(both[0]) - known(both[1]))
         error = math.sqrt(float(np.mean(np.square(gaps)))) / 2  # each half has twice the variance of all rows
     return error if math.isfinite(error) else math.inf, tenth
+
+
+def near_cap(nats: float, cap: float, entropy: float) -> bool:
+    """Whether a value is so close to what can be reached with so many pairs that it limits the truth no more."""
+    return nats > 0.7 * cap and cap < entropy
 
 
 def averaged(value: Callable[[np.ndarray], float], choices: list[np.ndarray], groups: np.ndarray | slice) -> float:

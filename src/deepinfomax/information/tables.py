@@ -22,13 +22,21 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 from deepinfomax.errors import UserError
-from deepinfomax.information import checks, inputs
+from deepinfomax.information import checks, inputs, ksg
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.cautions import largest_rise, repeated_pairs
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import is_labels
-from deepinfomax.information.neighbour_estimate import MOST_UNITS, SUBSETS, averaged, nearest, spread, without_ties
+from deepinfomax.information.neighbour_estimate import (
+    MOST_UNITS,
+    SUBSETS,
+    averaged,
+    near_cap,
+    nearest,
+    spread,
+    without_ties,
+)
 from deepinfomax.information.shared_critic import shared_estimates
 from deepinfomax.information.shuffling import p_value
 from deepinfomax.progress import counted
@@ -429,6 +437,8 @@ def _by_neighbours(
         error, tenth = spread(of, parts, k, seed)
         tenth = tenth if math.isfinite(tenth) and not all(labels) else nats
         excess = excess or 0.1 * abs(nats - tenth)
+    entropy = inputs.labels_entropy([a.side, b.side])
+    cap = math.inf if all(labels) else ksg.cap(len(choices[0]) if choices else n, k)
     reasons = []
     if nats - tenth > largest_rise(nats):
         reasons.append(f"a tenth of the pairs reads {tenth:.2f} nats, so the value still rises with their number")
@@ -440,7 +450,7 @@ def _by_neighbours(
         nats=nats,
         standard_error=error,
         lower_bound=False,
-        cap=inputs.labels_entropy([a.side, b.side]),
+        cap=min(cap, entropy),
         n_train=0,
         n_test=n,
         estimator="counting" if all(labels) else "ksg",
@@ -448,9 +458,9 @@ def _by_neighbours(
         seconds=time.monotonic() - started,
         warning="; ".join(reasons) or None,
         seeds=(seed,),
-        entropy=inputs.labels_entropy([a.side, b.side]),
+        entropy=entropy,
         entropy_error=inputs.entropy_error([a.side, b.side]),
-        shortfall=max(0.0, nats - tenth),
+        shortfall=math.inf if near_cap(nats, cap, entropy) else max(0.0, nats - tenth),
         excess=excess,
         degrees=None if all(labels) and not choices else SUBSETS - 1,
         p_value=p_value(seen, [value(rows, order) for order in orders]) if orders else None,
