@@ -1,4 +1,4 @@
-"""From a stored image to pixels: what is in the headers, which conversions follow, then one uint8 array each."""
+"""Decoding stored images: reading all headers, deciding on conversions, then making one uint8 array of each image."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ from deepinfomax.errors import SeveralSizes, UserError
 
 Result = TypeVar("Result")
 
-DARK = 16  #: images without a brighter pixel look black; 12-bit values that a 16-bit file holds as they are do
+DARK = 16  #: images without a brighter pixel look black, for example 12-bit values in a 16-bit file
 CHUNK = 64  #: images per task of the pool
-SECONDS_A_HEADER = 5e-5  #: of one core, measured
-THREADS_PAY_ABOVE = 128 * 128  #: pixels in the files; below, most time is Python's and threads queue for its lock
-WORTH_A_BAR = 2000  #: images
+SECONDS_A_HEADER = 5e-5  #: measured time of one core per header
+THREADS_PAY_ABOVE = 128 * 128  #: pixels per image; for smaller ones Python's lock makes threads useless
+WORTH_A_BAR = 2000  #: number of images from which on a progress bar is shown
 
 
 @dataclass
@@ -84,17 +84,17 @@ def header_of(blob: Blob, max_pixels: int) -> Header:
 
 
 def _are_files(source: StoredImages) -> bool:
-    """Whether its images are files of their own; to send bytes out of a table costs more than to read their header."""
+    """Whether each image is a file. If not, sending its bytes to a worker costs more than reading its header here."""
     return isinstance(next(source.blobs(source.index[:1]), None), Path)
 
 
 def common_shape(source: StoredImages, headers: Survey, size: int | None, channels: int | None) -> tuple[int, int, int]:
-    """(C, H, W) of the decoded array.
+    """The shape (C, H, W) of the decoded images.
 
-    Channels: as asked; otherwise 3 when any image has colour, 1 when all are grey.
+    C is `channels` or, if that is None, 3 if any image has colour, else 1.
 
     Raises:
-        SeveralSizes: there is no `size` to bring images to.
+        SeveralSizes: images have several sizes and `size` is None.
     """
     check_target(size, channels)
     channels = channels or (1 if headers.grey == headers.readable else 3)
@@ -112,7 +112,7 @@ def common_shape(source: StoredImages, headers: Survey, size: int | None, channe
 
 
 def check_target(size: int | None, channels: int | None) -> None:
-    """Refuse a size or a number of channels that no image can have."""
+    """Raises UserError for an impossible size or number of channels."""
     if channels not in (None, 1, 3):
         raise UserError(f"channels must be 1 or 3, not {channels}")
     if size is not None and size < 1:
@@ -163,13 +163,13 @@ def broken(source: StoredImages, headers: Survey, max_pixels: int = MAX_PIXELS) 
 
 
 def to_array(image: Image.Image, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """One image upright, opaque, of `channels` channels and `size` (width, height): (C, H, W) uint8.
+    """Convert one image to (C, H, W) uint8: upright, without transparency, with `channels` channels.
 
-    Another size is resized to cover `size` with antialiasing, then cropped in the centre. Deep grey values become 8
-    bits as `_eight_bits` says.
+    If it does not have `size` (width, height), it is resized with antialiasing to cover it, and the centre is cropped.
+    Grey values of more than 8 bits are converted by `_eight_bits`.
 
     Raises:
-        ValueError: deep grey values with an unknown range.
+        ValueError: grey values of more than 8 bits with an unknown range.
     """
     depth = bits(image)  # the image loses its file's tags when it is turned
     image.draft(None, (2 * size[0], 2 * size[1]))  # a JPEG far larger than needed is decoded at a fraction of its size
@@ -201,10 +201,10 @@ def unreadable(source: StoredImages, bad: dict[int, str]) -> str:
 
 
 def _eight_bits(values: np.ndarray, depth: int) -> np.ndarray:
-    """Deep grey values as uint8, by what the file says of them and never by their own spread.
+    """Convert grey values of more than 8 bits to uint8, by the file's format and never by the range of its values.
 
-    So all images of a set are treated alike: floats in [0, 1] are stretched to 0 .. 255, of 9 to 16 bits the upper 8
-    are kept, and 32-bit integers, which rarely use their whole range, must be 0 .. 255 already.
+    So all images of a set are converted in the same way: floats in [0, 1] are scaled to 0 .. 255, of 9 to 16 bits the
+    upper 8 are kept, and 32-bit integers, which rarely use their whole range, must be 0 .. 255 already.
 
     Raises:
         ValueError: floats or 32-bit integers outside of that, or negative values.
@@ -223,10 +223,10 @@ def _eight_bits(values: np.ndarray, depth: int) -> np.ndarray:
 def each_of(
     source: StoredImages, read: Callable[[Blob], Result], verb: str, threads: int = 1, workers: int = 1
 ) -> Iterator[Result | str]:
-    """`read` of every blob, in order; what is wrong, as a string, for an image that cannot be read.
+    """Yields `read(blob)` for every image, in order; for an image that cannot be read, the reason as a string.
 
     Args:
-        workers: processes; more than one take the place of threads, and `read` is a function that can be sent to them.
+        workers: processes; if more than one, they are used instead of threads, and `read` must be picklable.
     """
     with contextlib.ExitStack() as stack:
         if len(source) >= WORTH_A_BAR:
@@ -263,16 +263,16 @@ def reason(error: Exception) -> str:
 
 
 def threads(headers: Survey) -> int:
-    """How many threads decode images of these sizes faster than one."""
+    """The number of threads with which images of these sizes are decoded fastest."""
     pixels = sum(width * height * count for (width, height), count in headers.sizes.items())
     return (os.cpu_count() or 1) if pixels >= THREADS_PAY_ABOVE * headers.readable else 1
 
 
 def nearest_power(pixels: int) -> int:
-    """The power of two at or below `pixels`, from 8 to 64: what the encoders here are built for."""
+    """The largest power of two up to `pixels`, from 8 to 64; the encoders here are built for such sizes."""
     return min(64, max(8, 1 << (max(pixels, 1).bit_length() - 1)))
 
 
 def resizing(side: int) -> str:
-    """What brings images to one size."""
+    """The setting, in words, that resizes images to one size."""
     return f"set data.size {side} to resize the shorter side and crop the centre"

@@ -1,4 +1,4 @@
-"""`deepinfomax data`: words -> settings of the section `data` -> what was read, and the command that trains on it."""
+"""`deepinfomax data`: describes data under given settings, and suggests the command that trains on them."""
 
 import dataclasses
 import shlex
@@ -16,8 +16,8 @@ from deepinfomax.errors import UserError
 from deepinfomax.progress import shown
 from deepinfomax.recipes import BATCH_IN_MINUTES
 
-SIDE = 64  #: pixels to which larger images are best resized for a training in minutes
-LARGE = 96  #: pixels of the shorter side from which on that is worth a word
+SIDE = 64  #: suggested side, in pixels, of larger images, for training in minutes
+LARGE = 96  #: shorter side, in pixels, from which on this is suggested
 LEAST_SIDE = 8  #: pixels; the default encoder halves an image three times
 LEAST_SIDES = {4: 16}  #: by the axes of an item; that of volumes needs more
 
@@ -25,7 +25,7 @@ LEAST_SIDES = {4: 16}  #: by the axes of an item; that of volumes needs more
 def data_command(
     data: str, *, root: Path | None, size: int | None, skip_bad: bool | None, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """What DATA is under these settings of a configuration's section `data`: as a tree, and as lines of text."""
+    """Describe DATA under these settings of the section `data`, as a dictionary and as lines of text."""
     given = {"data.size": size, "data.skip_bad": skip_bad}
     changes = {name: value for name, value in given.items() if value is not None} | dict(settings)
     fields = dataclasses.asdict(changed(from_source(Data(), data, root), changes))
@@ -53,7 +53,7 @@ def data_command(
 
 
 def too_small_to_train(description: DataDescription) -> list[str]:
-    """What no setting of the data mends: one item, or items that the default encoder of their kind does not take."""
+    """Problems that no setting of the data solves: only one item, or items too small for the default encoder."""
     train = description.parts.get("train")
     if train is None or not train.images or train.shape is None:
         return []
@@ -70,7 +70,7 @@ def too_small_to_train(description: DataDescription) -> list[str]:
 def next_command(data: str, description: DataDescription, root: Path | None, settings: Mapping[str, Any]) -> str | None:
     """The command that trains on exactly these images.
 
-    None where the files or more of the settings must be mended; the problems say how.
+    None if files or further settings must be changed first; the problems say how.
     """
     train, changes = description.parts.get("train"), dict(settings)
     if train is None or not train.images:

@@ -1,4 +1,4 @@
-"""`describe`: what the data were understood to be, problems included, in a few lines."""
+"""`describe`: how the data were understood, with problems, in a few lines."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
 from deepinfomax.errors import SeveralSizes, UserError, listed
 
-CHANNELS_SAID = 6  #: whose mean and deviation are said to a person
+CHANNELS_SAID = 6  #: largest number of channels whose mean and deviation are shown
 
 
 def describe(
@@ -40,10 +40,10 @@ def describe(
     standardise: bool = True,
     cache_dir: str | Path | None = None,
 ) -> DataDescription:
-    """What `load` makes of the same arguments, for every part. Problems are listed, not raised.
+    """Describe what `load` reads with the same arguments, for every part. Problems are listed, not raised.
 
-    A part whose images cannot all be read is described without them, as one of 0 images where none can; one of several
-    sizes has no shape.
+    If some images of a part cannot be read, it is described without them (with 0 images if none can be read). A part
+    with images of several sizes has no shape.
     """
     description = DataDescription(printable(data))
     reading, problems = Reading(values, kind, layout, missing), description.problems
@@ -88,10 +88,10 @@ def describe(
 
 
 def describe_readable(data: str | Path, **settings: Any) -> DataDescription:
-    """`describe` of the same arguments, for a person who must have something to look at.
+    """`describe`, but with an error if there is nothing to describe.
 
     Raises:
-        UserError: not one image can be read; the line is the first problem.
+        UserError: no image can be read; the message is the first problem.
     """
     description = describe(data, **settings)
     if description.problems and not any(part.images for part in description.parts.values()):
@@ -133,7 +133,7 @@ def render_description(description: DataDescription) -> str:
 
 
 def _shape_in_words(part: PartDescription) -> list[str]:
-    """How many there are of which shape, type and size."""
+    """Number, shape, type and size of the images in words."""
     assert part.shape is not None
     assert part.bytes is not None
     assert part.type is not None
@@ -148,7 +148,7 @@ def _shape_in_words(part: PartDescription) -> list[str]:
 
 
 def further_parts(parts: Parts) -> list[str]:
-    """Names of the parts that train, test and unlabeled leave out: extra, and val where there is a test part."""
+    """Names of parts besides train, test and unlabeled: for example extra, or val if there is a test part."""
     further = [name for name in parts if name not in PART_OF]
     has_test = any(name in parts for name in PARTS["test"] if name not in VALIDATION)
     return [*(name for name in VALIDATION if name in parts and has_test), *further]
@@ -164,7 +164,7 @@ def _described(
     reading: Reading,
     problems: list[str],
 ) -> tuple[PartDescription, ImageSet | None, int | None]:
-    """The part, its images where they could be read, and the size that would bring them together where none is."""
+    """The description of a part; its images if they can be read; and a suggested `data.size` if one is needed."""
     images: ImageSet | None = None
     suggested: int | None = None
     attempts = (skip_bad, True) if isinstance(source, StoredImages) and not skip_bad else (skip_bad,)
@@ -184,12 +184,12 @@ def _described(
 
 
 def _readable(source: StoredImages) -> bool:
-    """Whether any of its images can be read; arrays are not read for it."""
+    """Whether any of the images can be read; for arrays this is not tried."""
     return isinstance(source, StoredArrays) or survey(source).readable > 0
 
 
 def _compare_classes(parts: dict[str, PartDescription]) -> None:
-    """Tell of test images whose class no training image has: nothing can learn it from them."""
+    """Add notes about test images of a class that no training image has."""
     empty = PartDescription(0)
     counts = [parts.get(name, empty).per_class or {} for name in ("train", "test")]
     train, test = ({name: count for name, count in part.items() if count} for part in counts)

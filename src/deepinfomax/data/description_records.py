@@ -1,4 +1,4 @@
-"""What the data were understood to be, as records: `DataDescription`, with a `PartDescription` for each part."""
+"""Records of a description of data: `DataDescription`, with a `PartDescription` for each part."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,10 +12,10 @@ from deepinfomax.data.stored import Source
 
 @dataclass
 class PartDescription:
-    """One part, such as train. What is None is not known, and is not in the JSON."""
+    """One part, such as train. Fields that are None are not known, and are left out of the JSON."""
 
     images: int
-    shape: tuple[int, ...] | None = None  #: without the batch axis; None: of several, or nothing could be read
+    shape: tuple[int, ...] | None = None  #: of one image; None: there are several, or nothing could be read
     type: str | None = None  #: of the numbers
     bytes: int | None = None  #: when decoded
     notes: list[str] = field(default_factory=list)
@@ -24,7 +24,7 @@ class PartDescription:
 
     @classmethod
     def of_stored(cls, source: Source) -> "PartDescription":
-        """Of images that cannot all be read."""
+        """Describe images of which some cannot be read."""
         return cls(len(source), None, None, None, list(source.notes), *_counted(source))
 
     @classmethod
@@ -51,9 +51,9 @@ def _counted(source: Source | ImageSet) -> tuple[int, dict[str, int] | None]:
 
 @dataclass
 class DataDescription:
-    """What `load` makes of the data."""
+    """How `load` reads the data."""
 
-    data: str  #: what was pointed at
+    data: str  #: DATA, as the user gave it
     published: str | None = None  #: title of the set whose own files these are
     classes: list[str] = field(default_factory=list)  #: or attributes
     attributes: bool = False

@@ -1,4 +1,4 @@
-"""Which images a set holds, in a few characters, to tell the same data from others."""
+"""Fingerprints: a hash of a set of images, to recognise the same data."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ BLOCK = 2**24  #: bytes that are hashed by one thread at a time
 
 
 class DigestedImages(np.memmap):
-    """Pixels in a file with a digest that is known already; parts and copies of them do not know one."""
+    """A memory map of pixels with a known digest; slices and copies do not have one."""
 
     digest: str | None
 
@@ -24,10 +24,11 @@ class DigestedImages(np.memmap):
 
 
 def fingerprint(images: ImageSet, like: str = "") -> str:
-    """A hash of the shape, all pixels and all labels, by about a gigabyte a second and core.
+    """A hash of the shape, all pixels and all labels; about a gigabyte per second and core.
 
-    `like` is a fingerprint to compare with: the result follows the same rule. By the rule of earlier versions, which
-    run folders may still hold, only a thousand or two of the images count.
+    Args:
+        like: a fingerprint to compare with: the result is computed by the same rule. By the rule of earlier versions,
+            which may be in run folders, only one or two thousand images are hashed.
     """
     if like and not like.startswith(RULE):
         return _of_a_thousand(images)
@@ -40,7 +41,7 @@ def fingerprint(images: ImageSet, like: str = "") -> str:
 
 
 def identity(images: ImageSet, like: str = "") -> dict[str, Any]:
-    """What tells one training set from another: its count, shape and fingerprint (by the rule of `like`)."""
+    """The identity of a training set: its count, shape and fingerprint (by the rule of `like`)."""
     return {"count": len(images), "shape": list(images.shape), "fingerprint": fingerprint(images, like)}
 
 

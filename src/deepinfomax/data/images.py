@@ -1,4 +1,4 @@
-"""ImageSet: decoded images in memory or memory-mapped, and how a batch of them becomes an encoder's input."""
+"""`ImageSet`: decoded images, in memory or memory-mapped, and their conversion to an encoder's input."""
 
 import sys
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from deepinfomax.errors import UserError, first_line
 if TYPE_CHECKING:
     from torch import Tensor  # to read and describe data needs no torch, whose import takes a second
 
-CHUNK = 1024  #: images looked at together
-BLOCK = 2**22  #: numbers looked at together
-NUMBERS = "uif"  #: NumPy's kinds of types that are taken: whole numbers and floats
-#: types that torch calculates with on every device, in place of those that it knows on some only
+CHUNK = 1024  #: images processed together
+BLOCK = 2**22  #: numbers processed together
+NUMBERS = "uif"  #: NumPy's kinds of types that are accepted: whole numbers and floats
+#: type -> the type used instead, because torch does not compute with the first one on every device
 WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "float16": np.float32}
 
 
@@ -23,17 +23,19 @@ WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "float16"
 class ImageSet:
     """Decoded images of one split.
 
-    `images` may be a memory map; nothing copies it until a batch or the whole set is moved to a device.
+    `images` may be a memory map, which is copied only when a batch or the whole set is moved to a device.
     """
 
-    #: (N, C, H, W) uint8: pictures; or numbers of any type and rank (N, C, *S), as they are: series, volumes, bands
+    #: pictures (N, C, H, W) uint8; or numbers (N, C, *S) of any type, not rescaled: series, volumes, images of many bands
     images: np.ndarray
     labels: np.ndarray | None = None  #: (N,) int64, or (N, K) int64 of 0/1 for attributes; None if there are none
     classes: tuple[str, ...] = ()  #: names of the classes (or attributes), in label order
     name: str = ""  #: what the user called it
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each
-    left_out: tuple[int, ...] = ()  #: places, among all images that were asked for, of those that cannot be read
-    as_given: bool = False  #: whether the axes are still those of the file: `arrays.arranged` puts them in order
+    left_out: tuple[int, ...] = ()  #: positions of images that could not be read, among all requested images
+    as_given: bool = (
+        False  #: whether the axes are still those of the file; `arrays.arranged` changes them to (N, C, *S)
+    )
 
     def __post_init__(self) -> None:
         named = self.name or "the set"
@@ -55,7 +57,7 @@ class ImageSet:
 
     @property
     def pictures(self) -> bool:
-        """Whether these are pictures of bytes, which reach an encoder in [-1, 1], and not standardised by channel."""
+        """Whether these are pictures of bytes, which are scaled to [-1, 1] and not standardised by channel."""
         return self.images.dtype == np.uint8 and len(self.shape) == 3 and self.shape[0] in (1, 3)
 
     def take(self, index: np.ndarray | slice) -> "ImageSet":
@@ -65,11 +67,10 @@ class ImageSet:
 
 
 def trainable(images: ImageSet) -> ImageSet:
-    """The same set once it is sure that a network can be trained on it; floats and labels as torch takes them.
+    """Check that a network can be trained on a set, and convert floats and labels to types that torch takes.
 
     Raises:
-        UserError: values that are no real numbers, or not finite; labels that are no whole numbers, or not one an
-            image.
+        UserError: values that are not finite real numbers; labels that are not whole numbers, one for each image.
     """
     check_kind(images)
     pixels, labels, name = images.images, images.labels, images.name or "the set"
@@ -94,7 +95,7 @@ def blocks(values: np.ndarray) -> Iterator[slice]:
 
 
 def in_range(images: ImageSet) -> bool:
-    """Whether an encoder is shown values in [-1, 1], where nothing standardises them: bytes are brought there."""
+    """Whether the encoder's input is in [-1, 1] without standardising; bytes are, since they are scaled to it."""
     values = images.images
     return values.dtype == np.uint8 or all(
         bool((np.abs(np.asarray(values[rows], np.float64)) <= 1).all()) for rows in blocks(values)
@@ -102,10 +103,10 @@ def in_range(images: ImageSet) -> bool:
 
 
 def check_kind(images: ImageSet) -> None:
-    """What can be said of images without looking at one.
+    """Check the type and the shape of an array of images.
 
     Raises:
-        UserError: values that are no real numbers, or an array without an axis of channels.
+        UserError: values that are not real numbers, or an array without an axis of channels.
     """
     pixels, name = images.images, images.name or "the set"
     if pixels.dtype.kind not in NUMBERS:
@@ -116,10 +117,10 @@ def check_kind(images: ImageSet) -> None:
 
 
 def whole_pixels(images: np.ndarray, where: str) -> None:
-    """Refuse masked pixels, whose mask would be forgotten on the way to the encoder.
+    """Check that no pixels are masked, since masks would be lost on the way to the encoder.
 
     Raises:
-        UserError: some are masked.
+        UserError: some pixels are masked.
     """
     if np.ma.is_masked(images):
         masked = np.ma.getmaskarray(images).reshape(len(images), -1).any(1).sum()
@@ -129,9 +130,9 @@ def whole_pixels(images: np.ndarray, where: str) -> None:
 
 
 def normalise(images: "Tensor | np.ndarray") -> "Tensor":
-    """uint8 -> float32 in [-1, 1] (mean .5, sd .5 as in the authors' code), what encoders of pictures take.
+    """uint8 -> float32 in [-1, 1] (mean .5, sd .5 as in the authors' code), the input of encoders of pictures.
 
-    All other numbers, of any shape, come back as float32 and are otherwise left alone.
+    All other numbers, of any shape, are only converted to float32.
     """
     import torch
 
@@ -160,7 +161,7 @@ def as_tensor(values: np.ndarray) -> "Tensor":
 
 
 def is_tensor(value: object) -> "TypeGuard[Tensor]":
-    """Whether it is a tensor of PyTorch, which is not imported to answer: where it was not, nothing is one."""
+    """Whether `value` is a tensor of PyTorch. PyTorch is not imported for this: without it there are no tensors."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
@@ -178,9 +179,9 @@ def _wrong_kind(kind: object) -> str:
 
 
 def denormalise(images: "Tensor | np.ndarray") -> np.ndarray:
-    """The inverse of `normalise`, to look at: floats in [-1, 1] of any shape -> uint8, uint8 as it is.
+    """The inverse of `normalise`: floats in [-1, 1] of any shape -> uint8; uint8 is returned unchanged.
 
-    What lies outside [-1, 1] is cut off.
+    Floats outside [-1, 1] are clipped.
     """
     pixels: np.ndarray = images.cpu().numpy() if is_tensor(images) else images  # type: ignore[assignment]
     return ((pixels + 1) * 127.5).round().clip(0, 255).astype(np.uint8) if pixels.dtype.kind == "f" else pixels

@@ -20,10 +20,10 @@ LABEL_NAMES = ("label", "labels", "y", "target", "targets", "fine_label")
 
 
 def as_images(images: Any) -> ImageSet:
-    """Anything that holds images as a set: an `ImageSet`, what `load` reads, or what `from_dataset` takes.
+    """Convert anything with images to an `ImageSet`: an `ImageSet`, DATA for `load`, or an input of `from_dataset`.
 
     Raises:
-        UserError: it holds no images, or images that do not fit together.
+        UserError: it has no images, or images of different shapes.
     """
     if isinstance(images, ImageSet):
         return images
@@ -38,9 +38,9 @@ def from_dataset(dataset: Any, name: str = "") -> ImageSet:
     """A PyTorch data set or loader, an array, a tensor, a list of images, or a pair (images, labels), as a set.
 
     Images are arrays, tensors or PIL images: (H, W), (H, W, C) or (C, H, W), all of one shape. Bytes, whole numbers and
-    floats in [0, 1] are taken as in `from_array`; other floats may have any shape (C, *S). Items of
-    a data set are images, (image, label, ...) or dictionaries with an image and perhaps a label. Each image is read
-    once, a data set in its own order; a loader with its own sampler or collation is read as it runs.
+    floats in [0, 1] are read as in `from_array`; other floats may have any shape (C, *S). Items of a data set are
+    images, (image, label, ...) or dictionaries with an image and perhaps a label. Each image is read once. The images
+    of a loader are read in the order of its data set, unless it has its own sampler or collation.
 
     Raises:
         UserError: no images, images of several shapes, or more than memory holds.
@@ -87,15 +87,19 @@ def from_array(
 ) -> ImageSet:
     """An array in memory as a set: pictures, images of many channels, series or volumes of any type of number.
 
-    Pictures are (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, or floats that are bytes divided by 255. What else
-    there may be, and how it is told apart, is said at `arrays.axes_of`; `values`, `kind`, `layout` and `missing` are
-    those of `load`.
+    Pictures are (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, or floats that are bytes divided by 255. For all other
+    arrays `arrays.axes_of` describes how the axes are understood.
 
-    Labels are N whole numbers or words; None means there are none, and so does a missing label for a single image (see
-    `number_labels`).
+    Args:
+        images: the array.
+        labels: N whole numbers or words; None: no labels. Single images may have no label, see `number_labels`.
+        classes: names of the classes, in the order of their numbers.
+        name: of the data, for messages.
+        values, kind, layout, missing: as in `load`.
 
     Raises:
-        UserError: numbers or axes of no use, masked or missing values, or another number of labels than images.
+        UserError: an array that is not of numbers, or with axes that fit no kind; masked or missing values; or a number
+            of labels that differs from that of images.
     """
     whole_pixels(images, name)
     try:

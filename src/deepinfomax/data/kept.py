@@ -21,9 +21,9 @@ VERSION = 3  #: raise it when reading changes, and nothing old is read again
 def kept(
     source: StoredArrays, skip_bad: bool = False, cache_dir: str | Path | None = None, size: int | None = None
 ) -> ImageSet:
-    """The items of a source as one array of their own type, memory-mapped; read from their files only once.
+    """The items of a source as one memory-mapped array of their own type; their files are read only once.
 
-    Images (C, H, W) of several sizes are brought to `size`, as float32; of one size they stay as they are.
+    Images (C, H, W) of several sizes are resized to `size`, as float32. Images of one size are not resized.
 
     Raises:
         UserError: items that cannot be read (unless `skip_bad`), items of several shapes or types, no space.

@@ -1,4 +1,4 @@
-"""Labels of any kind as class numbers: what counts as no label, how words and numbers become 0 .. K-1, class names."""
+"""Labels: which values mean "no label", the conversion of words and numbers to 0 .. K-1, and class names."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ LARGEST = 2**53  #: floats hold every whole number below this one
 def number_labels(
     raw: Sequence[Any], names: Sequence[Any] = (), where: str = "", no_label_words: frozenset[str] = NO_LABEL_WORDS
 ) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
-    """Labels of all parts as numbers 0 .. K-1 that mean the same in every part, and the K class names.
+    """Convert the labels of all parts to numbers 0 .. K-1, the same in every part, and return the K class names.
 
-    Words are numbered in sorted order. Numbers keep their values where they are 0 .. K-1 or have `names`; other
-    numbers are numbered in ascending order. "No label" is any of: -1, NaN, None, pandas' NA, a masked value, or one
-    of `no_label_words`. A part without any label gives None. Several columns of 0 and 1 are attributes, (N, K), and
-    stay as they are.
+    Words are numbered in sorted order. Numbers keep their values if they are 0 .. K-1 or have `names`; otherwise they
+    are numbered in ascending order. "No label" is any of: -1, NaN, None, pandas' NA, a masked value, or one of
+    `no_label_words`. A part without any label gives None. Several columns of 0 and 1, (N, K), are attributes and are
+    not changed.
 
     Arguments:
         raw: for each part (N,) labels of any kind that NumPy holds, (N, K) attributes, or None.
-        names: class names in the order of the numbers; () where the labels have no names of their own.
+        names: class names in the order of the numbers; (): the labels have no names.
         where: the data, for messages.
-        no_label_words: frozenset() where every word is a class, as with the names of folders.
+        no_label_words: words that mean "no label"; frozenset() if every word is a class, as for names of folders.
 
     Raises:
-        UserError: labels that are no whole numbers, words or attributes; a number without a name.
+        UserError: labels that are not whole numbers, words or attributes; a number without a name.
     """
     parts = [None if values is None else plain_labels(values, where, no_label_words) for values in raw]
     present = [values for values in parts if values is not None and len(values)]
@@ -87,10 +87,11 @@ def class_names(names: Any, where: str) -> tuple[str, ...]:
 
 
 def integers_of(words: Sequence[str]) -> np.ndarray:
-    """(N,) int64 where all words are whole numbers, so that 10 comes after 9; otherwise the words.
+    """(N,) int64 if all words are whole numbers, so that 10 comes after 9; otherwise the words.
 
-    A word that means no label gives -1. 010 and 1_0 are words, as is a number that no int64 holds: otherwise different
-    labels would become one. 1.0 is 1 where every number is written so, as pandas does beside missing labels.
+    A word that means "no label" gives -1. Words such as 010 and 1_0, or numbers too large for int64, are not numbers:
+    otherwise different labels could become the same. If every number is written like 1.0, as pandas does if labels are
+    missing, 1.0 is 1.
     """
     missing = [word in NO_LABEL_WORDS for word in words]
     given = [word for word, absent in zip(words, missing, strict=True) if not absent]

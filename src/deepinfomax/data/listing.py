@@ -1,7 +1,7 @@
-"""What lies in folders. While data are looked for, each folder is listed once, however many formats ask.
+"""Listing folders. While data are searched, each folder is listed only once, however many formats need it.
 
-Folders of runs hold pictures and tables too, which are no data: whoever trains inside the folder of the images has them
-below it. They are listed as empty.
+Folders of runs are listed as empty: they may be inside the folder of the images, and their pictures and tables are not
+data.
 """
 
 import contextlib

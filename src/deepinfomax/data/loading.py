@@ -1,4 +1,4 @@
-"""`load`: from whatever the user points at to decoded images."""
+"""`load`: read any supported data as decoded images."""
 
 from dataclasses import replace
 from functools import reduce
@@ -38,7 +38,7 @@ def load(
     missing: Missing | tuple[float, ...] = "refuse",
     cache_dir: str | Path | None = None,
 ) -> ImageSet:
-    """Read data: pictures (N, C, H, W) uint8, other numbers (N, C, *S) as they are; labels if there are any.
+    """Read data: pictures as (N, C, H, W) uint8, other numbers as (N, C, *S) of their own type; and labels if any.
 
     Arguments:
         data: a name (`deepinfomax.data.NAMES`), a Hugging Face id "owner/name", a folder of images, scans or recordings
@@ -47,24 +47,25 @@ def load(
         split: "train", "test", "unlabeled", or the source's own name of a part ("valid" of CelebA, "extra" of SVHN);
             "train+unlabeled" is both, as for STL-10 in the paper.
         root: folder of local copies of the named data sets; None: the environment variable DEEPINFOMAX_DATA.
-        size: pixels; the shorter side is resized to it with antialiasing and the centre cropped. None: as they are.
-        channels: 1 or 3; None: 1 where all images are grey, else 3.
-        skip_bad: leave out images that cannot be read, with a note, instead of stopping.
-        limit: at most so many images, drawn from the whole by a fixed seed.
-        holdout: fraction kept as the test part where the source has none; see `parts.held_out` for the rule.
+        size: side in pixels: the shorter side is resized to it with antialiasing, and the centre is cropped. None:
+            images are not resized.
+        channels: 1 or 3; None: 1 if all images are grey, else 3.
+        skip_bad: leave out images that cannot be read, with a note, instead of raising an error.
+        limit: at most this many images, drawn from all of them by a fixed seed.
+        holdout: fraction kept as the test part if the source has none; see `parts.held_out` for the rule.
         image, label: columns of a table (or arrays of a .npz) with the images and the labels; None: the usual names.
-        window: seconds of the pieces that recordings are cut into; None: they stay whole.
+        window: cut recordings into windows of this many seconds; None: they stay whole.
         max_pixels: pixels of the largest image that is decoded; None: `opening.MAX_PIXELS`.
-        values: of arrays: "bytes", pictures in 8 bits; "kept", numbers of any type as they are; "auto": bytes for
-            uint8 of one, three or four channels, kept for all else.
-        kind: of arrays: "images", "series" or "volumes"; "auto": by the rules of `arrays.axes_of`.
-        layout: of arrays: "channels-first" or "channels-last"; "auto": by the same rules.
-        missing: of arrays: what becomes of NaN: "refuse" it, or put the "mean" of its channel there; or one number a
-            channel.
+        values: for arrays: "bytes", pictures of 8 bits; "kept", all numbers keep their values; "auto": bytes for uint8
+            with one, three or four channels, kept for everything else.
+        kind: for arrays: "images", "series" or "volumes"; "auto": by the rules of `arrays.axes_of`.
+        layout: for arrays: "channels-first" or "channels-last"; "auto": by the same rules.
+        missing: for arrays: what to do with NaN: "refuse" raises an error, "mean" fills in the mean of the channel; or
+            one number for each channel, to fill in.
         cache_dir: where decoded images are kept; None: DEEPINFOMAX_CACHE, else ~/.cache/deepinfomax.
 
     Raises:
-        UserError: one line that says what is wrong with the data and how to mend it.
+        UserError: one line that says what is wrong with the data and how to fix it.
     """
     source = choose(find(data, root, Columns(image, label, window)), split, printable(data), limit, holdout)
     return decode(source, size, channels, skip_bad, max_pixels, cache_dir, Reading(values, kind, layout, missing))
@@ -79,7 +80,7 @@ def has_test_part(
     label: str | None = None,
     window: float | None = None,
 ) -> bool:
-    """Whether there are test images, published or held out; nothing is decoded."""
+    """Whether there are test images, either in the data or held out. Nothing is decoded."""
     try:
         choose(find(data, root, Columns(image, label, window)), "test", printable(data), None, holdout)
     except UserError:
@@ -98,14 +99,14 @@ def suggested_holdout(
     label: str | None = None,
     window: float | None = None,
 ) -> float | None:
-    """A fraction for `data.holdout` that leaves enough on both sides to measure; None: none does. Nothing is decoded.
+    """A fraction for `data.holdout` that leaves enough images on both sides; None if there is none. Nothing is decoded.
 
-    Enough: two training images and three test images, and where there are classes, two of them to train on and one
+    Enough means: two training images and three test images and, if there are classes, two classes in training and one
     labelled test image.
     """
     columns = Columns(image, label, window)
     try:
-        parts = find(data, root, columns)  # once: a folder of a million files takes a minute
+        parts = find(data, root, columns)  # only once, since a folder of a million files takes a minute
     except UserError:
         return None
     for fraction in FRACTIONS:
@@ -137,9 +138,10 @@ def titles(
     label: str | None = None,
     window: float | None = None,
 ) -> list[str] | None:
-    """The name of each image in its source, in order, of the `images` that `load` gave for the same arguments.
+    """The name of each of the `images` that `load` returned for the same arguments.
 
-    Paths relative to a folder or as a CSV has them, "FILE row 17" in a table; None for arrays, which have no names.
+    A name is a path relative to a folder, or as in a CSV, or "FILE row 17" in a table. None for arrays, which have no
+    names.
     """
     source = choose(find(data, root, Columns(image, label, window)), split, printable(data), limit, holdout)
     if not isinstance(source, StoredImages):
@@ -152,7 +154,7 @@ def titles(
 
 
 def choose(parts: Parts, split: str, name: str, limit: int | None, holdout: float | None) -> Source:
-    """The images that `split` and `limit` name, not decoded yet."""
+    """The images of `split`, at most `limit` of them; not decoded yet."""
     members = [choose_part(parts, one, holdout, name) for one in split.split("+")]
     source = reduce(lambda first, second: join(first, second, name), members)
     chosen = limited(len(source), limit)
@@ -160,7 +162,7 @@ def choose(parts: Parts, split: str, name: str, limit: int | None, holdout: floa
 
 
 def as_read(source: Source, reading: Reading) -> Source:
-    """The same images, as arrays of numbers where pictures of bytes would not hold all that their files do."""
+    """The same images; as arrays of numbers if pictures of bytes would lose something of their files."""
     if isinstance(source, StoredArrays | ImageSet) or source.as_numbers is None or reading.values == "bytes":
         return source
     return source.as_numbers(source, reading.values == "kept") or source
@@ -175,7 +177,7 @@ def decode(
     cache_dir: str | Path | None,
     reading: Reading,
 ) -> ImageSet:
-    """The images of a source; those that lie in files from the cache where they were read before."""
+    """Decode the images of a source, or take them from the cache if they were decoded before."""
     source = as_read(source, reading)
     if isinstance(source, StoredArrays):
         return arranged(kept(source, skip_bad, cache_dir, size), reading, size, channels)

@@ -1,4 +1,4 @@
-"""What the user points at: a name, a path or a hub id, and which reader that means."""
+"""Finding data: DATA is a name, a path or a hub id; this module decides which reader reads it."""
 
 import contextlib
 import difflib
@@ -67,10 +67,10 @@ _known: ContextVar[dict[tuple[Any, ...], Parts] | None] = ContextVar("_known", d
 
 @contextlib.contextmanager
 def found_once() -> Iterator[None]:
-    """While the block runs, `find` looks for the same data once only; what comes into a folder meanwhile is not seen.
+    """Within the block `find` searches the same data only once; files added in the meantime are not found.
 
-    A command asks several times: for the images, for whether there is a test part, for the names. A folder of a million
-    files takes ten seconds each time.
+    A command searches several times: for the images, for a test part, for names. A folder of a million files takes ten
+    seconds each time.
     """
     if _known.get() is not None:
         yield
@@ -84,13 +84,13 @@ def found_once() -> Iterator[None]:
 
 
 def find(data: str | Path, root: str | Path | None = None, columns: Columns = USUAL) -> Parts:
-    """The parts of what the user points at, by name; nothing is decoded yet.
+    """Find the parts of DATA: name of a part -> a function that reads it. Nothing is decoded yet.
 
-    Names look for a local copy first, in a folder of that name under `root`, else under the environment variable
-    DEEPINFOMAX_DATA, and then on the hub. A name wins over a folder called like it; ./photos is always the folder.
+    For a name, a local copy is searched first (under `root`, or else under the environment variable DEEPINFOMAX_DATA),
+    then the hub. A name has priority over a folder of the same name; ./photos always means the folder.
 
     Raises:
-        UserError: it is nothing that can be read; the line suggests close names.
+        UserError: it is nothing that can be read; the message suggests similar names.
     """
     asked, known = (type(data), str(data), root and str(root), columns), _known.get()
     if known is None or asked not in known:
@@ -157,10 +157,10 @@ def place_of(data: str, root: str | Path | None = None) -> Path | str:
 
 
 def check_there(data: str) -> None:
-    """Whether `find` could find it, told before anything is read or slow to import.
+    """A quick check of DATA, before anything is read or slowly imported.
 
     Raises:
-        UserError: it is no name, no path that exists, and no hub id; or a path to a pipe or a device.
+        UserError: it is not a name, an existing path or a hub id; or it is a pipe or a device.
     """
     path = _expanded(data)
     if data and data not in NAMES and not path.exists() and not _is_hub_id(data):

@@ -1,4 +1,4 @@
-"""Parts of a data set: what they are called, which one is read, which images are held out or kept by a limit."""
+"""Parts of a data set: their names, which one is read, and which images are held out or kept by a limit."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,13 @@ PART_OF = {alias: part for part, aliases in PARTS.items() for alias in aliases}
 def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, where: str) -> Source:
     """The part of a source that `split` names.
 
-    `parts` holds what the source has under its own names (`val`, `training`, ...); a source without parts is all
-    `train`. Names with the same meaning, train and training, are joined; for `test`, val is read only where there is
-    no test. Any other part has the source's own name: `valid` of CelebA, `extra` of SVHN.
-    `holdout` matters only where the source has no test part: the images that `held_out` chooses then become one.
+    Args:
+        parts: the source's parts by its own names (`val`, `training`, ...); a source without parts is all `train`.
+        split: "train", "test", "unlabeled" or the source's own name of a part (`valid` of CelebA, `extra` of SVHN).
+            Parts whose names mean the same, such as train and training, are joined. For "test", val is read if there is
+            no test part.
+        holdout: used only if the source has no test part: the images that `held_out` chooses become one.
+        where: the data, for messages.
 
     Raises:
         UserError: there is no such part; the line says how to provide one.
@@ -62,11 +65,11 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
 
 
 def held_out(titles: Sequence[str], fraction: float) -> np.ndarray:
-    """(N,) bool: which images are kept for testing.
+    """(N,) bool: which images are held out for testing.
 
-    The SHA-256 of an image's path (relative to the source; its row number where it has no path) is read as a number in
-    [0, 1). Images with a number below `fraction` are held out. So the choice needs no seed, is the same on every
-    machine, and an image never changes sides when others are added.
+    The SHA-256 of an image's path (relative to the source; without a path, its row number) is taken as a number in
+    [0, 1). Images with a number below `fraction` are held out. So the choice needs no seed and is the same on every
+    machine, and an image stays on its side if other images are added.
     """
     numbers = [int.from_bytes(hashlib.sha256(title.encode()).digest()[:8]) for title in titles]
     return np.array([number / 2**64 < fraction for number in numbers], dtype=bool)

@@ -1,4 +1,4 @@
-"""Images still in their files: where each one is, what it is called, and how two such sets become one."""
+"""Images that are still in their files: where each one is, its name, and how to join two such sets."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ class StoredImages:
     name: str  #: what the user called it
     index: np.ndarray  #: (N,) positions in the source of the images that belong here, ascending
     blobs: Callable[[np.ndarray], Iterator[Any]]
-    title: Callable[[int], str]  #: what a message calls the image at a position of the source
+    title: Callable[[int], str]  #: position in the source -> the image's name, for messages
     identity: str | Callable[[], str]  #: changes whenever the files behind it change, see `identified`
     labels: np.ndarray | None = None  #: as in `ImageSet`
     classes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ Parts = dict[str, Read]  #: the parts of a source under its own names: train, va
 
 
 def join(first: Source, second: Source, name: str) -> Source:
-    """Both sets as one, the first before the second; where only one has labels, the other's images get -1."""
+    """Join two sets, the first before the second. If only one has labels, the images of the other get -1."""
     labels = None
     if first.labels is not None or second.labels is not None:
         width = next(s.labels.shape[1:] for s in (first, second) if s.labels is not None)

@@ -44,12 +44,12 @@ class StreamStopped(UserError):
 
 
 class ShardReader(IterableDataset):
-    """Batches without end: (pixels (batch_size, C, H, W) uint8, number of the reader, its `Place`).
+    """Endless batches: (pixels (batch_size, C, H, W) uint8, number of the reader, its `Place`).
 
-    Every worker of every process is a reader. In each pass the shards are put in an order that (seed, pass) decides,
-    and reader r of R takes those at r, r + R, ... Within a pass its images go through a shuffle buffer; those that
-    fill no whole batch are left out. So a reader whose only shard of a pass is a small one, the last that was written,
-    has no batch of it, and goes on with the next pass.
+    Every worker of every process is a reader. In each pass the order of the shards depends on (seed, pass), and reader
+    r of R takes those at r, r + R, ... Its images go through a shuffle buffer; at the end of a pass, images that do not
+    fill a batch are left out. So if a reader's only shard in a pass is smaller than a batch, it makes no batch in this
+    pass and goes on with the next one.
     """
 
     def __init__(

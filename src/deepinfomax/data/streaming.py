@@ -1,8 +1,8 @@
-"""A data set read shard by shard while it is trained on: nothing is unpacked, decoded ahead or kept on the disk.
+"""Streaming: a data set is read shard by shard during training; nothing is unpacked or decoded in advance.
 
-Hugging Face's `datasets` reads the shards, of a data set of the hub, tar files of webdataset or parquet files; what is
-here says which they are, refuses what cannot be streamed before anything is trained, and keeps a sample of bounded size
-for what must see the same images twice: the report and the measures.
+Hugging Face's `datasets` reads the shards: of a data set on the hub, tar files of webdataset, or parquet files. This
+module finds the shards, refuses what cannot be streamed before training begins, and keeps a sample of limited size for
+the report and the measures, which need the same images more than once.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ from deepinfomax.data.stored import StoredImages, printable
 from deepinfomax.errors import UserError, first_line
 
 KINDS = {".tar": "webdataset", ".parquet": "parquet"}  #: ending of a shard -> what `datasets` calls its reader
-SAMPLE, SAMPLE_BYTES = 10_000, 2**29  #: images that stand for a stream, and the most room they take
-ROWS = 64  #: that are read together
-FIRST = 256  #: images that say which shape all have
+SAMPLE, SAMPLE_BYTES = 10_000, 2**29  #: largest number of images in the sample, and their largest size in bytes
+ROWS = 64  #: rows that are read together
+FIRST = 256  #: the first images, from which the shape of all is found
 TAR_END = bytes(tarfile.BLOCKSIZE)  #: what every whole tar file ends with
 
 
@@ -80,7 +80,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Stream:
-    """What is trained on: the shards, and how their images are decoded."""
+    """A stream of training images: the shards, and how to decode their images."""
 
     shards: Shards
     shape: tuple[int, int, int]  #: (C, H, W) of every image
@@ -169,7 +169,7 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
 
 
 def shuffled(items: Iterator[Any], buffer: int, rng: np.random.Generator) -> Iterator[Any]:
-    """The items in random order, as far as a buffer of so many allows: each leaves it for the one that enters."""
+    """Yields the items in random order within a buffer: each new item replaces a random one, which is yielded."""
     waiting = list(islice(items, buffer))
     for item in items:
         place = int(rng.integers(len(waiting)))
@@ -182,7 +182,7 @@ def shards_of(data: Data, split: str) -> Shards:
     """The shards of one part of the data; nothing is read but their beginnings.
 
     Raises:
-        UserError: data without shards, a part that is not there, settings that a stream has no use for.
+        UserError: data without shards; a part that does not exist; settings that a stream cannot use.
     """
     settings = {"data.holdout": data.holdout is not None, "data.window": data.window is not None}
     settings |= {"data.values kept": data.values == "kept"}

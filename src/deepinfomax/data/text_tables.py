@@ -1,4 +1,4 @@
-"""CSV as people and their spreadsheets write it -> columns of numbers, words, dates, booleans, by pyarrow."""
+"""Reading CSV in its many forms, by pyarrow: columns of numbers, words, dates, booleans."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +17,8 @@ BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  #: of UTF-16
 def read_csv(path: Path) -> pa.Table:
     """The table, without rows that are empty throughout and columns with neither a name nor a value.
 
-    Cells are separated by commas, semicolons, tabs or bars; beside semicolons, tabs and bars 1,5 is one and a half. A
-    first line of numbers alone, as `numpy.savetxt` writes it, is a row, and the columns are called 1, 2, ...
+    Cells are separated by commas, semicolons, tabs or bars. If they are not separated by commas, 1,5 means one and a
+    half. If the first line has only numbers, as from `numpy.savetxt`, it is a row, and the columns are called 1, 2, ...
 
     Raises:
         ValueError: of pyarrow or of decoding: no text, rows of several lengths.

@@ -1,8 +1,8 @@
-"""Archives as they were downloaded: unpacked once, into a folder of the cache where every later call finds them.
+"""Archives: unpacked once, into a folder of the cache, where later calls find them.
 
-An archive is a stranger's file. Only plain files and folders are written, none of them outside of the archive's own
-folder, and none that the disk has no room for. The folder appears whole or not at all: it is written under another
-name, by one process at a time, and renamed.
+An archive may be from an untrusted source. Only regular files and folders are written, only inside the archive's own
+folder, and only if there is enough space on the disk. The folder is written under a temporary name, by one process at a
+time, and then renamed, so there is never an incomplete one.
 """
 
 import contextlib
@@ -74,12 +74,12 @@ def is_gzip(file: Path) -> bool:
 
 
 def unpacked(archive: Path) -> Unpacked:
-    """The folder that an archive was unpacked into; it is unpacked where that was not done yet.
+    """The folder with the contents of an archive, which is unpacked if necessary.
 
-    Archives of another content under the same name are unpacked anew, and what the earlier one held is removed.
+    If the archive has changed since, it is unpacked again, and the old contents are removed.
 
     Raises:
-        UserError: no archive, a damaged one, one with files outside of its folder, or no room for it.
+        UserError: it is not an archive, is damaged, has files outside of its folder, or is too large for the disk.
     """
     base = cache_folder() / "unpacked"
     path_hash, stamp_hash = (

@@ -1,4 +1,4 @@
-"""Processes that read and decode images beside this one."""
+"""Worker processes that read and decode images."""
 
 import contextlib
 import multiprocessing
@@ -18,9 +18,9 @@ PAY_ABOVE = 4.0  #: seconds of one core. Starting workers takes a second or two
 
 
 def pay(seconds: float) -> bool:
-    """Whether work of so many seconds of one core is worth starting processes for it.
+    """Whether work that takes one core this many seconds is worth starting processes for.
 
-    A process that is itself a worker of some pool may start none.
+    Never in a process that is itself a worker of a pool, which must not start processes.
     """
     return seconds > PAY_ABOVE and not multiprocessing.current_process().daemon
 
@@ -34,10 +34,10 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """A pool of worker processes, ended at once where the block ends by an error.
+    """A pool of worker processes, which are ended at once if the block ends with an error.
 
-    joblib's own, as scikit-learn's: its workers are fresh interpreters, which hold no lock of a thread of this process,
-    and which do not run the user's script again, so a script needs no `if __name__ == "__main__"`.
+    It is joblib's pool, as in scikit-learn. Its workers are new interpreters: they hold no lock of this process's
+    threads, and do not run the user's script again, so scripts do not need `if __name__ == "__main__"`.
 
     Raises:
         UserError: a worker was killed.
@@ -63,9 +63,9 @@ def processes(count: int) -> Iterator[Executor]:
 def mapped(
     pool: Executor | None, function: Callable[[Item], Result], items: Iterator[Item], ahead: int
 ) -> Iterator[Result]:
-    """`map`, by the workers of a pool if there is one; only `ahead` items are read before their turn.
+    """`map` in the workers of a pool, if there is one. At most `ahead` items are read in advance.
 
-    So a large source is never in memory whole.
+    So a large source is never in memory as a whole.
     """
     if pool is None:
         yield from map(function, items)
