@@ -26,7 +26,7 @@ class ImageSet:
     `images` may be a memory map, which is copied only when a batch or the whole set is moved to a device.
     """
 
-    #: pictures (N, C, H, W) uint8; or numbers (N, C, *S) of any type, not rescaled: series, volumes, images of many bands
+    #: pictures (N, C, H, W) uint8; or numbers (N, C, *S) of any type: series, volumes, images of many bands
     images: np.ndarray
     labels: np.ndarray | None = None  #: (N,) int64, or (N, K) int64 of 0/1 for attributes; None if there are none
     classes: tuple[str, ...] = ()  #: names of the classes (or attributes), in label order

@@ -189,9 +189,12 @@ def rejected(first: Float[Tensor, "N S"], second: Float[Tensor, "N S"], level: f
 def told_apart(vectors: Float[Tensor, "N D"], prior: Float[Tensor, "N D"], *, steps: int) -> tuple[float, float]:
     """The classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv 1610.06545).
 
-    A network is trained on half of the vectors and of the prior's to tell them apart; its share of right
-    answers on the other half, and the p-value of that share: under one distribution as many are right as heads of so
-    many coins. A tenth of the training half chooses the step.
+    A network is trained to classify half of the vectors and of the prior's samples. A tenth of that half chooses the
+    best step.
+
+    Returns:
+        Its accuracy on the other half, and the p-value: if both have the same distribution, the number of right answers
+        is binomial with probability 1/2.
     """
     from scipy.stats import binom  # a slow import
 
