@@ -321,7 +321,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"train": images(30, labels=False)}, r"planted has no training labels, which linear, knn need; without"),
         ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,decoding,ndm"),
         ({"train": replace(TRAIN, labels=TRAIN.labels[:-1])}, "89 labels for 90 training images"),
-        ({"train": replace(TRAIN, labels=TRAIN.labels * 0)}, "all 90 training labels are 0"),
+        ({"train": replace(TRAIN, labels=TRAIN.labels * 0)}, "all 90 training labels are class 0"),
         ({"train": replace(TRAIN, labels=TRAIN.labels * 0 - 1)}, "no training labels"),
         ({"test": TEST.take(slice(0, 0))}, "no test images"),
         ({"test": images(30, side=32)}, "training images are 3x16x16 and test images 3x32x32"),
@@ -362,7 +362,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"test": floats(TEST, -3.0), "measures": ("reconstruction",)}, r"values in \[-1, 1\], .* test .* up to 3:"),
         (
             {"train": replace(TRAIN, labels=TRAIN.labels * 0), "controls": ("supervised",), "measures": ()},
-            "labels are 0",
+            "labels are class 0",
         ),
     ],
 )

@@ -52,6 +52,8 @@ def test_classes_and_attributes_that_have_nothing_in_common_are_refused() -> Non
 def test_labels_of_which_none_is_known_are_refused() -> None:
     with pytest.raises(UserError, match=r"no test label is one of training: these are 0, 1, those .* 5, 6"):
         check_labels(np.array([0, 1, 0]), np.array([5, 6]))
+    with pytest.raises(UserError, match=r"these are cat, 1, those of the test images dog; give"):
+        check_labels(np.array([0, 1, 0]), np.array([2]), ("cat", "1", "dog"))
 
 
 def test_classes_with_fewer_labels_than_a_measure_asks_of_each_are_told() -> None:

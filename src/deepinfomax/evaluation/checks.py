@@ -103,25 +103,31 @@ def check_pixels(train: ImageSet, test: ImageSet, measures: Sequence[str]) -> No
 
 
 def check_classes(
-    names: Sequence[str], train: np.ndarray, test: np.ndarray, seed: int, folds: Sequence[np.ndarray] = ()
+    names: Sequence[str],
+    train: np.ndarray,
+    test: np.ndarray,
+    seed: int,
+    folds: Sequence[np.ndarray] = (),
+    classes: Sequence[str] = (),
 ) -> None:
     """Raises UserError for labels that a measure or the supervised control cannot use, also after drawing few of them.
 
     Args:
         names: of measures and controls.
         train, test: the labels that are used.
+        classes: their names, for what an error says.
     """
     for name in names:
         if name in CONTROLS:
             if name == "supervised":
-                check_labels(train, test)
+                check_labels(train, test, classes)
             continue
         measure, budget = measure_called(name)
         if measure.labels == "attributes":
             check_attributes(train, test)
         if measure.labels != "classes":
             continue
-        check_labels(train, test)
+        check_labels(train, test, classes)
         if budget is None:
             continue
         least = max(2, measure.least[0])

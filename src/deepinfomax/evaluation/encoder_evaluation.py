@@ -104,9 +104,9 @@ def evaluate(
     for name in measures:
         measure_called(name)[0].check_counts(len(used), len(used_in_test), name)
     if train.labels is not None and test.labels is not None:
-        checks.check_classes([*measures, *controls], used, used_in_test, seed, folds)
+        names = max(train.classes, test.classes, key=len)
+        checks.check_classes([*measures, *controls], used, used_in_test, seed, folds, names)
         if (used != -1).any() and (used_in_test != -1).any():
-            names = max(train.classes, test.classes, key=len)
             few = split.small_classes(used, (measure_called(name)[1] for name in measures), names)
             notes = [*notes, *split.remarks(used, used_in_test, names), *few]
     evaluation = Evaluation(

@@ -1,5 +1,7 @@
 """Labels as the measures take them: classes numbered from 0, or attributes of 0 and 1."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, Num, Shaped
@@ -9,11 +11,14 @@ from deepinfomax.errors import UserError
 
 
 def check_labels(
-    train: Shaped[np.ndarray, "N"], test: Shaped[np.ndarray, "T"]
+    train: Shaped[np.ndarray, "N"], test: Shaped[np.ndarray, "T"], names: Sequence[str] = ()
 ) -> tuple[Int[Tensor, "N"], Int[Tensor, "T"], int]:
     """Number the classes of the training labels, which may be of any kind, from 0 to K - 1.
 
     A test label that no training image has becomes -1, so that every classifier's answer to it is wrong.
+
+    Args:
+        names: of the classes, where labels are their numbers; for what an error says.
 
     Returns:
         the numbers of the training labels and of the test labels, and K.
@@ -29,21 +34,23 @@ def check_labels(
     classes = np.unique(train)
     if len(classes) < 2:
         raise UserError(
-            f"all {len(train):,} training labels are {classes[0] if len(classes) else 'missing'}: "
+            f"all {len(train):,} training labels are {_shown(classes, names) or 'missing'}: "
             "a probe needs two classes or more"
         )
     numbers = np.searchsorted(classes, test).clip(max=len(classes) - 1)
     known = np.where(classes[numbers] == test, numbers, -1)
     if len(known) and (known == -1).all():
         raise UserError(
-            f"no test label is one of training: these are {_shown(classes)}, those of the test images "
-            f"{_shown(np.unique(test))}; give both the same names"
+            f"no test label is one of training: these are {_shown(classes, names)}, those of the test images "
+            f"{_shown(np.unique(test), names)}; give both the same names"
         )
     return torch.from_numpy(np.searchsorted(classes, train)), torch.from_numpy(known), len(classes)
 
 
-def _shown(classes: np.ndarray) -> str:
-    return ", ".join(map(str, classes[:5].tolist())) + (", ..." if len(classes) > 5 else "")
+def _shown(classes: np.ndarray, names: Sequence[str]) -> str:
+    numbers = classes.dtype.kind in "iu"
+    words = (names[label] if numbers and 0 <= label < len(names) else str(label) for label in classes[:5].tolist())
+    return ", ".join(words) + (", ..." if len(classes) > 5 else "")
 
 
 def check_attributes(train: Num[np.ndarray, "N K"], test: Num[np.ndarray, "T K"]) -> Bool[np.ndarray, "K"]:
