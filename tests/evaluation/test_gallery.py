@@ -8,6 +8,7 @@ import pytest
 import torch
 from planted import Flat, images, make_encoder
 
+from deepinfomax.data import load
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
@@ -80,3 +81,7 @@ def test_queries_of_what_is_no_picture_are_by_index(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_queries(["3", "29"], data).pictures.images, data.images[[3, 29]])
     with pytest.raises(UserError, match=r"--query cat.jpg is no index, and data of 2x40 are no images: give an index"):
         _queries(["cat.jpg"], data)
+    with pytest.raises(
+        UserError, match=r"--query cat.jpg is a picture, and the data are none: give an index, or a file"
+    ):
+        _queries(["cat.jpg"], data, load)

@@ -15,10 +15,10 @@ from deepinfomax.config import Config
 from deepinfomax.data.arrays import word_of
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, tell_other_parts
 from deepinfomax.data.decoding import to_array
-from deepinfomax.data.formats import format_of
+from deepinfomax.data.formats import format_of, suffixes
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.names import found_once
-from deepinfomax.data.opening import MAX_PIXELS, opened
+from deepinfomax.data.opening import MAX_PIXELS, is_image, opened
 from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
@@ -208,6 +208,10 @@ def _queries(
             pictures.append(np.asarray(images.images[int(query)]))
             continue
         if not images.pictures and read is not None:
+            if is_image(Path(query)) and not any(map(query.lower().endswith, suffixes())):
+                raise UserError(
+                    f"--query {query} is a picture, and the data are none: give an index, or a file like theirs"
+                )
             of_file = read(query)
             if len(of_file) != 1:
                 raise UserError(f"--query {query} holds {len(of_file):,} {word_of(of_file.shape)}: give a file of one")
