@@ -64,6 +64,14 @@ def test_unknown_levels_and_no_images() -> None:
         embed(Flat(), images(5).take(slice(0, 0)))
 
 
+def test_images_of_a_shape_that_the_encoder_cannot_take_are_refused() -> None:
+    encoder = make_encoder()()
+    with pytest.raises(UserError, match="the encoder cannot take images of 16x16x3: "):
+        embed(encoder, np.zeros((4, 16, 16, 3), np.uint8))
+    with pytest.raises(UserError, match="the encoder cannot take images of 16x16: "):
+        embed(encoder, np.zeros((3, 16, 16), np.uint8))
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_csv_has_a_column_for_each_unit(tmp_path: Path, separator: str) -> None:
     rows = ["id,a,b,label,split", "7,1.5,2.5,cat,train", "8,3.5,4.5,dog,test", ",,,,"]

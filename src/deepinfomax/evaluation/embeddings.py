@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from deepinfomax import files, memory
 from deepinfomax.data.images import ImageSet, as_tensor, normalise
 from deepinfomax.data.text_tables import read_csv
+from deepinfomax.encoders import shapes_of
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.frozen import on_device, unchanged
@@ -54,8 +55,8 @@ def embed(
         Level -> vectors (N, units) on the CPU.
 
     Raises:
-        UserError: an unknown level, or one that the encoder does not have; no images; features that are not finite; or
-            too little memory for them.
+        UserError: an unknown level, or one that the encoder does not have; no images, or of a shape that it cannot
+            take, such as channels last; features that are not finite; or too little memory for them.
     """
     embedded = vectors_of(encoder, images, levels=levels, batch_size=batch_size, device=device)
     for level, vectors in embedded.items():
@@ -86,7 +87,11 @@ def vectors_of(
             part = pixels[start : start + batch_size]
             batch = part if isinstance(part, Tensor) else as_tensor(np.array(part))  # reads a memory map
             with torch.inference_mode():
-                features = encoder(normalise(batch.to(where)).to(kind))
+                try:
+                    features = encoder(normalise(batch.to(where)).to(kind))
+                except RuntimeError:
+                    shapes_of(encoder, tuple(batch.shape[1:]), kind)  # says so if it cannot take images of this shape
+                    raise
                 _check_levels(features, levels or ())
                 if levels is None:
                     levels = [level for level in LEVELS if getattr(features, level) is not None]
