@@ -65,11 +65,8 @@ def test_unknown_levels_and_no_images() -> None:
 
 
 def test_images_of_a_shape_that_the_encoder_cannot_take_are_refused() -> None:
-    encoder = make_encoder()()
     with pytest.raises(UserError, match="the encoder cannot take images of 16x16x3: "):
-        embed(encoder, np.zeros((4, 16, 16, 3), np.uint8))
-    with pytest.raises(UserError, match="the encoder cannot take images of 16x16: "):
-        embed(encoder, np.zeros((3, 16, 16), np.uint8))
+        embed(make_encoder()(), np.zeros((4, 16, 16, 3), np.uint8))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
