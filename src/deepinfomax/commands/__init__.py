@@ -1,5 +1,5 @@
-"""The commands, a file each: a function whose arguments are the words of the command line.
+"""The commands, one file each: a function whose arguments are those of the command line.
 
-Each looks at its words, imports what it needs, calls one function and prints what that returns; the logic lives there.
-`cli` puts them together.
+Each command checks its arguments, imports what it needs, calls one function, which has the logic, and prints its
+result. `cli` puts the commands together.
 """

@@ -1,6 +1,6 @@
-"""What a command is given, looked at before torch is imported: a mistyped name is told at once, not seconds later.
+"""Checks of a command's arguments before torch is imported, so that a mistyped name is reported at once.
 
-Each function takes one argument as typed and returns it as it is, or raises a UserError.
+Each function takes one argument as typed and returns it unchanged, or raises a UserError.
 """
 
 from pathlib import Path
@@ -49,7 +49,7 @@ def numbers(file: Path | None) -> Path | None:
 def of_training(
     data: str | None, recipe: str | None, config: Path | None, scale: str | None, resume: bool, out: Path | None
 ) -> None:
-    """What says how to train, taken together. DATA may be left out where a run that knows its own is continued.
+    """Check the options of `train` together. DATA may be left out if a run is continued, which knows its data.
 
     Raises:
         UserError: two options that exclude each other, one that needs another, or no such file.

@@ -1,4 +1,4 @@
-"""How commands are declared: what typer is told of each, and how Ctrl-C ends one."""
+"""Declaring commands with typer, and ending them by Ctrl-C."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from typer.core import TyperCommand
 
 
 class Stopped(Exception):
-    """Ctrl-C, and what there is to say of it; typer would turn it into an exit code and lose the words."""
+    """Ctrl-C with a message; typer would turn KeyboardInterrupt into an exit code and lose the message."""
 
 
 class Command(TyperCommand):

@@ -1,4 +1,4 @@
-"""Experiments: the tables, figures and simulations of the paper, and what goes beyond its images."""
+"""Experiments: the tables, figures and simulations of the paper, and experiments on other data."""
 
 import time
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ def reproduce(
     data_root: Path | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Rerun a table, figure or simulation of the paper; returns its figures, beside the published ones where there are.
+    """Rerun a table, figure or simulation of the paper; returns its figures, with the published ones if there are any.
 
-    The same is written to out/NAME-SCALE.json, pictures beside it. Seeds that the file holds are not run again: remove
-    it to begin anew.
+    The result is written to out/NAME-SCALE.json, with pictures in the same folder. Seeds that are in the file are not
+    run again; delete the file to start over.
 
     Raises:
         UserError: an unknown name (the line lists them) or scale, or data that are not at hand.

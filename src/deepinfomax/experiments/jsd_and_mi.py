@@ -1,8 +1,8 @@
 """Does the Jensen-Shannon divergence order pairs of variables as mutual information does? (paper A.1)
 
-DIM maximises, with its JSD bound, not I(X; Y) = KL(joint || product of marginals) but JSD(joint || product). For
-discrete variables both are exact sums, so the question needs no training: draw many joint distributions, compute both,
-and see how far one is a rising function of the other.
+With its JSD bound, DIM does not maximise I(X; Y) = KL(joint || product of marginals) but JSD(joint || product). For
+discrete variables both are exact sums, so no training is needed: many joint distributions are drawn, both are computed,
+and rank correlations show how closely one is an increasing function of the other.
 """
 
 import json

@@ -1,14 +1,14 @@
-"""The league: Deep InfoMax beside today's methods on one encoder, one data set, and the same minutes.
+"""The league: Deep InfoMax compared with today's methods, with the same encoder, data set and training time.
 
-It is the paper's own kind of comparison (Table 1), with the methods that came after it. All rows of a table have one
-encoder, the DCGAN-like one or a small ResNet-18, batches of 128, Adam 1e-3 with a cosine schedule, float32 and a
-whitening first layer. As many steps are trained as the minutes hold, counted before by `benchmarks/recipes.py league`:
-a run is the same on any machine.
+It is a comparison like the paper's Table 1, with later methods. All rows of a table have the same encoder (the
+DCGAN-like one or a small ResNet-18), batches of 128, Adam 1e-3 with a cosine schedule, float32 and a whitening first
+layer. `benchmarks/recipes.py league` measured how many steps fit into the minutes. These numbers are fixed here, so a
+run is the same on any machine.
 
-Augmentation matters to each method in its own way. So each had the same search: the three of `AUGMENTATIONS`, half a
-minute of training each (of a faster processor, in bfloat16: about a minute of the league's), on 15,000 training images,
-judged on 5,000 others of the training part. Test images play no part. `reproduce league-trials` repeats the search
-(`league_trials`), and `CHOSEN` is what came out of it.
+Each method needs its own augmentation, and each had the same search: the three of `AUGMENTATIONS`, half a minute of
+training each (on a faster processor, in bfloat16: about a minute of the league's), on 15,000 training images, judged on
+5,000 others of the training part. Test images were not used. `reproduce league-trials` repeats the search
+(`league_trials`), and `CHOSEN` has its result.
 """
 
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """What is in this folder: a map of the images, groups, near-copies, outliers and doubtful labels, on one page.
 
-One file answers one question (`map`, `clusters`, `duplicates`, `outliers`, `label_doubts`), from the vectors of a
-`Representation` alone. `analysis` asks all of them of an encoder and of a control that has learned nothing, so that a
-reader sees what the encoder adds; `page` and `tables` write what was found.
+Each of the files `map`, `clusters`, `duplicates`, `outliers` and `label_doubts` answers one question, from the vectors
+of a `Representation`. `analysis` does this for an encoder and for an untrained control, to show what the encoder adds.
+`page` and `tables` write the results.
 """

@@ -1,4 +1,4 @@
-"""All questions asked of one representation, and of a control beside it."""
+"""Answers all questions about a collection, for one representation and for a control."""
 
 from dataclasses import dataclass, replace
 
@@ -17,13 +17,13 @@ from deepinfomax.explore.outliers import outlier_scores
 from deepinfomax.explore.representation import Representation
 from deepinfomax.progress import within
 
-VOTERS = 10  #: neighbours in whose classes the share of the own class is counted
-UNUSUAL = 1.5  #: local outlier factor from which an image is counted as an outlier
+VOTERS = 10  #: nearest neighbours among which the share of an image's own class is counted
+UNUSUAL = 1.5  #: images with at least this local outlier factor are counted as outliers
 
 
 @dataclass(frozen=True)
 class View:
-    """What one representation says of a collection."""
+    """All results for one representation of a collection."""
 
     representation: Representation
     places: np.ndarray  #: (N, 2) on the map
@@ -42,7 +42,7 @@ class View:
 
 @dataclass(frozen=True)
 class Exploration:
-    """A collection as an encoder sees it, and as a control does."""
+    """All results for a collection: by an encoder, and by a control."""
 
     collection: Collection
     main: View
@@ -51,7 +51,7 @@ class Exploration:
 
     @property
     def voters(self) -> int:
-        """How many neighbours of an image are counted: `VOTERS`, or all others of a smaller collection."""
+        """How many neighbours of an image are counted: `VOTERS`, or all others if there are fewer."""
         return min(VOTERS, len(self.collection) - 1)
 
     @property
@@ -123,13 +123,13 @@ def view(
 
 
 def _outliers(vectors: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Scores of all images; twins count as one, or an image stored 20 times would make all near it strange."""
+    """Outlier scores of all images. Twins count as one image; otherwise 20 copies would make their neighbours strange."""
     distinct, of = np.unique(first, return_inverse=True)
     return outlier_scores(vectors[distinct])[of]
 
 
 def united(first: Duplicates, second: Duplicates) -> tuple[Duplicates, np.ndarray]:
-    """The pairs of both, the most alike first, and for each 1, 2 or 3: found by the first, the second, or both."""
+    """The pairs of both, the most similar first; and for each 1, 2 or 3: found by the first, the second, or both."""
     if not first.checked:  # likeness by two kinds of vectors is not to be mixed
         known = {tuple(pair) for pair in second.pairs.tolist()}
         return first, np.array([1 + 2 * (tuple(pair) in known) for pair in first.pairs.tolist()], np.int64)

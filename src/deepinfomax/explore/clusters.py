@@ -1,7 +1,7 @@
-"""Which images belong together: groups, each with the images nearest to its middle.
+"""Which images belong together: groups, each with the images nearest to its centre.
 
-Groups with gaps between them are looked for first (HDBSCAN, which may leave images over). Photographs often have none:
-they pass into each other without a gap. Then k-means cuts them into parts of like images, and the page says so.
+First HDBSCAN searches for groups with gaps between them; it may leave images without a group. Photographs often have no
+such groups. Then k-means divides them into parts of similar images, and the page says so.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from sklearn.decomposition import PCA
 
 from deepinfomax.progress import say
 
-DIMENSIONS = 16  #: in more of them every image is about as far from every other, and density has no meaning
-LEAST_IN_GROUPS = 0.5  #: of the images must lie in groups with gaps between them, or those are not used
-LARGE = 20_000  #: images from which on k-means goes through them in small batches, and the smallest group grows
+DIMENSIONS = 16  #: with more dimensions all distances are similar, and density has no meaning
+LEAST_IN_GROUPS = 0.5  #: smallest share of images in groups with gaps; otherwise these groups are not used
+LARGE = 20_000  #: number of images from which on k-means uses small batches, and the smallest group is larger
 
 
 @dataclass(frozen=True)

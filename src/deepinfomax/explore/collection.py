@@ -1,4 +1,4 @@
-"""What is explored: images, what each is called, which part it is of, and its label where it has one."""
+"""`Collection`: the images to explore, with names, parts and, if there are any, labels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Collection:
 
     @cached_property
     def twins(self) -> np.ndarray:
-        """(N,) of each picture the first that is the same, see `duplicates.twins`; pictures must be there."""
+        """(N,) for each picture the first identical one, see `duplicates.twins`. Needs pictures."""
         assert self.pictures is not None
         return twins(self.pictures)
 

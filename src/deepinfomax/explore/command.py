@@ -1,4 +1,4 @@
-"""`deepinfomax explore`: words -> a trained encoder -> what is in the folder -> a page and its tables."""
+"""`deepinfomax explore`: trains an encoder if necessary, analyses the images, and writes the page and its tables."""
 
 import dataclasses
 import os
@@ -39,7 +39,7 @@ from deepinfomax.training.loop import train
 STEPS = 600  #: of training by the default recipe, with flips: a minute or two on two cores for images of 32 pixels
 PAGE = "explore.html"  #: in the run folder
 CONTROLS = ("pixels", "random_encoder", "none")
-USUAL = {"control": "pixels", "seed": 0}  #: options that need not be said again
+USUAL = {"control": "pixels", "seed": 0}  #: default options, which a suggested command leaves out
 
 
 @memory.enough_for("exploring", lower="data.limit or data.size")
@@ -92,7 +92,7 @@ def explore_command(
 
 @dataclasses.dataclass(frozen=True)
 class _Explored:
-    """What was explored, and how that was made."""
+    """The explored collection, and how the representation was made."""
 
     exploration: Exploration
     about: list[tuple[str, str]]
@@ -172,12 +172,12 @@ def _configured(
 
 
 def _whole(config: Config, settings: Mapping[str, Any]) -> Config:
-    """All parts of the data, unless one was asked for."""
+    """All parts of the data, unless the user chose one."""
     return config if "data.split" in settings else reading.all_parts(config)
 
 
 def _trained(config: Config, images: ImageSet, device: str | None) -> tuple[Config, Path, nn.Module]:
-    """An encoder of exactly these images, in a run folder of its own."""
+    """Train an encoder on these images, in a new run folder."""
     batch = min(config.training.batch_size, 1 << (len(images).bit_length() - 1))
     if batch < config.training.batch_size:
         announce(f"note: batches of {batch} in place of {config.training.batch_size}: there are {len(images)} images")
@@ -257,13 +257,13 @@ def _said(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _beside(path: Path) -> Path:
-    """The page of a file: next to it, or here where that folder cannot be written to."""
+    """The page for a file: in the same folder, or in the current one if that folder cannot be written."""
     name = f"{path.name}.explore.html"
     return path.with_name(name) if os.access(path.parent, os.W_OK) else Path(name)
 
 
 def _again(data: str, run: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The same page by the encoder that is there, without training."""
+    """The command that makes the same page with the trained encoder, without training."""
     words = [data, "--run", run]
     for name, value in options.items():
         if value is not None and value != USUAL.get(name):

@@ -1,11 +1,11 @@
 """Which images are nearly the same: stored twice, compressed, shifted by some pixels, lightened or darkened.
 
-Neighbours propose, pixels decide. Each image's nearest by the vectors are its candidates; a pair counts where the
-middle of one image is found in the other at almost full correlation, at some shift. Vectors alone cannot decide: two
-skies may lie closer than a photograph and its compressed copy.
+Neighbours propose, pixels decide. The candidates of an image are its nearest neighbours by the vectors. A candidate is
+a near-copy if the middle of one image is found in the other at almost full correlation, at some shift. Vectors alone
+cannot decide: two pictures of the sky may be closer than a photograph and its compressed copy.
 
-Twins, which are the same to the last number, are known without any neighbours. Only one of them is searched for: an
-image stored a hundred times would have no other neighbours.
+Twins (identical images) are found without neighbours. Only one of them is used in the search: otherwise an image that
+is stored a hundred times would have no other neighbours.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.explore.nearest import Nearest, nearest
 from deepinfomax.progress import counted, say
 
-CANDIDATES = 8  #: nearest images looked at of each
+CANDIDATES = 8  #: nearest images that are compared with each image
 LEAST_CORRELATION = 0.94  #: chosen on copies planted among 8,000 images of CIFAR-10; no file is kept of that
 CLOSE = 0.35  #: without pixels: how much nearer than the other neighbours two images must be
 SIDE, REACH = 32, 4  #: pixels: images are compared at this size, shifted by at most so much
-FLAT = 2.0  #: grey levels of standard deviation below which an image has nothing to be compared by
+FLAT = 2.0  #: images with a smaller standard deviation, in grey levels, are too flat to compare
 PAIRS_AT_ONCE = 2000
-MOST_TWINS = 30  #: of which all pairs are listed; of more of them each is paired with the first alone
+MOST_TWINS = 30  #: for up to this many twins all pairs are listed; for more, each is paired with the first only
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,18 @@ class Duplicates:
 
 
 def twins(rows: np.ndarray) -> np.ndarray:
-    """(N,) of each picture, or vector, the first that is the same to the last number: itself if there is none."""
+    """(N,) for each picture, or vector, the first identical one, which may be itself."""
     first: dict[bytes, int] = {}
     return np.array([first.setdefault(digest(row), i) for i, row in enumerate(rows)], np.int64)
 
 
 def digest(row: np.ndarray) -> bytes:
-    """What is the same for the same numbers in the same shape, and else not."""
+    """A digest that is equal for arrays with the same shape and numbers only."""
     return hashlib.blake2b(repr(row.shape).encode() + np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
 
 
 def levelled(images: ImageSet) -> ImageSet:
-    """The same images with one mean and one spread of brightness, so that a darkened copy gives the same vector."""
+    """Images with equal mean and spread of brightness, so that a darkened copy has the same vector."""
     pixels = np.asarray(images.images)
     axes = tuple(range(1, pixels.ndim))
     mean = pixels.mean(axes, keepdims=True, dtype=np.float32)
@@ -104,7 +104,7 @@ def candidates(near: Nearest, count: int = CANDIDATES) -> np.ndarray:
 
 
 def proposed(unit: np.ndarray, first: np.ndarray, count: int = CANDIDATES) -> np.ndarray:
-    """(P, 2) candidates by vectors (N, D): each image with the nearest that are no twins, one image of all twins."""
+    """(P, 2) candidates by vectors (N, D): each image with its nearest ones; only the first of twins is used."""
     distinct = np.unique(first)
     near = nearest(unit[distinct], min(count, len(distinct) - 1))
     return distinct[candidates(near, count)]
@@ -173,7 +173,7 @@ def _members(first: np.ndarray) -> dict[int, list[int]]:
 
 
 def _identical(pairs: np.ndarray, stored: Callable[[np.ndarray], list[bytes]] | None) -> np.ndarray:
-    """(P,) bool: which pairs of the same pictures are the same where they are stored."""
+    """(P,) bool: which pairs of identical pictures are also identical in their files."""
     if stored is None or not len(pairs):
         return np.ones(len(pairs), bool)
     positions, of = np.unique(pairs, return_inverse=True)
@@ -183,7 +183,7 @@ def _identical(pairs: np.ndarray, stored: Callable[[np.ndarray], list[bytes]] | 
 
 
 def duplicates_by_vectors(unit: np.ndarray, first: np.ndarray | None = None) -> Duplicates:
-    """Pairs of vectors (N, D) that lie much closer to each other than to their other neighbours; no pixel is seen."""
+    """Pairs of vectors (N, D) that are much closer to each other than to their other neighbours; without pixels."""
     first = twins(unit) if first is None else first
     distinct = np.unique(first)
     near = nearest(unit[distinct], min(10, len(distinct) - 1))
@@ -201,7 +201,7 @@ def duplicates_by_vectors(unit: np.ndarray, first: np.ndarray | None = None) -> 
 
 
 def correlations(pictures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """(P,) how alike the two pictures of each pair are."""
+    """(P,) the similarity of the two pictures of each pair: the highest correlation, see below."""
     correlation = np.empty(len(pairs))
     for number in counted(-(-len(pairs) // PAIRS_AT_ONCE), "block of pairs"):
         rows = slice((number - 1) * PAIRS_AT_ONCE, number * PAIRS_AT_ONCE)
@@ -215,7 +215,7 @@ def best_correlation(
 ) -> Float[Tensor, "P"]:
     """The highest correlation of the middle of a with any part of b as large, at most `reach` pixels away.
 
-    Correlation is blind to brightness and contrast. 0 where either part is flat.
+    Correlation does not depend on brightness and contrast. It is 0 if either part is flat.
     """
     reach = min(reach, (min(a.shape[2:]) - 1) // 4)
     height, width = (side - 2 * reach for side in a.shape[2:])

@@ -1,10 +1,10 @@
-"""Which labels does the rest contradict: out-of-sample probabilities, and the rule of confident learning.
+"""Which labels do the other images contradict: out-of-sample probabilities, and the rule of confident learning.
 
-Each image gets the probabilities of the classes from a logistic regression that was fitted without it. The mean
-probability that the images of a class give their own class is that class's threshold: some classes are easier than
-others. A label is in doubt where another class reaches its own threshold and the highest probability of all (Northcutt
-et al. 2021, arXiv 1911.00068, the off-diagonal of the confident joint). Doubts are ranked by the probability of the
-given label, the least likely first.
+Each image gets class probabilities from a logistic regression that was fitted without it. The threshold of a class is
+the mean probability of this class over the images with its label, since some classes are easier than others. A label is
+in doubt if another class reaches its threshold and has the highest probability (Northcutt et al. 2021, arXiv
+1911.00068, the off-diagonal of the confident joint). Doubts are ranked by the probability of the given label, the least
+likely first.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ DECAY = 1 / 160
 
 @dataclass(frozen=True)
 class LabelDoubts:
-    """What the vectors say of every label; images that cannot be judged have no number."""
+    """The doubts about all labels; images that cannot be judged have no entry."""
 
     likely: np.ndarray  #: (N,) probability of the given label by the others; NaN: not judged
     suggested: np.ndarray  #: (N,) the class that the others give, -1: not judged
@@ -65,7 +65,7 @@ def label_doubts(vectors: np.ndarray, labels: np.ndarray, *, seed: int) -> Label
 
 
 def in_doubt_for(probability: Float[np.ndarray, "N K"], given: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
-    """The rule: of each image the class it is counted to, its given one where there is no doubt.
+    """The class of each image by the rule; if there is no doubt, its given one.
 
     Args:
         probability: of each class, out of sample.

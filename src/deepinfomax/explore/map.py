@@ -1,8 +1,8 @@
-"""Where does each image lie: two dimensions in which neighbours stay neighbours.
+"""The map: a position in two dimensions for each image, in which neighbours stay neighbours.
 
-t-SNE by openTSNE where it is installed (`pip install 'deepinfomax[explore]'`), whose time grows with the number of
-images; otherwise by scikit-learn. A map shows who is near whom. How far apart two groups lie, and how large they are,
-says nothing.
+It is made by t-SNE: by openTSNE if that is installed (`pip install 'deepinfomax[explore]'`), whose time is proportional
+to the number of images; otherwise by scikit-learn. A map shows which images are near each other. The distance between
+groups and their size have no meaning.
 """
 
 from importlib.util import find_spec
@@ -71,7 +71,7 @@ def _by_sample(unit: np.ndarray, start: np.ndarray, perplexity: float, seed: int
 
 
 def kept_neighbours(places: np.ndarray, near: Nearest, k: int = 10) -> float:
-    """The share of each image's k nearest that are among its k nearest on the map too: how far the map can be read."""
+    """The mean share of each image's k nearest neighbours that are also among its k nearest on the map."""
     k = min(k, near.index.shape[1])
     on_map = nearest(places, k).index
     same = (on_map[:, :, None] == near.index[:, None, :k]).any(2)

@@ -1,4 +1,4 @@
-"""The nearest other images of every image; the other questions begin here."""
+"""The nearest other images of every image, which the other files use."""
 
 from dataclasses import dataclass
 

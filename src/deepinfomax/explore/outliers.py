@@ -1,4 +1,4 @@
-"""Which images are unlike all others: those in a thinner neighbourhood than their neighbours have."""
+"""Which images are unlike all others: those with a lower density around them than around their neighbours."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +12,9 @@ NEIGHBOURS = 20  #: scikit-learn's default, and the middle of what Breunig et al
 def outlier_scores(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
     """The local outlier factor (Breunig et al. 2000): about 1 for an image like its neighbours, more for others.
 
-    Lengths count, so vectors are taken as they are: an image of noise or of one colour gives a far longer or
-    shorter vector than a photograph does. More than 20 strange images of one kind are not found: they are like each
-    other.
+    Vectors are not normalised, since their lengths matter: an image of noise or of one colour has a much longer or
+    shorter vector than a photograph. More than 20 strange images of the same kind are not found, since they are
+    similar to each other.
     """
     say("outliers")
     lof = LocalOutlierFactor(n_neighbors=min(NEIGHBOURS, len(vectors) - 1)).fit(vectors)

@@ -1,4 +1,4 @@
-"""The page: what was found, as one file of HTML that needs nothing beside it, and no network."""
+"""The page: all results in one HTML file that needs no other file and no network."""
 
 import base64
 import json
@@ -194,7 +194,7 @@ def _judged(exploration: Exploration) -> str:
 
 
 def added(exploration: Exploration) -> str:
-    """What the encoder adds to the control, whichever way it went."""
+    """What the encoder adds to the control, in words, also if it adds nothing."""
     if exploration.control is None:
         more = "; --images IMAGES, those they were made of, does" if exploration.collection.pictures is None else ""
         return f"There is no control beside these vectors: nothing says what they add to plain pixels{more}."

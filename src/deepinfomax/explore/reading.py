@@ -1,4 +1,4 @@
-"""What the user points at -> a collection: all parts of a data set, or a file of embeddings with or without images."""
+"""Reading a `Collection`: all parts of a data set, or a file of embeddings with or without images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def of_one_size(config: Config) -> tuple[Config, ImageSet]:
 
 
 def _pictures(images: ImageSet) -> ImageSet:
-    """The same images, once it is sure that a page can show them."""
+    """The same images, after checking that a page can show them."""
     if not images.pictures:
         raise no_pictures(f"{images.name} holds {images.images.dtype} of {'x'.join(map(str, images.shape))}")
     return images

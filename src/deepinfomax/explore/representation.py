@@ -1,4 +1,4 @@
-"""Vectors of the images: by an encoder, by their pixels alone, or by somebody else's network."""
+"""Vectors of the images: from an encoder, from their pixels, or embeddings from elsewhere."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,10 +50,9 @@ def unit(vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
 
 
 def of_encoder(encoder: nn.Module, images: ImageSet, *, name: str, device: torch.device | str | None, seed: int) -> Representation:  # fmt: skip  # noqa: E501
-    """An encoder's last convolutional map, or the level nearest to it that it has, as `COMPONENTS` numbers.
+    """The last convolutional map of an encoder (or the nearest level that it has), reduced to `COMPONENTS` numbers.
 
-    The map tells more of what an image looks like than y does: labels that are wrong and copies that are changed are
-    found more often by it.
+    The map has more information about the look of an image than y: it finds more wrong labels and changed copies.
     """
     level = levels_of(encoder, images)[0]
 
@@ -65,7 +64,7 @@ def of_encoder(encoder: nn.Module, images: ImageSet, *, name: str, device: torch
 
 
 def of_pixels(images: ImageSet, *, seed: int) -> Representation:
-    """The pixels themselves: what can be had without any learning."""
+    """The pixels themselves, a control without learning."""
 
     def vectors(part: ImageSet) -> np.ndarray:
         return np.asarray(part.images).reshape(len(part), -1).astype(np.float32)
@@ -75,7 +74,7 @@ def of_pixels(images: ImageSet, *, seed: int) -> Representation:
 
 
 def of_vectors(vectors: np.ndarray, *, seed: int) -> Representation:
-    """Somebody's embeddings (N, units), standardised as an encoder's are."""
+    """Given embeddings (N, units), standardised in the same way as an encoder's."""
     standard = _standard(vectors)
     if vectors.shape[1] > COMPONENTS:
         standard, said = _components(standard, standard, seed)

@@ -1,4 +1,4 @@
-"""What was found, as tables: a CSV for each question, and one with a row for every image."""
+"""The results as tables: a CSV for each question, and one with a row for every image."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,7 @@
-"""The report: a run folder -> one self-contained HTML file. It reads files, never models.
+"""The report of a run folder: one self-contained HTML file. It is made from files only, without loading a model.
 
-`reading` parses the folder. `comparisons`, `verdict`, `quantities`, `missing`, `curves`, `distribution` and `sheet`
-turn what was read into words, tables and figures. `page` puts them into the template.
+`reading` reads the folder. `comparisons`, `verdict`, `quantities`, `missing`, `curves`, `distribution` and `sheet` make
+words, tables and figures of the contents. `page` puts them into the template.
 """
 
 from deepinfomax.report.page import write

@@ -13,7 +13,7 @@ _ROW, _GAP, _NAMES = 17, 7, 130  #: CSS pixels: of a bar, between levels, for th
 
 
 def scale_of(compared: list[Comparison]) -> float:
-    """Where the bars of all pictures end: the first quarter of the way from 0 to 1 that holds every figure."""
+    """The end of the scale of all pictures: the smallest of 0.25, 0.5, 0.75 and 1 that is above every figure."""
     cells = [
         cell for comparison in compared for row in comparison.rows for cell in row.cells.values() if cell is not None
     ]
@@ -22,7 +22,7 @@ def scale_of(compared: list[Comparison]) -> float:
 
 
 def draw(comparison: Comparison, end: float = 1.0, guessing: float | None = None) -> Markup:
-    """Horizontal bars from 0 to `end`, grouped by level; what was not run has no bar and no place.
+    """Horizontal bars from 0 to `end`, grouped by level; what was not run is left out.
 
     guessing: the fraction had without looking, drawn as a dotted line.
     """

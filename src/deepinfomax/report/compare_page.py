@@ -1,4 +1,4 @@
-"""The page of runs side by side: a table, the bounds beside their caps, and what the figures do not say."""
+"""The page that compares runs: a table, the bounds with their caps, and what the figures do not show."""
 
 import math
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def write_comparison(compared: Sequence["Compared"], path: Path, *, level: str, 
 
 
 def rows(compared: Sequence["Compared"]) -> list[dict[str, Any]]:
-    """A row a figure, a cell a run; the outermost in its direction is marked."""
+    """One row per figure, one cell per run; the best value in a row is marked."""
     figures = []
     for name, figure in FIGURES.items():
         values = [None if one.scores is None else getattr(one.scores, name) for one in compared]
@@ -97,7 +97,7 @@ def accuracies(compared: Sequence["Compared"]) -> list[tuple[str, list[str]]]:
 
 
 def sentence(compared: Sequence["Compared"]) -> str:
-    """What can be said for certain: which runs have collapsed, of those that were measured."""
+    """Which of the measured runs have collapsed, in words."""
     # Vectors of one or two units have no more directions than that, and have not collapsed for it.
     scores = {one.name: one.scores for one in compared if one.scores is not None}
     low = [name for name, of_run in scores.items() if of_run.effective_rank < LEAST_RANK < of_run.units]

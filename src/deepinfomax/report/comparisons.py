@@ -1,4 +1,4 @@
-"""evaluation.json -> comparisons of the encoder with its controls, measure by measure."""
+"""Comparisons of the encoder with its controls, measure by measure, from evaluation.json."""
 
 import math
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One contestant: the encoder or a control. `cells` by level; {WHOLE: ...} where levels make no difference."""
+    """The encoder or a control. `cells` by level; {WHOLE: ...} if there are no levels."""
 
     kind: str
     name: str
@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One measure of the encoder beside the same measure of its controls."""
+    """One measure of the encoder, with the same measure of its controls."""
 
     measure: str
     title: str
@@ -92,10 +92,10 @@ class Comparison:
 
 
 def against(own: Cell, other: Cell, count: int | None) -> Standing:
-    """Above or below where the difference exceeds two standard errors, and half a per cent in any case.
+    """ "above" or "below" if the difference exceeds two standard errors and half a per cent; otherwise "level".
 
     The standard error of a figure is the larger of its s.d. over fits and that of a fraction of `count` test images.
-    Both figures come from the same test images, which makes their difference more certain than this allows for.
+    Both figures are of the same test images, so the true error of their difference is smaller.
     """
 
     def variance(cell: Cell) -> float:

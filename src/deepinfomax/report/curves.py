@@ -1,4 +1,4 @@
-"""metrics.jsonl -> curves: every loss term, every bound beside its cap, the rank of y, the speed."""
+"""Curves from metrics.jsonl: every loss, every bound with its cap, the rank of y, the speed."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from deepinfomax.report import figures
 from deepinfomax.report.figures import ACCENT, CONTROL, MUTED, RULE, SECOND
 from deepinfomax.report.reading import Run, at, number
 
-POINTS = 300  #: a curve with more is drawn as means over so many stretches of steps
+POINTS = 300  #: a curve with more points is drawn as means over this many intervals of steps
 #: keys of a step that are no loss term
 _CLOCK = (
     "event",
@@ -203,7 +203,7 @@ def _says(key: str) -> str:
 
 
 def thinned(line: Line, points: int = POINTS) -> Line:
-    """The same curve with at most so many points, each the mean of a stretch."""
+    """The same curve with fewer points, each the mean of an interval."""
     if len(line.steps) <= points:
         return line
     edges = np.linspace(0, len(line.steps), points + 1).astype(int)

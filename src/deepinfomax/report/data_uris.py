@@ -1,4 +1,4 @@
-"""Pixel arrays -> pictures that live in the page's own text."""
+"""Pixel arrays as pictures inside the HTML (data URIs)."""
 
 import base64
 import io

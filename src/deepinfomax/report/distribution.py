@@ -1,4 +1,4 @@
-"""A sample of y beside the prior it was matched to: how near each unit, and the norm, came to it."""
+"""A sample of y compared with the prior it was matched to: the distances of each unit, and of the norm."""
 
 from dataclasses import dataclass
 from typing import Any

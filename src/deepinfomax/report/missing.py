@@ -1,4 +1,4 @@
-"""What a complete report would have beside this one, and the command that makes it: one small rule for each thing."""
+"""What is missing for a complete report, and the command that adds it: one small rule for each thing."""
 
 import shlex
 from collections.abc import Callable

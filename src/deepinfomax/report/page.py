@@ -1,4 +1,4 @@
-"""The page: what was read and worked out, put into the template, written as one file."""
+"""The page: fills the template with the results, and writes one file."""
 
 import shlex
 import sys

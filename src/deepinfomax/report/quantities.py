@@ -1,4 +1,4 @@
-"""The figures of an evaluation that are no scores: likenesses, errors, ranks, nats."""
+"""The figures of an evaluation that are not accuracies: similarities, errors, ranks, nats."""
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What lies in a run folder, read as it is: every file may be missing, cut short or of another version."""
+"""Reading a run folder. Every file may be missing, truncated or of another version."""
 
 import json
 import math
@@ -37,10 +37,10 @@ Contents = TypeVar("Contents")
 
 
 class Steps(Sequence[dict[str, float]]):
-    """The logged steps of a run, by rising step, each once: a column of numbers for each quantity.
+    """The logged steps of a run, in ascending order without repetitions: one column of numbers for each quantity.
 
-    A million steps of twenty quantities are 160 MB so, and two gigabytes as dictionaries. `steps[-1]` is the last one
-    as a dictionary of the quantities that it has.
+    A million steps of twenty quantities take 160 MB in this form, but two gigabytes as dictionaries. `steps[-1]` is the
+    last one, as a dictionary of its quantities.
     """
 
     def __init__(self, columns: dict[str, np.ndarray] | None = None) -> None:
@@ -138,7 +138,7 @@ class Run:
 
 
 def read(folder: Path) -> Run:
-    """Everything readable in a run folder; what is not, is named in `unreadable`.
+    """Read everything that can be read in a run folder; `unreadable` names the other files.
 
     Raises:
         UserError: no folder, or one with none of a run's files.

@@ -1,4 +1,4 @@
-"""How templates are read and pages written: the same for every page."""
+"""Reading templates and writing pages, for all pages."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""gallery.npz and queries.npz -> the sheet: images, each with its nearest neighbours at every level."""
+"""The sheet of images with their nearest neighbours at every level, from gallery.npz and queries.npz."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -156,7 +156,7 @@ def pairs(reconstructions: Reconstructions | None, count: int = 16) -> list[Pair
 
 @dataclass(frozen=True)
 class Samples:
-    """Images that no one photographed."""
+    """Generated images."""
 
     images: list[str]
     exact: bool  #: whether they are kept pixel by pixel

@@ -1,4 +1,4 @@
-"""What may be said of the comparisons, good or bad: for an outsider, in figures, and of all of them."""
+"""The verdict: what the comparisons show, good or bad, in plain words and in figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ SEEN = "trained on the test images"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the figures say: in words for an outsider, in one sentence of figures, and over all of them."""
+    """What the figures show: in plain words, in one sentence with figures, and over all measures."""
 
     words: str
     sentence: str
@@ -78,7 +78,7 @@ def caveats(notes: list[str]) -> list[str]:
 
 
 def _in_words(run: Run, comparison: Comparison, own: Cell, rivals: dict[str, Cell], guess: float | None) -> str:
-    """The figure that matters for somebody who knows neither probes nor controls."""
+    """The main figure in words for a reader who knows neither probes nor controls."""
     base, budget = parse_measure_name(comparison.measure)
     if base not in _FOUND or comparison.score != "accuracy":
         return f"{comparison.title}: {own.value:.2f}, from 0 to 1."
