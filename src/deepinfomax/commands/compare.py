@@ -22,10 +22,10 @@ def compare(
     device: options.Device = None,
     as_json: options.Json = False,
 ) -> None:
-    """Put runs side by side, by figures that need no labels.
+    """Compare runs, by figures that need no labels.
 
-    A table and a page: the bound beside its cap, effective rank, uniformity, alignment, LiDAR, alpha-ReQ and normality,
-    all on the same images, and accuracies where `evaluate` has measured them.
+    A table and a page: the bound with its cap, effective rank, uniformity, alignment, LiDAR, alpha-ReQ and normality,
+    all on the same images, and accuracies if `evaluate` has measured them.
 
     Settings of the data can follow, e.g. `data.limit 2000`.
     """

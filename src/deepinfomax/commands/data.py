@@ -1,4 +1,4 @@
-"""`deepinfomax data`: what data were understood to be."""
+"""`deepinfomax data`: shows how data were understood."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def describe_data(
     device: options.Unused = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what DATA was understood to be: count, size, classes.
+    """Show how DATA was understood: count, size, classes.
 
     Settings can follow as behind `train`, e.g. `data.holdout 0.1`.
     """

@@ -34,13 +34,13 @@ def explore(
     device: options.Device = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what is in a folder of images, on one page.
+    """Show what is in a folder of images, on one page.
 
-    Trains an encoder of exactly these images, without labels, and writes a page with a map of them, groups,
-    near-copies (also between train and test), outliers and, if there are labels, those that are in doubt; each
-    list with pictures, and as a CSV beside the page. Everything stands beside what plain pixels give.
+    Trains an encoder on these images, without labels, and writes a page with a map of them, groups, near-copies (also
+    between train and test), outliers and, if there are labels, doubtful ones; each list with pictures, and as a CSV in
+    the same folder. All results are compared with those of plain pixels.
 
-    Settings can follow: of the data, `data.limit 5000`, and where an encoder is trained, `training.steps 2000`.
+    Settings can follow: of the data, `data.limit 5000`, and if an encoder is trained, `training.steps 2000`.
     """
     with terminal.starting():
         from deepinfomax.explore.command import explore_command

@@ -20,8 +20,8 @@ def export(
 ) -> None:
     """Write the encoder for use elsewhere: ONNX, torch.export, hub.
 
-    `deepinfomax.load` reads what --format safetensors and hub write; pt2 and onnx need nothing of this package. On the
-    hub go also the settings, the figures and a model card made of them.
+    `deepinfomax.load` reads the formats safetensors and hub; pt2 and onnx do not need this package. Settings, figures
+    and a model card are uploaded to the hub too.
     """
     with terminal.starting():
         from deepinfomax.export import export as write

@@ -32,7 +32,7 @@ def neighbours(
     device: options.Device = None,
     as_json: options.Json = False,
 ) -> None:
-    """Find the images most like others, by the encoder.
+    """Find the images most similar to others, by the encoder.
 
     Without --query, writes the gallery of samples that the report shows. With it, also prints the neighbours of each
     query, with file and class names, and draws them.

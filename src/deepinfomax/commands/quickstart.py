@@ -20,8 +20,8 @@ def quickstart(
 ) -> None:
     """See it all in a minute: train, measure, report; no network.
 
-    Trains on patches of photographs that come with the installation, and shows the encoder beside what costs nothing
-    (raw pixels, an untrained network) and beside a network trained on the labels.
+    Trains on patches of photographs that come with the installation, and compares the encoder with raw pixels, with an
+    untrained network and with a network trained on the labels.
     """
     with terminal.starting():
         from deepinfomax.experiments.quickstart import run

@@ -6,7 +6,7 @@ from deepinfomax.commands import options, terminal
 def report(
     run: options.RunArgument, seed: options.Unused = None, device: options.Unused = None, as_json: options.Json = False
 ) -> None:
-    """Write report.html of a run anew: one file, no network."""
+    """Write report.html of a run again: one file, no network."""
     with terminal.starting():
         from deepinfomax.report import write
 

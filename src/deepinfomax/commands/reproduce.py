@@ -20,7 +20,7 @@ def reproduce(
     device: options.Device = None,
     as_json: options.Json = False,
 ) -> None:
-    """Rerun a table or figure of the paper, beside its numbers."""
+    """Rerun a table or figure of the paper, and compare."""
     with terminal.starting():
         from deepinfomax.experiments import reproduce as run
 

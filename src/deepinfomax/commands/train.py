@@ -47,8 +47,8 @@ def train(
       simclr, cpc, ... other methods, to compare with
     `deepinfomax recipes` lists all, each with a sentence.
 
-    Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`. Where DATA has no test part, `data.holdout 0.1`
-    keeps a tenth of the images from training, to measure on later.
+    Any setting can follow, e.g. `training.lr 3e-4 local.bound jsd`. If DATA has no test part, `data.holdout 0.1` keeps
+    a tenth of the images out of training, for measuring.
     """
     arguments.of_training(data, recipe, config, scale, resume, out)
     options.start(processes)

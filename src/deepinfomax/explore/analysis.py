@@ -123,7 +123,7 @@ def view(
 
 
 def _outliers(vectors: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Outlier scores of all images. Twins count as one image; otherwise 20 copies would make their neighbours strange."""
+    """Outlier scores of all images. Twins count as one image, or 20 copies would make their neighbours strange."""
     distinct, of = np.unique(first, return_inverse=True)
     return outlier_scores(vectors[distinct])[of]
 

@@ -1,4 +1,4 @@
-"""The card of an encoder that others load: what it is, how to use it, and every measured figure beside its controls."""
+"""The model card of an encoder: what it is, how to use it, and all measured figures with their controls."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
