@@ -34,7 +34,6 @@ import inspect
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ from deepinfomax.information.inputs import Parts, Transform
 from deepinfomax.information.neighbour_estimate import beside_a_critic, neighbour_estimate
 from deepinfomax.information.shuffling import few_shuffles, joined
 from deepinfomax.information.vector_critics import FeaturewiseCritic, JointCritic, SeparableCritic
-from deepinfomax.progress import shown, within
+from deepinfomax.progress import within
 from deepinfomax.seeds import check_seed
 
 CRITICS: dict[str, type[nn.Module]] = {
@@ -238,18 +237,6 @@ def estimate_mi(
         estimate = estimate.cautioned(long_tails(farthest))
     estimate = _warned_of_rows(estimate, sides, codes)
     return _best_of_both(estimate) if asked == "auto" else estimate
-
-
-def estimate_mi_files(x: str | Path, y: str | Path, *, device: str | None = None, **settings: Any) -> dict[str, Any]:
-    """`estimate_mi` of two .npy files, as a dictionary; device None: a GPU if there is one.
-
-    Raises:
-        UserError: a file that is missing or not a plain array; also in the cases of `estimate_mi`.
-    """
-    arrays = (inputs.read_array(Path(x)), inputs.read_array(Path(y)))
-    on = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    with shown(settings.get("estimator", "infonce")):
-        return estimate_mi(*arrays, device=on, **settings).to_dict()
 
 
 def summarise(
