@@ -45,7 +45,7 @@ BATCH = 64
 
 
 class Size(NamedTuple):
-    """How long and how wide, for both generators and for the classifier that measures them."""
+    """Length of training and width of networks, for both generators and for the classifier that measures them."""
 
     steps: int
     width: int  #: channels of the first convolution of each network
@@ -223,7 +223,7 @@ def image_to_number(image_shape: tuple[int, ...], width: int) -> nn.Sequential:
 def train(
     model: PriorMatchingGenerator | Gan, images: ImageSet, steps: int, seed: int, device: torch.device | str = "cpu"
 ) -> None:
-    """So many steps of every player in turn, each by an Adam of its own."""
+    """Train every player in turn for so many steps, each with an Adam optimiser of its own."""
     turns = model.to(device).turns()
     optimizers = [torch.optim.Adam(turn.player.parameters(), lr=turn.lr, betas=(0.5, 0.999)) for turn in turns]
     for batch, _ in islice(_endlessly(images, seed, device), steps):
@@ -307,5 +307,5 @@ def _endlessly(images: ImageSet, seed: int, device: torch.device | str = "cpu") 
 
 
 def _some(images: ImageSet, number: int, seed: int) -> ImageSet:
-    """So many of the images (all, where there are fewer), drawn at random."""
+    """So many images, drawn at random; all of them if there are fewer."""
     return images.take(np.sort(np.random.default_rng(seed).permutation(len(images))[:number]))

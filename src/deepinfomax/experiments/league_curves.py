@@ -76,7 +76,7 @@ def draw(scale: Scale, out: Path) -> dict[str, Any]:
 
 
 def best(measured: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    """Of a measure the level with the highest mean; of a control without levels its one figure."""
+    """The level with the highest mean of a measure; for a control without levels, its one figure."""
     levels = {name.split(".")[-1]: of for name, of in measured.items() if name.split(".")[0] == measure}
     level = max(levels, key=lambda name: levels[name]["mean"])
     chosen = levels[level]

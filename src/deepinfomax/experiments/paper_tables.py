@@ -68,7 +68,7 @@ def row_config(table: Table, row: Row, scale: Scale, seed: int, root: Path | Non
     changes: dict[str, Any] = {"seed": seed, "training.trackers": []}
     changes |= SCALES[scale] | dict(table.at.get(scale, {}))
     if scale == "cpu":
-        # A step takes in proportion to the pixels.
+        # The time of a step is in proportion to the pixels.
         steps = STEPS[row.recipe] if row.steps is None else row.steps
         changes["training.steps"] = round(steps * (32 / table.side) ** 2 * table.minutes / 2)
     changes |= dict(row.changes) | dict(row.at.get(scale, {}))

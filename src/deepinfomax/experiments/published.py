@@ -45,7 +45,7 @@ class Row:
     recipe: str
     published: Mapping[str, float] = field(default_factory=dict)  #: "measure.column" -> the paper's figure
     changes: Mapping[str, Any] = field(default_factory=dict)  #: settings that are not the recipe's
-    steps: int | None = None  #: in two minutes, where its settings make them others than `STEPS` has
+    steps: int | None = None  #: steps in two minutes, if the settings of this row change what `STEPS` has
     at: Mapping[Scale, Mapping[str, Any]] = field(default_factory=dict)  #: settings of this row at a scale
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from deepinfomax.experiments.published import Row, Table
 
-CONTROLS = "controls"  #: stands among the rows for a random encoder and raw pixels
+CONTROLS = "controls"  #: the name, among those of rows, of a random encoder and raw pixels
 #: the figures of measures that are not taken level by level
 FIGURES = {
     "semi_supervised": ("accuracy",),
@@ -85,7 +85,7 @@ class Spread:
 
     @classmethod
     def of_runs(cls, runs: RunsBySeed, column: str) -> Self:
-        """Of the figures of a column that are finite."""
+        """Mean and deviation of those figures of a column that are finite."""
         figures = [run.figure(column) for _, run in sorted(runs.items())]
         return cls.of([figure for figure in figures if figure is not None])
 
