@@ -68,9 +68,7 @@ class PriorDistance:
     classifier: float  #: accuracy (fraction) of a network that classifies held-out vectors and prior samples
     classifier_p: float  #: p-value for an accuracy above one half
     sliced: float  #: Wasserstein-2 distance in the mean direction, in standard deviations of the prior
-    sliced_of_prior: (
-        float  #: the same for two samples of the prior: the smallest distance that this many vectors can show
-    )
+    sliced_of_prior: float  #: the same for two samples of the prior: smaller distances cannot be seen
     slices_rejected: float  #: share of random directions in which a Kolmogorov-Smirnov test rejects at 5 %
     kernel: float  #: squared maximum mean discrepancy of a Gaussian kernel, unbiased: 0 in expectation for the prior
     kernel_p: float  #: p-value of it, by shuffling

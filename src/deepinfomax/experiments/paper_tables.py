@@ -307,9 +307,9 @@ def _configs(table: Table, scale: Scale) -> tuple[dict[str, Any], dict[str, dict
 
 
 def finished(table: Table, scale: Scale, path: Path) -> dict[str, RunsBySeed]:
-    """Row or control -> seed -> run of an earlier result: those whose configuration is still that of the table.
+    """Row or control -> seed -> run of an earlier result, if its configuration is still that of the table.
 
-    Where an earlier version wrote it, that is: with the default of each setting that it did not have.
+    The result of an earlier version may lack settings; they count as set to their defaults.
     """
     tree, wanted = read(path), columns(table)
     earlier, configs = runs_of(tree), configs_of(tree)

@@ -91,8 +91,18 @@ def not_finite(e: Evidence) -> str | None:
     return None if math.isfinite(e.nats) else _with("the value is not finite", e.advice.finite)
 
 
+def near_cap(nats: float, cap: float, entropy: float, *, hard: bool = True) -> bool:
+    """Whether a value is so close to the cap of its estimator that the data set no upper limit to the truth.
+
+    Args:
+        entropy: of labels; inf: there are none. If it is below the cap, it limits the truth.
+        hard: whether the estimator cannot exceed the cap; otherwise only values above the cap count.
+    """
+    return nats > (0.7 if hard else 1.0) * cap and cap < entropy
+
+
 def close_to_cap(e: Evidence) -> str | None:
-    if e.hard_cap and e.nats > 0.7 * e.cap and e.cap < e.entropy:
+    if e.hard_cap and near_cap(e.nats, e.cap, e.entropy):
         remedy = "see what dv or smile say" if e.read_in_blocks else e.advice.more
         return f"close to its cap of {e.cap:.2f} nats, so the truth may be far higher: {remedy}"
     return None

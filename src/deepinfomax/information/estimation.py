@@ -51,6 +51,7 @@ from deepinfomax.information.cautions import (
     cautions,
     few_pairs_for_both,
     long_tails,
+    near_cap,
     repeated_pairs,
 )
 from deepinfomax.information.critic_reading import BLOCK, Reading, all_folds, mean_and_error, read_critic
@@ -290,8 +291,7 @@ def summarise(
     )
     if beside is not None:  # which "auto" may put in front
         beside = beside.cautioned(few_pairs_for_both(evidence) or "")
-    # Close to what can be reached at all, the value says nothing of how far the truth is above it.
-    unlimited = nats > (0.7 if evidence.hard_cap else 1.0) * cap and cap < entropy
+    unlimited = near_cap(nats, cap, entropy, hard=evidence.hard_cap)
     return MIEstimate(
         nats=nats,
         standard_error=error,

@@ -10,7 +10,7 @@ import numpy as np
 from deepinfomax.errors import UserError
 from deepinfomax.information import ksg
 from deepinfomax.information import labels as label_information
-from deepinfomax.information.cautions import OF_NEIGHBOURS, Advice, Evidence, cautions
+from deepinfomax.information.cautions import OF_NEIGHBOURS, Advice, Evidence, cautions, near_cap
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import one_of_each
 from deepinfomax.information.inputs import Transform, entropy_error, is_labels, labels_entropy, transformed
@@ -189,11 +189,6 @@ def spread(
             gaps.append(known(both[0]) - known(both[1]))
         error = math.sqrt(float(np.mean(np.square(gaps)))) / 2  # each half has twice the variance of all rows
     return error if math.isfinite(error) else math.inf, tenth
-
-
-def near_cap(nats: float, cap: float, entropy: float) -> bool:
-    """Whether a value is so close to what can be reached with so many pairs that it limits the truth no more."""
-    return nats > 0.7 * cap and cap < entropy
 
 
 def averaged(value: Callable[[np.ndarray], float], choices: list[np.ndarray], groups: np.ndarray | slice) -> float:

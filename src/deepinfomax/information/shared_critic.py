@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from deepinfomax.fitting import Best, ScheduledAdam, mini_batches
 from deepinfomax.information import bounds, checks, inputs
-from deepinfomax.information.cautions import OF_CRITICS, Advice, Evidence, cautions
+from deepinfomax.information.cautions import OF_CRITICS, Advice, Evidence, cautions, near_cap
 from deepinfomax.information.critic_reading import read_critic
 from deepinfomax.information.critic_training import off_diagonal
 from deepinfomax.information.estimate import MIEstimate, Pointwise
@@ -152,7 +152,6 @@ def shared_estimates(
             rise=rise,
             advice=Advice.of("infonce", "rank"),
         )
-        unlimited = reading.nats > 0.7 * reading.cap and reading.cap < entropy
         estimates[a, b] = MIEstimate(
             nats=reading.nats,
             standard_error=reading.standard_error,
@@ -170,7 +169,9 @@ def shared_estimates(
             shuffles=shuffles,
             entropy=entropy,
             entropy_error=inputs.entropy_error([sides[a], sides[b]]),
-            shortfall=math.inf if unlimited else max(0.0, reading.train_nats - reading.nats),
+            shortfall=math.inf
+            if near_cap(reading.nats, reading.cap, entropy)
+            else max(0.0, reading.train_nats - reading.nats),
             groups=None if codes is None else n,
             pointwise=Pointwise(parts.test.numpy(), reading.pointwise),
             training=(tuple(curve),),

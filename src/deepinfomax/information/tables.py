@@ -24,7 +24,7 @@ from scipy.special import digamma
 from deepinfomax.errors import UserError
 from deepinfomax.information import checks, inputs, ksg
 from deepinfomax.information import labels as label_information
-from deepinfomax.information.cautions import largest_rise, repeated_pairs
+from deepinfomax.information.cautions import largest_rise, near_cap, repeated_pairs
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import group_codes, neighbouring_rows_alike, one_of_each
 from deepinfomax.information.inputs import is_labels
@@ -32,7 +32,6 @@ from deepinfomax.information.neighbour_estimate import (
     MOST_UNITS,
     SUBSETS,
     averaged,
-    near_cap,
     nearest,
     spread,
     without_ties,
