@@ -168,6 +168,17 @@ def test_a_label_of_too_few_groups_is_told():
         conditional_mi(*rng.standard_normal((2, 1000)), z, "infonce", groups=subject, **FAST)
 
 
+def test_intervals_of_interaction_hold_a_synergy_in_few_rows():
+    truth = -math.log(1.25**2 / (2.25 * 0.25)) / 2  # -I(X; Y | Z) of Gaussians; x and y are independent
+    missed = 0
+    for seed in range(15):
+        a = np.random.default_rng([7, seed]).standard_normal((60, 3))
+        z = a[:, 0] + a[:, 1] + a[:, 2] / 2
+        interval = interaction_information(a[:, 0], a[:, 1], z, seed=seed).interval()
+        missed += not interval.low <= truth <= interval.high
+    assert missed <= 1
+
+
 @pytest.mark.parametrize("labels", [False, True])
 def test_total_correlation_and_interaction_count_a_group_once(labels):
     """300 subjects of 10 near-identical rows, three independent variables."""

@@ -402,7 +402,7 @@ def _estimate(
         entropy=entropy,
         entropy_error=inputs.entropy_error(sides[:2]) if math.isfinite(entropy) else 0.0,
         shortfall=max(0.0, nats - tenth) if known else 0.0,
-        excess=max(0.1 * abs(nats - tenth), tenth - nats if signed else 0.0) if known else 0.0,
+        excess=max(0.1 * abs(nats - tenth), _deeper(nats, tenth, n, k) if signed else 0.0) if known else 0.0,
         signed=signed,
         degrees=SUBSETS - 1,
         quantity=quantity,
@@ -410,6 +410,15 @@ def _estimate(
     if stretches:
         return estimate
     return estimate.cautioned(neighbouring_rows_alike((sides[0], sides[1]), codes))
+
+
+def _deeper(nats: float, tenth: float, n: int, k: int) -> float:
+    """How much farther below 0 the truth may be: as far as the value fell from a tenth of the rows to all of them.
+
+    Twice as far if a tenth has hardly more rows than neighbours: it then reads near 0 itself. With 60 rows and a truth
+    of -0.51 nats, the interval missed the truth in 10 of 60 sets without this factor.
+    """
+    return (tenth - nats) * (2.0 if n < SUBSETS * 4 * k else 1.0)
 
 
 def _by_critics(
