@@ -21,7 +21,9 @@ import other_files
 from command import exit_code, mistake, run
 from deepinfomax import cli, recipes
 from deepinfomax.evaluation import purposes
+from deepinfomax.evaluation.embeddings import read_embeddings
 from deepinfomax.evaluation.measures import MEASURES
+from deepinfomax.explore import reading
 
 SMALL = ["encoder.width", "4", "encoder.fc", "16", "encoder.y", "8", "training.trackers", "[]"]
 
@@ -681,8 +683,25 @@ def test_parts_that_are_not_embedded_are_told_and_nothing_of_other_data_is_held_
         count, err = embedded(*words)
         assert count == 24
         assert "only the part" not in err
+        assert (tmp_path / "e.splits.txt").exists() == ("--split" in words)
     _, err = embedded(str(other), "data.holdout", "0.4")
     assert "only the part train" in err
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
+def test_rows_of_several_parts_say_which_part_they_are_of(
+    capsys: pytest.CaptureFixture, trained: Path, folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    file, limit = tmp_path / f"e{suffix}", ("data.limit", "30")
+    words = ("embed", str(trained), str(folder), "--out", str(file), "--json")
+    assert "next" in json.loads(run(capsys, *words, "--split", "test+train", *limit)[1])
+    split, names = read_embeddings(file).split, reading.names_in(file)
+    assert names is not None
+    assert split is not None
+    assert set(split) == {"train", "test"}
+    assert [name.partition("/")[0] for name in names] == split.tolist()
+    run(capsys, *words, "--split", "test")
+    assert read_embeddings(file).split is None
 
 
 def test_the_command_that_is_suggested_works_for_exactly_these_data(

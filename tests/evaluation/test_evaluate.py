@@ -512,7 +512,7 @@ def test_the_split_of_embeddings() -> None:
     assert sorted([*train, *test]) == list(range(100))
     for label in range(3):
         assert (y[test] == label).sum() == -(-(y == label).sum() // 5)
-    with pytest.raises(UserError, match="leaves 100 rows for training and 0 for testing"):
+    with pytest.raises(UserError, match="100 rows for training and 0 for testing; without the column split a"):
         evaluate_embeddings(Embeddings(x.numpy(), y, np.array(["train"] * 100)), measures=("knn",), quiet=True)
 
 

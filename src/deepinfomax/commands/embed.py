@@ -26,7 +26,7 @@ def embed(
     """Write the embeddings of DATA, with names and labels.
 
     A table of one row an image: for search, clustering or a classifier of your own. `deepinfomax evaluate FILE`
-    measures it.
+    measures it. With several parts (`--split train+test`) a column `split` says which part a row comes from.
 
     Settings of the data can follow, e.g. `data.skip_bad true`.
     """

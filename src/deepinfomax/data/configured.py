@@ -20,9 +20,9 @@ from deepinfomax.data.cache import cache_folder
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import CHUNK, ImageSet, as_tensor
-from deepinfomax.data.loading import load, titles
+from deepinfomax.data.loading import choose, load, titles
 from deepinfomax.data.names import find
-from deepinfomax.data.parts import PARTS
+from deepinfomax.data.parts import PARTS, limited
 from deepinfomax.data.section import STREAMING, changed, check_recordable, from_source
 from deepinfomax.data.stored import printable
 from deepinfomax.data.streaming import SAMPLE, stream_of
@@ -125,6 +125,28 @@ def names_of(config: Config, images: ImageSet, split: str | None = None) -> list
         names = None
     one = word_of(images.shape, 1)
     return [f"{one} {i}" for i in range(len(images))] if names is None else [printable(name) for name in names]
+
+
+def sources_of(config: Config) -> list[Any]:
+    """The `Source` of each part that `data.split` names, not decoded."""
+    data = config.data
+    parts = find(data.source, data.root, Columns(data.image, data.label, data.window))
+    return [choose(parts, name, printable(data.source), None, data.holdout) for name in data.split.split("+")]
+
+
+def places_in(lengths: list[int], config: Config, images: ImageSet) -> np.ndarray:
+    """(N,) where each image of `load_images` is in its sources, one after the other."""
+    chosen = limited(sum(lengths), config.data.limit)
+    return np.delete(np.arange(sum(lengths)) if chosen is None else chosen, list(images.left_out))
+
+
+def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:
+    """(N,) the part of each image of `load_images`, as `data.split` calls it; None if there is only one."""
+    names = config.data.split.split("+")
+    if len(names) < 2:
+        return None
+    lengths = [len(source) for source in sources_of(config)]
+    return np.repeat(names, lengths)[places_in(lengths, config, images)]
 
 
 def as_trained(config: Config, images: ImageSet) -> ImageSet:

@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deepinfomax import files, memory
 from deepinfomax.data.arrays import word_of
-from deepinfomax.data.configured import tell_notes, tell_other_parts, titles_of
+from deepinfomax.data.configured import part_of_each, tell_notes, tell_other_parts, titles_of
 from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
@@ -39,9 +40,11 @@ def embed_command(
 ) -> dict[str, Any]:
     """Write one level's embeddings of DATA to a .parquet, .npy or .npz file.
 
+    Where several parts are embedded, the column `split` says which part each row comes from.
+
     Args:
         average: copies of each picture whose embeddings are averaged, see `Averaged`; None: the picture alone.
-        split: the part; None: the one that the settings name, else train.
+        split: the part, or several as train+test; None: what the settings name, else train.
     """
     if level not in LEVELS:
         raise UserError(f"unknown level {level!r}; choose one of {', '.join(LEVELS)}")
@@ -59,6 +62,7 @@ def embed_command(
         with shown(f"reading {printable(config.data.source)}"):
             images = loaded(run, encoder, config, split)
             titles = titles_of(config, images, split)
+            parts = part_of_each(replace(config, data=replace(config.data, split=split)), images)
         tell_notes(images)
         tell_other_parts(config, split)
     if average is not None:
@@ -66,13 +70,13 @@ def embed_command(
         encoder = Averaged(encoder, average)
     with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
-    write_embeddings(out, vectors, images.labels, titles, images.classes)
+    write_embeddings(out, vectors, images.labels, titles, images.classes, None if parts is None else parts.tolist())
     result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
     said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
     if average is not None:
         result["average"] = list(average)
         said += f", averaged over copies ({', '.join(average)})"
-    if len(images) >= LEAST_EMBEDDINGS:
+    if len(images) >= LEAST_EMBEDDINGS and (parts is None or {"train", "test"} <= set(parts)):
         result["next"] = [f"deepinfomax evaluate {shlex.quote(str(out))}"]
         said += f"\n\n  {'measure':11s}{result['next'][0]}"
     return result | {"text": said}

@@ -24,6 +24,8 @@ from deepinfomax.progress import counted
 
 BATCH = 500  #: images that are embedded at once
 SUFFIXES = (".npz", ".npy", ".parquet")
+#: column of words -> what it is called in the name of its text file beside a .npy
+WORDS_BESIDE = {"class": "classes", "name": "names", "split": "splits"}
 #: Names (in any case) of columns that are not units, in a table with one column per unit.
 NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__")
 
@@ -212,12 +214,19 @@ def write_embeddings(
     labels: np.ndarray | None = None,
     names: Sequence[str] | None = None,
     classes: Sequence[str] = (),
+    split: Sequence[str] | None = None,
 ) -> None:
     """Write (N, units) vectors, with labels, the names of their `classes` and of the images, atomically.
 
-    .npz: arrays `embedding`, `label`, `class` and `name`. .parquet: a list column `embedding`, columns `label`, `class`
-    and `name`. .npy: the vectors alone; the labels are in NAME.labels.npy, and classes and names, one per line, in
-    NAME.classes.txt and NAME.names.txt. An image without a label has the class "".
+    `split` says for each row which part of the data it comes from, such as "train" or "test".
+
+    .npz: arrays `embedding`, `label`, `class`, `name` and `split`. .parquet: columns of the same names; `embedding` is
+    a column of lists. .npy: the vectors alone; the labels are in NAME.labels.npy, and classes, names and splits, one
+    per line, in NAME.classes.txt, NAME.names.txt and NAME.splits.txt. What is not given is not written. An image
+    without a label has the class "".
+
+    Raises:
+        UserError: vectors that are not (N, units); labels, names or splits of another number; another ending of `path`.
     """
     path = Path(path)
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -227,6 +236,8 @@ def write_embeddings(
         raise UserError(f"there are {len(labels):,} labels for {len(vectors):,} embeddings; give one for each")
     if names is not None and len(names) != len(vectors):
         raise UserError(f"there are {len(names):,} names for {len(vectors):,} embeddings; give one for each")
+    if split is not None and len(split) != len(vectors):
+        raise UserError(f"there are {len(split):,} splits for {len(vectors):,} embeddings; give one for each")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} must end in {', '.join(SUFFIXES)}")
     words: dict[str, Sequence[str]] = {}
@@ -234,6 +245,8 @@ def write_embeddings(
         words["class"] = [classes[label] if label >= 0 else "" for label in labels]
     if names is not None:
         words["name"] = names
+    if split is not None:
+        words["split"] = split
     columns: dict[str, Any] = {}
     if path.suffix == ".parquet":
         columns = _columns(vectors, labels) | {what: pa.array(texts, pa.string()) for what, texts in words.items()}
@@ -245,7 +258,7 @@ def write_embeddings(
         elif path.suffix == ".npy":
             np.save(partial, vectors)
             # What an earlier embedding left must never lie beside this one's vectors: a kill leaves no labels.
-            for earlier in (labels_beside(path), *(_words_beside(path, what) for what in ("class", "name"))):
+            for earlier in (labels_beside(path), *(_words_beside(path, what) for what in WORDS_BESIDE)):
                 earlier.unlink(missing_ok=True)
         else:
             parquet.write_table(pa.table(columns), partial, write_page_checksum=True)
@@ -262,8 +275,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
     .npz: `embedding` (or the only two-dimensional array) and, if present, `label` and `split`. .parquet: a list column,
     or one column of numbers per unit (a note names columns that are not units, such as those of `NO_UNITS`) and, if
-    present, `label` and `split`. .csv, .tsv: the same, with one column per unit. .npy: (N, units) and, if it exists,
-    NAME.labels.npy.
+    present, `label` and `split`. .csv, .tsv: the same, with one column per unit. .npy: (N, units) and, if they exist,
+    NAME.labels.npy and NAME.splits.txt.
 
     Raises:
         UserError: no such file, or contents that are not embeddings.
@@ -370,8 +383,8 @@ def labels_beside(path: Path) -> Path:
 
 
 def _words_beside(path: Path, what: str) -> Path:
-    """The text file of classes ("class") or names ("name") of a .npy."""
-    return path.with_name(f"{path.stem}.{'classes' if what == 'class' else 'names'}.txt")
+    """The text file beside a .npy that holds a column of words, one per line."""
+    return path.with_name(f"{path.stem}.{WORDS_BESIDE[what]}.txt")
 
 
 def _read_npz(path: Path) -> Embeddings:
@@ -394,7 +407,15 @@ def _read_npy(path: Path) -> Embeddings:
         labels = np.load(beside, allow_pickle=False) if beside.is_file() else None
     except Exception as error:  # as in `read_embeddings`
         raise UserError(f"cannot read {beside}: {' '.join(str(error).split())[:200]}") from None
-    return Embeddings(vectors, labels)
+    splits = _words_beside(path, "split")
+    return Embeddings(vectors, labels, np.array(_lines(splits), np.str_) if splits.is_file() else None)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {' '.join(str(error).split())[:200]}") from None
 
 
 def _read_parquet(path: Path) -> Embeddings:

@@ -88,10 +88,9 @@ def evaluate_embeddings(
     if of_other_splits:
         notes.append(of_other_splits)
     if len(test_rows) == 0 or (len(train_rows) == 0 and of_features):
-        raise UserError(
-            f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing"
-            + (f"; {of_other_splits}" if of_other_splits else "")
-        )
+        why = f"; {of_other_splits}" if of_other_splits else ""
+        why += "; without the column split a random fifth is for testing" if embeddings.split is not None else ""
+        raise UserError(f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing{why}")
     for asked, record in records.items():
         record.check_counts(len(train_rows), len(test_rows), name=asked)
     labels = embeddings.labels

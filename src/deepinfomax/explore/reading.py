@@ -4,23 +4,21 @@ import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pyarrow import parquet
 
 from deepinfomax import files
 from deepinfomax.config import Config
-from deepinfomax.data.configured import load_images, names_of
+from deepinfomax.data.configured import load_images, names_of, part_of_each, places_in, sources_of
 from deepinfomax.data.decoding import survey, to_array
 from deepinfomax.data.description import further_parts
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.labels import number_labels
-from deepinfomax.data.loading import choose
 from deepinfomax.data.names import find
 from deepinfomax.data.opening import MAX_PIXELS, Blob, header, opened
-from deepinfomax.data.parts import PARTS, VALIDATION, limited
+from deepinfomax.data.parts import PARTS, VALIDATION
 from deepinfomax.data.pixels import resized
 from deepinfomax.data.stored import StoredImages, printable
 from deepinfomax.errors import UserError
@@ -50,7 +48,7 @@ def of_one_size(config: Config) -> tuple[Config, ImageSet]:
     """
     if config.data.size is not None:
         return config, load_images(config)
-    sources, images = _sources(config), None
+    sources, images = sources_of(config), None
     if all(isinstance(source, StoredImages) for source in sources):
         sizes = {size for source in sources for size in survey(source).sizes}
     else:  # of arrays it is known which axis is which once they are read
@@ -83,21 +81,6 @@ def no_pictures(what: str) -> UserError:
     )
 
 
-def part_of_each(config: Config, images: ImageSet) -> np.ndarray | None:
-    """(N,) the part of each image of `load_images`; None if there is only one."""
-    names = config.data.split.split("+")
-    if len(names) < 2:
-        return None
-    lengths = [len(source) for source in _sources(config)]
-    return np.repeat(names, lengths)[_places_in(lengths, config, images)]
-
-
-def _places_in(lengths: list[int], config: Config, images: ImageSet) -> np.ndarray:
-    """(N,) where each image of `load_images` is in its sources, one after the other."""
-    chosen = limited(sum(lengths), config.data.limit)
-    return np.delete(np.arange(sum(lengths)) if chosen is None else chosen, list(images.left_out))
-
-
 def stored_pixels(config: Config, images: ImageSet) -> Callable[[np.ndarray], list[bytes]] | None:
     """What says of images of `load_images` whether they are the same where they are stored, whole and at their size.
 
@@ -105,9 +88,9 @@ def stored_pixels(config: Config, images: ImageSet) -> Callable[[np.ndarray], li
     """
     if config.data.size is None:
         return None
-    sources = _sources(config)
+    sources = sources_of(config)
     ends = np.cumsum([0, *map(len, sources)])
-    places = _places_in([len(source) for source in sources], config, images)
+    places = places_in([len(source) for source in sources], config, images)
 
     def digests(positions: np.ndarray) -> list[bytes]:
         asked = places[positions]
@@ -127,13 +110,6 @@ def stored_pixels(config: Config, images: ImageSet) -> Callable[[np.ndarray], li
 def _digest_of(blob: Blob, channels: int, config: Config) -> bytes:
     with opened(blob, config.data.max_pixels or MAX_PIXELS) as image:
         return digest(to_array(image, channels, header(image).size))
-
-
-def _sources(config: Config) -> list[Any]:
-    """The source of each part, not decoded."""
-    data = config.data
-    parts = find(data.source, data.root, Columns(data.image, data.label))
-    return [choose(parts, name, printable(data.source), None, data.holdout) for name in data.split.split("+")]
 
 
 def collection_of(config: Config, images: ImageSet) -> Collection:
