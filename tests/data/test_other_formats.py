@@ -22,12 +22,15 @@ from deepinfomax.data.describe_command import data_command
 from deepinfomax.data.formats import format_of
 from deepinfomax.data.formats import nifti as formats_nifti
 from deepinfomax.data.names import find
+from deepinfomax.data.section import Data
+from deepinfomax.data.streaming import stream_of
 from deepinfomax.errors import UserError
 from other_files import (
     BANDS,
     FORMATS,
     LABELLED,
     LABELS,
+    PICTURES,
     RATE,
     SERIES,
     SETTINGS,
@@ -563,6 +566,72 @@ def test_the_label_that_is_named_in_a_shard_is_the_one_that_is_read(tmp_path: Pa
     assert len(load(tmp_path / "x.tar", label="txt").classes) == 6
     with pytest.raises(UserError, match=r"neither a file \.nonsense nor nonsense in its \.json \(data\.label\)"):
         load(tmp_path / "x.tar", label="nonsense")
+
+
+def tar_of(file: Path, contents: dict[str, bytes] | list[tuple[str, bytes]]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(file, "w") as archive:
+        for name, content in contents.items() if isinstance(contents, dict) else contents:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file
+
+
+def png(picture: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture.transpose(1, 2, 0)).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("name", ["{}.png", "cats/{}.png", "holiday.{}.png"])
+def test_a_folder_of_shards_of_images_alone_is_read_whole_as_it_is_streamed(tmp_path: Path, name: str):
+    for shard, part in enumerate(("train-0", "train-1", "test")):
+        some = range(8 * shard, 8 * shard + 8)
+        tar_of(tmp_path / f"{part}.tar", {name.format(i): png(PICTURES[i]) for i in some} | {"README.txt": b"mine"})
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    images, test = load(tmp_path), load(tmp_path, "test")
+    np.testing.assert_array_equal(np.concatenate([images.images, test.images]), PICTURES[:24])
+    assert images.labels is None
+    assert images.notes == (
+        "files beside the .tar files, not read: 1 .csv",
+        "files in the archives that are no images, not read: 3 .txt",
+        "the .tar files hold images alone: read without labels; for classes unpack them into one folder per class",
+    )
+    tar_of(
+        tmp_path / "train-1.tar",
+        [(name, data) for i in (1, 2) for name, data in ((f"{i}.png", b""), (f"{i}.cls", b""))],
+    )
+    with pytest.raises(UserError, match="every sample must have a file"):
+        load(tmp_path)  # the archives are of two kinds
+    Image.fromarray(PICTURES[0].transpose(1, 2, 0)).save(tmp_path / "cover.png")
+    assert format_of(tmp_path).name == "folder"
+
+
+def test_images_of_one_name_up_to_its_first_dot_are_not_lost_without_a_word(tmp_path: Path):
+    pictures = {f"holiday.{i}.png": png(PICTURES[i]) for i in range(6)}
+    assert len(load(tar_of(tmp_path / "a" / "x.tar", pictures))) == 6
+    with pytest.raises(UserError, match=r"images are all called holiday: set data\.stream false"):
+        stream_of(Data(source=str(tmp_path / "a")))
+    labelled = tar_of(tmp_path / "x.tar", pictures | {f"holiday.{i}.cls": b"1" for i in range(6)})
+    assert load(labelled).notes[0].startswith("5 files (.1.png, .2.png, .3.png, .4.png, .5.png) are not read")
+
+
+def test_a_sample_that_a_joined_archive_has_twice_is_two(tmp_path: Path):
+    samples = [
+        (f"{i % 3}.{ending}", data) for i in range(6) for ending, data in (("png", png(PICTURES[i])), ("cls", b"1"))
+    ]
+    np.testing.assert_array_equal(load(tar_of(tmp_path / "x.tar", samples)).images, PICTURES[:6])
+
+
+def test_a_text_beside_a_json_with_the_label_is_a_caption(tmp_path: Path):
+    def of(i: int) -> dict[str, bytes]:
+        about = json.dumps({"label": i % 2}).encode()
+        return {f"{i}.png": png(PICTURES[i]), f"{i}.txt": f"caption {i}".encode(), f"{i}.json": about}
+
+    file = tar_of(tmp_path / "x.tar", {name: data for i in range(6) for name, data in of(i).items()})
+    assert load(file).labels.tolist() == [0, 1] * 3
+    assert len(load(file, label="txt").classes) == 6
 
 
 def test_a_label_in_a_json_that_is_no_dictionary_is_none(tmp_path: Path):

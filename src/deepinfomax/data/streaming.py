@@ -337,6 +337,18 @@ def _check_tar(file: Path) -> None:
     if not images:
         seen = ", ".join(sorted({Path(name).suffix or "no ending" for name in names}))
         raise UserError(f"{file} is a shard without images (its first files: {seen}); move it away")
+    if images == len(names) > 1 and len({sample_name(name) for name in names}) == 1:
+        one = printable(sample_name(names[0]))
+        raise UserError(
+            f"{file}: a stream reads files that have one name up to its first dot as one sample, and these images are "
+            f"all called {one}: set data.stream false, or write names without such dots"
+        )
+
+
+def sample_name(name: str) -> str:
+    """What the files of one sample of webdataset have in common: "a/000017" of "a/000017.seg.png"."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
 
 
 def _is_image_member(member: tarfile.TarInfo) -> bool:

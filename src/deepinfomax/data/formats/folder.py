@@ -74,7 +74,7 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
     base, folders, beside = _parts_of(root, files)
     walks = {name: walk_folder(folder, Walk(files.wanted)) for name, folder in folders.items()}
     if not any(walk.images for walk in walks.values()):
-        other = _counted_endings([file for walk in walks.values() for file in walk.others])
+        other = counted_endings([file for walk in walks.values() for file in walk.others])
         may = ", ".join(sorted(files.endings()))
         have = f"{root} holds no {files.what} ({may}; hidden files are not looked at)"
         raise UserError(f"{have}; it has {other}{_mend(walks)}" if other else have)
@@ -267,7 +267,7 @@ def _passed_over(
         of_plug_ins = {*PLUGIN_EXTENSIONS} - extensions()
         lacking = any(file.suffix.lower() in of_plug_ins for file in others)
         mend = "; to read HEIC and AVIF, pip install pillow-heif" if lacking else ""
-        notes.append(f"files that are no {what}, not read: {_counted_endings(others)}{mend}")
+        notes.append(f"files that are no {what}, not read: {counted_endings(others)}{mend}")
     full = {part for inside in walk.images.folders for part in inside.relative_to(folder).parts[:1]}
     empty = {file.relative_to(folder).parts[0] for file in others_inside if file.parent != folder} - full
     if empty:
@@ -288,7 +288,7 @@ def _mend(walks: Mapping[str, Walk]) -> str:
     return next((f": {mend}" for ending, mend in MENDS.items() if ending in there), "")
 
 
-def _counted_endings(files: Sequence[Path]) -> str:
+def counted_endings(files: Sequence[Path]) -> str:
     """ "4 .heic, 2 without an ending" """
     endings = Counter(printable(file.suffix.lower()) or "without an ending" for file in files)
     common = [f"{count:,} {ending}" for ending, count in endings.most_common(6)]
