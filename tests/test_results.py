@@ -4,6 +4,7 @@ import json
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,26 @@ def cells(heading: str, first: int) -> dict[str, list[str]]:
     return {row[0]: row[first : first + 3] for row in reversed(rows)}
 
 
+def check(cell: str, accuracies: list[float], published: float | None) -> None:
+    """That a cell has the mean and the spread of these accuracies, and the paper's figure if it shows one."""
+    found = CELL.fullmatch(cell)
+    assert found, cell
+    mean, spread, paper = found.groups()
+    percent = [100 * accuracy for accuracy in accuracies]
+    assert float(mean) == pytest.approx(statistics.mean(percent), abs=HALF)
+    assert (spread is None) == (len(percent) == 1)
+    if spread:
+        assert float(spread) == pytest.approx(statistics.stdev(percent), abs=HALF)
+    if paper:
+        assert published is not None
+        assert float(paper) == pytest.approx(100 * published, abs=HALF)
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((RESULTS / f"{name}-cpu.json").read_text(encoding="utf-8"))["rows"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("name", "heading", "first"),
     [
@@ -37,19 +58,23 @@ def cells(heading: str, first: int) -> dict[str, list[str]]:
         ("table5-10", "Table 1 after ten minutes", 1),
         ("table1-cifar100", "CIFAR-100 and Tiny ImageNet, scale `cpu`", 1),
         ("table2", "CIFAR-100 and Tiny ImageNet, scale `cpu`", 4),
+        ("table4", "Table 4, CIFAR-10, scale `cpu`", 1),
     ],
 )
 def test_tables_have_the_figures_of_their_files(name: str, heading: str, first: int) -> None:
     shown = cells(heading, first)
-    for row in json.loads((RESULTS / f"{name}-cpu.json").read_text(encoding="utf-8"))["rows"]:
+    measure = "svm" if name == "table4" else "mlp"
+    for row in rows(name):
         for level, cell in zip(("conv", "fc", "y"), shown[row["name"]], strict=True):
-            found = CELL.fullmatch(cell)
-            assert found, (row["name"], cell)
-            mean, spread, published = found.groups()
-            accuracies = [100 * run["measures"]["mlp"][level]["accuracy"] for run in row["runs"].values()]
-            assert float(mean) == pytest.approx(statistics.mean(accuracies), abs=HALF), (row["name"], level)
-            assert (spread is None) == (len(accuracies) == 1)
-            if spread:
-                assert float(spread) == pytest.approx(statistics.stdev(accuracies), abs=HALF), (row["name"], level)
-            if published:
-                assert float(published) == pytest.approx(100 * row["published"][f"mlp.{level}"], abs=HALF)
+            accuracies = [run["measures"][measure][level]["accuracy"] for run in row["runs"].values()]
+            check(cell, accuracies, (row["published"] or {}).get(f"{measure}.{level}"))
+
+
+def test_the_table_of_negatives_has_the_figures_of_its_file() -> None:
+    part = PAGE.partition("## Negatives per anchor")[2]
+    head, _, *lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("|")]
+    shown = {f"{bound}, {count}": cell for bound, *own in lines for count, cell in zip(head, own, strict=True)}
+    for row in rows("negatives"):
+        for level, cell in zip(("conv", "y"), shown.pop(row["name"]).split(" / "), strict=True):
+            check(cell, [run["measures"]["mlp"][level]["accuracy"] for run in row["runs"].values()], None)
+    assert not shown
