@@ -71,15 +71,24 @@ def test_a_healthy_representation() -> None:
     assert found.uniformity < -3
 
 
-@pytest.mark.parametrize("kind", ["one point", "one direction", "one line"])
+@pytest.mark.parametrize("kind", ["one point", "one point but for rounding", "one line"])
 def test_collapse_is_seen(kind: str) -> None:
     noise = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
     x = {
         "one point": torch.ones(200, 8),
-        "one direction": 1000 + noise,
+        "one point but for rounding": 1000 + 1e-4 * noise,
         "one line": noise[:, :1] * torch.arange(1.0, 9.0),
     }[kind]
     assert describe(x).collapsed
+
+
+def test_a_mean_far_from_0_is_no_collapse() -> None:
+    """Probes and distances are the same with it: vectors that tell classes apart still do."""
+    noise = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+    found, moved = describe(noise), describe(1000 + noise)
+    assert moved.mean_cosine > 0.999
+    assert not moved.collapsed
+    assert moved.effective_rank == pytest.approx(found.effective_rank, rel=1e-3)
 
 
 def test_mean_cosine_is_over_pairs_and_dead_units_are_counted() -> None:
@@ -161,4 +170,4 @@ def test_few_units_or_images_are_no_collapse(count: int, units: int) -> None:
     """The effective rank could not be above 2 then, however well the units are used."""
     x = torch.randn(count, units, generator=torch.Generator().manual_seed(0))
     assert not describe(x).collapsed
-    assert describe(x.abs() + 1000).collapsed
+    assert describe(torch.ones_like(x)).collapsed

@@ -69,6 +69,31 @@ def test_ssim_is_scikit_images() -> None:
     )  # the borders are mirrored differently
 
 
+def structure(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) in [0, 1] -> similarity and contrast of the window around each pixel, by the formulas of Wang et al."""
+    bell = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(bell, bell) / bell.sum() ** 2
+    padded, alike, contrast = [np.pad(x, 5, mode="reflect") for x in (a, b)], np.empty(a.shape), np.empty(a.shape)
+    for place in np.ndindex(a.shape):
+        p, q = (x[place[0] : place[0] + 11, place[1] : place[1] + 11] for x in padded)
+        m, n = (window * p).sum(), (window * q).sum()
+        variances = (window * (p - m) ** 2).sum() + (window * (q - n) ** 2).sum()
+        contrast[place] = (2 * (window * (p - m) * (q - n)).sum() + 0.03**2) / (variances + 0.03**2)
+        alike[place] = contrast[place] * (2 * m * n + 0.01**2) / (m**2 + n**2 + 0.01**2)
+    return alike, contrast
+
+
+def test_similarity_is_that_of_a_plain_loop() -> None:
+    a, b = (pictures(1, side=24, seed=seed)[:, :1].double() for seed in (0, 1))
+    b = (a + 0.3 * b).clamp(0, 1)
+    alike, contrast = structure(a[0, 0].numpy(), b[0, 0].numpy())
+    coarse, _ = structure(*(torch.nn.functional.avg_pool2d(x, 2)[0, 0].numpy() for x in (a, b)))
+    found = similarity(a, b)
+    assert found["ssim"] == pytest.approx(alike.mean(), abs=1e-6)
+    fine, coarsest = scales(24)
+    assert found["ms_ssim"] == pytest.approx(contrast[5:-5, 5:-5].mean() ** fine * coarse.mean() ** coarsest, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("side", "count"), [(16, 1), (22, 1), (24, 2), (28, 2), (32, 2), (64, 3), (96, 3), (100, 4), (175, 4), (192, 5)]
 )

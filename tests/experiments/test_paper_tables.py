@@ -316,6 +316,27 @@ def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path, what: str, conte
     assert path.read_text() == content
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"rows": [{"config": {}}]},
+        {"rows": [{"name": "DIM", "runs": {"0": {"mine": 1}}}]},
+        {"config": None, "rows": [{"name": "DIM", "config": {}}]},
+    ],
+)
+def test_a_result_of_another_kind_is_told(small: Table, tmp_path: Path, content: dict) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"schema": 1} | content))
+    with pytest.raises(UserError, match=r"table\.json is no result of a table.*move it away"):
+        paper_tables.finished(small, "smoke", path)
+
+
+def test_a_result_without_common_settings_is_read(small: Table, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"schema": 1, "rows": [{"name": "DIM", "config": {"data.limit": 3}}]}))
+    assert paper_tables.finished(small, "smoke", path).keys() >= {"DIM", "controls"}
+
+
 def test_every_architecture_of_a_table_has_its_random_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(paper_tables.controlled(TABLES["table1"], "cpu")) == ["controls"]
     assert list(paper_tables.controlled(TABLES["dim"], "cpu")) == [

@@ -454,8 +454,13 @@ def test_mistakes(tmp_path: Path) -> None:
     train(config(), images(), run, device="cpu", quiet=True)
     with pytest.raises(UserError, match="exists; continue it with --resume"):
         train(config(), images(), run, device="cpu", quiet=True)
-    with pytest.raises(UserError, match=r"encoder\.width differ from its config\.toml"):
-        train(config(**{"encoder.width": 12}), images(), run, resume=True, device="cpu", quiet=True)
+    for other, says in (
+        (config(**{"encoder.width": 12}), r"encoder\.width differs from its config\.toml"),
+        (config(**{"training.batch_size": 200}), r"training\.batch_size differs"),  # more than there are images
+        ("simclr", r"its recipe is cpu, not simclr; leave out --recipe"),  # batches of 512
+    ):
+        with pytest.raises(UserError, match=says):
+            train(other, images(), run, resume=True, device="cpu", quiet=True)
     with pytest.raises(UserError, match="is no run folder"):
         train(config(), images(), tmp_path / "none", resume=True, device="cpu", quiet=True)
     with pytest.raises(UserError, match="fewer than a batch of 16"):

@@ -25,7 +25,7 @@ __all__ = ["alignment", "describe", "effective_rank", "measure", "uniformity"]
 
 #: Images that the figures rest on. Pairs grow with their square, and the effective rank is at most one less.
 IMAGES: dict[Scale, int] = {"smoke": 500, "cpu": 2000, "paper": 5000}
-LEAST_RANK, MOST_COSINE = 2.0, 0.999  #: beyond either, y has collapsed
+LEAST_RANK = 2.0  #: below it, y has collapsed
 
 
 def uniformity(x: Num[Tensor, "N D"]) -> Float[Tensor, ""]:
@@ -70,27 +70,32 @@ class Description:
 
     effective_rank: float  #: RankMe (Garrido et al. 2023), of at most min(N - 1, D)
     uniformity: float  #: see there
-    mean_cosine: float  #: over pairs; 1 where all vectors point the same way
+    mean_cosine: float  #: over pairs; 1 where all vectors point the same way, as where their mean is far from 0
     dead_units: int  #: that are the same for every image
     units: int  #: D
-    collapsed: bool  #: the effective rank is below 2, where it could be above, or the mean cosine above 0.999
+    collapsed: bool  #: the effective rank is below 2, where it could be above, or all units are dead
 
 
 def describe(vectors: Float[Tensor, "N D"]) -> Description:
-    """How these vectors are distributed. Raises UserError for fewer than 3."""
+    """How these vectors are distributed. Raises UserError for fewer than 3.
+
+    A mean far from 0 is no collapse, though it takes the cosines to 1: the differences from it are all there, and
+    probes and distances use those.
+    """
     MEASURE.check_counts(0, len(vectors))
     unit = _direction(vectors)
     count = len(unit)
     # Σ over pairs of u·v is what the squared length of the sum holds beyond the N squares.
     cosine = float((unit.sum(0).square().sum() - unit.square().sum()) / (count * (count - 1)))
     rank = float(effective_rank(vectors))
+    dead = Standardiser.of(vectors).constant_units
     return Description(
         effective_rank=rank,
         uniformity=float(uniformity(vectors)),
         mean_cosine=cosine,
-        dead_units=Standardiser.of(vectors).constant_units,
+        dead_units=dead,
         units=vectors.shape[1],
-        collapsed=(rank < LEAST_RANK < min(count - 1, vectors.shape[1])) or cosine > MOST_COSINE,
+        collapsed=(rank < LEAST_RANK < min(count - 1, vectors.shape[1])) or dead == vectors.shape[1],
     )
 
 
@@ -167,7 +172,13 @@ MEASURE = Measure(
         Figure("effective_rank", "effective rank", "dimensions", None, "directions that y uses"),
         Figure("uniformity", "uniformity", "", "lower", "how evenly y covers the sphere"),
         Figure("alignment", "alignment", "", "lower", "how far two views of an image lie apart"),
-        Figure("mean_cosine", "mean cosine", "", "lower", "mean cosine of y between two images; 1: all are alike"),
+        Figure(
+            "mean_cosine",
+            "mean cosine",
+            "",
+            "lower",
+            "mean cosine of y between two images; near 1: all are alike, or their mean is far from 0",
+        ),
         Figure("dead_units", "dead units", "", "lower", "units that are the same for every image"),
     ),
     function=measure,
@@ -178,10 +189,10 @@ MEASURE = Measure(
     remarks=(
         Remark(
             "collapsed",
-            "y HAS COLLAPSED: its effective rank is {effective_rank:.1f} of {units}, the mean cosine between two "
-            "images {mean_cosine:.3f}",
+            "y HAS COLLAPSED: its effective rank is {effective_rank:.1f} of {units}, and {dead_units} units are the "
+            "same for every image",
             "effective_rank",
-            "y has collapsed: it is nearly the same for every image",
+            "y has collapsed: it hardly differs from image to image, or along one direction only",
         ),
     ),
 )

@@ -310,15 +310,26 @@ def finished(table: Table, scale: Scale, path: Path) -> dict[str, RunsBySeed]:
     """Row or control -> seed -> run of an earlier result, if its configuration is still that of the table.
 
     The result of an earlier version may lack settings; they count as set to their defaults.
+
+    Raises:
+        UserError: the file is no result of a table.
     """
     tree, wanted = read(path), columns(table)
-    earlier, configs = runs_of(tree), configs_of(tree)
+    try:
+        earlier, configs = runs_of(tree), configs_of(tree)
+        whole = {
+            name: {seed: run for seed, run in of.items() if all(map(run.has, wanted))} for name, of in earlier.items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UserError(
+            f"{path} is no result of a table, or one of another version; move it away, or choose another --out"
+        ) from None
     runs: dict[str, RunsBySeed] = {}
     for name, row in ({row.name: row for row in table.rows} | controlled(table, scale)).items():
         runs[name] = {}
-        for seed, run in earlier.get(name, {}).items():
+        for seed, run in whole.get(name, {}).items():
             now = digest(row_config(table, row, scale, seed))
-            if now in (run.config, _digest_of(configs.get(row.name), seed)) and all(map(run.has, wanted)):
+            if now in (run.config, _digest_of(configs.get(row.name), seed)):
                 runs[name][seed] = dataclasses.replace(run, config=now)
     return runs
 

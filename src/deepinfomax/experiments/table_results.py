@@ -206,7 +206,8 @@ def runs_of(tree: Mapping[str, Any]) -> dict[str, RunsBySeed]:
 
 def configs_of(tree: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The settings of each row in the JSON of a result, by path; without those of an early version, which kept none."""
-    return {row["name"]: tree["config"] | row["config"] for row in tree.get("rows", []) if "config" in row}
+    shared = tree.get("config", {})
+    return {row["name"]: shared | row["config"] for row in tree.get("rows", []) if "config" in row}
 
 
 def correlations(rows: Iterable[RowResult]) -> dict[str, float]:

@@ -102,7 +102,7 @@ def sentence(compared: Sequence["Compared"]) -> str:
     scores = {one.name: one.scores for one in compared if one.scores is not None}
     low = [name for name, of_run in scores.items() if of_run.effective_rank < LEAST_RANK < of_run.units]
     if low:
-        return f"Collapsed: {', '.join(low)}. The vectors of such a run are nearly the same for every image."
+        return f"Collapsed: {', '.join(low)}. The vectors of such a run hardly differ, or along one direction only."
     of_them = f"None of the {len(compared)} runs"
     if len(scores) < len(compared):
         of_them = f"Of the runs that were measured, {len(scores)} of {len(compared)}, none"

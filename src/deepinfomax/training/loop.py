@@ -91,7 +91,8 @@ def train(
         check_streams(config, stream)
     images = trainable(as_images(images) if stream is None else stream.sample)
     told_apart = identity(images) if stream is None else stream.data
-    if resume:  # checked first: with other data, later checks would fail with a misleading message
+    if resume:  # checked first: with other settings or data, later checks would fail with a misleading message
+        run_folder.check_resumable(out, config, apart_from="encoder")  # which is not known before the images are
         check_trained_on(out / run_folder.CHECKPOINT, images, told_apart)
     augment = Augmentation(**config.augmentation)
     image_shape = augment.output_shape(images.shape)

@@ -131,13 +131,25 @@ def check_there(folder: Path) -> None:
         )
 
 
-def check_resumable(folder: Path, config: Config) -> None:
-    """Raises UserError if the folder has a checkpoint of a run with another configuration."""
+def check_resumable(folder: Path, config: Config, *, apart_from: str | None = None) -> None:
+    """Raises UserError if the folder has a checkpoint of a run with another configuration.
+
+    Args:
+        apart_from: a section that is not compared.
+    """
     before = read_config(folder)
     if not any((folder / name).exists() for name in (CHECKPOINT, files.WEIGHTS)):
         return
-    if fixed := fixed_differences(before, config):
-        raise UserError(f"cannot resume {folder}: {', '.join(fixed)} differ from its {CONFIG}; choose another --out")
+    fixed = [path for path in fixed_differences(before, config) if path.split(".")[0] != apart_from]
+    if "recipe" in fixed:
+        was, is_now = (of.recipe or "none" for of in (before, config))
+        raise UserError(
+            f"cannot resume {folder}: its recipe is {was}, not {is_now}; leave out --recipe, --config and --scale to "
+            "go on with its own settings, or choose another --out"
+        )
+    if fixed:
+        differ = "differs" if len(fixed) == 1 else "differ"
+        raise UserError(f"cannot resume {folder}: {', '.join(fixed)} {differ} from its {CONFIG}; choose another --out")
 
 
 def fixed_differences(before: Config, now: Config) -> list[str]:
