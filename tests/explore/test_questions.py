@@ -12,7 +12,7 @@ from small_pictures import groups, pictures, shifted
 
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
-from deepinfomax.explore import clusters, duplicates, label_doubts, map, outliers
+from deepinfomax.explore import clusters, duplicates, label_doubts, map, outliers, representation
 from deepinfomax.explore.analysis import VOTERS, explore, united, view
 from deepinfomax.explore.collection import Collection
 from deepinfomax.explore.nearest import nearest
@@ -339,8 +339,6 @@ def test_classes_too_small_are_left_out_and_told() -> None:
 
 
 def test_long_vectors_are_reduced_block_by_block_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deepinfomax.explore import representation
-
     monkeypatch.setattr(representation, "BLOCK", 7)
     images = ImageSet(pictures(50))
 
@@ -361,6 +359,21 @@ def test_embeddings_are_standardised_and_constant_units_vanish() -> None:
     made = of_vectors(vectors, seed=0).vectors
     np.testing.assert_allclose(made.std(0), [1, 1, 0, 1], atol=1e-5)
     np.testing.assert_allclose(made.mean(0), 0, atol=1e-5)
+
+
+def test_components_of_embeddings_are_those_of_a_random_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file that is sorted by class the first rows are one class alone."""
+    monkeypatch.setattr(representation, "SAMPLE", 200)
+    rows = np.random.default_rng(0).normal(size=(1000, 2, 100)).astype(np.float32)
+    rows[:, :, 60:] = rows[:500, 1] = rows[500:, 0] = 0
+    made = of_vectors(rows.reshape(1000, 200), seed=0)
+    assert made.vectors.var(0).sum() == pytest.approx(120, rel=1e-3)  # all of the variance has room in 128 components
+
+
+@pytest.mark.parametrize("units", [1, 8])
+def test_a_collapsed_encoder_has_a_map_all_the_same(units: int) -> None:
+    flat = np.zeros((40, units), np.float32)
+    np.testing.assert_array_equal(map.layout(flat, nearest(flat, 39), seed=0), np.zeros((40, 2)))
 
 
 def _as_jpeg(picture: np.ndarray) -> np.ndarray:

@@ -27,7 +27,10 @@ def layout(unit: np.ndarray, near: Nearest, *, seed: int) -> np.ndarray:
         unit: (N, D), the vectors whose neighbours are `near`.
         near: at least three times the perplexity of them, or all others of a small set.
     """
-    start = PCA(2, random_state=seed).fit_transform(unit).astype(np.float64)
+    start = np.zeros((len(unit), 2))
+    if unit.any():  # vectors of a collapsed encoder may all be 0
+        axes = min(2, unit.shape[1])
+        start[:, :axes] = PCA(axes, random_state=seed).fit_transform(unit)
     start *= 1e-4 / max(float(start[:, 0].std()), 1e-12)  # small, so that the neighbours decide and not the start
     perplexity = min(PERPLEXITY, near.index.shape[1] / 3)
     if find_spec("openTSNE") is not None:

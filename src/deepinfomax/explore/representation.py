@@ -77,7 +77,7 @@ def of_vectors(vectors: np.ndarray, *, seed: int) -> Representation:
     """Given embeddings (N, units), standardised in the same way as an encoder's."""
     standard = _standard(vectors)
     if vectors.shape[1] > COMPONENTS:
-        standard, said = _components(standard, standard, seed)
+        standard, said = _components(standard[_drawn(len(standard), seed)], standard, seed)
         return Representation("embeddings", f"embeddings of {vectors.shape[1]:,} units, {said}", standard)
     return Representation("embeddings", f"embeddings of {vectors.shape[1]:,} units, standardised", standard)
 
@@ -88,8 +88,7 @@ def reduced_vectors(vectors: Vectors, images: ImageSet, *, seed: int, standardis
     The components are found on `SAMPLE` images drawn by `seed` and then taken of all, block by block, so that memory
     never holds the long vectors of a large set. `standardise`: units first get mean 0 and standard deviation 1.
     """
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(images))[:SAMPLE])
-    sample = vectors(images.take(drawn))
+    sample = vectors(images.take(_drawn(len(images), seed)))
     mean, scale = sample.mean(0), _scale(sample) if standardise else np.float32(1)
     standard = (sample - mean) * scale
     if not standard.any():  # images of one colour, levelled
@@ -107,8 +106,13 @@ def _blocks(vectors: Vectors, images: ImageSet) -> Iterator[np.ndarray]:
 
 
 def _components(sample: np.ndarray, vectors: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed, svd_solver="randomized").fit(sample[:SAMPLE])
+    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed, svd_solver="randomized").fit(sample)
     return pca.transform(vectors).astype(np.float32), _said(pca)
+
+
+def _drawn(count: int, seed: int) -> np.ndarray:
+    """Positions of the rows that components are found on: `SAMPLE` of `count`, at random; all of fewer."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:SAMPLE])
 
 
 def _said(pca: PCA) -> str:
