@@ -9,6 +9,7 @@ import pandas
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -186,8 +187,12 @@ def test_mistakes() -> None:
             DeepInfoMax(settings=settings).fit(images)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="needs labels"):
         model(recipe="supervised").fit(images)
-    with pytest.raises(Exception, match="not fitted"):
-        model().transform(images)
+    failed = model(batch_size=61)
+    with pytest.raises(UserError, match="fewer than a batch"):
+        failed.fit(images)
+    for one in (model(), failed):
+        with pytest.raises(NotFittedError):
+            one.transform(images)
 
 
 def test_pandas_output_set_before_fit() -> None:

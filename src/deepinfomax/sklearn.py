@@ -130,7 +130,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Raises:
             UserError: the images have another shape, or another scale of numbers, than in `fit`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "encoder_")  # n_features_in_ is there after a fit that failed, too
         array, of_numbers = self._array(X), isinstance(self.encoder_, Standardised)
         if of_numbers and array.dtype.kind in "ub":  # bytes would be taken for pictures, which have another scale
             array = array.astype(np.float32)
