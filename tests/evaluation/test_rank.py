@@ -160,6 +160,13 @@ def test_an_encoder_that_ignores_the_image_has_collapsed_and_aligns() -> None:
     assert found["dead_units"] == 6
 
 
+def test_the_protocol_says_what_was_measured() -> None:
+    series = ImageSet(np.random.default_rng(0).normal(size=(20, 2, 16)).astype(np.float32))
+    found = measure(Flat(), series, series, scale="smoke")
+    assert found["protocol"] == "y of 20 test images"
+    assert "alignment" not in found
+
+
 def test_too_few_images() -> None:
     with pytest.raises(UserError, match="3 test images or more, not 2"):
         describe(torch.randn(2, 4))

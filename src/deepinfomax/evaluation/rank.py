@@ -158,7 +158,7 @@ def measure(
         **asdict(described),
         alignment=of_views,
         n_test=len(part),
-        protocol=f"y of {len(part)} test images; alignment under flip and crop",
+        protocol=f"y of {len(part)} test images" + ("" if of_views is None else "; alignment under flip and crop"),
         seconds=time.perf_counter() - began,
     )
 
