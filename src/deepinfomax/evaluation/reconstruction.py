@@ -67,7 +67,7 @@ def scales(side: int) -> tuple[float, ...]:
     """Weights of the scales that images with sides of `side` pixels have room for; they sum to 1.
 
     The side halves from scale to scale. At the coarsest scale it must exceed the window of 11 pixels; torchmetrics asks
-    for a little more from the fourth scale on. All five scales need 176 pixels; 32×32 has two, 64×64 and 96×96 three.
+    for a little more from the fourth scale on. All five scales need 192 pixels; 32×32 has two, 64×64 and 96×96 three.
     So figures of images of different size do not compare. The authors' own figures, called MS-SSIM, do not compare
     either: their code takes one scale, a nearly flat window (σ = 11) and a data range of 1 for images in [-1, 1].
     """
