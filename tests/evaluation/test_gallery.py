@@ -15,6 +15,7 @@ from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.gallery import one_of_each, write_gallery
 from deepinfomax.evaluation.neighbours import neighbours
 from deepinfomax.evaluation.neighbours_command import _queries
+from deepinfomax.evaluation.queries import Asked, as_records, search
 from deepinfomax.report.reading import _gallery, _sample
 
 
@@ -74,6 +75,25 @@ def test_queries_of_unlabelled_images_are_drawn_from_all() -> None:
     assert all(len(set(d.tolist())) == 12 and (np.diff(d) > 0).all() for d in drawn)
     assert 400 < np.mean(drawn) < 600
     assert len({tuple(d) for d in drawn}) == 20
+
+
+def test_images_without_a_label_are_no_class_of_the_queries() -> None:
+    labels = np.repeat([-1, 0, 1], [90, 5, 5])
+    assert sorted(labels[one_of_each(labels, 100, 4, np.random.default_rng(0))]) == [0, 0, 1, 1]
+
+
+def test_small_distances_keep_their_digits() -> None:
+    data = images(3)
+    answers = search(
+        Asked(data.take(slice(0, 1)), ("0",), (0,)),
+        data,
+        {"y": torch.tensor([[1.0, 0], [1, 2e-4], [1, 3e-4]])},
+        {},
+        ["a", "b", "c"],
+        2,
+        "cosine",
+    )
+    assert as_records(answers)[0]["y"]["distance"] == pytest.approx([2e-8, 4.5e-8], rel=1e-5)
 
 
 def test_queries_of_what_is_no_picture_are_by_index(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def write_gallery(
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of `count` of the images, one of each class in turn; in order if there are no classes."""
+    """Positions of `count` of the images, one of each class in turn, those without a label last; in order if there are
+    no classes."""
     order = rng.permutation(images)
     if labels is None or labels.ndim > 1:
         return np.sort(order[:count])
@@ -95,6 +96,7 @@ def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.rand
     for i in order:
         rounds[i] = seen.get(int(labels[i]), 0)
         seen[int(labels[i])] = int(rounds[i]) + 1
+    rounds[labels < 0] = images
     return order[np.lexsort((labels[order], rounds[order]))][:count]
 
 

@@ -88,7 +88,7 @@ def as_records(answers: Neighbours) -> list[dict[str, Any]]:
             index = nearest[i]
             record[level] = {
                 "index": index.tolist(),
-                "distance": [round(float(d), 6) for d in answers.distance[level][i]],
+                "distance": [float(f"{d:.6g}") for d in answers.distance[level][i]],
                 "name": [answers.names[position] for position in index],
             }
             if labels is not None:
