@@ -16,7 +16,7 @@ from deepinfomax.evaluation import without_labels
 from deepinfomax.evaluation.compare_command import Compared, compare_command, names_of
 from deepinfomax.evaluation.without_labels import Scores
 from deepinfomax.recipes import recipe
-from deepinfomax.report.compare_page import rows, sentence
+from deepinfomax.report.compare_page import _bars, rows, sentence
 from deepinfomax.training.loop import train
 
 SEEN = "the encoder was trained on the test images too, without their labels"
@@ -211,6 +211,12 @@ def test_ranks_of_vectors_of_two_lengths_are_not_compared() -> None:
 
     assert bold(8, 8) == [False, True]
     assert bold(8, 64) == [False, False]
+
+
+def test_long_names_that_differ_at_their_end_stay_apart() -> None:
+    names = [f"table1-cifar10-dim-local-seed{seed}" for seed in (1, 2)]
+    drawn = _bars([(name, 1.0, None) for name in names], "nats")
+    assert re.findall("table1-cif…[^<]*", drawn) == ["table1-cif…-local-seed1", "table1-cif…-local-seed2"]
 
 
 @pytest.mark.parametrize(

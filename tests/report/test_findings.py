@@ -388,6 +388,12 @@ def test_what_was_not_run_comes_with_its_command() -> None:
     assert "deepinfomax neighbours runs/a" in missing
 
 
+def test_a_supervised_figure_that_is_missing_is_asked_for_by_name() -> None:
+    run = measured({"linear_10_per_class": {"y": {"accuracy": 0.5}}}, {"supervised": {"accuracy": 0.7}})
+    commands = [item.command for item in not_run(run, comparisons(run)) if "supervised (" in item.what]
+    assert commands == ["deepinfomax evaluate runs/a --measures linear_10_per_class --controls supervised"]
+
+
 def started(**data: Any) -> Run:
     return Run(Path("runs/a"), metrics=Metrics(start={"data": {"shape": [3, 32, 32], **data}}))
 

@@ -16,7 +16,7 @@ from deepinfomax.errors import UserError
 from deepinfomax.report import write
 from deepinfomax.report.bars import scale_of
 from deepinfomax.report.comparisons import comparisons
-from deepinfomax.report.page import duration, guessing, measured_on, render
+from deepinfomax.report.page import duration, guessing, measured_on, pictured, render
 from deepinfomax.report.reading import FILES, Metrics, Run, read
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -153,6 +153,14 @@ def test_guessing(score: str, majority: float | None, classes: list[str] | None,
 def test_bars_share_a_scale_that_holds_every_figure(highest: float, end: float) -> None:
     evaluation = {"measures": {"knn": {"y": {"accuracy": 0.1}}}, "controls": {"supervised": {"accuracy": highest}}}
     assert scale_of(comparisons(Run(Path("a"), evaluation=evaluation))) == end
+
+
+def test_bars_end_beyond_what_guessing_gives() -> None:
+    evaluation = {"measures": {"knn": {"y": {"accuracy": 0.6}}}, "data": {"test": {"majority": 0.9}}}
+    ((_, drawn, guess),) = pictured(run := Run(Path("a"), evaluation=evaluation), comparisons(run))
+    assert guess is not None
+    assert ">0.75<" in drawn
+    assert ">1<" in drawn
 
 
 def test_other_figures_have_unit_and_direction(page: Page) -> None:

@@ -82,6 +82,7 @@ def test_labels_without_names_and_images_without_labels() -> None:
     assert found.queries[0].picture.label == ""
     assert not any(p.same for p in found.queries[0].neighbours["y"])
     assert found.queries[1].picture.label == "class 7"
+    assert found.shared["y"][1] == 11 * 6  # without that query, which shares its label with none
     unlabelled = sheet(gallery_run(fake_run.gallery(side=8, labelled=False)))
     assert unlabelled is not None
     assert unlabelled.shared == {}

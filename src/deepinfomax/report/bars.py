@@ -1,5 +1,6 @@
 """The comparisons as pictures: one bar for each contestant and level, on the same scale in every picture."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
@@ -12,12 +13,15 @@ _COLOURS = {"trained": ACCENT, "random_encoder": CONTROL}
 _ROW, _GAP, _NAMES = 17, 7, 130  #: CSS pixels: of a bar, between levels, for the names at the left
 
 
-def scale_of(compared: list[Comparison]) -> float:
-    """The end of the scale of all pictures: the smallest of 0.25, 0.5, 0.75 and 1 that is above every figure."""
+def scale_of(compared: list[Comparison], guessing: Iterable[float] = ()) -> float:
+    """The end of the scale of all pictures: the smallest of 0.25, 0.5, 0.75 and 1 that no figure exceeds.
+
+    guessing: fractions had without looking, which are drawn too.
+    """
     cells = [
         cell for comparison in compared for row in comparison.rows for cell in row.cells.values() if cell is not None
     ]
-    highest = max((cell.value + (cell.std or 0) for cell in cells), default=1.0)
+    highest = max([*(cell.value + (cell.std or 0) for cell in cells), *guessing], default=1.0)
     return next((end for end in (0.25, 0.5, 0.75) if highest <= end), 1.0)
 
 

@@ -136,9 +136,14 @@ def _bars(bars: Sequence[tuple[str, float, float | None]], unit: str) -> Markup:
             if cap is not None and math.isfinite(cap):
                 place.plot([cap, cap], [y - 0.4, y + 0.4], color=CONTROL)
         place.axvline(0, color=RULE)
-        place.set_yticks(range(len(bars)), [name if len(name) < 24 else f"{name[:22]}…" for name, _, _ in bars])
+        place.set_yticks(range(len(bars)), [_short(name) for name, _, _ in bars])
         place.set_ylim(len(bars) - 0.5, -0.5)
         place.tick_params(labelcolor=MUTED)
         place.set_xlabel(unit)
         said = "; ".join(f"{name} {value:.2f}{'' if cap is None else f' of {cap:.2f}'}" for name, value, cap in bars)
         return svg(figure, f"{said}, in {unit}.")
+
+
+def _short(name: str) -> str:
+    """A name that has room beside a bar: the middle of a long one is left out, since runs often differ at the end."""
+    return name if len(name) < 24 else f"{name[:10]}…{name[-12:]}"

@@ -281,7 +281,7 @@ def _span(values: np.ndarray) -> tuple[float, float]:
 def value(number: float) -> str:
     """Three digits, or all of a whole number: 1,240 · 64 · 57.3 · 6.54 · 0.120"""
     size = abs(number)
-    if size >= 100 or (size >= 10 and number == round(number)):
+    if size >= 99.95 or (size >= 10 and number == round(number)):  # 99.96 in three digits is 100
         return f"{number:,.0f}"
     return f"{number:#.3g}" if size > 0 else "0"
 

@@ -64,17 +64,22 @@ def other_controls(run: Run, compared: list[Comparison]) -> Missing | None:
 def single_figures(run: Run, compared: list[Comparison]) -> Missing | None:
     controls = table(run.evaluation, "controls")
     gaps: dict[str, list[str]] = {}
+    kinds: dict[str, None] = {}
     for comparison in compared:
         for row in comparison.rows:
             for level, cell in row.cells.items():
                 if cell is None and (row.kind == "trained" or row.kind in controls):
                     whose = row.name if level == WHOLE else f"{row.name} on {level}"
                     gaps.setdefault(whose, []).append(comparison.title)
+                    kinds |= {} if row.kind == "trained" else {row.kind: None}
     if not table(run.evaluation, "measures") or not gaps:
         return None
     named = "; ".join(f"{whose} ({', '.join(titles)})" for whose, titles in gaps.items())
     measures = ",".join(comparison.measure for comparison in compared)
-    return Missing(f"Single figures: {named}.", evaluate_command(run, "--measures", measures))
+    words = ["--measures", measures]
+    if "supervised" in kinds:  # it is trained only where it is asked for
+        words += ["--controls", ",".join(kinds)]
+    return Missing(f"Single figures: {named}.", evaluate_command(run, *words))
 
 
 def sheet(run: Run, compared: list[Comparison]) -> Missing | None:

@@ -230,9 +230,9 @@ def guessing(run: Run, comparison: Comparison) -> Guessing | None:
 
 def pictured(run: Run, compared: list[Comparison]) -> Iterator[tuple[Comparison, Markup, Guessing | None]]:
     """Every comparison with its bars, on one scale, and what guessing gives."""
-    end = bars.scale_of(compared)
-    for comparison in compared:
-        guess = guessing(run, comparison)
+    guesses = [guessing(run, comparison) for comparison in compared]
+    end = bars.scale_of(compared, [guess.fraction for guess in guesses if guess is not None])
+    for comparison, guess in zip(compared, guesses, strict=True):
         yield comparison, bars.draw(comparison, end, None if guess is None else guess.fraction), guess
 
 

@@ -44,7 +44,9 @@ class Sheet:
     queries: list[Query]
     pictures: dict[int, str]  #: position -> data URI
     levels: list[str]
-    shared: dict[str, tuple[int, int]]  #: level -> (neighbours with the query's label, neighbours); {} without labels
+    shared: dict[
+        str, tuple[int, int]
+    ]  #: level -> (neighbours with the query's label, neighbours) of queries that have one; {}: none has
     bank: int
     left_out: int  #: queries for which there was no room
     size: tuple[int, int]  #: height and width in pixels, for the aspect
@@ -84,7 +86,8 @@ def sheet(run: Run) -> Sheet | None:
     queries = [replace(query, number=number) for number, query in enumerate(queries, 1)]
     levels = list(galleries[-1].neighbours)
     samples = [query for query in queries if not query.asked]
-    shared = {level: _shared(samples, level) for level in levels} if galleries[-1].labels is not None else {}
+    labelled = [query for query in samples if query.picture.label]
+    shared = {level: _shared(labelled, level) for level in levels} if labelled else {}
     height, width = galleries[-1].images.shape[2:]
     return Sheet(
         queries=queries,
@@ -95,13 +98,13 @@ def sheet(run: Run) -> Sheet | None:
         left_out=left_out,
         size=(height, width),
         metric=galleries[-1].metric,
-        first=queries[0].number if queries[0].asked or not shared else _typical(samples, levels[-1]),
+        first=queries[0].number if queries[0].asked or not shared else _typical(labelled, levels[-1]),
         data=galleries[-1].data,
     )
 
 
 def _shared(queries: list[Query], level: str) -> tuple[int, int]:
-    """Neighbours with their query's label, and neighbours."""
+    """Neighbours with their query's label, and neighbours; the queries have labels."""
     same = [picture.same for query in queries for picture in query.neighbours[level]]
     return sum(same), len(same)
 
