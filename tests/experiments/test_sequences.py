@@ -64,6 +64,7 @@ def test_a_set_has_its_tuned_setting_beside_that_of_all(monkeypatch, tmp_path):
     training, test = waves(40, 0), waves(30, 1)
     monkeypatch.setattr(sequences, "SOURCES", {"waves": sequences.Source()})
     monkeypatch.setattr(sequences, "load", lambda name: (training, test))
+    monkeypatch.setitem(sequences.OF_A_CLASS, "smoke", None)
     monkeypatch.setitem(sequences.TUNED, "waves", {"training.views": 2, "augmentation.noise": 0.1})
     result = sequences.run("smoke", 0, tmp_path)["waves"]
     used = configuration.load(tmp_path / "waves-tuned" / "config.toml")
@@ -78,6 +79,7 @@ def test_a_closed_outline_is_described_whatever_it_begins_with(monkeypatch, tmp_
     training, test = waves(40, 0), waves(30, 1)
     monkeypatch.setattr(sequences, "SOURCES", {"waves": sequences.Source(closed=True)})
     monkeypatch.setattr(sequences, "load", lambda name: (training, test))
+    monkeypatch.setitem(sequences.OF_A_CLASS, "smoke", None)
     result = sequences.run("smoke", 0, tmp_path)["waves"]
     assert set(result["dim_turned"]) == {"conv", "fc", "y"} == set(result["random_encoder_turned"])
     assert result["dim_turned"] != result["random_encoder_turned"]
@@ -194,6 +196,22 @@ def test_a_class_of_few_series_has_as_many_folds():
     training = waves(12, 0)
     few = ImageSet(training.images[:7], np.array([0, 0, 0, 0, 0, 1, 1]))
     assert set(sequences.accuracies(few.images.reshape(7, -1), few.images.reshape(7, -1), few, few)) == {"svm", "knn"}
+
+
+def test_a_fit_that_would_go_on_for_ever_ends(monkeypatch):
+    monkeypatch.setattr(sequences, "SVM_ITERATIONS", 10**4)  # at 1e5 libsvm goes round in circles from C = 0.001
+    part = ImageSet(np.zeros((24, 1, 4), np.float32), np.arange(24) % 2)
+    rows = 1e5 + np.random.default_rng(3).standard_normal((24, 4))
+    assert set(sequences.accuracies(rows, rows, part, part)) == {"svm", "knn"}
+
+
+def test_the_scale_smoke_has_a_few_short_series_of_every_class():
+    training, _ = sequences.load("PLAID")
+    few = sequences.small(training, "smoke")
+    assert np.bincount(few.labels).tolist() == [3] * 11
+    assert few.images.shape == (33, 1, 128)
+    np.testing.assert_array_equal(few.images[0, 0], training.images[0, 0, :128])
+    assert all(sequences.small(training, scale) is training for scale in ("cpu", "paper"))
 
 
 def test_smallest_run_and_its_continuation(tmp_path, monkeypatch):

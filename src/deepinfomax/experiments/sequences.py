@@ -29,8 +29,10 @@ Where a closed outline begins means nothing, but an encoder sees it. So each out
 mean of its features over `TURNS` starts: `dim_turned`, and `random_encoder_turned`, the encoder before training.
 """
 
+import dataclasses
 import importlib
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -62,6 +65,8 @@ from deepinfomax.training.run_folder import CONFIG
 STARTS = 16  #: copies of each closed outline, begun at as many random points
 TURNS = 16  #: starts, evenly spaced, over which the features of a closed outline are averaged
 RESULT = "sequences.json"  #: in the folder of a run
+#: most iterations of a fit, libsvm's own limit, which scikit-learn lifts: some fits with a large C go on for ever
+SVM_ITERATIONS = 10**7
 
 #: one part of a set: its series, each (C, T), and a label for each
 Part = tuple[list[np.ndarray], np.ndarray]
@@ -141,6 +146,8 @@ TUNED: dict[str, dict[str, Any]] = {
 STEPS: dict[Scale, int] = {"smoke": 4, "cpu": 300, "paper": 2000}
 TUNED_STEPS: dict[Scale, int] = {"smoke": 4, "cpu": 1000, "paper": 6000}  #: of sets in `TUNED`
 WIDTH: dict[Scale, int] = {"smoke": 8, "cpu": 32, "paper": 64}
+OF_A_CLASS: dict[Scale, int | None] = {"smoke": 3, "cpu": None, "paper": None}  #: series of each part; None: all
+LONGEST: dict[Scale, int | None] = {"smoke": 128, "cpu": None, "paper": None}  #: steps of a series; None: all
 
 
 def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
     anew.
 
     Args:
-        scale: how long and how wide, see `STEPS` and `WIDTH`.
+        scale: how long, how wide and on how much, see `STEPS`, `WIDTH`, `OF_A_CLASS` and `LONGEST`.
         seed: of weights, order of batches and random starts.
         out: folder for the run folders and `sequences.json`; None: they are thrown away.
 
@@ -178,7 +185,7 @@ def run(scale: Scale, seed: int, out: str | Path | None = None) -> dict[str, Any
     for name, source in SOURCES.items():
         if name in result:
             continue
-        training, test = load(name)
+        training, test = (small(part, scale) for part in load(name))
         views = with_random_starts(training, seed) if source.closed else training
         result[name] = compare(views, training, test, scale, seed, out / name)
         if name in TUNED:
@@ -299,19 +306,21 @@ def accuracies(x: np.ndarray, x_test: np.ndarray, training: ImageSet, test: Imag
 
     Rows are scaled by one number, so the nearest neighbours of raw series are the baseline that the archives of time
     series print. The SVM's C is chosen by cross-validation within the training part: five folds, or as many as the
-    smallest class has series.
+    smallest class has series. A fit of it ends after `SVM_ITERATIONS` at the latest.
     """
     assert training.labels is not None
     scale = x.std()
     folds = max(2, min(5, int(np.bincount(training.labels).min())))
     scorers = {
-        "svm": GridSearchCV(SVC(kernel="linear"), {"C": np.logspace(-4, 2, 7)}, cv=folds),
+        "svm": GridSearchCV(SVC(kernel="linear", max_iter=SVM_ITERATIONS), {"C": np.logspace(-4, 2, 7)}, cv=folds),
         "knn": KNeighborsClassifier(1),
     }
-    return {
-        name: float(scorer.fit(x / scale, training.labels).score(x_test / scale, test.labels))
-        for name, scorer in scorers.items()
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return {
+            name: float(scorer.fit(x / scale, training.labels).score(x_test / scale, test.labels))
+            for name, scorer in scorers.items()
+        }
 
 
 def catch22(series: np.ndarray) -> np.ndarray:
@@ -384,6 +393,16 @@ def needed(module: str) -> Any:
             f"time series are loaded and measured with {package}, which is not installed: pip install "
             "'deepinfomax[sequences]'"
         ) from None
+
+
+def small(series: ImageSet, scale: Scale) -> ImageSet:
+    """The first series of each class, and the beginning of each, as much as the scale has; or all."""
+    most, longest = OF_A_CLASS[scale], LONGEST[scale]
+    if most is None or series.labels is None:
+        return series
+    first = np.sort(np.concatenate([np.flatnonzero(series.labels == of)[:most] for of in np.unique(series.labels)]))
+    part = series.take(first)
+    return dataclasses.replace(part, images=part.images[:, :, :longest])
 
 
 def with_random_starts(closed: ImageSet, seed: int) -> ImageSet:
