@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepinfomax.information.estimate import MIEstimate
-from deepinfomax.information.tables import Ranking, Row
+from deepinfomax.information.tables import Matrix, Ranking, Row
 from deepinfomax.report.mi_page import headline, methods, write_estimate, write_table
 
 NEIGHBOURS = MIEstimate(
@@ -26,6 +26,7 @@ BOUND = dataclasses.replace(
     [
         (BOUND, "A dependence was found, of at least 0.48 nats."),
         (NEIGHBOURS, "A dependence was found, of about 0.55 nats."),
+        (dataclasses.replace(NEIGHBOURS, nats=123.4), "A dependence was found, of about 123 nats."),
         (dataclasses.replace(BOUND, p_value=0.3), "No dependence was found."),
         (dataclasses.replace(BOUND, nats=math.nan), "No number could be had."),
     ],
@@ -62,3 +63,10 @@ def test_p_values_have_columns_only_where_there_are_any(tmp_path: Path) -> None:
     )
     assert "adjusted p" not in page
     assert "shuffles cannot" not in page
+
+
+def test_a_pair_without_a_number_is_none_of_0_nats(tmp_path: Path) -> None:
+    estimates = {("a", "b"): NEIGHBOURS, ("a", "c"): dataclasses.replace(NEIGHBOURS, nats=math.nan), ("b", "c"): BOUND}
+    page = write_table(Matrix(("a", "b", "c"), estimates, {}, 1.0), tmp_path / "a.html").read_text(encoding="utf-8")
+    drawn = page[: page.index("In figures")]
+    assert sorted(re.findall(r">(–|\d\.\d\d)</text>", drawn)) == ["0.48", "0.48", "0.55", "0.55", "–", "–"]

@@ -105,7 +105,8 @@ def headline(estimate: "MIEstimate") -> str:
         return "No number could be had."
     if not estimate.dependent:
         return "No dependence was found."
-    return f"A dependence was found, of {'at least' if estimate.lower_bound else 'about'} {estimate.nats:.2g} nats."
+    nats = f"{estimate.nats:.2g}" if estimate.nats < 99.5 else f"{estimate.nats:,.0f}"  # no 1e+02
+    return f"A dependence was found, of {'at least' if estimate.lower_bound else 'about'} {nats} nats."
 
 
 def methods(estimate: "MIEstimate") -> str | None:
@@ -274,7 +275,8 @@ def _bars(rows: list[dict[str, Any]]) -> Markup:
 def _heat(matrix: "Matrix") -> Markup:
     count = len(matrix.columns)
     width = max(340, 120 + 30 * count)
-    values = np.nan_to_num(np.maximum(matrix.nats, 0))
+    known = np.isfinite(matrix.nats)
+    values = np.where(known, np.maximum(matrix.nats, 0), 0)
     top = float(values.max()) or 1.0
     with drawing(width, width) as figure:
         place = axes(figure, left=110, bottom=110)
@@ -284,7 +286,8 @@ def _heat(matrix: "Matrix") -> Markup:
                     share = float(values[i, j]) / top
                     place.add_patch(_square(j, i, share))
                     if count <= MOST_CELLS:
-                        place.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=8, color=INK)
+                        text = f"{values[i, j]:.2f}" if known[i, j] else "–"
+                        place.text(j, i, text, ha="center", va="center", fontsize=8, color=INK)
         place.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
         place.set_xticks(range(count), list(matrix.columns), rotation=90)
         place.set_yticks(range(count), list(matrix.columns))
