@@ -204,6 +204,16 @@ def test_pandas_output_set_before_fit() -> None:
     frame = model.set_params(level="fc").transform(pixels)
     assert frame.shape == (40, model.encoder_(torch.zeros(1, 3, 16, 16)).fc.shape[1])
     assert list(frame.columns) == [f"deepinfomax{i}" for i in range(frame.shape[1])]
+    with pytest.raises(UserError, match="unknown level 'z'"):
+        model.set_params(level="z").get_feature_names_out()
+
+
+def test_names_of_columns_are_those_of_the_last_fit() -> None:
+    images, _ = data()
+    frame = pandas.DataFrame(images.reshape(60, -1)).rename(columns=str)
+    fitted = model(image_shape=(16, 16, 3)).fit(frame)
+    assert len(fitted.feature_names_in_) == 768
+    assert not hasattr(fitted.fit(images), "feature_names_in_")
 
 
 def test_a_grid_search_over_its_settings(tmp_path: Path) -> None:

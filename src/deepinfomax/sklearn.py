@@ -122,7 +122,11 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     @property
     def _n_features_out(self) -> int:
         """Units of the level that `transform` returns, which may be changed after `fit`."""
-        return self._units[self.level]
+        units = self._units  # first: without a fit this is an AttributeError, which scikit-learn asks for
+        self._check_level()
+        if self.level not in units:
+            raise UserError(f"the encoder has no {self.level}: choose {' or '.join(units)}")
+        return units[self.level]
 
     def transform(self, X: Any) -> np.ndarray:
         """Vectors (N, units) float32. If training crops at random, those of the centre of each image.
@@ -177,6 +181,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             images = check_array(X, allow_nd=True, estimator=self, input_name="X", **asked)
             if fitting:
                 self.n_features_in_ = int(np.prod(images.shape[1:]))
+                vars(self).pop("feature_names_in_", None)  # of an earlier fit on rows with names
             return images
         rows = validate_data(self, X, reset=fitting, **asked)  # also the names of columns
         return self._folded(rows)
