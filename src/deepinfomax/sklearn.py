@@ -181,7 +181,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             images = check_array(X, allow_nd=True, estimator=self, input_name="X", **asked)
             if fitting:
                 self.n_features_in_ = int(np.prod(images.shape[1:]))
-                vars(self).pop("feature_names_in_", None)  # of an earlier fit on rows with names
+                self.__dict__.pop("feature_names_in_", None)  # of an earlier fit on rows with names
             return images
         rows = validate_data(self, X, reset=fitting, **asked)  # also the names of columns
         return self._folded(rows)
