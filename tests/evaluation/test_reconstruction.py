@@ -141,6 +141,14 @@ def test_floats_are_measured_and_shown_as_the_pixels_they_stand_for(tmp_path: Pa
     np.testing.assert_array_equal(*shown)
 
 
+def test_whole_numbers_in_the_range_are_no_bytes(tmp_path: Path) -> None:
+    masks = [replace(s, images=(s.images > 127).astype(np.int16)) for s in (images(64), images(20, seed=1))]
+    floats = [replace(s, images=s.images.astype(np.float32)) for s in masks]
+    results = [measure(make_encoder()(), *sets, scale="smoke", folder=tmp_path) for sets in (floats, masks)]
+    assert results[1].mean_image_mse == pytest.approx(results[0].mean_image_mse)
+    assert np.load(tmp_path / "reconstructions.npz")["images"].dtype == np.uint8
+
+
 def _mean_image_mse(pixels) -> float:
     train, test = (s.images / 255 for s in pixels)
     return float(((test - train.mean(0)) ** 2).mean())

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from deepinfomax.data.images import ImageSet, denormalise, normalise
+from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.encoders.decoders import Decoder, decode
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.draws import seeded
@@ -163,11 +163,11 @@ def measure(
     originals = normalise(np.array(test.images)).add(1).div(2)
     decoded = decoded.add(1).div(2)
     mean = np.asarray(train.images).mean(0, dtype=np.float64)
-    mean_image = torch.from_numpy((mean + 1) / 2 if train.images.dtype.kind == "f" else mean / 255).float()
+    mean_image = torch.from_numpy(mean / 255 if train.images.dtype == np.uint8 else (mean + 1) / 2).float()
     if folder is not None:
-        pixels = decoded[:SHOWN].mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+        shown, made = (part[:SHOWN].mul(255).round().clamp(0, 255).byte().numpy() for part in (originals, decoded))
         with replacing(folder / RECONSTRUCTIONS) as path:
-            np.savez_compressed(path, images=denormalise(test.images[:SHOWN]), reconstructions=pixels)
+            np.savez_compressed(path, images=shown, reconstructions=made)
     betas = scales(min(shape[1:]))
     return Result(
         **similarity(originals, decoded),
