@@ -8,6 +8,7 @@ import pytest
 import torch
 from planted import Flat, images, make_encoder
 
+from deepinfomax import encoders
 from deepinfomax.data import load
 from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.errors import UserError
@@ -56,6 +57,17 @@ def test_series_volumes_and_bands_are_drawn(tmp_path: Path, shape: tuple[int, ..
     write_gallery(Flat(), data, tmp_path)
     found = _gallery(tmp_path / "gallery.npz")
     assert (found.images.dtype, len(found.images)) == (np.uint8, 30)
+
+
+def test_each_of_several_globals_is_a_sample_of_y_as_the_prior_sees_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = encoders.build("strided", (3, 32, 32), width=4, fc=8, y=6, globals="blocks").eval()
+    data = images(10, side=32)
+    write_gallery(encoder, data, tmp_path)
+    with torch.no_grad():
+        y = encoder(normalise(data.images)).y  # (10, 6, 25)
+    found = _sample(tmp_path / "embeddings_sample.npz")
+    np.testing.assert_allclose(found, y.transpose(1, 2).flatten(0, 1), atol=1e-5)
 
 
 def test_only_the_bank_is_brought_to_what_the_encoder_takes(tmp_path: Path) -> None:

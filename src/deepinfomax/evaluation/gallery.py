@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from deepinfomax import files
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ImageSet, normalise
 from deepinfomax.data.pictures import drawable, pictures_of
-from deepinfomax.evaluation.embeddings import embed
+from deepinfomax.encoders.modes import in_eval_mode
+from deepinfomax.evaluation.embeddings import _input_type, embed
+from deepinfomax.evaluation.frozen import on_device
 from deepinfomax.evaluation.neighbours import other_neighbours
 
 METRIC_NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
@@ -82,7 +84,8 @@ def write_gallery(
             **nearest,
         )
     if not data:
-        save_arrays(run / files.SAMPLE, y=embedded["y"].numpy().astype(np.float32))
+        y = embedded["y"].numpy().astype(np.float32)
+        save_arrays(run / files.SAMPLE, y=y.reshape(len(y), *_shape_of_y(encoder, part)))
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,6 +101,13 @@ def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.rand
         seen[int(labels[i])] = int(rounds[i]) + 1
     rounds[labels < 0] = images
     return order[np.lexsort((labels[order], rounds[order]))][:count]
+
+
+def _shape_of_y(encoder: nn.Module, images: ImageSet) -> tuple[int, ...]:
+    """(D,), or (D, M) for M globals, which `embed` flattens."""
+    with on_device(encoder, None) as where, in_eval_mode(encoder), torch.inference_mode():
+        one = normalise(np.array(images.images[:1])).to(where, _input_type(encoder))
+        return tuple(encoder(one).y.shape[1:])
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
