@@ -11,7 +11,7 @@ from torch import nn
 from deepinfomax.data.images import ImageSet
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.measure import as_json
-from deepinfomax.evaluation.ndm import SETTINGS, Settings, _read, _train, gaussian, measure, ndm
+from deepinfomax.evaluation.ndm import SETTINGS, Settings, _read, _train, by_mixture, gaussian, measure, ndm
 from deepinfomax.features import Features
 from deepinfomax.information.cautions import OF_DEPENDENCE, Evidence, cautions
 from deepinfomax.information.density import AutoregressiveDensity, normal_scores
@@ -69,6 +69,12 @@ def test_rows_that_fall_into_groups_are_told():
     assert 38 < result.mixture_nats < 41  # of 40.8, with other centres
     assert result.mixture_nats > result.nats + 1
     assert f"a mixture of Gaussians shows {result.mixture_nats:.2f} nats of the same rows" in result.warning
+
+
+def test_every_seed_that_the_library_takes_is_one_of_the_mixture() -> None:
+    """scikit-learn takes none above 2^32 - 1."""
+    y, held_out, _ = equicorrelated(0.5, n=400)
+    assert math.isfinite(by_mixture(y, held_out, 2**40).mean())
 
 
 def test_a_mixture_sees_nothing_in_independent_units():

@@ -60,8 +60,12 @@ def test_classes_with_fewer_labels_than_a_measure_asks_of_each_are_told() -> Non
     labels = np.array([0] * 12 + [1] * 12 + [2] * 3)
     said = "1 of 3 classes have fewer than 10 labels to train on ({}): measures of 10 per class see all of theirs"
     budgets = [None, LabelBudget("percent", 10), LabelBudget("per_class", 2), LabelBudget("per_class", 10)]
-    assert small_classes(labels, budgets, ("a", "b", "rare")) == [said.format("rare")]
-    assert small_classes(labels, budgets[:3]) == []
+    share = (
+        "of 1 of 3 classes 10 % is less than one label (rare): measures of 10 percent see one label of each, which is "
+        "more than 10 %"
+    )
+    assert small_classes(labels, iter(budgets), ("a", "b", "rare")) == [said.format("rare"), share]
+    assert small_classes(labels, [None, LabelBudget("percent", 34), LabelBudget("per_class", 2)]) == []
     vectors, words = RNG.normal(size=(60, 4)).astype(np.float32), np.array(["a", "b"] * 25 + ["rare"] * 10)
     file = Embeddings(vectors, words, np.array(["train"] * 53 + ["test"] * 7))
     notes = evaluate_embeddings(file, measures=["knn_10_per_class"], scale="smoke", quiet=True)["notes"]

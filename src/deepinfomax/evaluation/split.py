@@ -62,15 +62,22 @@ def remarks(train_labels: np.ndarray | None, test_labels: np.ndarray | None, nam
 
 
 def small_classes(labels: np.ndarray, budgets: Iterable[LabelBudget | None], names: Sequence[str] = ()) -> list[str]:
-    """The notes on classes that have fewer labels than a measure of so many per class asks for."""
+    """The notes on classes that have fewer labels than a measure of so many per class, or of a percentage, asks for."""
     present, have = np.unique(labels[labels != -1] if labels.dtype.kind in "iu" else labels, return_counts=True)
-    said = []
-    for count in sorted({budget.count for budget in budgets if budget is not None and budget.unit == "per_class"}):
+    asked, said = [budget for budget in budgets if budget is not None], []
+    for count in sorted({budget.count for budget in asked if budget.unit == "per_class"}):
         few = present[have < count]
         if len(few):
             said.append(
                 f"{len(few):,} of {len(present):,} classes have fewer than {count} labels to train on "
                 f"({_named(few, names)}): measures of {count} per class see all of theirs"
+            )
+    for count in sorted({budget.count for budget in asked if budget.unit == "percent"}):
+        few = present[np.round(have * count / 100) < 1]
+        if len(few):
+            said.append(
+                f"of {len(few):,} of {len(present):,} classes {count} % is less than one label ({_named(few, names)}): "
+                f"measures of {count} percent see one label of each, which is more than {count} %"
             )
     return said
 

@@ -63,7 +63,7 @@ def mixture_log_ratio(
     normal = [-0.5 * (part**2 + math.log(2 * math.pi)).sum(1) for part in (deciding, others)]
     best, value, components = torch.zeros(len(others), dtype=torch.float64), 0.0, 2
     while components <= min(MOST_GROUPS, len(train) // FEWEST_OF_A_GROUP):
-        mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-3, random_state=seed)
+        mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-3, random_state=seed % 2**32)
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # any mixture gives a lower bound
             mixture.fit(train)
         reached = float((mixture.score_samples(deciding) - normal[0]).mean())
