@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -243,6 +244,11 @@ def test_a_small_collection_counts_the_neighbours_that_there_are() -> None:
     pixels = of_pixels(ImageSet(images), seed=0)
     explored = explore(Collection("few", list("abcdefghij"), images, labels=labels), pixels, pixels)
     assert "Of an image's 9 nearest" in added(explored)
+    assert explored.control is not None
+    main, control = replace(explored.main, same_class=0.529), replace(explored.control, same_class=0.5246)
+    assert "52.9% have its class by the pixels, as many as by pixels (52.5%)" in added(
+        replace(explored, main=main, control=control)
+    )
     assert {row.says for row in compared(explored)} >= {
         "share of the 9 nearest with an image's class; by chance 44%",
         "neighbours that are neighbours on the map, of 9",

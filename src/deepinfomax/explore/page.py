@@ -204,8 +204,8 @@ def added(exploration: Exploration) -> str:
         gain = main.same_class - control.same_class
         words = "more than" if gain > 0.005 else "fewer than" if gain < -0.005 else "as many as"
         said.append(
-            f"Of an image's {exploration.voters} nearest, {main.same_class:.0%} have its class by the {main.name}, "
-            f"{words} by {control.name} ({control.same_class:.0%})."
+            f"Of an image's {exploration.voters} nearest, {main.same_class:.1%} have its class by the {main.name}, "
+            f"{words} by {control.name} ({control.same_class:.1%})."
         )
     only = [int((exploration.found_by == by).sum()) for by in (1, 2)]
     if len(main.duplicates):
