@@ -65,10 +65,9 @@ def export(
         that loads it again.
 
     Raises:
-        UserError: an unknown format; a missing package; no encoder in the run; `module` or `repo` is missing; the
-        output
-            would replace a file of the run, or is inside a run; an option of the hub with another format; or `out` has
-            the ending of another kind of file.
+        UserError: an unknown format; a missing package; no encoder in the run; `module` or `repo` is missing; `out`
+            would replace a file of the run, or is inside a run; an option of the hub is given with another format; or
+            `out` has the ending of another kind of file.
     """
     run = Path(run)
     if format in FORMATS and format != "hub" and (repo is not None or private):

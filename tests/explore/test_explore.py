@@ -156,7 +156,7 @@ def test_embeddings_of_anyone_with_their_images_and_without(folder: Path, tmp_pa
     assert rows(alone["page"], "images")[3]["name"] == names[3]
     assert alone["labels_in_doubt"] is not None
     assert alone["text"].startswith("61 rows of vectors: ")
-    assert "plain pixels; --images IMAGES, those they were made of, does." in alone["text"]
+    assert "plain pixels. To compare, give the images they were made of: --images IMAGES." in alone["text"]
     assert "mine.parquet" in Path(alone["page"]).read_text(encoding="utf-8")
     write_embeddings(tmp_path / "plain.npy", vectors)
     shown = asked(str(tmp_path / "plain.npy"), images=str(folder), out=tmp_path / "shown.html")
@@ -248,7 +248,7 @@ def test_names_that_are_no_images_are_told_and_some_of_them_are_refused(
         asked(str(tmp_path / "one.parquet"), images=str(folder))
     write_embeddings(tmp_path / "none.parquet", vectors, None, [f"elsewhere/{i}.png" for i in range(len(names))])
     asked(str(tmp_path / "none.parquet"), images=str(folder))
-    told = "row i is taken for image i, which is right only for the same images in the same order"
+    told = "row i is taken for image i, which is right only if both have the same images in the same order"
     assert told in capsys.readouterr().err
     assert told in (tmp_path / "none.parquet.explore.html").read_text()
 

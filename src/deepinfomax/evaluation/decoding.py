@@ -296,7 +296,7 @@ MEASURE = Measure(
             "of the information, whatever images are like; at most the cap",
             error="lower_bound_standard_error",
         ),
-        Figure("cap", "Cap", "nats", None, "of the lower bound: log of the test images in a block"),
+        Figure("cap", "Cap", "nats", None, "of the lower bound: log of the number of test images in a block"),
         Figure("reconstruction_nats", "Left to say", "nats", "lower", "of the components once y is known"),
         Figure("entropy_nats", "To say without y", "nats", None, "of the components, under a Gaussian"),
     ),

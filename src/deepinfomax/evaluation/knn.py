@@ -96,8 +96,9 @@ def vote(
 ) -> tuple[Int[Tensor, "T"], Int[Tensor, "T"]]:
     """The class of each query by the weighted and by the plain vote.
 
-    Where two classes have equal votes, the one with the lower number is taken. Memory: normalised copies of `bank` and
-    `queries`, and `BLOCK_BYTES` of similarities.
+    Where two classes have equal votes, the one with the lower number is taken. Where several rows are equally near and
+    not all of them can be among the k, which of them vote depends on the order of the rows. Memory: normalised copies
+    of `bank` and `queries`, and `BLOCK_BYTES` of similarities.
 
     Args:
         bank, labels: those who vote.

@@ -47,7 +47,8 @@ class Exploration:
     collection: Collection
     main: View
     control: View | None
-    found_by: np.ndarray  #: of each pair of near-copies 1: by the encoder's neighbours, 2: by the control's, 3: both
+    #: of each pair of near-copies what found it: 1: the encoder's neighbours, 2: the control's, 3: both
+    found_by: np.ndarray
 
     @property
     def voters(self) -> int:

@@ -15,7 +15,7 @@ from deepinfomax.progress import say
 
 DIMENSIONS = 16  #: with more dimensions all distances are similar, and density has no meaning
 LEAST_IN_GROUPS = 0.5  #: smallest share of images in groups with gaps; otherwise these groups are not used
-LARGE = 20_000  #: number of images from which on k-means uses small batches, and the smallest group is larger
+LARGE = 20_000  #: of more images than this, k-means uses small batches
 
 
 @dataclass(frozen=True)

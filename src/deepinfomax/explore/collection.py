@@ -23,7 +23,8 @@ class Collection:
     labels: np.ndarray | None = None  #: (N,) int64, -1 for none; None: no image has a label
     classes: tuple[str, ...] = ()  #: names in label order
     notes: tuple[str, ...] = field(default=())  #: what was converted or left out on the way, one line each
-    #: of images at some positions: what changes with any pixel of them as they are stored; None: pictures are all of it
+    #: positions -> a digest of each image as it is stored, whole and at its full size: equal only where no pixel
+    #: differs. None: `pictures` are the stored images
     stored: Callable[[np.ndarray], list[bytes]] | None = None
 
     def __post_init__(self) -> None:

@@ -62,7 +62,7 @@ def explore_command(
         run: a run whose encoder is taken; None: one is trained on exactly these images.
         images: of a file of embeddings: the images it was made of.
         out: the page; None: inside the run folder, or beside the embeddings.
-        control: what everything is asked of besides: one of `CONTROLS`.
+        control: the second representation that all questions are asked of: one of `CONTROLS`.
         settings: of the data; of the training too, where an encoder is trained.
     """
     began = time.perf_counter()

@@ -1,8 +1,8 @@
 """Which images are nearly the same: stored twice, compressed, shifted by some pixels, lightened or darkened.
 
 Neighbours propose, pixels decide. The candidates of an image are its nearest neighbours by the vectors. A candidate is
-a near-copy if the middle of one image is found in the other at almost full correlation, at some shift. Vectors alone
-cannot decide: two pictures of the sky may be closer than a photograph and its compressed copy.
+a near-copy if the middle of one image, shifted by some pixels, correlates almost fully with a part of the other.
+Vectors alone cannot decide: two pictures of the sky may be closer than a photograph and its compressed copy.
 
 Twins (identical images) are found without neighbours. Only one of them is used in the search: otherwise an image that
 is stored a hundred times would have no other neighbours.
@@ -122,8 +122,8 @@ def duplicates(
     Args:
         pictures: (N, C, H, W) uint8.
         first: `twins` of the pictures, where they are known already.
-        stored: of images at some positions: what changes with any pixel of them as they are stored, where the pictures
-            are smaller or cut out; None: pictures are the whole images.
+        stored: positions -> a digest of each image as it is stored, for pictures that are smaller or cut out; digests
+            are equal only where no pixel differs. None: the pictures are the whole images.
     """
     say("near-copies")
     first = twins(pictures) if first is None else first

@@ -2,9 +2,9 @@
 
 Each image gets class probabilities from a logistic regression that was fitted without it. The threshold of a class is
 the mean probability of this class over the images with its label, since some classes are easier than others. A label is
-in doubt if another class reaches its threshold and has the highest probability (Northcutt et al. 2021, arXiv
-1911.00068, the off-diagonal of the confident joint). Doubts are ranked by the probability of the given label, the least
-likely first.
+in doubt if another class has the highest probability and reaches its threshold. This follows Northcutt et al. 2021
+(arXiv 1911.00068), who also doubt a label where the likeliest class misses its threshold and another class reaches its
+own. Doubts are ranked by the probability of the given label, the least likely first.
 """
 
 from dataclasses import dataclass

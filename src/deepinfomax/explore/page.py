@@ -196,8 +196,9 @@ def _judged(exploration: Exploration) -> str:
 def added(exploration: Exploration) -> str:
     """What the encoder adds to the control, in words, also if it adds nothing."""
     if exploration.control is None:
-        more = "; --images IMAGES, those they were made of, does" if exploration.collection.pictures is None else ""
-        return f"There is no control beside these vectors: nothing says what they add to plain pixels{more}."
+        images = " To compare, give the images they were made of: --images IMAGES."
+        more = images if exploration.collection.pictures is None else ""
+        return f"There is no control beside these vectors, so nothing says what they add to plain pixels.{more}"
     main, control = exploration.main, exploration.control
     said = []
     if main.same_class is not None and control.same_class is not None:

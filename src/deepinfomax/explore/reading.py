@@ -82,9 +82,9 @@ def no_pictures(what: str) -> UserError:
 
 
 def stored_pixels(config: Config, images: ImageSet) -> Callable[[np.ndarray], list[bytes]] | None:
-    """What says of images of `load_images` whether they are the same where they are stored, whole and at their size.
+    """A function: positions of images of `load_images` -> a digest of each as it is stored, whole and at full size.
 
-    None where the images are just that.
+    None if the images are loaded as they are stored.
     """
     if config.data.size is None:
         return None
@@ -236,8 +236,8 @@ def _places(
         if len(of_images) != count or max(places) >= 0:  # some are found: by their order all could be wrong
             raise UserError(f"--images has no image {missing!r}, which {path} names; give the folder it was made of")
         notes = (
-            f"no image is called as {path} has it, such as {missing!r} beside {of_images[0]!r}: row i is taken for "
-            "image i, which is right only for the same images in the same order",
+            f"the names in {path}, such as {missing!r}, are not those of the images, such as {of_images[0]!r}: row "
+            "i is taken for image i, which is right only if both have the same images in the same order",
         )
     if len(of_images) != count:
         raise UserError(

@@ -16,7 +16,7 @@ from deepinfomax.explore.nearest import Nearest, nearest
 from deepinfomax.progress import counted, say
 
 COMPONENTS = 128  #: principal components kept of a longer vector
-SAMPLE = 5000  #: images that the components are found on
+SAMPLE = 5000  #: the components are found on so many images, drawn at random; on all images of a smaller set
 BLOCK = 2000  #: images embedded together
 NEIGHBOURS = 90  #: of each image: three times the map's perplexity of 30
 

@@ -169,7 +169,7 @@ def _bound_caption(objective: str, kind: str | None, cap: float | None) -> str:
 def _game_panel(game: str, lines: dict[str, Line]) -> Panel:
     names = {game: "encoder", f"{game}_critic": "critic", f"{game}_penalty": "penalty"}
     parts = tuple(Line(name, lines[key].steps, lines[key].values) for key, name in names.items() if key in lines)
-    caption = "Encoder against critic: neither loss going down is progress by itself."
+    caption = "The encoder and the critic play against each other: a loss that falls is no progress by itself."
     if game == "prior":
         caption += (
             f" Where the critic cannot tell y from the prior, the encoder’s is log 2 = {math.log(2):.2f}"

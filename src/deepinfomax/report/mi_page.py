@@ -34,14 +34,19 @@ def write_estimate(estimate: "MIEstimate", path: Path, convergence: "Convergence
                 "What single pairs tell",
                 "nats",
                 _pointwise(estimate),
-                "Held-out pairs by their own share; their mean is the estimate. Far to the right: pairs that carry it.",
+                "Held-out pairs by their own share; the estimate is the mean. Pairs far to the right contribute most.",
             )
         )
     if convergence is not None:
         for points, what in ((convergence.by_pairs, "pairs"), (convergence.by_width, "hidden units")):
             if len(points) > 1:
                 panels.append(
-                    (f"By {what}", "nats", _points(points, what), "A value that still rises is not there yet.")
+                    (
+                        f"By {what}",
+                        "nats",
+                        _points(points, what),
+                        "If the value still rises at the right, it has not reached its end.",
+                    )
                 )
     return _write(
         path,
@@ -148,8 +153,8 @@ def meaning(estimate: "MIEstimate") -> list[str]:
         said.append("It is an estimate and no bound: the truth may lie on either side.")
     if estimate.p_value is not None:
         said.append(
-            f"Where both sides had nothing to do with each other, a value as high would come by chance with a "
-            f"probability of {estimate.p_value:.2g}."
+            f"If the two sides had nothing to do with each other, chance alone would give a value as high with "
+            f"probability {estimate.p_value:.2g}."
         )
     return said
 
@@ -212,9 +217,11 @@ def _interval_says(estimate: "MIEstimate") -> str:
     if math.isinf(estimate.interval().high):
         said += " The arrow: nothing in these data limits the value from above."
     if estimate.interval().low < 0 and not estimate.signed:
-        said += " Left of 0 lies what no information can be."
+        said += (
+            " Information is never below 0: the part of the line left of 0 only shows how uncertain the estimate is."
+        )
     if estimate.beside is not None:
-        said += f" Below it what {estimate.beside.estimator} reads of the same pairs, by another way."
+        said += f" Below it is the estimate of the same pairs by another method, {estimate.beside.estimator}."
     return said
 
 
