@@ -272,6 +272,18 @@ def test_data_and_its_root_are_called_anything(
     assert run(capsys, "data", name, "--data-root", name)[0] == 0
 
 
+def test_a_folder_called_like_the_set_that_comes_along_is_told_how_it_is_read(
+    capsys: pytest.CaptureFixture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "note" not in run(capsys, "data", "digits")[2]
+    shutil.copytree(folder, "digits")
+    _, out, err = run(capsys, "data", "digits")
+    assert "10 classes" in out
+    assert "note: digits is read as the set that comes along; the one in this folder is ./digits" in err
+    assert "note" not in run(capsys, "data", "./digits")[2]
+
+
 def test_resume_and_its_mistakes(capsys: pytest.CaptureFixture, folder: Path, trained: Path, tmp_path: Path) -> None:
     words = ["train", str(folder), "--device", "cpu"]
     assert "continue it with --resume" in mistake(capsys, *words, "--scale", "smoke", "--out", str(trained))

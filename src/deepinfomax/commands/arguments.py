@@ -3,19 +3,25 @@
 Each function takes one argument as typed and returns it unchanged, or raises a UserError.
 """
 
+import sys
 from pathlib import Path
 
 from deepinfomax import files
 from deepinfomax.errors import UserError
 from deepinfomax.scales import SCALES
+from deepinfomax.started_together import speaks
 
 
 def data(name: str | None) -> str | None:
     """DATA: a name, a path that exists, or what may be an id on the hub; a setting in its place is left alone."""
-    from deepinfomax.data.names import check_there
+    from deepinfomax.data.names import EMBEDDED, check_there
 
     if name is not None and not is_setting(name):
         check_there(name)
+        if name in EMBEDDED and Path(name).exists() and speaks():
+            print(
+                f"note: {name} is read as the set that comes along; the one in this folder is ./{name}", file=sys.stderr
+            )
     return name
 
 
