@@ -76,22 +76,8 @@ def evaluate_command(
         if "supervised" in (controls or ()):
             raise UserError("the supervised network is not averaged over copies: leave --average or that control out")
     if run.is_file():
-        if started() > 1:
-            raise UserError(f"{run} is a file of embeddings, which one process measures: leave --processes out")
-        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data}
-        given |= {"--average": average} | dict(settings)
-        if odd := [name for name, value in given.items() if value not in (None, [])]:
-            raise UserError(
-                f"{run} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
-                "evaluate a run folder"
-            )
-        out = run.with_name(f"{run.name}.evaluation.json") if os.access(run.parent, os.W_OK) else None
-        contents = evaluate_embeddings(
-            run, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
-        )
-        return contents | {"file": out and str(out)}, render(contents, "embeddings") + (
-            f"\n\nsaved in {out}" if out else ""
-        )
+        given = {"--levels": levels, "--controls": controls, "--limit": limit, "--data": data, "--average": average}
+        return _of_embeddings(run, given | dict(settings), measures, scale, seed, device)
     encoder = storage.load(run)
     own = run_folder.read_data_config(run)
     run_folder.tell_changed(run)
@@ -161,6 +147,29 @@ def evaluate_command(
     finally:
         end_group()
     return result, f"{render(result)}\n\nreport: {report}"
+
+
+def _of_embeddings(
+    file: Path, others: Mapping[str, Any], measures: Sequence[str] | None, scale: Any, seed: int, device: str | None
+) -> tuple[dict[str, Any], str]:
+    """Measure a file of embeddings; returns its figures and a table.
+
+    Args:
+        others: options and settings that are of use for run folders only, by name; a UserError if one was given.
+    """
+    if started() > 1:
+        raise UserError(f"{file} is a file of embeddings, which one process measures: leave --processes out")
+    if odd := [name for name, value in others.items() if value not in (None, [])]:
+        raise UserError(
+            f"{file} is a file of embeddings, which has no use for {', '.join(odd)}: leave it out, or "
+            "evaluate a run folder"
+        )
+    out = file.with_name(f"{file.name}.evaluation.json") if os.access(file.parent, os.W_OK) else None
+    contents = evaluate_embeddings(
+        file, measures=measures, scale=scale, seed=seed, device=choose_device(device), out=out
+    )
+    saved = f"\n\nsaved in {out}" if out else ""
+    return contents | {"file": out and str(out)}, render(contents, "embeddings") + saved
 
 
 def _averaging(make_encoder: Callable[[], nn.Module] | None, average: Sequence[str]) -> Callable[[], nn.Module] | None:

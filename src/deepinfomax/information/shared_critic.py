@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -58,6 +58,47 @@ class _OnePair(nn.Module):
         return self.critic.scores(self.pair, self.critic.embed(a, x), self.critic.embed(b, y))
 
 
+def _train(
+    critic: SharedCritic,
+    pairs: Sequence[Pair],
+    train: dict[str, Tensor],
+    stopping: dict[str, Tensor],
+    batches: Iterator[Tensor],
+    steps: int,
+    lr: float,
+    patience: int,
+) -> tuple[int, list[float], float]:
+    """Train the critic of all pairs by the sum of their bounds, and restore its best weights on the stopping rows.
+
+    Returns:
+        the last step, the mean bound on the stopping rows at each evaluation, and by how much its best value still
+        rose in the second half of the training (0 if it ended early).
+    """
+
+    def values(rows: dict[str, Tensor]) -> Tensor:
+        embedded = {name: critic.embed(name, side) for name, side in rows.items()}
+        scores = (critic.scores((a, b), embedded[a], embedded[b]) for a, b in pairs)
+        return torch.stack([bounds.infonce(one.diagonal().unsqueeze(1), off_diagonal(one)) for one in scores])
+
+    adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
+    every, best, curve = max(1, steps // EVALUATIONS), Best(critic), []
+    step, gave_up = 0, False
+    for step in counted(steps, "step of all critics"):
+        rows = next(batches)
+        adam.step(-values({name: side[rows] for name, side in train.items()}).sum())
+        if step % every == 0 or step == steps:
+            with torch.no_grad():
+                value = float(values(stopping).mean())
+            curve.append(value)
+            best.keep_if_higher(value, step)
+            if step - best.step >= patience * every:
+                gave_up = True
+                break
+    best.restore()
+    reached = np.fmax.accumulate(curve).tolist()
+    return step, curve, 0.0 if gave_up else reached[-1] - reached[(len(reached) - 1) // 2]
+
+
 def shared_estimates(
     sides: dict[str, np.ndarray],
     pairs: Sequence[Pair],
@@ -108,28 +149,7 @@ def shared_estimates(
         rows = torch.from_numpy(one_of_each(of_parts[1], np.random.default_rng(seed))[0])[:STOPPING_PAIRS]
         stopping = {name: side[rows] for name, side in stop.items()}
 
-    def values(rows: dict[str, Tensor]) -> Tensor:
-        embedded = {name: critic.embed(name, side) for name, side in rows.items()}
-        scores = (critic.scores((a, b), embedded[a], embedded[b]) for a, b in pairs)
-        return torch.stack([bounds.infonce(one.diagonal().unsqueeze(1), off_diagonal(one)) for one in scores])
-
-    adam = ScheduledAdam(critic, lr=lr, schedule=lambda o: CosineAnnealingLR(o, steps), clip=5.0)
-    every, best, curve = max(1, steps // EVALUATIONS), Best(critic), []
-    step, gave_up = 0, False
-    for step in counted(steps, "step of all critics"):
-        rows = next(batches)
-        adam.step(-values({name: side[rows] for name, side in train.items()}).sum())
-        if step % every == 0 or step == steps:
-            with torch.no_grad():
-                value = float(values(stopping).mean())
-            curve.append(value)
-            best.keep_if_higher(value, step)
-            if step - best.step >= patience * every:
-                gave_up = True
-                break
-    best.restore()
-    reached = np.fmax.accumulate(curve).tolist()
-    rise = 0.0 if gave_up else reached[-1] - reached[(len(reached) - 1) // 2]
+    step, curve, rise = _train(critic, pairs, train, stopping, batches, steps, lr, patience)
     estimates = {}
     for a, b in pairs:
         reading = read_critic(

@@ -114,12 +114,7 @@ def train(
         "rank": accelerator.process_index,
         "world_size": accelerator.num_processes,
     }
-    batches: Batches | StreamBatches
-    if stream is None:
-        batches = Batches(images, training.batch_size, channels=channels, **shares)
-    else:
-        buffer, workers = config.data.shuffle_buffer, config.data.workers
-        batches = StreamBatches(stream, training.batch_size, buffer=buffer, workers=workers, **shares)
+    batches = _batches(config, images, stream, channels, **shares)
     steps = count_steps(training, len(batches))
     lock = _open_folder(out, config, state, steps, resume, accelerator)
     step = step_of(training.compile, accelerator, game, state.optimizers)
@@ -139,32 +134,14 @@ def train(
     exact = arithmetic(on, tf32=training.tf32, deterministic=training.deterministic)
     with lock, watcher, room, exact, Interruption() as interrupted:
         if state.step == 0:
-            told = about or {}
-            if stream is not None:
-                shards = stream.shards
-                told = {
-                    "count": shards.count,
-                    "shards": len(shards),
-                    "counted": shards.exact,
-                    "sample": len(images),
-                    **told,
-                }
+            told = (_about_stream(stream) if stream is not None else {}) | dict(about or {})
             watcher.event("start", _start(config, images, game, on, accelerator, told))
         if resume and state.step == 0:
             watcher.say(f"note: {out} has no checkpoint; it begins at the first step")
         if isinstance(batches, StreamBatches):
             watcher.say(f"note: {batches.begun_with(state.stream)}")
-        if training.steps is not None and steps < training.steps:
-            more = f"training.epochs {training.epochs} ends it at step {steps}, before training.steps {training.steps}"
-            watcher.say(f"note: {more}: set training.epochs higher for more")
-        if training.views > 1 and not augment.tells_views_apart:
-            watcher.say(
-                f"note: the {training.views} views of an image are alike: set an augmentation that makes them differ, "
-                "such as augmentation.flip true"
-            )
-        if settings := unused(training):
-            names = ", ".join(f"training.{name}" for name in settings)
-            watcher.say(f"note: {training.optimizer} has no use for {names}: not used")
+        for note in _notes(training, augment, steps):
+            watcher.say(f"note: {note}")
         for number, (pixels, labels, index) in _saved_before_an_end(batches, state, steps, out):
             # Each step seeds the random state, so a resumed run does not depend on earlier draws.
             torch.manual_seed(step_seed(config.seed, number, accelerator.process_index))
@@ -208,6 +185,31 @@ def train(
     # The memory layout that `load` gives: another layout would change the last bit of the outputs.
     trained = whole_encoder(game, channels)
     return trained.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+
+
+def _batches(
+    config: Config, images: ImageSet, stream: Stream | None, channels: Channels | None, **shares: Any
+) -> Batches | StreamBatches:
+    """The batches of one process: of the images or, if there is one, of the stream."""
+    size, data = config.training.batch_size, config.data
+    if stream is None:
+        return Batches(images, size, channels=channels, **shares)
+    return StreamBatches(stream, size, buffer=data.shuffle_buffer, workers=data.workers, **shares)
+
+
+def _notes(training: Training, augment: Augmentation, steps: int) -> Iterator[str]:
+    """What these settings do that a user may not expect, where `steps` is how many steps will be trained."""
+    if training.steps is not None and steps < training.steps:
+        more = f"training.epochs {training.epochs} ends it at step {steps}, before training.steps {training.steps}"
+        yield f"{more}: set training.epochs higher for more"
+    if training.views > 1 and not augment.tells_views_apart:
+        yield (
+            f"the {training.views} views of an image are alike: set an augmentation that makes them differ, such as "
+            "augmentation.flip true"
+        )
+    if settings := unused(training):
+        names = ", ".join(f"training.{name}" for name in settings)
+        yield f"{training.optimizer} has no use for {names}: not used"
 
 
 def _augmented(
@@ -386,6 +388,12 @@ def write_encoder(encoder: nn.Module, config: Config, image_shape: tuple[int, ..
     """Write the encoder into the run folder."""
     name, settings = storage.described_as(encoder, config.encoder)
     storage.save(encoder, out, name=name, image_shape=image_shape, **settings)
+
+
+def _about_stream(stream: Stream) -> dict[str, Any]:
+    """Entries of the first line of metrics.jsonl for a stream."""
+    shards = stream.shards
+    return {"count": shards.count, "shards": len(shards), "counted": shards.exact, "sample": len(stream.sample)}
 
 
 def _start(

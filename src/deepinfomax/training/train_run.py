@@ -52,14 +52,7 @@ def train_command(
     Args:
         data: DATA; None: that of the configuration, for a run that is resumed.
     """
-    plain = recipe is None and config_file is None and scale is None
-    if resume and out is not None and plain:
-        config = run_folder.read_config(out)
-        run_folder.tell_changed(out)
-    elif config_file is not None:
-        config = configuration.load(config_file)
-    else:
-        config = named_recipe(recipe or DEFAULT, scale)
+    config = _base(recipe, config_file, scale, out if resume else None)
     changes: dict[str, Any] = dict(overrides)
     if seed is not None:
         changes["seed"] = seed
@@ -94,28 +87,28 @@ def train_command(
     seconds = time.perf_counter() - began
     if PartialState().is_main_process:
         _write_report(config, encoder, images, out, device)
-    report = out / files.REPORT
     advice = _next(images, out, there, holdout)
     shown_to_it = f"{len(images):,} {word_of(images.shape)}"
     if stream is not None:
         shown_to_it = f"a stream of {len(stream.shards)} shards"
-    said = [f"trained {out} on {shown_to_it} in {duration(seconds)}"]
-    if "measure" in advice and not there:
-        given = f"train with data.holdout {holdout:g} to keep some apart"
-        said.append(f"there is no test part, so `measure` takes images that it was trained on; {given}")
-    said += [
-        "",
-        f"  {'report':11s}{report}",
-    ]
-    said += [f"  {what:11s}{command}" for what, command in advice.items()]
+    said = f"trained {out} on {shown_to_it} in {duration(seconds)}"
     return {
         "run": str(out),
         "images": len(images) if stream is None else stream.shards.count,
         "seconds": round(seconds, 1),
-        "report": str(report),
+        "report": str(out / files.REPORT),
         "next": list(advice.values()),
-        "text": "\n".join(said),
+        "text": "\n".join([said, *_advice_in_words(advice, out, None if there else holdout)]),
     }
+
+
+def _base(recipe: str | None, config_file: Path | None, scale: Any, resumed: Path | None) -> Config:
+    """The configuration before any setting of the command line: of the resumed run, of a file, or of a recipe."""
+    if resumed is not None and recipe is None and config_file is None and scale is None:
+        config = run_folder.read_config(resumed)
+        run_folder.tell_changed(resumed)
+        return config
+    return named_recipe(recipe or DEFAULT, scale) if config_file is None else configuration.load(config_file)
 
 
 def _write_report(config: Config, encoder: nn.Module, images: ImageSet, out: Path, device: str | None) -> None:
@@ -156,6 +149,20 @@ def _next(images: ImageSet, out: Path, test_part: bool, holdout: float | None) -
     if test_part or holdout is not None:
         advice["measure"] = f"deepinfomax evaluate {folder}{'' if test_part else f' data.holdout {holdout}'}"
     return advice
+
+
+def _advice_in_words(advice: Mapping[str, str], out: Path, holdout: float | None) -> list[str]:
+    """Lines that name the report and the commands to use next.
+
+    Args:
+        holdout: the fraction to hold out where there is no test part; None: there is one, or nothing can be held out.
+    """
+    said = []
+    if "measure" in advice and holdout is not None:
+        given = f"train with data.holdout {holdout:g} to keep some apart"
+        said.append(f"there is no test part, so `measure` takes images that it was trained on; {given}")
+    lines = {"report": str(out / files.REPORT), **advice}
+    return [*said, "", *(f"  {what:11s}{line}" for what, line in lines.items())]
 
 
 def _free_folder(parent: Path, config: Config) -> Path:
