@@ -426,7 +426,7 @@ def test_ctrl_c_saves_says_so_and_exits_130(folder: Path, tmp_path: Path) -> Non
     training.send_signal(signal.SIGINT)
     _, err = training.communicate()
     assert training.returncode == 130
-    assert "continue with --resume" in err
+    assert "continue with deepinfomax train --resume --out stopped" in err
     assert "Traceback" not in err
     assert (tmp_path / "stopped" / "checkpoint" / "state.safetensors").is_file()
 

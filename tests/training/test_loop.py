@@ -247,7 +247,7 @@ def _interrupted_in(step: int, settings: Config, run: Path, resume: bool = False
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalInfoMax, "forward", forward)
-        with pytest.raises(KeyboardInterrupt, match=f"stopped after step {step}; continue with --resume"):
+        with pytest.raises(KeyboardInterrupt, match=f"stopped after step {step}; continue with .* --resume --out "):
             train(settings, images(), run, resume=resume, device="cpu", quiet=True)
     saved = checkpoint.load(run / "checkpoint")
     assert saved is not None

@@ -35,8 +35,8 @@ def check_names(
     of_encoders = [c for c in controls if c in ("random_encoder", "supervised")]
     if of_encoders and make_encoder is None:
         raise UserError(
-            f"the control {of_encoders[0]} needs a new encoder of the same architecture: leave it out of the controls, or "
-            "pass make_encoder, a function that builds one, in Python"
+            f"the control {of_encoders[0]} needs a new encoder of the same architecture: leave it out of the controls, "
+            "or pass make_encoder, a function that builds one, in Python"
         )
 
 

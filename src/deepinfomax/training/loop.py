@@ -1,5 +1,6 @@
 """`train`: the training loop of one run, from images and a configuration to a run folder."""
 
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -170,7 +171,9 @@ def train(
                 last_saved = time.perf_counter()
             if stop:
                 processes.end_together(accelerator)
-                raise KeyboardInterrupt(f"stopped after step {number}; continue with --resume")
+                alone = accelerator.num_processes == 1  # `explore` and `quickstart` train too, and have no --resume
+                way = f"deepinfomax train --resume --out {shlex.quote(str(out))}" if alone else "--resume"
+                raise KeyboardInterrupt(f"stopped after step {number}; continue with {way}")
 
         if isinstance(batches, StreamBatches) and (lost := batches.left_out()):
             watcher.say(f"note: {lost}")
