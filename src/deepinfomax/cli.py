@@ -46,14 +46,15 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 SHORT_HELP = """\
 Deep InfoMax: train an image encoder without labels, and measure what it learned.
 
-  deepinfomax quickstart                      see it all in about a minute, without network
-  deepinfomax data IMAGES                     what a folder or file of yours was understood to be
+  deepinfomax quickstart                      see all steps in about a minute; needs no network
+  deepinfomax data IMAGES                     how a folder or file of images is read
   deepinfomax explore IMAGES                  what is in it: a map, groups, near-copies, outliers, doubtful labels
-  deepinfomax train IMAGES --out runs/mine    train on it; no labels are needed
-  deepinfomax evaluate runs/mine              measure it, beside what costs nothing
-  deepinfomax neighbours runs/mine --query A_PICTURE.jpg
+  deepinfomax train IMAGES --out runs/mine    train an encoder on it; no labels are needed
+  deepinfomax evaluate runs/mine              measure the encoder, and compare it with raw pixels
+  deepinfomax neighbours runs/mine --query A_PICTURE.jpg    find the most similar images
 
-All commands: deepinfomax --help. What can be trained: deepinfomax recipes. One command: deepinfomax train --help."""
+deepinfomax --help lists all commands; deepinfomax train --help explains one; deepinfomax recipes lists what can be
+trained."""
 
 
 def _version(asked: bool) -> None:

@@ -40,7 +40,7 @@ def evaluate(
     measures: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated names.", show_default="mlp,linear,knn; without labels reconstruction,rank,mine,ndm"
+            help="Comma-separated names.", show_default="mlp,linear,knn for classes; without labels all that need none"
         ),
     ] = None,
     data: Annotated[

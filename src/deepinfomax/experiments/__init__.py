@@ -30,7 +30,7 @@ def reproduce(
     run again; delete the file to start over.
 
     Raises:
-        UserError: an unknown name (the line lists them) or scale, or data that are not at hand.
+        UserError: an unknown name (the message lists all) or scale, fewer than one seed, or data that are not found.
     """
     from deepinfomax.experiments import generator, jsd_and_mi, league_curves, league_trials, nearest_in_y, sequences
     from deepinfomax.experiments.paper_tables import ALL_TABLES, run_table

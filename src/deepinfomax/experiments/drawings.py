@@ -12,13 +12,13 @@ MOST_NEGATIVES = {"smoke": 15 * 8, "cpu": 127 * 16, "paper": 63 * 64}  #: (image
 
 
 def of(name: str, result: TableResult) -> Figure | None:
-    """The drawing of the table of that name; None if it has none."""
+    """The drawing of the table called `name`; None if this table has none."""
     draw = DRAWINGS.get(name)
     return None if draw is None else draw(result)
 
 
 def negatives(result: TableResult) -> Figure:
-    """Accuracy against log2 of the number of negatives, a line a bound, a panel a level."""
+    """Accuracy against log2 of the number of negatives: one panel for each level, one line for each bound."""
     names = list(result.rows[0].measured)
     most = MOST_NEGATIVES[result.scale]
     figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
@@ -64,13 +64,13 @@ def weights(result: TableResult) -> Figure:
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """The least and the largest finite value; both 0 if there is none."""
+    """The smallest and the largest finite value; both 0 if there is none."""
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def _heat_map(axes: Axes, values: np.ndarray, alphas: list[float], betas: list[float], low: float, high: float) -> None:
-    """Values (alphas, betas) as colours, each with its number; a combination that was not run stays white."""
+    """Values (alphas, betas) as colours with their numbers; a combination that was not run stays white."""
     axes.imshow(values, vmin=low, vmax=high, origin="lower", cmap="viridis", aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):

@@ -7,11 +7,11 @@ generated ones to N(μ_Q, 1); the generator moves the mean code of its images to
     encoder against D_Q:    codes of generated images   ~  N(μ_Q, 1)
     generator:              min (mean E(G(z)) - μ_P)²
 
-No critic ever has to be trained to its optimum, and how far the two Gaussians overlap says how strictly the encoder may
-judge. Beside it stands a GAN of the same generator and, in the encoder's place, the same network as critic.
+No critic has to be trained to its optimum. The more the two Gaussians overlap, the less strictly the encoder can judge.
+The method is compared with a GAN: it has the same generator, and its critic is the same network as the encoder.
 
-The paper has ResNets for 64×64 images, Inception scores and FID. Here are DCGANs of any size, and both scores are taken
-in the features of a classifier trained on the same data: compare them within one run and with nothing else.
+The paper uses ResNets for 64×64 images, Inception scores and FID. Here the networks are DCGANs of any size, and both
+scores use the features of a classifier that is trained on the same data. So compare scores only within one run.
 """
 
 import json
@@ -45,7 +45,7 @@ BATCH = 64
 
 
 class Size(NamedTuple):
-    """Length of training and width of networks, for both generators and for the classifier that measures them."""
+    """How long both generators and the classifier are trained, and how wide their networks are."""
 
     steps: int
     width: int  #: channels of the first convolution of each network
@@ -61,7 +61,7 @@ SIZES: dict[Scale, Size] = {
 
 
 class Turn(NamedTuple):
-    """One player's part of a step."""
+    """What one player does in a step."""
 
     player: nn.Module
     loss: Callable[[Tensor, Tensor], Tensor]  #: of real images (N, C, H, W) and z (N, Z_UNITS)
@@ -130,7 +130,7 @@ def compare(
 
 
 class PriorMatchingGenerator(nn.Module):
-    """Generator, encoder to one number, and the two critics D_P and D_Q that hold its codes to their Gaussians."""
+    """The generator, the encoder to one number, and the critics D_P and D_Q, which compare its codes with Gaussians."""
 
     def __init__(self, image_shape: tuple[int, ...], width: int, penalty: float = 0.1) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ class PriorMatchingGenerator(nn.Module):
 
 
 class Gan(nn.Module):
-    """Generator and critic, both by the non-saturating loss, with the same contractive penalty on the critic."""
+    """Generator and critic, both with the non-saturating loss; the critic has the same contractive penalty."""
 
     def __init__(self, image_shape: tuple[int, ...], width: int, penalty: float = 1.0) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class Gan(nn.Module):
 
 
 def image_to_number(image_shape: tuple[int, ...], width: int) -> nn.Sequential:
-    """(N, C, H, W) -> (N, 1): DCGAN's convolutions, leaky, and no BatchNorm, as the penalty is one of single images."""
+    """(N, C, H, W) -> (N, 1): DCGAN's convolutions with leaky ReLU; no BatchNorm: the penalty is of single images."""
     channels, *sides = image_shape
     layers: list[nn.Module] = []
     for i in range(halvings(min(sides))):
@@ -223,7 +223,7 @@ def image_to_number(image_shape: tuple[int, ...], width: int) -> nn.Sequential:
 def train(
     model: PriorMatchingGenerator | Gan, images: ImageSet, steps: int, seed: int, device: torch.device | str = "cpu"
 ) -> None:
-    """Train every player in turn for so many steps, each with an Adam optimiser of its own."""
+    """Train the players in turn for this many steps, each with its own Adam optimizer."""
     turns = model.to(device).turns()
     optimizers = [torch.optim.Adam(turn.player.parameters(), lr=turn.lr, betas=(0.5, 0.999)) for turn in turns]
     for batch, _ in islice(_endlessly(images, seed, device), steps):
@@ -249,7 +249,7 @@ class Classifier(nn.Module):
 
 
 def train_classifier(images: ImageSet, size: Size, seed: int, device: torch.device | str = "cpu") -> Classifier:
-    """Supervised, in eval mode."""
+    """A classifier trained with the labels, in eval mode."""
     assert images.labels is not None
     classifier = Classifier(images.shape, int(images.labels.max()) + 1, 2 * size.width).to(device)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-3)
@@ -307,5 +307,5 @@ def _endlessly(images: ImageSet, seed: int, device: torch.device | str = "cpu") 
 
 
 def _some(images: ImageSet, number: int, seed: int) -> ImageSet:
-    """So many images, drawn at random; all of them if there are fewer."""
+    """`count` images, drawn at random; all of them if there are fewer."""
     return images.take(np.sort(np.random.default_rng(seed).permutation(len(images))[:number]))

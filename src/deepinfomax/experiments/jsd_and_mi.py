@@ -22,11 +22,11 @@ DRAWS: dict[Scale, int] = {"smoke": 50, "cpu": 1000, "paper": 5000}
 
 
 def run(scale: Scale, seed: int, out: str | Path) -> dict[str, Any]:
-    """Draw, compute, correlate; write `jsd-and-mi.json` and `jsd-and-mi.png` into `out`.
+    """Draw distributions, compute both quantities and correlate them; write `jsd-and-mi.json` and a `.png` into `out`.
 
     Returns:
         {"sizes": {"8x8": {"spearman": ..., "kendall": ..., "draws": ...}, ...}, "all": the same over all sizes}. The
-        chance that two of the draws are ordered alike by both is (1 + kendall) / 2.
+        probability that both order two of the draws in the same way is (1 + kendall) / 2.
     """
     rng = np.random.default_rng(seed)
     values = {}
@@ -49,9 +49,9 @@ def run(scale: Scale, seed: int, out: str | Path) -> dict[str, Any]:
 def random_joint(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
     """A sparse joint distribution, (rows, columns), sums to 1.
 
-    The paper says only that it is random and sparse. Here the cells that are not zero are as many as a uniform draw
-    from 2 to all of them says, anywhere, and share a Dirichlet distribution whose concentration, the same for every
-    cell, is drawn log-uniformly from 0.1 (a few cells hold nearly all) to 10 (all alike).
+    The paper says only that it is random and sparse. Here the number of cells that are not zero is drawn uniformly
+    from 2 to all, and their places at random. Their probabilities are drawn from a symmetric Dirichlet distribution;
+    its concentration is drawn log-uniformly from 0.1 (a few cells have nearly all the mass) to 10 (all are alike).
     """
     cells = rows * columns
     joint = np.zeros(cells)
@@ -78,7 +78,7 @@ def jensen_shannon(joint: np.ndarray) -> float:
 
 
 def agreement(values: np.ndarray) -> dict[str, float]:
-    """(draws, 2) of MI and JSD -> how far they order the draws alike."""
+    """(draws, 2) of MI and JSD -> rank correlations: how similarly the two order the draws."""
     mi, jsd = values.T
     return {
         "spearman": float(spearmanr(mi, jsd).statistic),
@@ -88,7 +88,7 @@ def agreement(values: np.ndarray) -> dict[str, float]:
 
 
 def figure(values: dict[str, np.ndarray]) -> Figure:
-    """JSD against MI, a point a draw, a colour a size."""
+    """JSD against MI: one point for each draw, one colour for each size."""
     drawing = Figure(figsize=(5, 4), layout="constrained")
     axes = drawing.subplots()
     for name, points in values.items():

@@ -131,7 +131,7 @@ def changes(entrant: Entrant, augmentation: str) -> dict[str, Any]:
 
 
 def league(minutes: int, data: str = "cifar10", encoder: str = "dcgan") -> Table:
-    """The table of all entrants after so many minutes of two cores.
+    """The table of all entrants after this many minutes on two cores.
 
     Augmentation is in all of them as it was chosen on CIFAR-10 with the DCGAN-like encoder.
     """

@@ -32,11 +32,11 @@ Figures = dict[str, dict[str, dict[str, dict[str, Any]]]]
 def run(
     scale: Scale, out: Path, seeds: Sequence[int], table: Callable[[str, Sequence[int]], Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Run the tables one after the other, the shortest first, and draw what there is after each.
+    """Run the tables one after the other, the shortest first, and draw all finished ones after each.
 
     Args:
-        seeds: of the short tables; the long ones have the first alone.
-        table: runs the table of that name with those seeds, or finds it finished.
+        seeds: of the short tables; the long ones are run with the first seed only.
+        table: a function that runs the table of that name with those seeds, if it is not finished yet.
     """
     result: dict[str, Any] = {}
     for length in MINUTES:
@@ -46,7 +46,7 @@ def run(
 
 
 def draw(scale: Scale, out: Path) -> dict[str, Any]:
-    """The curves of those tables of the league that lie in a folder, each with every row of one seed and the controls.
+    """Draw the curves of the league's tables in a folder, if all rows of one seed and the controls are done.
 
     Returns:
         what is also written to out/league-SCALE.json: "figures": {measure: {method: {minutes: {"mean", "sd", "level"
@@ -76,7 +76,7 @@ def draw(scale: Scale, out: Path) -> dict[str, Any]:
 
 
 def best(measured: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    """The level with the highest mean of a measure; for a control without levels, its one figure."""
+    """The level with the highest mean of a measure; of a control without levels, its only figure."""
     levels = {name.split(".")[-1]: of for name, of in measured.items() if name.split(".")[0] == measure}
     level = max(levels, key=lambda name: levels[name]["mean"])
     chosen = levels[level]
@@ -89,7 +89,7 @@ def best(measured: Mapping[str, Any], measure: str) -> dict[str, Any]:
 
 
 def missing(minutes: int, tree: Mapping[str, Any]) -> list[str]:
-    """What a table lacks; a table without its controls, which come last, is not drawn."""
+    """What is missing in a table; one without its controls, which are run last, is not drawn."""
     if not tree:
         return [f"all of {minutes} minutes"]
     lines = [*tree["not_run"], *(["controls"] if tree["controls"] is None else [])]
@@ -97,7 +97,7 @@ def missing(minutes: int, tree: Mapping[str, Any]) -> list[str]:
 
 
 def drawing(figures: Figures) -> Figure:
-    """A panel for each measure; a line for each method, level lines for the controls."""
+    """One panel for each measure: a curve for each method, a horizontal line for each control."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(MEASURES))
     names = [entrant.name for entrant in ALL]
@@ -123,7 +123,7 @@ def drawing(figures: Figures) -> Figure:
 
 
 def render(figures: Figures) -> str:
-    """A line for each method and control, its best level after so many minutes, in per cent."""
+    """One line of text for each method and control: its best level after each number of minutes, in per cent."""
     lines = []
     for measure, title in MEASURES.items():
         lengths = sorted({length for of in figures[measure].values() for length in of}, key=int)

@@ -1,7 +1,7 @@
-"""The searches of the league, on training images that are held out.
+"""The two searches of the league; both judge on training images that are held out.
 
-Of an augmentation for each entrant, with the DCGAN-like encoder; and of the local map for those that use one, with
-ResNet-18.
+One searches the augmentation of each entrant, with the DCGAN-like encoder. The other searches the local map of those
+entrants that use one, with ResNet-18.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ LOCAL_STAGES = (1, 2, 3)  #: of ResNet-18
 
 
 def trial_config(entrant: Entrant, augmentation: str, scale: Scale, seed: int, root: Path | None) -> Config:
-    """What one trial trains."""
+    """The configuration of one trial."""
     settings = {"seed": seed, "training.trackers": []} | SCALES[scale] | changes(entrant, augmentation)
     settings["training.precision"] = "bf16"
     if scale in MINUTES:
@@ -46,7 +46,7 @@ class Trial(NamedTuple):
 def on_held_out(
     config: Config, scale: Scale, folder: Path, device: str | None = None, measures: Sequence[str] = ("mlp",)
 ) -> Trial:
-    """Train in `folder`, or find trained there, without one in `HELD_OUT` of the training images; measure on those."""
+    """Train in `folder`, unless that is done, without one in `HELD_OUT` of the training images; measure on these."""
     images = load_images(config)
     held_out = len(images) // HELD_OUT
     training, test = images.take(slice(0, -held_out)), images.take(slice(-held_out, None))
@@ -71,7 +71,7 @@ def on_held_out(
 def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device: str | None = None) -> dict[str, Any]:
     """Train each entrant with each augmentation and measure it on training images that it has not seen.
 
-    A trial that lies finished in a folder of `out` is not run again.
+    A trial that is finished in a folder of `out` is not run again.
 
     Returns:
         "data"; "training_minutes" of all trials, however many calls they took; "trials": {entrant: {augmentation:
@@ -95,7 +95,7 @@ def run(scale: Scale, seed: int, out: Path, *, root: Path | None = None, device:
 
 
 def local_map_config(entrant: Entrant, stage: int, scale: Scale, seed: int, root: Path | None) -> Config:
-    """What one trial of a local map trains: a row of `league-resnet18-1` for half as long."""
+    """The configuration of one trial of a local map: a row of `league-resnet18-1`, trained half as long."""
     network = NETWORKS["resnet18"]
     settings = {"seed": seed, "training.trackers": []} | SCALES[scale]
     settings |= changes(entrant, CHOSEN.get(entrant.name, "none"))
@@ -133,7 +133,7 @@ def run_local_maps(
 def _search(
     wanted: Mapping[str, Mapping[str, tuple[Config, Path]]], scale: Scale, device: str | None
 ) -> dict[str, Any]:
-    """Of each entrant the choice that is best by the MLP probe at its best level; each trial in its folder."""
+    """For each entrant, find the choice that is best by the MLP probe at its best level; each trial has its folder."""
     trials: dict[str, dict[str, dict[str, Any]]] = {}
     for name, choices in wanted.items():
         trials[name] = {}

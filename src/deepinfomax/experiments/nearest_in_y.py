@@ -1,8 +1,8 @@
 """Nearest neighbours in DIM(G) and in DIM(L), side by side (A.4).
 
-The paper shows images of Tiny ImageNet, each with the four nearest by L1 distance in y, and reads off that those of
-DIM(L) are easier to interpret. Here a number stands beside the pictures: the share of neighbours that have their
-query's class, at every level and by both distances, with an untrained encoder and raw pixels as controls.
+The paper shows images of Tiny ImageNet, each with its four nearest images by L1 distance in y, and says that those of
+DIM(L) are easier to interpret. Here the pictures are shown with a number: the share of neighbours that have the class
+of their query, at every level and by both distances. An untrained encoder and raw pixels are the controls.
 """
 
 import json
@@ -33,7 +33,7 @@ def run(
     device: str | None = None,
     table: str = "table2",
 ) -> dict[str, Any]:
-    """Train both, or take what a table trained beside `out`, and compare; the encoders are rows of `table`.
+    """Train both encoders, or take those that a table has trained beside `out`, and compare; they are rows of `table`.
 
     Writes into `out`: neighbours.json, and a picture of each level, neighbours_y.png and so on.
 

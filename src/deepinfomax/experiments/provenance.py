@@ -1,4 +1,4 @@
-"""What every published figure says of its making: the command, the machine, the versions."""
+"""What every published figure says about how it was made: the command, the machine, the versions."""
 
 import json
 import platform
@@ -14,7 +14,7 @@ from deepinfomax.errors import UserError
 
 
 def command(name: str, scale: str, seeds: Sequence[int]) -> str:
-    """What makes a result of these seeds, in rising order: a command, or one for each run of successive seeds."""
+    """What makes a result of these seeds, in rising order: one command, or several with && if seeds are missing."""
     parts: list[list[int]] = []
     for seed in seeds:
         if parts and seed == parts[-1][-1] + 1:
@@ -30,7 +30,7 @@ def software() -> dict[str, str]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """An earlier result; empty if there is none. Raises UserError for a file that is something else."""
+    """An earlier result; empty if there is no file. Raises UserError if the file is something else."""
     if not path.is_file():
         return {}
     try:
@@ -43,11 +43,11 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, result: Mapping[str, Any]) -> None:
-    """One JSON file, replaced atomically."""
+    """Write a result as JSON; an earlier file is replaced atomically."""
     files.write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 def held(path: Path) -> FileLock:
-    """A lock under which a result is read, added to and written: other processes may add to the same one."""
+    """A lock for reading a result, adding to it and writing it: other processes may add to the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(f".{path.name}.lock"))

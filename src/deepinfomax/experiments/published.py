@@ -1,4 +1,4 @@
-"""The paper's tables and figures as rows: which recipe each is, what is measured, and what the paper prints there.
+"""The paper's tables and figures as rows: the recipe of each, what is measured, and what the paper prints there.
 
 Figures are fractions (accuracies), nats (MINE, NDM) or MS-SSIM's own unit, under "measure.column" where the column is
 a level of the encoder (conv, fc, y) or the name of a figure of the measure.
@@ -105,10 +105,10 @@ _BESIDE_CPC = (
 def _comparison(
     figures: Mapping[str, tuple[float, float, float]], supervised: float, *, head_on_fc: bool = False
 ) -> tuple[Row, ...]:
-    """All methods, and the supervised network, for which the paper has one figure that it puts at conv.
+    """All methods, and the supervised network, for which the paper prints one figure only, in the column conv.
 
     Args:
-        head_on_fc: the supervised network once more with its head on fc, where there are more classes than y has units.
+        head_on_fc: add the supervised network with its head on fc, for data with more classes than y has units.
     """
     rows = [Row(name, key, _mlp(*figures[name])) for name, key in METHODS.items()]
     rows.append(Row("fully supervised", "supervised", {"mlp.conv": round(supervised / 100, 4)}))
@@ -121,8 +121,8 @@ def _beside_cpc(figures: tuple[float, float, float] | None = None, *, larger: bo
     """The rows of Table 3, and CPC that sees whole images.
 
     Args:
-        figures: of the paper, per cent; of which level it does not say.
-        larger: images of 64×64, on which the paper has AlexNet and 200 epochs.
+        figures: those of the paper, in per cent; it does not say of which level.
+        larger: images are 64×64; for these the paper uses AlexNet and 200 epochs.
     """
     crops: Mapping[Scale, Mapping[str, Any]] = {"paper": {"encoder.stack": "alexnet", "training.epochs": 200}}
     whole: Mapping[Scale, Mapping[str, Any]] = {"paper": _ALEXNET}

@@ -1,8 +1,8 @@
 """From images to a measured representation in about a minute, and a verdict in a few lines.
 
-`photos`: patches of photographs that come with the installation, to be told apart by photograph; training patches are
-from the left of each picture and test patches from the right, so that a match is of texture and scene, not of place.
-`cifar10`: the same with 20,000 training images in about four minutes, where CIFAR-10 is at hand.
+`photos`: patches of photographs that come with the installation; the class of a patch is its photograph. Training
+patches are from the left of each photograph and test patches from the right, so they can be matched by texture and
+scene only. `cifar10`: the same steps with 20,000 training images, in about four minutes, if CIFAR-10 is on the machine.
 """
 
 import shlex
@@ -33,7 +33,7 @@ from deepinfomax.training.loop import train
 
 @dataclass(frozen=True)
 class Stage:
-    """What the quickstart does on one of its data sets."""
+    """The settings of the quickstart for one of its data sets."""
 
     changes: Section  #: settings beyond those of the default recipe
     supervised_steps: int  #: of the supervised control
@@ -86,7 +86,7 @@ def run(
     arguments = {k: v for k, v in config.encoder.items() if k != "name"}
 
     def fresh() -> nn.Module:
-        """A network that begins as the trained one did, for the controls."""
+        """A new network, initialised as the trained one was, for the controls."""
         network = encoders.build(config.encoder["name"], training.shape, **arguments)
         begin(network, config, training)
         return network
@@ -121,7 +121,7 @@ def run(
 
 
 def verdict(evaluation: dict[str, Any]) -> str:
-    """The table a newcomer should see: DIM beside what costs nothing, and beside what needs labels."""
+    """The table a new user should see: DIM beside controls that need no training, and beside training with labels."""
     measured, controls = evaluation["measures"], evaluation["controls"]
 
     def cell(tree: dict[str, Any], *path: str) -> str:
@@ -147,7 +147,7 @@ def verdict(evaluation: dict[str, Any]) -> str:
 
 
 def judgement(evaluation: dict[str, Any]) -> str:
-    """One sentence, whichever way it went."""
+    """One sentence that says how it went, well or badly."""
     dim = evaluation["measures"]["knn"]["y"]["accuracy"]
     pixels = evaluation["controls"]["pixels"]["knn"]["accuracy"]
     random = evaluation["controls"]["random_encoder"]["knn"]["y"]["accuracy"]
