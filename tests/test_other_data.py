@@ -89,6 +89,20 @@ def test_explore_with_a_run_on_what_no_page_shows_says_what_to_do(
     assert "make embeddings (deepinfomax embed) and explore those, without --images" in told
 
 
+def test_explore_of_deep_images_beside_a_run_on_pictures_says_what_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "deep").mkdir()
+    for i in range(24):
+        tifffile.imwrite(tmp_path / "deep" / f"{i}.tif", RNG.integers(0, 60000, (16, 16), np.uint16))
+    np.save(tmp_path / "pictures.npy", RNG.integers(0, 256, (24, 16, 16, 3), np.uint8))
+    words = ["train", str(tmp_path / "pictures.npy"), "--scale", "smoke", "--device", "cpu", *SMALL]
+    assert exit_code(*words, "--out", str(tmp_path / "run")) == 0
+    capsys.readouterr()
+    told = mistake(capsys, "explore", str(tmp_path / "deep"), "--run", str(tmp_path / "run"))
+    assert "holds uint16 of 1x16x16: explore is for pictures of 8 bits, grey or RGB, which data.values bytes" in told
+
+
 def test_deep_images_with_a_table_of_labels_from_training_to_neighbours(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

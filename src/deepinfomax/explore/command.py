@@ -167,8 +167,14 @@ def _configured(
     own_data = dataclasses.replace(own_data, channels=own_data.channels or shape[0])
     if own_data.size is None and shape[-1] == shape[-2] and not config.augmentation.get("crop"):
         own_data = dataclasses.replace(own_data, size=shape[-1])
-    config = dataclasses.replace(config, data=own_data)
-    return config, load_images(config)
+    of_the_run = dataclasses.replace(config, data=own_data)
+    try:
+        return of_the_run, load_images(of_the_run)
+    except UserError:
+        reading.pictures_of(
+            load_images(config)
+        )  # numbers have no channels to convert: the line says that they are those
+        raise
 
 
 def _whole(config: Config, settings: Mapping[str, Any]) -> Config:

@@ -53,7 +53,7 @@ def of_one_size(config: Config) -> tuple[Config, ImageSet]:
         sizes = {size for source in sources for size in survey(source).sizes}
     else:  # of arrays it is known which axis is which once they are read
         images = load_images(config)
-        _, height, width = _pictures(images).shape
+        _, height, width = pictures_of(images).shape
         sizes = {(width, height)}
     sides = [side for size in sizes for side in size]
     if sides and min(sides) < LEAST_SIDE:
@@ -66,7 +66,7 @@ def of_one_size(config: Config) -> tuple[Config, ImageSet]:
     return config, load_images(config) if images is None else resized(images, SIDE, config.data.channels)
 
 
-def _pictures(images: ImageSet) -> ImageSet:
+def pictures_of(images: ImageSet) -> ImageSet:
     """The same images, after checking that a page can show them."""
     if not images.pictures:
         raise no_pictures(f"{images.name} holds {images.images.dtype} of {'x'.join(map(str, images.shape))}")
@@ -121,7 +121,7 @@ def collection_of(config: Config, images: ImageSet) -> Collection:
     return Collection(
         title=shortened(config.data.source),
         names=names_of(config, images),
-        pictures=np.asarray(_pictures(images).images),
+        pictures=np.asarray(pictures_of(images).images),
         parts=part_of_each(config, images),
         labels=labels,
         classes=classes,
@@ -174,7 +174,7 @@ def collection_of_embeddings(path: Path, images: tuple[Config, ImageSet] | None)
         config, loaded = images
         of_images = names_of(config, loaded)
         place, by_order = _places(path, names, of_images, count)
-        pictures, notes = np.asarray(_pictures(loaded).images)[place], (*notes, *loaded.notes, *by_order)
+        pictures, notes = np.asarray(pictures_of(loaded).images)[place], (*notes, *loaded.notes, *by_order)
         names = [of_images[i] for i in place]
         if (unused := len(loaded) - len(np.unique(place))) > 0:
             notes = (*notes, f"{unused:,} of the {len(loaded):,} images have no embedding in {path}: they are left out")
