@@ -320,6 +320,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"controls": ("random_encoder",), "make_encoder": None}, "control random_encoder needs an encoder"),
         ({"train": images(30, labels=False)}, r"planted has no training labels, which linear, knn need; without"),
         ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,decoding,ndm"),
+        ({"test": images(30, labels=False)}, "embed RUN DATA --split train --out labelled.parquet, then"),
         ({"train": replace(TRAIN, labels=TRAIN.labels[:-1])}, "89 labels for 90 training images"),
         ({"train": replace(TRAIN, labels=TRAIN.labels * 0)}, "all 90 training labels are class 0"),
         ({"train": replace(TRAIN, labels=TRAIN.labels * 0 - 1)}, "no training labels"),

@@ -11,6 +11,7 @@ from deepinfomax.evaluation.controls import CONTROLS
 from deepinfomax.evaluation.few_labels import check_folds
 from deepinfomax.evaluation.labels import check_attributes, check_labels
 from deepinfomax.evaluation.measures import FEW_LABELS, MEASURES, all_measures, measure_called
+from deepinfomax.evaluation.usual import part_without_labels
 from deepinfomax.features import LEVELS
 
 
@@ -55,10 +56,10 @@ def check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], control
             )
         if needing and (images.labels is None or (images.labels == -1).all()):
             without = [record.name for record in all_measures() if record.labels is None]
+            lacking = part_without_labels(train, test)
             raise UserError(
                 f"{name} has no {which} labels, which {', '.join(needing)} need{'s' if len(needing) == 1 else ''}; "
-                "without labels: "
-                f"--measures {','.join(without)}"
+                f"without labels: --measures {','.join(without)}{f'; or {lacking[1]}' if lacking else ''}"
             )
     if train.images.shape[1:] != test.images.shape[1:]:
         shapes = ["x".join(map(str, s.images.shape[1:])) for s in (train, test)]

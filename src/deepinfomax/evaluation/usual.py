@@ -30,6 +30,8 @@ def usual_measures(
     if labels is not None and labels[0].ndim > 1:
         return OF_ATTRIBUTES, []
     why = "there are no labels"
+    if lacking := part_without_labels(train, test):
+        why = f"the {lacking[0]} images have no labels ({lacking[1]})"
     if labels is not None and (labels[0] != -1).any() and (labels[1] != -1).any():
         if len(np.unique(labels[0][labels[0] != -1])) > 1:
             return OF_CLASSES, []
@@ -53,6 +55,17 @@ def usual_measures(
         raise UserError(f"{train.name or 'the data'}: {why}, and {'; '.join(left_out)}")
     verb = "is" if len(names) == 1 else "are"
     return tuple(names), [f"{why}, so {', '.join(names)} {verb} measured", *left_out]
+
+
+def part_without_labels(train: ImageSet, test: ImageSet) -> tuple[str, str] | None:
+    """ "training" or "test", if only this part has no labels, and what the user can do; else None."""
+    train_has, test_has = (s.labels is not None and bool((s.labels != -1).any()) for s in (train, test))
+    if train_has == test_has:
+        return None
+    which, other, split = ("test", "training", "train") if train_has else ("training", "test", "test")
+    file = "labelled.parquet"
+    commands = f"deepinfomax embed RUN DATA --split {split} --out {file}, then deepinfomax evaluate {file}"
+    return which, f"give them labels, or measure on the {other} images alone: {commands}"
 
 
 def usual_measures_of_vectors(labels: np.ndarray | None) -> tuple[str, ...]:

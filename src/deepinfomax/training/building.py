@@ -49,8 +49,8 @@ def build_game(
         kind = OBJECTIVES[objective_type(name, section)]
         if uses_labels(kind) and images.labels is None:
             raise UserError(
-                f"{name} needs labels, and {images.name or 'the data'} has none: give data with labels, or choose "
-                "another recipe"
+                f"{name} needs labels, and the training images of {images.name or 'the data'} have none: give them "
+                "labels, or choose another recipe"
             )
         settings = {key: value for key, value in section.items() if key not in ("weight", "type")}
         objectives[name] = (section["weight"], kind(facts, **settings))
