@@ -600,7 +600,7 @@ def test_the_gallery_is_by_the_metric_asked_for(capsys: pytest.CaptureFixture, t
 def test_data_that_cannot_be_read_at_all(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     assert "there is no" in mistake(capsys, "data", str(tmp_path / "nowhere"), "--json")
     (tmp_path / "bad.png").write_text("no image")
-    assert "1 of 1 images cannot be read" in mistake(capsys, "data", str(tmp_path))
+    assert "1 of 1 image cannot be read" in mistake(capsys, "data", str(tmp_path))
     Image.new("RGB", (16, 16)).save(tmp_path / "good.png")
     code, out, _ = run(capsys, "data", str(tmp_path))
     assert code == 0

@@ -28,3 +28,13 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     texts = list(map(str, names))
     more = len(texts) - most
     return ", ".join(texts[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def count_of(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, and perhaps the verb: "1 image", "2,000 images are"; `plural`: if it is not noun + s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def agreed(count: int, one: str, several: str) -> str:
+    """The verb after a count: `agreed(1, "is", "are")` is "is"."""
+    return one if count == 1 else several

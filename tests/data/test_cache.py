@@ -283,6 +283,6 @@ def test_notes_survive_the_cache_a_part_and_a_join(tmp_path: Path, draw):
         images = load(tmp_path / "images", "train+unlabeled")
         assert images.notes == (
             "files that are no images, not read: 1 .txt",
-            "1 of 3 images are transparent: composited on white",
+            "1 of 3 images is transparent: composited on white",
         )
         assert images.take(slice(2)).notes == images.notes

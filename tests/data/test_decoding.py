@@ -27,7 +27,7 @@ def test_grey_among_colour_becomes_rgb_with_a_counted_note(tmp_path: Path, draw)
     draw(tmp_path / "c.png", 3)
     images = load(tmp_path)
     np.testing.assert_array_equal(images.images[0], np.stack([grey] * 3))
-    assert images.notes == ("1 of 3 images are grey: converted to RGB",)
+    assert images.notes == ("1 of 3 images is grey: converted to RGB",)
 
 
 def test_transparent_pixels_are_composited_on_white(tmp_path: Path, draw):
@@ -39,7 +39,7 @@ def test_transparent_pixels_are_composited_on_white(tmp_path: Path, draw):
             expected[:, row, column] = alpha * rgba[row, column, :3] + (1 - alpha) * 255
     images = load(tmp_path)
     assert np.abs(images.images[0] - expected).max() <= 1  # Pillow rounds
-    assert images.notes == ("1 of 1 images are transparent: composited on white",)
+    assert images.notes == ("1 of 1 image is transparent: composited on white",)
 
 
 def test_grey_with_alpha_stays_grey(tmp_path: Path, draw):
@@ -91,7 +91,7 @@ def test_eight_bits_in_32_stay_as_they_are(tmp_path: Path):
 )
 def test_values_of_no_known_range_are_refused(tmp_path: Path, values: np.ndarray, reason: str):
     Image.fromarray(values).save(tmp_path / "a.tif")
-    with pytest.raises(UserError, match=rf"1 of 1 images cannot be read, first: a\.tif \({reason}\)"):
+    with pytest.raises(UserError, match=rf"1 of 1 image cannot be read, first: a\.tif \({reason}\)"):
         load(tmp_path, values="bytes")
 
 
@@ -101,7 +101,7 @@ def test_twelve_bits_in_16_are_told(tmp_path: Path, draw):
     images = load(tmp_path)
     np.testing.assert_array_equal(images.images[0, 0], [[1, 15]])
     assert images.notes == (
-        "1 of 2 images have more than 8 bits a channel: reduced to 8 bits",
+        "1 of 2 images has more than 8 bits a channel: reduced to 8 bits",
         "no pixel of these images is brighter than 15 of 255: stretch their values to the whole range before training",
     )
 
@@ -228,7 +228,7 @@ def test_a_file_that_is_no_image(tmp_path: Path, draw, content: bytes, reason: s
 
 def test_nothing_readable_at_all_is_an_error_even_with_skip_bad(tmp_path: Path):
     (tmp_path / "b.png").write_text("no")
-    with pytest.raises(UserError, match="1 of 1 images cannot be read") as error:
+    with pytest.raises(UserError, match="1 of 1 image cannot be read") as error:
         load(tmp_path, skip_bad=True)
     assert "skip_bad" not in str(error.value)  # it would not help
 

@@ -59,7 +59,7 @@ def test_a_flat_folder_has_no_labels_and_no_test_part_and_that_is_no_problem(tmp
     assert (found.labels, found.problems) == (False, [])
     assert found.parts["test"].images == 0
     text = render_description(found)
-    assert "1 images, 8x8 grey" in text
+    assert "1 image, 8x8 grey" in text
     assert "no labels" in text
     assert "probes are off" in text
     assert "set data.holdout 0.1" in text
@@ -115,7 +115,7 @@ def test_who_must_see_something_is_told_when_there_is_nothing(tmp_path: Path, dr
     with pytest.raises(UserError, match="there is no"):
         describe_readable(tmp_path / "nowhere")
     (tmp_path / "bad.png").write_text("no")
-    with pytest.raises(UserError, match=r"1 of 1 images cannot be read"):
+    with pytest.raises(UserError, match=r"1 of 1 image cannot be read"):
         describe_readable(tmp_path)
     draw(tmp_path / "a.png")
     assert describe_readable(tmp_path) == describe(tmp_path)
@@ -128,7 +128,7 @@ def test_arrays_and_attributes(tmp_path: Path):
     np.savez(tmp_path / "x.npz", images=pixels, labels=[0, 1, -1, 1])
     train = describe(tmp_path / "x.npz").parts["train"]
     assert (train.labelled, train.per_class) == (3, {"0": 1, "1": 2})
-    assert "1 images without label" in render_description(describe(tmp_path / "x.npz"))
+    assert "1 image without label" in render_description(describe(tmp_path / "x.npz"))
 
 
 def test_the_embedded_sets():

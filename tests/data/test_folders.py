@@ -287,7 +287,7 @@ def test_tiny_imagenet_as_published_takes_the_validation_set_for_testing(tiny_im
             b"val_0.JPEG\tn02\nval_1.JPEG\tn09\n",
             "1 of 2 images a class that wnids.txt does not list, first: val_1.JPEG",
         ),
-        (b"val_0.JPEG n02\n", "1 of 1 images a class that wnids.txt does not list, first: val_0.JPEG n02"),
+        (b"val_0.JPEG n02\n", "1 of 1 image a class that wnids.txt does not list, first: val_0.JPEG n02"),
         (b"\xff\xfe", "is no text in UTF-8"),
     ],
 )
@@ -356,7 +356,7 @@ def test_names_of_a_list_in_a_folder_that_are_of_no_image_are_told(tmp_path: Pat
 def test_what_lies_beside_the_parts_is_told(tmp_path: Path, draw):
     for name in ("train/a.png", "test/a.png", "extra/a.png", "b.png"):
         draw(tmp_path / name)
-    assert load(tmp_path).notes == ("beside the folders of the parts, not read: extra/, 1 images",)
+    assert load(tmp_path).notes == ("beside the folders of the parts, not read: extra/, 1 image",)
 
 
 def test_parts_one_level_down(tmp_path: Path, draw):
@@ -400,7 +400,7 @@ def test_metadata_csv_gives_the_labels(tmp_path: Path, draw, place: str):
     assert images.classes == ("dog",)
     assert images.notes == (
         "columns not used: extra; data.label NAME makes one of them the label",
-        "1 of 3 images are not in metadata.csv: read without a label",
+        "1 of 3 images is not in metadata.csv: read without a label",
     )
     assert load(tmp_path, label="extra").classes == ("x",)
     with pytest.raises(UserError, match=r"metadata\.csv has no column weight \(data\.label\)"):

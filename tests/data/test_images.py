@@ -41,7 +41,7 @@ def test_masks_are_refused():
     with pytest.raises(UserError, match=r"has masked labels: give them the number -1"):
         ImageSet(pixels, labels)
     pixels[1, 0, 0, 0] = np.ma.masked
-    with pytest.raises(UserError, match="mine: 1 of 3 images have masked pixels; fill them, or leave them out"):
+    with pytest.raises(UserError, match="mine: 1 of 3 images has masked pixels; fill them, or leave them out"):
         ImageSet(pixels, name="mine")
 
 

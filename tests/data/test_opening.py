@@ -50,7 +50,7 @@ def test_bands_beyond_colour_are_told(tmp_path: Path):
     with opened(tmp_path / "a.tif") as image:
         assert header(image).dropped_bands == 1
     notes = load(tmp_path).notes
-    assert "1 of 1 images have more bands than colour: the others are dropped" in notes
+    assert "1 of 1 image has more bands than colour: the others are dropped" in notes
 
 
 def test_more_bands_than_pillow_reads_are_named_without_a_word_on_stderr(
@@ -82,7 +82,7 @@ def test_sixteen_bits_of_colour_are_told_and_dark_ones_too(tmp_path: Path):
     write_deep_png(tmp_path / "a.png", np.full((4, 4, 3), 4095))
     notes = load(tmp_path).notes
     assert notes == (
-        "1 of 1 images have more than 8 bits a channel: reduced to 8 bits",
+        "1 of 1 image has more than 8 bits a channel: reduced to 8 bits",
         "no pixel of these images is brighter than 15 of 255: stretch their values to the whole range before training",
     )
     write_deep_png(tmp_path / "a.png", np.full((4, 4, 3), 65535))

@@ -391,7 +391,7 @@ def wrong_dicom(folder: Path) -> Path:
         (wrong_silence, "has recordings of no length: there are 400 samples a second$"),
         (wrong_arff, "x.arff holds no series$"),
         (wrong_zarr, "cannot be read as Zarr: "),
-        (wrong_dicom, r"1 of 1 images cannot be read, first: scan000 \(.*\)$"),
+        (wrong_dicom, r"1 of 1 image cannot be read, first: scan000 \(.*\)$"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -614,7 +614,7 @@ def test_images_of_one_name_up_to_its_first_dot_are_not_lost_without_a_word(tmp_
     with pytest.raises(UserError, match=r"images are all called holiday: set data\.stream false"):
         stream_of(Data(source=str(tmp_path / "a")))
     labelled = tar_of(tmp_path / "x.tar", pictures | {f"holiday.{i}.cls": b"1" for i in range(6)})
-    assert load(labelled).notes[0].startswith("5 files (.1.png, .2.png, .3.png, .4.png, .5.png) are not read")
+    assert load(labelled).notes[0].startswith("image files not read: 5 (.1.png, .2.png, .3.png, .4.png, .5.png); ")
 
 
 def test_a_sample_that_a_joined_archive_has_twice_is_two(tmp_path: Path):
@@ -632,6 +632,18 @@ def test_a_text_beside_a_json_with_the_label_is_a_caption(tmp_path: Path):
     file = tar_of(tmp_path / "x.tar", {name: data for i in range(6) for name, data in of(i).items()})
     assert load(file).labels.tolist() == [0, 1] * 3
     assert len(load(file, label="txt").classes) == 6
+
+
+def test_the_first_tiff_decides_for_all_and_says_so(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((8, 8), 7, np.uint8))
+    tifffile.imwrite(tmp_path / "b.tif", np.full((8, 8), 700, np.uint16))
+    note = "the first TIFF file is a picture of 8 bits, so all are read as such"
+    assert load(tmp_path).notes[-1].startswith(note)
+    assert not any(said.startswith(note) for said in load(tmp_path, values="bytes").notes)
+    (tmp_path / "a.tif").unlink()
+    assert load(tmp_path).images.dtype == np.uint16
+    tifffile.imwrite(tmp_path / "c.tif", np.full((8, 8), 7, np.uint8))
+    assert "1 of 2 hold uint8, kept as uint16: their numbers may be of another scale" in load(tmp_path).notes
 
 
 def test_a_label_in_a_json_that_is_no_dictionary_is_none(tmp_path: Path):

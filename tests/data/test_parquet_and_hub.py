@@ -17,6 +17,7 @@ import needs
 from deepinfomax.data import load
 from deepinfomax.data.formats import hub as hub_format
 from deepinfomax.data.formats.celeba import ATTRIBUTES
+from deepinfomax.data.names import find
 from deepinfomax.errors import UserError
 
 
@@ -153,6 +154,30 @@ def test_class_names_beside_the_files_or_in_their_metadata(tmp_path: Path):
     (tmp_path / "classes.json").write_text("[cat")
     with pytest.raises(UserError, match="is no JSON"):
         load(tmp_path)
+
+
+def test_numbers_that_mean_other_classes_in_another_file_are_read_by_their_names(tmp_path: Path):
+    for part, names in (("train", ["cat", "dog"]), ("test", ["dog", "cat", "owl"])):
+        about = json.dumps({"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}})
+        table = pa.table({"image": rows(range(4)), "label": [0, 1, 1, -1]}).replace_schema_metadata(
+            {"huggingface": about}
+        )
+        pq.write_table(table, tmp_path / f"{part}.parquet")
+    train, test = load(tmp_path), load(tmp_path, "test")
+    assert train.classes == test.classes == ("cat", "dog")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1, 1, -1], [1, 0, 0, -1])
+
+
+def test_a_column_split_is_not_left_without_a_word(tmp_path: Path):
+    words, table = ["train", "test", "train", "test"], {"image": rows(range(4))}
+    write(tmp_path / "a.parquet", table | {"split": pa.array(words).dictionary_encode()})
+    assert set(find(tmp_path)) == {"train", "test"}
+    write(tmp_path / "b.parquet", table)
+    note = "column split is not used, all rows are read as one part: b.parquet has none"
+    assert load(tmp_path).notes == (note,)
+    write(tmp_path / "b.parquet", table | {"split": ["spring", "autumn"] * 2})
+    (tmp_path / "a.parquet").unlink()
+    assert "no word in it is one of train, training" in load(tmp_path).notes[0]
 
 
 def test_labels_of_a_kind_that_is_no_class_are_left_alone(tmp_path: Path):
@@ -468,7 +493,7 @@ def test_hugging_face_metadata_of_another_form(tmp_path: Path, metadata: bytes):
 )
 def test_paths_that_are_none(tmp_path: Path, cells: pa.Array, reason: str):
     write(tmp_path / "x.parquet", {"image": cells})
-    with pytest.raises(UserError, match=rf"1 of 1 images cannot be read, first: x\.parquet row 0 \({reason}"):
+    with pytest.raises(UserError, match=rf"1 of 1 image cannot be read, first: x\.parquet row 0 \({reason}"):
         load(tmp_path)
 
 

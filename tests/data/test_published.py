@@ -262,7 +262,7 @@ def test_other_names_in_a_pickle(root: Path, text: bytes):
         (pickle.dumps({"data": np.zeros((2, 3072))}), "its data are no array of 3,072 bytes"),
         (pickle.dumps({"data": np.zeros((2, 3072), np.uint8)}), "it has no list of whole numbers called labels"),
         (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1, "a"]}), "it has no list of whole numbers"),
-        (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}), "it holds 2 images and 1 labels"),
+        (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}), "it holds 2 images and 1 label"),
         (
             pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1, 10]}),
             "it has labels from 1 to 10, there are 10 classes",
@@ -588,14 +588,14 @@ def test_lists_of_celeba_that_do_not_fit(root: Path):
         load(root)
     (root / "img_align_celeba" / "x.jpg").rename(root / "img_align_celeba" / "000003.jpg")
     parts.write_text(before[0].replace("000003.jpg 0\n", ""))
-    assert "1 images are not in list_eval_partition.txt: left out" in load(root).notes
+    assert "1 image is not in list_eval_partition.txt: left out" in load(root).notes
     assert len(load(root)) == 4
     parts.write_text(before[0].replace("000003.jpg 0", "000003.jpg 4"))
     with pytest.raises(UserError, match=r"list_eval_partition\.txt must give each image a part: 0, 1 or 2"):
         load(root)
     parts.write_text(before[0])
     attributes.write_text(before[1].replace("000003.jpg", "000033.jpg"))
-    with pytest.raises(UserError, match=r"list_attr_celeba\.txt lacks 1 images, first: 000003\.jpg"):
+    with pytest.raises(UserError, match=r"list_attr_celeba\.txt lacks 1 image, first: 000003\.jpg"):
         load(root)
     for wrong, message in (
         ("000003.jpg 1 1", "list_attr_celeba.txt must hold a name and numbers in each row"),

@@ -194,7 +194,7 @@ def test_links_in_a_zip_are_left_out_and_told(pictures: Path):
     images = load(archive)
     assert (len(images), images.notes) == (
         3,
-        ("1 links or devices in x.zip are left out, first: pictures/cat/z.png",),
+        ("1 link or device in x.zip is left out, first: pictures/cat/z.png",),
     )
 
 

@@ -87,5 +87,5 @@ def test_every_figure_of_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure(Standardised(encoder, channels), deep) == measure(Standardised(encoder, channels), same)
     wide = ImageSet(np.random.default_rng(0).integers(0, 256, (80, 3, 16, 24), dtype=np.uint8))
     assert measure(encoders.build("dcgan", (3, 16, 24), width=4, fc=16, y=8), wide, level="fc").lidar is None
-    with pytest.raises(UserError, match="the data has 1 images, and these figures need 4 or more"):
+    with pytest.raises(UserError, match="the data has 1 image, and these figures need 4 or more"):
         measure(encoder, images.take(slice(1)))

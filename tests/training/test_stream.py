@@ -411,7 +411,9 @@ def test_a_reader_whose_shard_is_smaller_than_a_batch_goes_on_with_the_next_pass
     assert made == [turn for turn in range(max(made) + 1) if turn not in small for _ in range(2)]
     too_large = ShardReader(stream, 16, seed=0, buffer=4, readers=range(4), total=4, begun={})
     (failed,) = too_large
-    assert "the 1 shards that a worker reads hold fewer images than a batch of 16: set data.workers 1" in failed.reason
+    assert (
+        "the shards that a worker reads (1) hold fewer images than a batch of 16: set data.workers 1" in failed.reason
+    )
 
 
 def test_two_processes_have_readers_of_their_own(tars: Path, monkeypatch: pytest.MonkeyPatch):
@@ -513,7 +515,7 @@ def test_what_becomes_of_the_images_is_a_note(tmp_path: Path):
     pq.write_table(pa.table({"image": cells}), tmp_path / "0.parquet")
     assert stream_of(data(tmp_path, skip_bad=True)).sample.notes[1:] == (
         "1 of 7 images that were looked at cannot be read: left out",
-        "of those looked at first, 1 of 6 images are grey: converted to RGB",
-        "of those looked at first, 1 of 6 images have more than 8 bits a channel: reduced to 8 bits",
-        "of those looked at first, 1 of 6 images are transparent: composited on white",
+        "of those looked at first, 1 of 6 images is grey: converted to RGB",
+        "of those looked at first, 1 of 6 images has more than 8 bits a channel: reduced to 8 bits",
+        "of those looked at first, 1 of 6 images is transparent: composited on white",
     )

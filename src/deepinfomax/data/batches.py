@@ -11,7 +11,7 @@ from torch import Tensor
 from deepinfomax import memory
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import CHUNK, WIDER, ImageSet, as_tensor, normalise
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 #: the whole set is moved to the device if it needs at most this share of the memory that is free there
 RESIDENT_SHARE = 0.5
@@ -60,7 +60,7 @@ class Batches:
             mend = f"set training.batch_size to {most} or less, or give more images"
             if most < 2:
                 mend = "give more images" + (" or use fewer processes" if world_size > 1 else "")
-            have = f"{images.name or 'the set'} has {len(images):,} images"
+            have = f"{images.name or 'the set'} has {count_of(len(images), 'image')}"
             raise UserError(f"{have}, fewer than a batch of {batch_size}{processes}; {mend}")
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size

@@ -18,7 +18,7 @@ from deepinfomax import progress
 from deepinfomax.data import workers as worker_processes
 from deepinfomax.data.opening import DEEP_MODES, MAX_PIXELS, Blob, Header, bits, has_alpha, header, opened, orientation
 from deepinfomax.data.stored import StoredImages
-from deepinfomax.errors import SeveralSizes, UserError
+from deepinfomax.errors import SeveralSizes, UserError, agreed, count_of
 
 Result = TypeVar("Result")
 
@@ -119,26 +119,44 @@ def check_target(size: int | None, channels: int | None) -> None:
         raise UserError(f"size must be at least 1 pixel, not {size}")
 
 
+REDUCED = "more than 8 bits a channel: reduced to 8 bits"
+FIRST_USED = "at most): the first is used"
+DROPPED = "more bands than colour: the others are dropped"
+
+
+def says_of_loss(note: str) -> bool:
+    """Whether a note of `conversions` says that numbers of the files are lost: depth, pages or bands."""
+    return note.endswith((REDUCED, FIRST_USED, DROPPED))
+
+
 def conversions(headers: Survey, channels: int) -> tuple[str, ...]:
     """One line for each kind of conversion, with its count."""
     total, notes = headers.readable, []
     if channels == 3 and headers.grey:
-        notes.append(f"{headers.grey:,} of {total:,} images are grey: converted to RGB")
-    if channels == 1 and headers.grey < total:
-        notes.append(f"{total - headers.grey:,} of {total:,} images have colour: converted to grey")
+        notes.append(
+            f"{headers.grey:,} of {count_of(total, 'image')} {agreed(headers.grey, 'is', 'are')} grey: converted to RGB"
+        )
+    if channels == 1 and (colour := total - headers.grey):
+        notes.append(
+            f"{colour:,} of {count_of(total, 'image')} {agreed(colour, 'has', 'have')} colour: converted to grey"
+        )
     if headers.several_frames:
-        count = f"{headers.several_frames:,} of {total:,} images have several pages or frames"
-        notes.append(f"{count} ({headers.most_frames:,} at most): the first is used")
+        several = headers.several_frames
+        count = f"{several:,} of {count_of(total, 'image')} {agreed(several, 'has', 'have')} several pages or frames"
+        notes.append(f"{count} ({headers.most_frames:,} {FIRST_USED}")
     if headers.extra_bands:
-        notes.append(f"{headers.extra_bands:,} of {total:,} images have more bands than colour: the others are dropped")
+        more = f"{headers.extra_bands:,} of {count_of(total, 'image')} {agreed(headers.extra_bands, 'has', 'have')}"
+        notes.append(f"{more} {DROPPED}")
     if headers.deep:
-        notes.append(f"{len(headers.deep):,} of {total:,} images have more than 8 bits a channel: reduced to 8 bits")
+        deep = f"{len(headers.deep):,} of {count_of(total, 'image')} {agreed(len(headers.deep), 'has', 'have')}"
+        notes.append(f"{deep} {REDUCED}")
     if headers.deep and headers.brightest_deep < DARK:
         notes.append(dark("these", headers.brightest_deep))
     elif headers.brightest < DARK:
         notes.append(dark("the", headers.brightest))
     if headers.alpha:
-        notes.append(f"{headers.alpha:,} of {total:,} images are transparent: composited on white")
+        alpha = f"{headers.alpha:,} of {count_of(total, 'image')} {agreed(headers.alpha, 'is', 'are')}"
+        notes.append(f"{alpha} transparent: composited on white")
     return tuple(notes)
 
 
@@ -195,7 +213,7 @@ def unreadable(source: StoredImages, bad: dict[int, str]) -> str:
     """ "3 of 120 images cannot be read, first: x.png (not an image)" """
     first = min(bad)
     return (
-        f"{len(bad):,} of {len(source):,} images cannot be read, first: "
+        f"{len(bad):,} of {count_of(len(source), 'image')} cannot be read, first: "
         f"{source.title(int(source.index[first]))} ({bad[first]})"
     )
 

@@ -15,7 +15,7 @@ from deepinfomax.data.loading import as_read, choose, decode
 from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
 from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
-from deepinfomax.errors import SeveralSizes, UserError, listed
+from deepinfomax.errors import SeveralSizes, UserError, count_of, listed
 
 CHANNELS_SAID = 6  #: largest number of channels whose mean and deviation are shown
 
@@ -106,7 +106,7 @@ def render_description(description: DataDescription) -> str:
         lines.append(f"  {'as':10} {description.published}, in its published files")
     names = description.classes
     for name, part in description.parts.items():
-        facts = [f"{part.images:,} images"] if part.shape is None else _shape_in_words(part)
+        facts = [count_of(part.images, "image")] if part.shape is None else _shape_in_words(part)
         if part.labelled:
             facts.append(_labels_in_words(part, len(names), description.attributes))
         elif part.images:
@@ -144,7 +144,7 @@ def _shape_in_words(part: PartDescription) -> list[str]:
     kind = {1: "grey", 3: "RGB"}.get(channels, f"of {channels} channels")
     wide = "x".join(map(str, reversed(sides)))  # as a person says it: width x height
     decoded = [f"{size} decoded"] if part.type == "uint8" else [part.type, size]
-    return [f"{part.images:,} images", f"{wide} {kind} (shape {shaped})", *decoded]
+    return [count_of(part.images, "image"), f"{wide} {kind} (shape {shaped})", *decoded]
 
 
 def further_parts(parts: Parts) -> list[str]:
@@ -197,7 +197,8 @@ def _compare_classes(parts: dict[str, PartDescription]) -> None:
     if train and unknown:
         names = listed(unknown, 5)
         count = sum(test[name] for name in unknown)
-        parts["test"].notes.append(f"{count:,} images are of classes that no training image has: {names}")
+        are = count_of(count, "image is", "images are")
+        parts["test"].notes.append(f"{are} of classes that no training image has: {names}")
 
 
 def _labels_in_words(part: PartDescription, classes: int, attributes: bool) -> str:
@@ -205,8 +206,9 @@ def _labels_in_words(part: PartDescription, classes: int, attributes: bool) -> s
     assert part.per_class is not None
     counts = part.per_class.values()
     least, most = min(counts), max(counts)
-    each = f"{most:,} images each" if least == most else f"{least:,} to {most:,} images each"
+    each = f"{count_of(most, 'image')} each" if least == most else f"{least:,} to {most:,} images each"
     unlabelled = part.images - part.labelled
-    return f"{classes} {'attributes' if attributes else 'classes'}, {each}" + (
-        f", {unlabelled:,} images without label" if unlabelled else ""
+    nouns = ("attribute",) if attributes else ("class", "classes")
+    return f"{count_of(classes, *nouns)}, {each}" + (
+        f", {count_of(unlabelled, 'image')} without label" if unlabelled else ""
     )

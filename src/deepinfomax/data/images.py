@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, agreed, count_of, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor  # to read and describe data needs no torch, whose import takes a second
@@ -82,7 +82,7 @@ def trainable(images: ImageSet) -> ImageSet:
         if not pixels.dtype.isnative or pixels.dtype.itemsize > 8:
             pixels = pixels.astype(np.float32)
     if labels is not None and len(labels) != len(pixels):
-        raise UserError(f"{name} holds {len(pixels):,} images but {len(labels):,} labels")
+        raise UserError(f"{name} holds {count_of(len(pixels), 'image')} but {count_of(len(labels), 'label')}")
     if labels is not None and labels.dtype.kind not in "iub":
         raise UserError(f"{name}: labels are {labels.dtype}; number them 0, 1, ... as integers (from_array does)")
     return replace(images, images=pixels, labels=None if labels is None else labels.astype(np.int64, copy=False))
@@ -123,10 +123,9 @@ def whole_pixels(images: np.ndarray, where: str) -> None:
         UserError: some pixels are masked.
     """
     if np.ma.is_masked(images):
-        masked = np.ma.getmaskarray(images).reshape(len(images), -1).any(1).sum()
-        raise UserError(
-            f"{where}: {masked:,} of {len(images):,} images have masked pixels; fill them, or leave them out"
-        )
+        masked = int(np.ma.getmaskarray(images).reshape(len(images), -1).any(1).sum())
+        have = f"{masked:,} of {count_of(len(images), 'image')} {agreed(masked, 'has', 'have')}"
+        raise UserError(f"{where}: {have} masked pixels; fill them, or leave them out")
 
 
 def normalise(images: "Tensor | np.ndarray") -> "Tensor":

@@ -8,6 +8,7 @@ import numpy as np
 
 from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged, with_unused
 from deepinfomax.data.cache import decoded
+from deepinfomax.data.decoding import says_of_loss
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
 from deepinfomax.data.kept import kept
@@ -185,6 +186,12 @@ def decode(
         pictures = decoded(source, size, channels, skip_bad, max_pixels or MAX_PIXELS, cache_dir)
         if reading.values == "kept":
             note = "data.values kept is not used: pictures become 8 bits, unless all of them are TIFF files"
+            pictures = replace(pictures, notes=(*pictures.notes, note))
+        if source.as_numbers is not None and reading.values == "auto" and any(map(says_of_loss, pictures.notes)):
+            note = (
+                "the first TIFF file is a picture of 8 bits, so all are read as such: to keep the numbers of the "
+                "others, put them into a folder of their own"
+            )
             pictures = replace(pictures, notes=(*pictures.notes, note))
         return with_unused(pictures, reading)
     return arranged(source, reading, size, channels)

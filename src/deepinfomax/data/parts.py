@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from deepinfomax.data.stored import Read, Source, StoredImages, join
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 #: what the parts of a data set are called, the preferred name first
 PARTS = {
@@ -54,7 +54,9 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
         titles = whole.wholes() if isinstance(whole, StoredImages) else [str(i) for i in range(len(whole))]
         chosen = np.flatnonzero(held_out(titles, holdout) == (split == "test"))
         if not len(chosen):
-            raise UserError(f"{where}: holdout={holdout} of {len(titles)} images leaves the {split} part empty")
+            raise UserError(
+                f"{where}: holdout={holdout} of {count_of(len(titles), 'image')} leaves the {split} part empty"
+            )
         return whole.take(chosen)
     if split == "test":
         raise UserError(

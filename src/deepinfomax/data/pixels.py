@@ -9,7 +9,7 @@ from deepinfomax import memory
 from deepinfomax.data.decoding import DARK, check_target, dark, to_array
 from deepinfomax.data.images import ImageSet, blocks
 from deepinfomax.data.opening import as_picture
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 LOOKED_AT = 1000  #: images that are searched for a bright pixel; a memory map is not read whole for it
 BYTE_ROUNDING = 1e-4  #: floats that are bytes divided by 255 differ from them by less, in units of a byte
@@ -55,7 +55,7 @@ def as_pixels(images: np.ndarray, where: str, layout: str = "auto") -> tuple[np.
     if images.shape[1] == 4:  # alpha a over white: 255 - a (255 - c) / 255
         colour, alpha = images[:, :3].astype(np.uint16), images[:, 3:].astype(np.uint16)
         images = (255 - ((255 - colour) * alpha + 127) // 255).astype(np.uint8)
-        notes = (f"{len(images):,} images have an alpha channel: composited on white",)
+        notes = (f"{count_of(len(images), 'image has', 'images have')} an alpha channel: composited on white",)
     looked_at = images[:: -(-len(images) // LOOKED_AT)]
     if (brightest := int(looked_at.max())) < DARK:
         notes += (dark("the" if len(looked_at) == len(images) else f"{len(looked_at):,} evenly spaced", brightest),)

@@ -8,7 +8,7 @@ import numpy as np
 from deepinfomax.data.arrays import check_numbers
 from deepinfomax.data.formats.named_arrays import Labelled
 from deepinfomax.data.stored import StoredArrays, printable
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 BLOCK = 2**24  #: bytes that are read at a time
 
@@ -29,7 +29,7 @@ def of_rows(
     check_numbers(np.broadcast_to(np.zeros((), kind), shape), str(path))
     count = shape[0]
     if of.count is not None and of.count != count:
-        raise UserError(f"{path} holds {count:,} items but {of.count:,} labels")
+        raise UserError(f"{path} holds {count_of(count, 'item')} but {count_of(of.count, 'label')}")
     size = int(np.prod(shape[1:])) * kind.itemsize
     step = max(1, BLOCK // max(1, size))
 

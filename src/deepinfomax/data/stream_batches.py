@@ -15,7 +15,7 @@ from deepinfomax.data.decoding import reason
 from deepinfomax.data.images import normalise
 from deepinfomax.data.streaming import Stream, shuffled
 from deepinfomax.data.workers import cores
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 MOST_WORKERS = 8  #: of a process, where none are asked for
 EMPTY_PASSES = 20  #: in a row, after which a reader whose shards fill no batch has too few images, and not bad luck
@@ -104,7 +104,7 @@ class ShardReader(IterableDataset):
             if empty == (EMPTY_PASSES if self.total > 1 else 1):  # one reader has all shards in every pass
                 fewer = "data.workers 1, or " if len(self.readers) > 1 else ""
                 raise UserError(
-                    f"{self.stream.shards.name}: the {len(mine)} shards that a worker reads hold fewer images than a "
+                    f"{self.stream.shards.name}: the shards that a worker reads ({len(mine)}) hold fewer images than a "
                     f"batch of {self.batch_size}: set {fewer}a smaller training.batch_size"
                 )
 
@@ -155,8 +155,8 @@ class StreamBatches:
             asked = f"{world_size} processes" if not most else f"{workers} workers of {world_size} processes"
             mend = "fewer processes" if not most else f"data.workers {most}"
             raise UserError(
-                f"{stream.shards.name} has {len(stream.shards)} shards, too few for {asked}, which read one each: use "
-                f"{mend}, or write more and smaller shards"
+                f"{stream.shards.name} has {count_of(len(stream.shards), 'shard')}, too few for {asked}, which read "
+                f"one each: use {mend}, or write more and smaller shards"
             )
         self.workers = workers or min(most, MOST_WORKERS, max(1, cores() // world_size))
         self.places: dict[int, Place] = {}  #: where each reader was when it made its last batch that was trained on
@@ -202,10 +202,11 @@ class StreamBatches:
         """Begin, or go on from what a checkpoint holds; returns what a person should know of it."""
         shards = self.stream.shards
         if state is None:
-            many = "" if shards.count is None else f" with {'' if shards.exact else 'about '}{shards.count:,} images"
+            about = "" if shards.exact else "about "
+            many = "" if shards.count is None else f" with {about}{count_of(shards.count, 'image')}"
             return (
-                f"a stream of {len(shards)} shards{many}, read by {self.workers} workers a process through a shuffle "
-                f"buffer of {self.buffer:,}; --resume goes on at shards, not at images"
+                f"a stream of {count_of(len(shards), 'shard')}{many}, read by {count_of(self.workers, 'worker')} a "
+                f"process through a shuffle buffer of {self.buffer:,}; --resume goes on at shards, not at images"
             )
         self.workers = state["workers"]
         self.places = {reader: Place(*place) for reader, place in state["places"].items()}
@@ -216,9 +217,9 @@ class StreamBatches:
             for reader, place in self.places.items()
         )
         return (
-            f"the stream goes on at shards, not at images: {over} of {len(shards)} shards of pass {turn + 1} were read "
-            "to their end, those begun are read again from their beginning, and what waited in the shuffle buffer "
-            f"(at most {self.buffer:,} images a process) is not seen again in this pass"
+            f"the stream goes on at shards, not at images: {over} of {count_of(len(shards), 'shard')} of pass "
+            f"{turn + 1} were read to their end, those begun are read again from their beginning, and what waited in "
+            f"the shuffle buffer (at most {self.buffer:,} images a process) is not seen again in this pass"
         )
 
     def left_out(self) -> str:

@@ -29,7 +29,7 @@ from deepinfomax.data.opening import MAX_PIXELS, extensions, header, opened
 from deepinfomax.data.parts import PARTS, VALIDATION
 from deepinfomax.data.section import Data
 from deepinfomax.data.stored import StoredImages, printable
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, count_of, first_line
 
 KINDS = {".tar": "webdataset", ".parquet": "parquet"}  #: ending of a shard -> what `datasets` calls its reader
 SAMPLE, SAMPLE_BYTES = 10_000, 2**29  #: largest number of images in the sample, and their largest size in bytes
@@ -155,7 +155,9 @@ def stream_of(data: Data, split: str | None = None, count: int = SAMPLE) -> Stre
             ) from None
         labels.append(label)
         taken += 1
-    said = f"{shards.name} is streamed: a sample of {taken:,} images of its part {shards.part} is kept for this"
+    said = (
+        f"{shards.name} is streamed: a sample of {count_of(taken, 'image')} of its part {shards.part} is kept for this"
+    )
     numbers = _numbers(labels)
     notes: tuple[str, ...] = (said,)
     if numbers is None and any(label not in (None, "") for label in labels):

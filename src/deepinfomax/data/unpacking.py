@@ -29,7 +29,7 @@ from deepinfomax import progress
 from deepinfomax.data.cache import cache_folder
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import printable, stamp
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, agreed, count_of
 
 T = TypeVar("T")
 
@@ -131,8 +131,8 @@ def _unpack(archive: Path, folder: Path, partial: Path) -> tuple[str, ...]:
                 _copy(member, target, archive)
         notes: tuple[str, ...] = ()
         if links:
-            more = f"{len(links):,} links or devices in {printable(archive.name)} are left out"
-            notes = (f"{more}, first: {printable(links[0])}",)
+            more = f"{count_of(len(links), 'link or device', 'links or devices')} in {printable(archive.name)}"
+            notes = (f"{more} {agreed(len(links), 'is', 'are')} left out, first: {printable(links[0])}",)
         files, size = _contents(partial)
         if not files:
             raise UserError(f"{archive} holds no files: it is empty; pack it again, or give another")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.images import ImageSet
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.evaluation.controls import CONTROLS
 from deepinfomax.evaluation.few_labels import check_folds
 from deepinfomax.evaluation.labels import check_attributes, check_labels
@@ -52,7 +52,8 @@ def check_sets(train: ImageSet, test: ImageSet, measures: Sequence[str], control
             raise UserError(f"{name} has no {which} images to measure on")
         if images.labels is not None and len(images.labels) != len(images):
             raise UserError(
-                f"{name} has {len(images.labels):,} labels for {len(images):,} {which} images; give one for each"
+                f"{name} has {count_of(len(images.labels), 'label')} for {count_of(len(images), f'{which} image')}; "
+                "give one for each"
             )
         if needing and (images.labels is None or (images.labels == -1).all()):
             without = [record.name for record in all_measures() if record.labels is None]

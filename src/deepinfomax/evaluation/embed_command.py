@@ -14,7 +14,7 @@ from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
 from deepinfomax.encoders.averaged import Averaged, check_copies, check_pictures
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.evaluation.embeddings import embed, write_embeddings
 from deepinfomax.evaluation.run_data import loaded, whole_of_other
 from deepinfomax.features import LEVELS
@@ -68,11 +68,11 @@ def embed_command(
     if average is not None:
         check_pictures(images.shape)
         encoder = Averaged(encoder, average)
-    with shown(f"embedding {len(images):,} {word_of(images.shape)}"):
+    with shown(f"embedding {len(images):,} {word_of(images.shape, len(images))}"):
         vectors = embed(encoder, images, levels=(level,), device=choose_device(device))[level].numpy()
     write_embeddings(out, vectors, images.labels, titles, images.classes, None if parts is None else parts.tolist())
     result: dict[str, Any] = {"file": str(out), "images": len(images), "level": level, "units": vectors.shape[1]}
-    said = f"{out}: {len(images):,} embeddings of {vectors.shape[1]} units, {level}"
+    said = f"{out}: {count_of(len(images), 'embedding')} of {count_of(vectors.shape[1], 'unit')}, {level}"
     if average is not None:
         result["average"] = list(average)
         said += f", averaged over copies ({', '.join(average)})"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, agreed, count_of
 from deepinfomax.evaluation import checks, split
 from deepinfomax.evaluation.draws import stream
 from deepinfomax.evaluation.embeddings import Embeddings, checked, labels_beside, read_embeddings
@@ -78,7 +78,8 @@ def evaluate_embeddings(
         embeddings = embeddings._replace(labels=None)  # a quantity of -1 is no missing label
     embeddings, left_out = _rows_with_labels(embeddings)
     if left_out:
-        notes.append(f'{left_out:,} embeddings have no label (-1, NaN or "") and were left out')
+        without = count_of(left_out, "embedding has", "embeddings have")
+        notes.append(f'{without} no label (-1, NaN or "") and {agreed(left_out, "was", "were")} left out')
     if embeddings.labels is None and of_features:
         raise UserError(
             f"{name} has no labels, so only {_of_vectors_alone()} can be measured: --measures {_of_vectors_alone()}, "
@@ -90,7 +91,9 @@ def evaluate_embeddings(
     if len(test_rows) == 0 or (len(train_rows) == 0 and of_features):
         why = f"; {of_other_splits}" if of_other_splits else ""
         why += "; without the column split a random fifth is for testing" if embeddings.split is not None else ""
-        raise UserError(f"{name} leaves {len(train_rows)} rows for training and {len(test_rows)} for testing{why}")
+        raise UserError(
+            f"{name} leaves {count_of(len(train_rows), 'row')} for training and {len(test_rows)} for testing{why}"
+        )
     for asked, record in records.items():
         record.check_counts(len(train_rows), len(test_rows), name=asked)
     labels = embeddings.labels
@@ -199,8 +202,9 @@ def _split(embeddings: Embeddings, seed: int) -> tuple[np.ndarray, np.ndarray, s
         train, test = (np.flatnonzero(np.isin(words, names)) for names in (TRAIN_WORDS, TEST_WORDS))
         others = [word for word in words if word not in (*TRAIN_WORDS, *TEST_WORDS)]
         names = ", ".join(sorted(set(others))[:5])
-        left_out = f"{len(others):,} embeddings are of other splits ({names}) and were left out" if others else ""
-        return train, test, "the file's", left_out
+        are, were = count_of(len(others), "embedding is", "embeddings are"), agreed(len(others), "was", "were")
+        left_out = f"{are} of other splits ({names}) and {were} left out"
+        return train, test, "the file's", left_out if others else ""
     if embeddings.labels is None:  # nothing is trained
         return np.arange(0), np.arange(len(embeddings.vectors)), "all rows, without labels", ""
     rng = stream(seed, "split")

@@ -23,7 +23,7 @@ from deepinfomax.data.pictures import drawable, pictures_of
 from deepinfomax.data.stored import printable
 from deepinfomax.devices import choose_device
 from deepinfomax.encoders import storage
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.gallery import write_gallery
 from deepinfomax.evaluation.neighbours import METRICS
@@ -202,7 +202,7 @@ def _queries(
     for query in queries:
         if _is_index(query):
             if int(query) >= len(images):
-                raise UserError(f"--query {query}: there are {len(images)} images, 0 to {len(images) - 1}")
+                raise UserError(f"--query {query}: there are {count_of(len(images), 'image')}, 0 to {len(images) - 1}")
             if len(images) < 2:
                 raise UserError(f"--query {query} is the only image: give DATA with others to search, or a file")
             pictures.append(np.asarray(images.images[int(query)]))
@@ -214,7 +214,9 @@ def _queries(
                 )
             of_file = read(query)
             if len(of_file) != 1:
-                raise UserError(f"--query {query} holds {len(of_file):,} {word_of(of_file.shape)}: give a file of one")
+                raise UserError(
+                    f"--query {query} holds {len(of_file):,} {word_of(of_file.shape, len(of_file))}: give a file of one"
+                )
             pictures.append(np.asarray(of_file.images[0]))
             continue
         if images.images.dtype != np.uint8 or len(images.shape) != 3 or picture is None:

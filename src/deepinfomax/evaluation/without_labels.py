@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from deepinfomax.data.augmentation import Augmentation
 from deepinfomax.data.images import ImageSet, as_tensor
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.evaluation.draws import sample, seeded, stream
 from deepinfomax.evaluation.embeddings import embed
 from deepinfomax.evaluation.rank import alignment, uniformity
@@ -60,7 +60,9 @@ def measure(
         UserError: the encoder has no such level, or fewer than `LEAST` images.
     """
     if len(images) < LEAST:
-        raise UserError(f"{images.name or 'the data'} has {len(images)} images, and these figures need {LEAST} or more")
+        raise UserError(
+            f"{images.name or 'the data'} has {count_of(len(images), 'image')}, and these figures need {LEAST} or more"
+        )
     part = sample(images, IMAGES, stream(seed, "without labels"))
     vectors = embed(encoder, part, levels=(level,), device=device)[level]
     views = views_of(encoder, part, level=level, seed=seed, device=device)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.explore.duplicates import twins
 
 LEAST = 10  #: images; fewer have no neighbours worth a page
@@ -29,7 +29,9 @@ class Collection:
 
     def __post_init__(self) -> None:
         if len(self) < LEAST:
-            raise UserError(f"{self.title} has {len(self)} images; there is something to explore from {LEAST} on")
+            raise UserError(
+                f"{self.title} has {count_of(len(self), 'image')}; there is something to explore from {LEAST} on"
+            )
         if self.pictures is not None and not self.twins.any():
             raise UserError(f"{self.title} has {len(self):,} images, all of them the same: there is nothing to explore")
 

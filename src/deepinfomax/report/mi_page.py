@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from deepinfomax import __version__
+from deepinfomax.errors import count_of
 from deepinfomax.report.figures import ACCENT, CONTROL, FAINT, INK, MUTED, RULE, SECOND, axes, drawing, svg
 from deepinfomax.report.rendering import templates, write_page
 
@@ -84,7 +85,7 @@ def write_table(result: "Ranking | Matrix", path: Path, notes: tuple[str, ...] =
         path,
         title=title,
         standing="above" if found else "level",
-        headline=f"A dependence was found in {found} of {len(rows)} pairs.",
+        headline=f"A dependence was found in {found} of {count_of(len(rows), 'pair')}.",
         interval=None,
         meaning=[MEANING_OF_NATS],
         reasons=[],

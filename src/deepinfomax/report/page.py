@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from deepinfomax import files
+from deepinfomax.errors import count_of
 from deepinfomax.report import bars, curves
 from deepinfomax.report.comparisons import WHOLE, Comparison, comparisons, method, objective_types
 from deepinfomax.report.curves import value
@@ -117,7 +118,7 @@ def lead(run: Run) -> str:
     """What was trained on what, in one sentence."""
     data = at(run.metrics.start, "data")
     count, shape, classes = number(at(data, "count")), at(data, "shape"), at(data, "classes")
-    images = "images" if count is None else f"{count:,.0f} images"
+    images = "images" if count is None else count_of(round(count), "image")
     if isinstance(shape, list) and shape:
         images += f" of {'×'.join(str(side) for side in shape)}"
     encoder = at(run.metrics.start, "encoder") or at(run.config, "encoder", "name")

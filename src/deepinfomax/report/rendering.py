@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from deepinfomax import files
+from deepinfomax.errors import count_of
 
 
 def templates(*packages: str, autoescape: bool = True) -> jinja2.Environment:
@@ -16,7 +17,7 @@ def templates(*packages: str, autoescape: bool = True) -> jinja2.Environment:
         autoescape: of HTML; False for what is no HTML.
     """
     loaders = [jinja2.PackageLoader(package) for package in (*packages, "deepinfomax.report")]
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
@@ -24,6 +25,8 @@ def templates(*packages: str, autoescape: bool = True) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=not autoescape,
     )
+    environment.filters["counted"] = count_of
+    return environment
 
 
 def script(environment: jinja2.Environment, name: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from deepinfomax.data.loading import has_test_part, suggested_holdout
 from deepinfomax.data.names import found_once
 from deepinfomax.data.stored import printable
 from deepinfomax.data.streaming import has_part, stream_of
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.progress import shown
 from deepinfomax.recipes import DEFAULT
 from deepinfomax.recipes import recipe as named_recipe
@@ -88,9 +88,9 @@ def train_command(
     if PartialState().is_main_process:
         _write_report(config, encoder, images, out, device)
     advice = _next(images, out, there, holdout)
-    shown_to_it = f"{len(images):,} {word_of(images.shape)}"
+    shown_to_it = f"{len(images):,} {word_of(images.shape, len(images))}"
     if stream is not None:
-        shown_to_it = f"a stream of {len(stream.shards)} shards"
+        shown_to_it = f"a stream of {count_of(len(stream.shards), 'shard')}"
     said = f"trained {out} on {shown_to_it} in {duration(seconds)}"
     return {
         "run": str(out),

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker, get_available_trackers
 
 from deepinfomax import files
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.features import effective_rank
 from deepinfomax.objectives.game import Turn, metric_name
 from deepinfomax.training import run_folder
@@ -158,8 +158,8 @@ class Watcher:
 
 def _lost(metrics: Metrics) -> str:
     """A message about damaged or missing lines of a resumed run; "" if there are none."""
-    counts = {"are not what was written": metrics.damaged, "are gone": metrics.missing}
-    said = [f"{count:,} lines {what}" for what, count in counts.items() if count]
+    counts = {"not what was written": metrics.damaged, "gone": metrics.missing}
+    said = [f"{count_of(n, 'line is', 'lines are')} {what}" for what, n in counts.items() if n]
     return f"{files.METRICS}: {' and '.join(said)}" if said else ""
 
 

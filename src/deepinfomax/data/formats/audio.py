@@ -14,7 +14,7 @@ from deepinfomax.data.formats.needed import needed
 from deepinfomax.data.formats.record import Columns, Format, unreadable
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.stored import Parts, StoredArrays
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, count_of, first_line
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 #: what the samples of a file are, by its header -> the type that holds each of them
@@ -90,7 +90,9 @@ def _stored(
     starts = [[0] if recording.wrong else range(0, recording.length - size + 1, size) for recording in recordings]
     pieces = [(place, start) for place, of_one in enumerate(starts) for start in of_one]
     rest = sum(recording.length % size for recording in sound) / rate
-    said: tuple[str, ...] = (f"{len(files):,} recordings cut into {len(pieces):,} windows of {size / rate:g} seconds",)
+    said: tuple[str, ...] = (
+        f"{count_of(len(files), 'recording')} cut into {count_of(len(pieces), 'window')} of {size / rate:g} seconds",
+    )
     said += (f"{rest:.3g} seconds at the ends of recordings fill no window: left out",) if rest > 1 / rate else ()
 
     def blobs(index: np.ndarray) -> Iterator[partial[np.ndarray]]:

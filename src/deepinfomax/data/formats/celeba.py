@@ -18,7 +18,7 @@ from deepinfomax.data.listed import of_files
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.stored import Parts, StoredImages, printable
 from deepinfomax.data.unpacking import unpacked
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, count_of, first_line
 
 TITLE = "CelebA"
 _NAMES = (
@@ -74,7 +74,7 @@ def read(folder: Path, columns: Columns) -> Parts:
         raise UserError(f"{part_list} lists {have}, first: {printable(missing[0])}; unpack {IMAGES}.zip again")
     unlisted = sum(Path(name).suffix.lower() in extensions() for name in there.difference(listed.files))
     if unlisted:
-        notes += (f"{unlisted:,} images are not in {part_list.name}: left out",)
+        notes += (f"{count_of(unlisted, 'image is', 'images are')} not in {part_list.name}: left out",)
     files = np.array(listed.files)
     return {
         part: partial(_part, images, files[part_of == number].tolist(), attribute_list, columns.label, notes)
@@ -110,7 +110,7 @@ def _part(
     row_of = {name: row for row, name in enumerate(table.files)}
     unknown = [name for name in names if name not in row_of]
     if unknown:
-        raise UserError(f"{attribute_list} lacks {len(unknown):,} images, first: {printable(unknown[0])}")
+        raise UserError(f"{attribute_list} lacks {count_of(len(unknown), 'image')}, first: {printable(unknown[0])}")
     values = as_attributes(table.values[[row_of[name] for name in names]], str(attribute_list))
     files = [images / name for name in names]
     if label is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from deepinfomax.data.formats.record import Columns, Layout, one_of, require, unused_columns
 from deepinfomax.data.raw import RawFile, of_raw_files
 from deepinfomax.data.stored import Parts, StoredImages
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, count_of, first_line
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -201,7 +201,7 @@ def _text(word: Any) -> str:
 def _checked(labels: np.ndarray, count: int, classes: int, file: Path) -> np.ndarray:
     """(N,) int64 labels that fit the images and classes."""
     if len(labels) != count or not count:
-        raise _wrong(file, f"it holds {count:,} images and {len(labels):,} labels")
+        raise _wrong(file, f"it holds {count_of(count, 'image')} and {count_of(len(labels), 'label')}")
     if labels.min() < 0 or labels.max() >= classes:
         raise _wrong(file, f"it has labels from {labels.min()} to {labels.max()}, there are {classes} classes")
     return labels.astype(np.int64)

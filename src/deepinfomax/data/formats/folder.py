@@ -17,7 +17,7 @@ from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.paths import PathTable, in_table
 from deepinfomax.data.stored import Parts, Source, printable
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, agreed, count_of
 
 METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
 #: what makes data of files that a folder is not read for
@@ -157,7 +157,7 @@ def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str
         both = f"{base} holds both {twice} and {named[twice.lower()]}"
         raise UserError(f"{both}: put their {files.what} into one of them")
     loose = sum(files.wanted(base / name) for name in listing(base).files)
-    beside = [*(f"{name}/" for name in others), *([f"{loose:,} {files.what}"] if loose else [])]
+    beside = [*(f"{name}/" for name in others), *([count_of(loose, files.what.removesuffix("s"))] if loose else [])]
     return base, {part: base / name for part, name in named.items()}, beside
 
 
@@ -193,7 +193,8 @@ class Listed:
         notes = []
         missing = sum(file not in self.labels for file in images)
         if missing:
-            notes.append(f"{missing:,} of {len(images):,} images are not in {METADATA}: read without a label")
+            count = f"{missing:,} of {count_of(len(images), 'image')} {agreed(missing, 'is', 'are')}"
+            notes.append(f"{count} not in {METADATA}: read without a label")
         lost = self.labels.keys() - {file for part in parts for file in part}
         if lost:
             count = f"{len(lost):,} of {len(self.labels):,} names in {METADATA}"
@@ -276,9 +277,8 @@ def _passed_over(
         notes.append(f"beside the folders of the parts, not read: {', '.join(map(printable, beside))}")
     if walk.links:
         first = printable(walk.links[0].relative_to(folder))
-        notes.append(
-            f"{len(walk.links):,} links to folders that were read {MOST_VISITS} times are left, first: {first}"
-        )
+        are, count = agreed(len(walk.links), "is", "are"), count_of(len(walk.links), "link")
+        notes.append(f"{count} to folders that were read {MOST_VISITS} times {are} left, first: {first}")
     return tuple(notes)
 
 

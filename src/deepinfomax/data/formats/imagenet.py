@@ -22,7 +22,7 @@ from deepinfomax.data.listing import listing
 from deepinfomax.data.paths import PathTable
 from deepinfomax.data.stored import Parts, printable
 from deepinfomax.data.unpacking import unpacked
-from deepinfomax.errors import UserError, first_line
+from deepinfomax.errors import UserError, count_of, first_line
 
 SYNSET = re.compile(r"n\d{8}")
 IMAGES = "ILSVRC/Data/CLS-LOC"  #: where Kaggle's copy has the folders train, val and test
@@ -75,7 +75,8 @@ def read(folder: Path, columns: Columns) -> Parts:
     classes = _names(present, synsets)
     unnamed = [synset for synset in present if synset not in synsets.words]
     if unnamed and synsets.source:
-        notes += (f"{len(unnamed):,} classes are not in {synsets.source}, first: {unnamed[0]}",)
+        count = count_of(len(unnamed), "class is", "classes are")
+        notes += (f"{count} not in {synsets.source}, first: {unnamed[0]}",)
 
     def part(name: str, images: Sequence[tuple[str, Path]], notes: tuple[str, ...]) -> partial:
         labels = np.array([number[synset] for synset, _ in images])

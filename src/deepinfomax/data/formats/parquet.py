@@ -83,6 +83,15 @@ def read(path: Path, columns: Columns) -> Parts:
         label_notes: tuple[str, ...] = ()
     else:
         label_columns = {file: _column(file, label) if label in schemas[file].names else None for file in tables}
+        own_names = {file: _classes_in(schemas[file], label) for file in tables}
+        # The same number means different classes in files that name their classes differently.
+        if not _classes_beside(root) and len(set(own_names.values()) - {()}) > 1:
+            label_columns = {
+                file: _in_words(column, own_names[file], file)
+                if column is not None and own_names[file] and pa.types.is_integer(column.type)
+                else column
+                for file, column in label_columns.items()
+            }
         raw, label_notes = _labels_of(list(by_part.values()), label_columns, label, root)
     names = attributes or _classes_beside(root)
     names = names or next((n for file in tables if (n := _classes_in(schemas[file], label))), ())
@@ -96,6 +105,7 @@ def read(path: Path, columns: Columns) -> Parts:
         *(f"{file.relative_to(root)} has no {what}: left out" for file in without),
         *label_notes,
         *unused_lists(root),
+        *(() if rows_of else _unused_split(by_part, root)),
         *unused_columns(all_names, used),
     )
     parts: Parts = {}
@@ -119,7 +129,7 @@ def rows_of_parts(tables: Sequence[Path]) -> dict[str, np.ndarray]:
         UserError: a word that names no part, beside others that do.
     """
     schemas = map(_schema, tables)
-    if not all(SPLIT in schema.names and _is_string(schema.field(SPLIT).type) for schema in schemas):
+    if not all(SPLIT in schema.names and _is_words(schema.field(SPLIT).type) for schema in schemas):
         return {}
     words = [word for file in tables for word in _column(file, SPLIT).to_pylist()]
     names = np.array([str(word or "train").strip().lower() for word in words], object)
@@ -129,6 +139,35 @@ def rows_of_parts(tables: Sequence[Path]) -> dict[str, np.ndarray]:
     if unknown := [name for name in there if name not in PART_OF]:
         raise UserError(f"{tables[0]}: split is {unknown[0]!r} in some rows; it must be one of {', '.join(PART_OF)}")
     return {name: np.flatnonzero(names == name) for name in there}
+
+
+def _unused_split(by_part: Mapping[str, Sequence[Path]], root: Path) -> tuple[str, ...]:
+    """The note on a column `split` that does not decide which part a row is in, but says something else."""
+    files = {file: part for part, of_part in by_part.items() for file in of_part}
+    told = {file: part for file, part in files.items() if SPLIT in _schema(file).names}
+    words = {file: {str(word or "train").strip().lower() for word in _column(file, SPLIT).to_pylist()} for file in told}
+    if len(by_part) > 1:
+        if all(PART_OF.get(word) == PART_OF[told[file]] for file, own in words.items() for word in own):
+            return ()
+        return (f"column {SPLIT} is not used: the names of the files say the parts",)
+    if len({word for own in words.values() for word in own}) < 2:
+        return ()
+    lacking = next((file for file in files if file not in told), None)
+    why = f"{lacking.relative_to(root)} has none" if lacking else f"no word in it is one of {', '.join(PART_OF)}"
+    return (f"column {SPLIT} is not used, all rows are read as one part: {why}",)
+
+
+def _in_words(column: pa.ChunkedArray, names: Sequence[str], file: Path) -> pa.ChunkedArray:
+    """Numbers of classes as their names.
+
+    Raises:
+        UserError: a number without a name.
+    """
+    values = column.to_pylist()
+    if odd := [value for value in values if value is not None and not -1 <= value < len(names)]:
+        raise UserError(f"{file}: label {odd[0]} has no name, there are only {len(names)} class names")
+    words = [None if value in (None, -1) else names[value] for value in values]
+    return pa.chunked_array([pa.array(words, pa.string())])
 
 
 def _taken(read: Read, rows: np.ndarray) -> Source:
@@ -263,6 +302,11 @@ def _outside(file: Path, image: str) -> list[str]:
 
 def _is_string(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_words(kind: pa.DataType) -> bool:
+    """Whether a column holds text, also as pandas' categories."""
+    return _is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
 @contextlib.contextmanager

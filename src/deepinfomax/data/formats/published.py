@@ -11,7 +11,7 @@ from deepinfomax.data.formats.record import USUAL, Columns, Format, Layout
 from deepinfomax.data.opening import is_image
 from deepinfomax.data.stored import Parts, Read, Source
 from deepinfomax.data.unpacking import Unpacked, unpacked
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 LAYOUTS = (
     *cifar.LAYOUTS,
@@ -139,7 +139,7 @@ def _counted(parts: Parts, sizes: Mapping[str, int]) -> Parts:
         source = read()
         if published is None or len(source) == published:
             return source
-        note = f"{len(source):,} images, {published:,} were published: not comparable with figures for those"
+        note = f"{count_of(len(source), 'image')}, {published:,} were published: not comparable with figures for those"
         return replace(source, notes=(*source.notes, note))
 
     return {name: partial(counted, read, sizes.get(name)) for name, read in parts.items()}

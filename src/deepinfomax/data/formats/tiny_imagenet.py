@@ -10,7 +10,7 @@ from deepinfomax.data.formats.record import Columns, Layout
 from deepinfomax.data.listed import of_files
 from deepinfomax.data.paths import PathTable
 from deepinfomax.data.stored import Parts
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 
 
 def read(root: Path, columns: Columns) -> Parts:
@@ -28,7 +28,7 @@ def read(root: Path, columns: Columns) -> Parts:
     annotated = [(line + "\t").split("\t")[:2] for line in _lines(annotations) if line]
     unknown = [name for name, wnid in annotated if wnid not in number]
     if unknown:
-        have = f"{len(unknown):,} of {len(annotated):,} images a class that wnids.txt does not list"
+        have = f"{len(unknown):,} of {count_of(len(annotated), 'image')} a class that wnids.txt does not list"
         raise UserError(f"{annotations} gives {have}, first: {unknown[0]}")
     val = [root / "val" / "images" / name for name, _ in annotated]
     train_labels = np.array([number[file.relative_to(root / "train").parts[0]] for file in train])

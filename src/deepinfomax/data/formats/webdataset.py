@@ -130,7 +130,7 @@ def _unread(shards: Iterable[Sequence[tuple[str, Sample]]], item: str) -> tuple[
         return ()
     endings = listed((f".{ending}" for ending in others), 5)
     return (
-        f"{others.total():,} files ({endings}) are not read: of the files that have one name up to its first dot, "
+        f"image files not read: {others.total():,} ({endings}); of the files that have one name up to its first dot, "
         f".{item} is the image; data.image names another ending",
     )
 
