@@ -36,7 +36,10 @@ __all__ = ["USUAL", "Columns", "Format", "all_formats", "format_of", "read_path"
 
 
 def _read_archive(archive: Path, columns: Columns) -> Parts:
-    """The parts of what an archive holds, or of the published set that it is a piece of."""
+    """The parts of the folder that is packed in an archive.
+
+    If the archive is only one piece of a published set (as img_align_celeba.zip is), the parts of the whole set.
+    """
     whole = published.copy_with(archive)
     if whole is not None:
         return published.read_copy(whole, columns)
@@ -63,7 +66,7 @@ _REGISTRY = plugins.registry("data", _BUILTIN, lambda name, thing: plugins.no_re
 
 
 def all_formats() -> tuple[Format, ...]:
-    """The built-in formats and those of plug-ins; the plain folder of images, which every folder is, comes last."""
+    """The built-in formats and those of plug-ins. The plain folder of images comes last, since it takes any folder."""
     return *(record for record in _REGISTRY.working() if record is not folder.FORMAT), folder.FORMAT
 
 
@@ -108,7 +111,7 @@ def read_path(path: Path, columns: Columns = USUAL) -> Parts:
 
 
 def _broken() -> str:
-    """The formats that cannot be loaded, as the end of a message about a path that no format reads."""
+    """The end of a message about a path that no format reads: which plug-in formats could not be loaded. Or ""."""
     first, *others = _REGISTRY.broken() or [""]
     more = f" (and {len(others)} more formats)" if others else ""
     return f"; the format {first}{more}" if first else ""

@@ -17,7 +17,7 @@ from deepinfomax.data.stored import Parts, StoredArrays
 from deepinfomax.errors import UserError, count_of, first_line
 
 SUFFIXES = (".wav", ".flac", ".ogg")
-#: what the samples of a file are, by its header -> the type that holds each of them
+#: the file's own name for its type of samples -> the NumPy type in which they are read; float32 for all others
 TYPES = {"PCM_16": "int16", "PCM_S8": "int16", "PCM_U8": "int16", "PCM_24": "int32", "PCM_32": "int32"}
 TYPES |= {"DOUBLE": "float64"}
 
@@ -55,12 +55,14 @@ def _stored(
     classes: tuple[str, ...],
     notes: tuple[str, ...],
 ) -> StoredArrays:
-    """Whole recordings of one length, or windows of `window` seconds, one behind the other; a rest is left out.
+    """Whole recordings, or windows of `window` seconds that follow each other without overlap.
 
-    All windows of a recording stay on one side where some data are held out. One that cannot be read is one item.
+    What is left at the end of a recording and fills no window is left out. If a part of the data is held out, all
+    windows of a recording are on the same side. A recording that cannot be read counts as one item.
 
     Raises:
-        UserError: none can be read; several rates, or several lengths and no window, or a window that fits in none.
+        UserError: no recording can be read; they have several sampling rates; they have several lengths and there is no
+            window; or all are shorter than the window.
     """
     plain = of_files(root, files, labels, classes, notes)
     recordings = [_header(file) for file in files]

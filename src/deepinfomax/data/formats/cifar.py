@@ -68,21 +68,24 @@ HUNDRED = Cifar(
 
 
 class _Array:
-    """Stands for the class of NumPy's arrays, and cannot be called."""
+    """Takes the place of NumPy's array class while a pickle is read. Arrays are made by `_empty_array` only."""
 
 
 def _empty_array(kind: object, shape: object, code: object) -> np.ndarray:
-    """What a pickled array begins with, whatever it asks for; its own state then fills it."""
+    """An empty array, whatever the arguments are. The unpickler then fills it with the shape and bytes of the file."""
     return np.ndarray((0,), np.uint8)
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Bytes, as Python 3 writes them in the pickles of Python 2."""
+    """The bytes of a text. Python 3 stores bytes in this form when it writes a pickle for Python 2."""
     return text.encode("latin1")
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads arrays, lists, dictionaries, text and numbers. An ordinary unpickler runs whatever the file names."""
+    """Reads arrays, lists, dictionaries, text and numbers only.
+
+    An ordinary unpickler would run any function that the file names.
+    """
 
     ALLOWED: Mapping[tuple[str, str], Any] = {
         ("numpy.core.multiarray", "_reconstruct"): _empty_array,

@@ -20,7 +20,7 @@ from deepinfomax.data.stored import Parts, Source, printable
 from deepinfomax.errors import UserError, agreed, count_of
 
 METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
-#: what makes data of files that a folder is not read for
+#: ending of files that are not read from a folder -> what the user can do to have them read
 MENDS = {
     ".npy": "stack them into one .npy file, numpy.stack, and give that",
     ".npz": "give one of them",
@@ -145,7 +145,7 @@ def _holds_any(folder: Path, wanted: Callable[[Path], bool], seen: set[Path]) ->
 
 
 def _parts_of(root: Path, files: Files) -> tuple[Path, dict[str, Path], list[str]]:
-    """The folder that holds the parts, the folder of each part, and what lies beside them and is not read."""
+    """The folder that holds the parts, the folder of each part, and the names of what else is there and is not read."""
     base, holding = _base(root, files)
     cases = [(name.lower(), name) for name in holding if name.lower() in PART_OF]
     named = dict(cases)

@@ -47,7 +47,10 @@ def copies_in(root: Path) -> list[Copy]:
 
 
 def copies_at(folder: Path) -> list[Copy]:
-    """The sets that a folder is read as: those in it, but no archive that lies among folders or images of its own."""
+    """The published sets that are meant if a user passes this folder.
+
+    An archive of a set counts only if the folder has no images or sub-folders besides.
+    """
     copies = copies_in(folder)
     if all(copy.path.is_dir() for copy in copies):
         return copies
@@ -104,7 +107,7 @@ def folder_of(copy: Copy) -> Path:
 
 @contextlib.contextmanager
 def naming(archive: Path, content: Unpacked) -> Iterator[None]:
-    """Messages name the archive: nobody knows the folder of the cache that it was unpacked into."""
+    """In error messages, replace the folder in the cache by the archive, because users know only the archive."""
     try:
         yield
     except UserError as error:
@@ -123,7 +126,7 @@ def of_archive(parts: Parts, archive: Path, content: Unpacked) -> Parts:
 
 
 def _inside(copy: Copy, content: Unpacked) -> Copy:
-    """The same set in the unpacked archive, where it may have another layout than the archive's name says."""
+    """The set in the unpacked archive. Its layout may be another one than the name of the archive says."""
     copies = copies_in(content.folder)
     found = (inside for inside in copies if inside.layout.name == copy.layout.name and inside.path.is_dir())
     inside = next(found, None)
@@ -133,7 +136,7 @@ def _inside(copy: Copy, content: Unpacked) -> Copy:
 
 
 def _counted(parts: Parts, sizes: Mapping[str, int]) -> Parts:
-    """With a note on each part that has not as many images as were published."""
+    """The same parts; one that has another number of images than the published part gets a note."""
 
     def counted(read: Read, published: int | None) -> Source:
         source = read()

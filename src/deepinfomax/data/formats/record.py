@@ -49,7 +49,7 @@ class Columns:
         return UserError(f"{what}; data.image and data.label name the columns of a table: {mend} reads it without")
 
     def in_small_letters(self) -> "Columns":
-        """For a table whose names are read so: data.label Class is its column class."""
+        """The same, with names in small letters: for tables whose column names are changed to small letters."""
         return replace(self, image=self.image and self.image.lower(), label=self.label and self.label.lower())
 
     def choose(self, names: list[str], where: str, usual_images: tuple[str, ...] = ()) -> tuple[str, str]:

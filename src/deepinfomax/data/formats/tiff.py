@@ -25,7 +25,7 @@ WHITE_IS_ZERO, PALETTE = 0, 3  #: its numbers for what black and white scans and
 
 
 class Layout(NamedTuple):
-    """What a file's header says of its first series of pages, and of those that are like it."""
+    """The facts in a file's header about its first series of pages, and about further series of the same kind."""
 
     letters: str  #: tifffile's names of its axes: "YX", "SYX", "ZYX"; "I" and "Q" for pages of no known meaning
     shape: tuple[int, ...]
@@ -104,14 +104,20 @@ def _layout_of(content: Any) -> Layout:
 
 
 def _alike(content: Any) -> list[Any]:
-    """The first series of pages and those of its axes, shape and type: written page by page, each is one of its own."""
+    """The first series of pages, and all series of the same axes, shape and type.
+
+    There are several if a program wrote the file page by page.
+    """
     first = content.series[0]
     wanted = (first.axes, first.shape, first.dtype)
     return [series for series in content.series if (series.axes, series.shape, series.dtype) == wanted]
 
 
 def _array(file: Path, known: bool) -> np.ndarray:
-    """(C, H, W), or (C, D, H, W) with an axis of depth; where it is not `known`, pages first, to be put in order."""
+    """(C, H, W), or (C, D, H, W) if there is an axis of depth.
+
+    If it is not `known` what the pages are, they come first: (pages, C, H, W). Later rules decide what the axes mean.
+    """
     layout, values = _read(file)
     channels, plane = layout.axes(CHANNELS), [layout.letters.index(side) for side in "YX"]
     if values.dtype == bool:
@@ -182,7 +188,7 @@ def _read(file: Path) -> tuple[Layout, np.ndarray]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """A `tifffile.TiffFile`; what is wrong with a file is raised, not written on stderr besides."""
+    """A `tifffile.TiffFile`. Its log is silent meanwhile: problems are raised as errors and not also printed."""
     tifffile = needed("tifffile", file)
     log = tifffile.logger()
     level = log.level

@@ -189,7 +189,7 @@ def _array(member: Member) -> np.ndarray:
 
 
 def _samples(shard: Path) -> list[tuple[str, Sample]]:
-    """Name and files of each sample, in the order of the archive; plain archives only, which can be read anywhere.
+    """Name and files of each sample, in the order of the archive. The archive must not be compressed.
 
     A name that has a file of the same ending a second time begins another sample, as in two archives that were joined.
     """
