@@ -317,7 +317,7 @@ def test_a_measure_that_trains_the_encoder_is_caught(monkeypatch: pytest.MonkeyP
         ({"seed": -1}, r"seed must be a whole number from 0 to 2\^63 - 1, not -1"),
         ({"seed": 10**20}, "seed must be a whole number"),
         ({"supervised_steps": 0}, "supervised_steps must be 1 or more, not 0"),
-        ({"controls": ("random_encoder",), "make_encoder": None}, "control random_encoder needs an encoder"),
+        ({"controls": ("random_encoder",), "make_encoder": None}, "control random_encoder needs a new encoder"),
         ({"train": images(30, labels=False)}, r"planted has no training labels, which linear, knn need; without"),
         ({"test": images(30, labels=False)}, "--measures reconstruction,rank,mine,decoding,ndm"),
         ({"test": images(30, labels=False)}, "embed RUN DATA --split train --out labelled.parquet, then"),

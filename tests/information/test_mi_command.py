@@ -71,7 +71,7 @@ def test_jsd_says_what_it_runs(capsys, csv):
     _, out, _ = run(capsys, csv, "--x", "a", "--y", "c", "--estimator", "jsd", *QUICK)
     assert "jsd is taken as jsd-nwj" in out
     _, out, _ = run(capsys, "--help")
-    assert "jsd is taken as jsd-nwj" in " ".join(out.replace("│", " ").split())
+    assert "jsd means jsd-nwj" in " ".join(out.replace("│", " ").split())
 
 
 def test_given_a_third_column(capsys, csv):
