@@ -131,32 +131,29 @@ def says_of_loss(note: str) -> bool:
 
 def conversions(headers: Survey, channels: int) -> tuple[str, ...]:
     """One line for each kind of conversion, with its count."""
-    total, notes = headers.readable, []
+    notes = []
+
+    def some(count: int, one: str, several: str) -> str:
+        """ "3 of 120 images are" """
+        return f"{count:,} of {count_of(headers.readable, 'image')} {agreed(count, one, several)}"
+
     if channels == 3 and headers.grey:
-        notes.append(
-            f"{headers.grey:,} of {count_of(total, 'image')} {agreed(headers.grey, 'is', 'are')} grey: converted to RGB"
-        )
-    if channels == 1 and (colour := total - headers.grey):
-        notes.append(
-            f"{colour:,} of {count_of(total, 'image')} {agreed(colour, 'has', 'have')} colour: converted to grey"
-        )
+        notes.append(f"{some(headers.grey, 'is', 'are')} grey: converted to RGB")
+    if channels == 1 and (colour := headers.readable - headers.grey):
+        notes.append(f"{some(colour, 'has', 'have')} colour: converted to grey")
     if headers.several_frames:
-        several = headers.several_frames
-        count = f"{several:,} of {count_of(total, 'image')} {agreed(several, 'has', 'have')} several pages or frames"
-        notes.append(f"{count} ({headers.most_frames:,} {FIRST_USED}")
+        have = f"{some(headers.several_frames, 'has', 'have')} several pages or frames"
+        notes.append(f"{have} ({headers.most_frames:,} {FIRST_USED}")
     if headers.extra_bands:
-        more = f"{headers.extra_bands:,} of {count_of(total, 'image')} {agreed(headers.extra_bands, 'has', 'have')}"
-        notes.append(f"{more} {DROPPED}")
+        notes.append(f"{some(headers.extra_bands, 'has', 'have')} {DROPPED}")
     if headers.deep:
-        deep = f"{len(headers.deep):,} of {count_of(total, 'image')} {agreed(len(headers.deep), 'has', 'have')}"
-        notes.append(f"{deep} {REDUCED}")
+        notes.append(f"{some(len(headers.deep), 'has', 'have')} {REDUCED}")
     if headers.deep and headers.brightest_deep < DARK:
         notes.append(dark("these", headers.brightest_deep))
     elif headers.brightest < DARK:
         notes.append(dark("the", headers.brightest))
     if headers.alpha:
-        alpha = f"{headers.alpha:,} of {count_of(total, 'image')} {agreed(headers.alpha, 'is', 'are')}"
-        notes.append(f"{alpha} transparent: composited on white")
+        notes.append(f"{some(headers.alpha, 'is', 'are')} transparent: composited on white")
     return tuple(notes)
 
 

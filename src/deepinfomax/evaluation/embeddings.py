@@ -82,7 +82,7 @@ def vectors_of(
     if len(pixels) == 0:
         raise UserError("there are no images to embed")
     embedded: dict[str, Tensor] = {}
-    kind = _input_type(encoder)
+    kind = input_type(encoder)
     with on_device(encoder, device) as where, unchanged(encoder):
         for number in counted(-(-len(pixels) // batch_size), "batch"):
             start = (number - 1) * batch_size
@@ -108,7 +108,7 @@ def vectors_of(
     return embedded
 
 
-def _input_type(encoder: nn.Module) -> torch.dtype:
+def input_type(encoder: nn.Module) -> torch.dtype:
     """The type of the encoder's input: that of its weights (float16 after `half()`), or float32 if it standardises."""
     if any(isinstance(module, Standardised) for module in encoder.modules()):
         return torch.float32

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from deepinfomax import files
-from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.data.images import ImageSet
 from deepinfomax.data.pictures import drawable, pictures_of
-from deepinfomax.encoders.modes import in_eval_mode
-from deepinfomax.evaluation.embeddings import _input_type, embed
-from deepinfomax.evaluation.frozen import on_device
+from deepinfomax.encoders import shapes_of
+from deepinfomax.evaluation.embeddings import embed, input_type
 from deepinfomax.evaluation.neighbours import other_neighbours
 
 METRIC_NAMES = {"l1": "L1", "cosine": "cosine"}  #: of the metrics, as the report says them
@@ -85,7 +84,10 @@ def write_gallery(
         )
     if not data:
         y = embedded["y"].numpy().astype(np.float32)
-        save_arrays(run / files.SAMPLE, y=y.reshape(len(y), *_shape_of_y(encoder, part)))
+        own = shapes_of(
+            encoder, part.shape, input_type(encoder)
+        ).y  # (D,), or (D, M) of M globals, which `embed` flattens
+        save_arrays(run / files.SAMPLE, y=y.reshape(len(y), *own))
 
 
 def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -101,13 +103,6 @@ def one_of_each(labels: np.ndarray | None, images: int, count: int, rng: np.rand
         seen[int(labels[i])] = int(rounds[i]) + 1
     rounds[labels < 0] = images
     return order[np.lexsort((labels[order], rounds[order]))][:count]
-
-
-def _shape_of_y(encoder: nn.Module, images: ImageSet) -> tuple[int, ...]:
-    """(D,), or (D, M) for M globals, which `embed` flattens."""
-    with on_device(encoder, None) as where, in_eval_mode(encoder), torch.inference_mode():
-        one = normalise(np.array(images.images[:1])).to(where, _input_type(encoder))
-        return tuple(encoder(one).y.shape[1:])
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -171,9 +171,7 @@ def _configured(
     try:
         return of_the_run, load_images(of_the_run)
     except UserError:
-        reading.pictures_of(
-            load_images(config)
-        )  # numbers have no channels to convert: the line says that they are those
+        reading.pictures_of(load_images(config))  # if they are numbers, not pictures, its line says so
         raise
 
 

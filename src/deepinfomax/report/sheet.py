@@ -44,9 +44,8 @@ class Sheet:
     queries: list[Query]
     pictures: dict[int, str]  #: position -> data URI
     levels: list[str]
-    shared: dict[
-        str, tuple[int, int]
-    ]  #: level -> (neighbours with the query's label, neighbours) of queries that have one; {}: none has
+    #: level -> (neighbours with the query's label, neighbours) of queries that have a label; {}: none has
+    shared: dict[str, tuple[int, int]]
     bank: int
     left_out: int  #: queries for which there was no room
     size: tuple[int, int]  #: height and width in pixels, for the aspect
