@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-RESULTS = Path(__file__).parent.parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
 PAGE = (RESULTS / "README.md").read_text(encoding="utf-8")
 
 #: mean, standard deviation over the seeds, and in parentheses the paper's figure, all in per cent
@@ -78,3 +79,44 @@ def test_the_table_of_negatives_has_the_figures_of_its_file() -> None:
         for level, cell in zip(("conv", "y"), shown.pop(row["name"]).split(" / "), strict=True):
             check(cell, [run["measures"]["mlp"][level]["accuracy"] for run in row["runs"].values()], None)
     assert not shown
+
+
+#: table of the league -> the heading it stands below in docs/league.md
+OTHER_LEAGUES = {"league-cifar100-1": "On CIFAR-100", "league-resnet18-1": "On a small ResNet-18"}
+
+
+def league_rows(part: str) -> dict[str, list[str]]:
+    """Name of a row -> its cells, of the first table of a text."""
+    table = re.search(r"(?:^\|.*\n)+", part, flags=re.MULTILINE)
+    assert table
+    _, _, *rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in table[0].splitlines()]
+    return {name: own for name, *own in rows}
+
+
+@pytest.mark.parametrize("name", OTHER_LEAGUES)
+def test_leagues_after_a_minute_have_the_figures_of_their_files(name: str) -> None:
+    page = (ROOT / "docs" / "league.md").read_text(encoding="utf-8")
+    shown = league_rows(page.partition(f"## {OTHER_LEAGUES[name]}\n")[2])
+    controls = json.loads((RESULTS / f"{name}-cpu.json").read_text(encoding="utf-8"))["controls"]
+    measured = {row["name"]: row["measured"] for row in rows(name)}
+    measured |= {"random encoder": controls["random_encoder"], "raw pixels": controls["pixels"]}
+    assert shown.keys() == measured.keys()
+    for method, of in measured.items():
+        for at, cell in zip(("knn.conv", "linear.conv", "mlp.conv", "mlp.fc", "mlp.y"), shown[method], strict=True):
+            figure = of.get(at) or (of.get(at.removesuffix(".conv")))
+            assert cell == ("" if figure is None else percent(figure))
+
+
+def test_the_league_has_the_figures_of_its_file() -> None:
+    page = (ROOT / "docs" / "league.md").read_text(encoding="utf-8")
+    shown = league_rows(page.partition("<!-- table -->")[2])
+    measures = json.loads((RESULTS / "league-cpu.json").read_text(encoding="utf-8"))["figures"]
+    assert all(shown.keys() == methods.keys() for methods in measures.values())
+    for method, own in shown.items():
+        figures = [figure for methods in measures.values() for figure in methods[method].values()]
+        assert own == [" ".join(filter(None, (percent(figure), figure["level"]))) for figure in figures]
+
+
+def percent(figure: dict[str, Any]) -> str:
+    spread = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.1f}"
+    return f"{100 * figure['mean']:.1f}{spread}"
