@@ -190,6 +190,10 @@ def test_an_export_leaves_other_runs_and_says_what_belongs_to_the_hub(
     words = ("export", str(trained), "--format", "safetensors")
     assert "is another run, which has an encoder of its own" in mistake(capsys, *words, "--out", str(other))
     assert (other / "encoder.safetensors").read_bytes() == b"another encoder"
+    assert "belongs to a run, which keeps other files in it" in mistake(
+        capsys, *words, "--out", str(other / "checkpoint")
+    )
+    assert not (other / "checkpoint" / "encoder.json").exists()
     copied = ("--out", str(tmp_path / "copied"))
     assert "--repo is for --format hub" in mistake(capsys, *words, *copied, "--repo", "me/mine")
     assert "--private is for --format hub" in mistake(capsys, *words, *copied, "--private")
@@ -434,6 +438,10 @@ def test_ctrl_c_saves_says_so_and_exits_130(folder: Path, tmp_path: Path) -> Non
 def test_a_run_does_not_go_back(capsys: pytest.CaptureFixture, folder: Path, trained: Path) -> None:
     words = ("train", str(folder), "--resume", "--out", str(trained), "training.steps", "1")
     assert "would take some back" in mistake(capsys, *words)
+    before = (trained / "config.toml").read_bytes()
+    words = ("train", str(folder), "--resume", "--out", str(trained), "training.lr", "0.5")
+    assert "so training.lr 0.5 would train nothing" in mistake(capsys, *words)
+    assert (trained / "config.toml").read_bytes() == before
 
 
 def test_estimate_mi_and_its_mistakes(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
@@ -868,6 +876,7 @@ def test_neighbours_have_names_and_classes_and_are_drawn(
     assert first["query"] == "3"
     assert first["name"] in names
     assert second["y"]["name"][0] == "train/light/7.jpg"  # it is one of the images that are searched
+    assert [second[level]["distance"][0] for level in ("conv", "fc", "y")] == [0, 0, 0]
     for query in (first, second):
         for level in ("conv", "fc", "y"):
             found = query[level]

@@ -75,6 +75,7 @@ def test_overrides_as_typed() -> None:
         ({"local.units": "many"}, r"objective\.local\.units must be a whole number, not 'many'"),
         ({"local.weight": "heavy"}, r"objective\.local\.weight must be a number"),
         ({"local.critic": "dott"}, r"objective\.local\.critic must be 'dot' or 'concat', not 'dott'"),
+        ({"recipe": "dim-global"}, r"recipe is no setting: .* recipe='dim-global'"),
         ({"encoder.name": "dcgam"}, r"encoder\.name 'dcgam' is unknown; did you mean 'dcgan'\?"),
         ({"encoder.widht": "3"}, r"encoder\.widht is no setting; did you mean 'width'\?"),
         ({"objective.locl.weight": "3"}, r"objective\.locl"),

@@ -140,6 +140,7 @@ def test_random_states_are_scikit_learns_and_torchs_own_state_stays() -> None:
         ({"level": "z"}, "unknown level 'z'; choose y, fc or conv"),
         ({"settings": {"data.size": 8}}, "settings 'data.size' has no effect on arrays"),
         ({"settings": {"data.limit": 8}}, "settings 'data.limit' has no effect on arrays"),
+        ({"settings": {"recipe": "cpu"}}, "recipe is no setting"),
         ({"settings": {"data": {"split": "test"}}}, "settings 'data' has no effect on arrays"),
         ({"batch_size": 0}, "training.batch_size must be 2 or more, not 0"),
     ],
@@ -267,7 +268,7 @@ def test_tensors_masks_and_gaps() -> None:
     np.testing.assert_array_equal(fitted.transform(images), fitted.transform(torch.from_numpy(images)))
     with pytest.raises(UserError, match="3 of 60 images have masked pixels"):
         model().fit(np.ma.array(images, mask=np.arange(images.size).reshape(images.shape) < 3 * 16 * 16 * 3))
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(UserError, match=r"X contains NaN: fit with settings=\{'data.missing': 'mean'\}"):
         model().fit(np.full((60, 16, 16), np.nan))
     with pytest.raises(ValueError, match="1 sample"):
         model().fit(images[:1])

@@ -178,10 +178,17 @@ def _names(section: str) -> Iterable[str]:
 def override(config: Config, changes: Mapping[str, Any]) -> Config:
     """A configuration with some fields replaced: {"training.lr": 1e-3, "local.weight": 0.5}.
 
+    `recipe` is not one of them: it says where the other fields came from, and changes none of them.
+
     "objective.local.weight" can be shortened to "local.weight". Values may be strings, as typed on a command line. If
     encoder.name changes, the new encoder has the settings given here and its own defaults for the rest. Raises
     UserError like `resolve`.
     """
+    if changes.get("recipe", config.recipe) != config.recipe:
+        raise UserError(
+            "recipe is no setting: it only records where the settings came from; choose one by --recipe or, in Python, "
+            f"by recipe={changes['recipe']!r}"
+        )
     tree = dataclasses.asdict(config)
     # Copy a whole section that the caller gave, since other settings may change parts of it.
     changes = {path: parse_value(v) if isinstance(v, str) else copy.deepcopy(v) for path, v in changes.items()}

@@ -97,6 +97,8 @@ def export(
             raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
         if (folder / files.CONFIG).exists():
             raise UserError(f"--out {folder} is another run, which has an encoder of its own: choose another --out")
+        if _is_part_of_a_run(folder):
+            raise UserError(f"--out {folder} belongs to a run, which keeps other files in it: choose another --out")
         storage.check(run)  # do not copy a damaged encoder
         folder.mkdir(parents=True, exist_ok=True)
         for name in (files.WEIGHTS, files.DESCRIPTION):
@@ -108,6 +110,13 @@ def export(
             raise UserError("--format hub needs --repo OWNER/NAME")
         return {"hub": _push(run, repo, private), "load": f"deepinfomax.load({repo!r})"}
     raise UserError(f"unknown format {format!r}; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+
+
+def _is_part_of_a_run(folder: Path) -> bool:
+    """Whether a folder lies in a run folder and holds what no export wrote, as that of the checkpoint does."""
+    exported = (files.WEIGHTS, files.DESCRIPTION)
+    in_run = folder.is_dir() and (folder.resolve().parent / files.CONFIG).exists()
+    return in_run and any(path.name not in exported for path in folder.iterdir())
 
 
 def _program(run: Path, file: Path, module: nn.Module | None) -> Path:

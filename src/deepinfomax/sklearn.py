@@ -170,20 +170,28 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Raises:
             ValueError: scikit-learn refuses X; the message is its own.
-            UserError: masked pixels, or rows that do not fit `image_shape`.
+            UserError: masked or missing pixels, or rows that do not fit `image_shape`.
         """
         whole_pixels(X, "X")
         if is_tensor(X):
             X = X.detach().cpu().numpy()
         asked: dict[str, Any] = {"ensure_all_finite": "allow-nan" if self._fills else True}
         asked["ensure_min_samples"] = 2 if fitting else 1  # there is nothing to contrast a single image with
-        if np.asarray(X).ndim > 2:
-            images = check_array(X, allow_nd=True, estimator=self, input_name="X", **asked)
-            if fitting:
-                self.n_features_in_ = int(np.prod(images.shape[1:]))
-                self.__dict__.pop("feature_names_in_", None)  # of an earlier fit on rows with names
-            return images
-        rows = validate_data(self, X, reset=fitting, **asked)  # also the names of columns
+        try:
+            if np.asarray(X).ndim > 2:
+                images = check_array(X, allow_nd=True, estimator=self, input_name="X", **asked)
+                if fitting:
+                    self.n_features_in_ = int(np.prod(images.shape[1:]))
+                    self.__dict__.pop("feature_names_in_", None)  # of an earlier fit on rows with names
+                return images
+            rows = validate_data(self, X, reset=fitting, **asked)  # also the names of columns
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            raise UserError(  # scikit-learn names other estimators, and not the setting that fills gaps
+                "X contains NaN: fit with settings={'data.missing': 'mean'} to put the mean of its channel in the "
+                "place of each, or leave these out"
+            ) from None
         return self._folded(rows)
 
     def _folded(self, rows: np.ndarray) -> np.ndarray:

@@ -77,6 +77,14 @@ def test_the_command_has_the_size_that_the_problem_suggests(tmp_path: Path, draw
     assert "data.size 32" in tree["next"][0]
 
 
+def test_the_note_advises_the_share_that_the_command_keeps(tmp_path: Path, draw):
+    for seed in range(10):
+        draw(tmp_path / f"{seed}.png", seed, (40, 40))
+    tree, text = data_command(str(tmp_path), root=None, size=None, skip_bad=None, settings={})
+    share = tree["next"][0].split("data.holdout ")[1].split()[0]
+    assert f"set data.holdout {share} to keep" in text
+
+
 def test_problems_are_listed_and_the_rest_described(tmp_path: Path, draw):
     for seed, size in enumerate([(40, 40), (40, 40), (30, 40)]):
         draw(tmp_path / "train" / f"{seed}.png", seed, size)

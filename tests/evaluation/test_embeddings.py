@@ -69,6 +69,20 @@ def test_images_of_a_shape_that_the_encoder_cannot_take_are_refused() -> None:
         embed(make_encoder()(), np.zeros((4, 16, 16, 3), np.uint8))
 
 
+@pytest.mark.usefixtures("any_shape")
+def test_one_image_grey_ones_and_a_path_are_told_how_to_be_given() -> None:
+    pixels, encoder = np.zeros((16, 16, 3), np.uint8), make_encoder()()
+    with pytest.raises(
+        UserError, match=r"give picture\.transpose\(2, 0, 1\)\[None\], for grey ones .* images\[:, None\]"
+    ):
+        embed(encoder, pixels)
+    assert len(embed(encoder, pixels.transpose(2, 0, 1)[None])["y"]) == 1
+    with pytest.raises(UserError, match=r"give deepinfomax\.data\.load\('cats'\)"):
+        embed(encoder, "cats")
+    with pytest.raises(UserError, match="batch_size must be 1 or more, not 0"):
+        embed(encoder, images(5), batch_size=0)
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_csv_has_a_column_for_each_unit(tmp_path: Path, separator: str) -> None:
     rows = ["id,a,b,label,split", "7,1.5,2.5,cat,train", "8,3.5,4.5,dog,test", ",,,,"]

@@ -67,6 +67,13 @@ def test_mistakes() -> None:
         neighbours(bank[:, :9], bank, 1)
 
 
+def test_whole_numbers_are_told_apart_where_float32_cannot() -> None:
+    bank = 2**24 + torch.tensor([[3], [1], [0], [2]])
+    index, distance = neighbours(bank[1:2], bank, 3)
+    assert index[0, 0] == 1
+    assert distance.tolist() == [[0, 1, 1]]
+
+
 @pytest.mark.parametrize("metric", ["l1", "cosine"])
 def test_others_are_all_but_the_query_itself(metric: str) -> None:
     bank, _ = gaussians(40)

@@ -217,6 +217,15 @@ def test_vectors_alone_find_pairs_much_closer_than_other_neighbours() -> None:
     assert not found.checked
 
 
+@pytest.mark.parametrize("units", [2, 3, 4])
+def test_in_few_dimensions_chance_makes_no_near_copies(units: int) -> None:
+    vectors = np.random.default_rng(0).standard_normal((300, units)).astype(np.float32)
+    vectors[299] = vectors[4] + 1e-6
+    found = duplicates.duplicates_by_vectors(unit(vectors))
+    assert [4, 299] in found.pairs.tolist()
+    assert len(found) < 5
+
+
 def test_a_pair_counts_by_the_narrower_of_two_neighbourhoods() -> None:
     angle = np.linspace(-0.2, 0.2, 9) + np.pi
     flat = np.concatenate([[[0, 0], [0.45, 0]], np.stack([np.cos(angle), np.sin(angle)], 1)])
@@ -374,6 +383,13 @@ def test_components_of_embeddings_are_those_of_a_random_sample(monkeypatch: pyte
     rows[:, :, 60:] = rows[:500, 1] = rows[500:, 0] = 0
     made = of_vectors(rows.reshape(1000, 200), seed=0)
     assert made.vectors.var(0).sum() == pytest.approx(120, rel=1e-3)  # all of the variance has room in 128 components
+
+
+def test_the_largest_seed_is_taken() -> None:
+    vectors = np.random.default_rng(0).standard_normal((20, 130)).astype(np.float32)
+    collection = Collection("few", [str(i) for i in range(20)], labels=np.arange(20) % 2, classes=("a", "b"))
+    explored = explore(collection, of_vectors(vectors, seed=2**63 - 1), seed=2**63 - 1)
+    assert len(explored.main.places) == 20
 
 
 @pytest.mark.parametrize("units", [1, 8])

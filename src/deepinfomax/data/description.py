@@ -11,9 +11,9 @@ from deepinfomax.data.decoding import survey
 from deepinfomax.data.description_records import DataDescription, PartDescription
 from deepinfomax.data.formats import Columns
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.loading import as_read, choose, decode
+from deepinfomax.data.loading import as_read, choose, decode, holdout_of
 from deepinfomax.data.names import FOLDS, find, published_copy, read_folds
-from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION
+from deepinfomax.data.parts import PART_OF, PARTS, VALIDATION, no_test_part
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable
 from deepinfomax.errors import SeveralSizes, UserError, count_of, listed
 
@@ -60,7 +60,9 @@ def describe(
         except UserError as error:
             if not set(PARTS.get(name, (name,))) & parts.keys() and name != "train":
                 if name == "test":  # training needs none, so this is no problem
-                    description.parts[name] = PartDescription(0, notes=[str(error)])
+                    share = None if holdout is not None else holdout_of(parts, printable(data))
+                    said = str(error) if share is None else no_test_part(printable(data), share)
+                    description.parts[name] = PartDescription(0, notes=[said])
             else:
                 problems.append(str(error))
             continue

@@ -100,19 +100,26 @@ def suggested_holdout(
     label: str | None = None,
     window: float | None = None,
 ) -> float | None:
+    """`holdout_of` data by name or path."""
+    try:
+        parts = find(data, root, Columns(image, label, window))  # once: a folder of a million files takes a minute
+    except UserError:
+        return None
+    return holdout_of(parts, printable(data))
+
+
+def holdout_of(parts: Parts, where: str) -> float | None:
     """A fraction for `data.holdout` that leaves enough images on both sides; None if there is none. Nothing is decoded.
 
     Enough means: two training images and three test images and, if there are classes, two classes in training and one
     labelled test image.
+
+    Args:
+        where: the data, for messages.
     """
-    columns = Columns(image, label, window)
-    try:
-        parts = find(data, root, columns)  # only once, since a folder of a million files takes a minute
-    except UserError:
-        return None
     for fraction in FRACTIONS:
         try:
-            train, test = (choose(parts, part, printable(data), None, fraction) for part in ("train", "test"))
+            train, test = (choose(parts, part, where, None, fraction) for part in ("train", "test"))
         except UserError:
             continue
         seen, asked = _classes(train), _classes(test)

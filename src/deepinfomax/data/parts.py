@@ -59,11 +59,16 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
             )
         return whole.take(chosen)
     if split == "test":
-        raise UserError(
-            f"{where} has no test part: set data.holdout 0.1 to keep a tenth of the images for testing, or give a "
-            "folder that has train and test inside"
-        )
+        raise UserError(no_test_part(where))
     raise UserError(f"{where} has no {split} part; it has: {', '.join(parts) or 'nothing'}")
+
+
+def no_test_part(where: str, holdout: float = 0.1) -> str:
+    """The line that says how to provide a test part; `holdout`: the share of the images that it advises to keep."""
+    return (
+        f"{where} has no test part: set data.holdout {holdout:g} to keep that share of the images for testing, or give "
+        "a folder that has train and test inside"
+    )
 
 
 def held_out(titles: Sequence[str], fraction: float) -> np.ndarray:

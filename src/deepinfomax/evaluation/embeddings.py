@@ -78,7 +78,11 @@ def vectors_of(
     for level in levels or ():
         if level not in (*LEVELS, "local"):
             raise UserError(f"unknown level {level!r}; choose of {', '.join(LEVELS)}")
+    if batch_size < 1:
+        raise UserError(f"batch_size must be 1 or more, not {batch_size}")
     pixels = images.images if isinstance(images, ImageSet) else images
+    if isinstance(pixels, str | Path):
+        raise UserError(f"to embed the images of {pixels}, give deepinfomax.data.load({str(pixels)!r})")
     if len(pixels) == 0:
         raise UserError("there are no images to embed")
     embedded: dict[str, Tensor] = {}
@@ -92,7 +96,7 @@ def vectors_of(
                 try:
                     features = encoder(normalise(batch.to(where)).to(kind))
                 except RuntimeError:
-                    shapes_of(encoder, tuple(batch.shape[1:]), kind)  # says so if it cannot take images of this shape
+                    _check_takes(encoder, batch, kind)
                     raise
                 _check_levels(features, levels or ())
                 if levels is None:
@@ -106,6 +110,22 @@ def vectors_of(
                             embedded[level] = torch.empty(len(pixels), flat.shape[1])
                     embedded[level][start : start + len(flat)] = flat
     return embedded
+
+
+def _check_takes(encoder: nn.Module, batch: Tensor, kind: torch.dtype) -> None:
+    """Raises UserError if the encoder cannot take images of this shape, or of none."""
+    try:
+        shapes_of(encoder, tuple(batch.shape[1:]), kind)
+    except UserError as error:
+        said = str(error)
+        if batch.ndim < 4:  # such as one image alone, or grey ones without their channel; series are there too
+            shape = tuple(batch.shape[1:])
+            said = (
+                f"embed takes many items with their channels, pictures as (N, C, H, W) and series as (N, C, T), not "
+                f"{len(batch):,} of shape {shape}: for one picture (H, W, C) give picture.transpose(2, 0, 1)[None], "
+                "for grey ones (N, H, W) images[:, None]"
+            )
+        raise UserError(said) from None
 
 
 def input_type(encoder: nn.Module) -> torch.dtype:

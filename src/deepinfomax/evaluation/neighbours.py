@@ -43,6 +43,8 @@ def neighbours(
     if metric == "cosine":
         # In fp64: of vectors far from the origin all cosines are nearly 1.
         query, bank = (normalize(in_float64(side), eps=1e-300) for side in (query, bank))
+    elif not (query.is_floating_point() and bank.is_floating_point()):  # beyond 2^24 not all of them are in float32
+        query, bank = in_float64(query), in_float64(bank)
     elif query.dtype != torch.float64 or bank.dtype != torch.float64:  # L1 is of no other type than these two
         query, bank = query.float(), bank.float()
     index, distance = [], []

@@ -59,6 +59,9 @@ def search(
 ) -> Neighbours:  # fmt: skip
     """The `count` nearest images of the bank to each query; a query by index is not its own neighbour.
 
+    A file that holds an image of the bank is at distance 0 from it: batches of other sizes round differently, and what
+    is computed may be 1e-7.
+
     Args:
         vectors: level -> (N, units), of the bank.
         of_asked: level -> (Q, units), of the queries.
@@ -73,8 +76,14 @@ def search(
                 nearest = other_neighbours(of_bank, torch.tensor([own]), min(count, len(bank) - 1), metric)
             else:
                 nearest = neighbours(of_asked[level][i : i + 1], of_bank, min(count, len(bank)), metric)
-            answers.index[level].append(nearest[0][0].numpy())
-            answers.distance[level].append(nearest[1][0].numpy())
+            index, distance = nearest[0][0].numpy(), nearest[1][0].numpy()
+            if own is None:
+                picture = asked.pictures.images[i]
+                distance[[np.array_equal(bank.images[position], picture) for position in index]] = 0
+                order = np.argsort(distance, kind="stable")
+                index, distance = index[order], distance[order]
+            answers.index[level].append(index)
+            answers.distance[level].append(distance)
     return answers
 
 

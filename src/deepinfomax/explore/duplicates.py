@@ -27,7 +27,7 @@ from deepinfomax.progress import counted, say
 
 CANDIDATES = 8  #: nearest images that are compared with each image
 LEAST_CORRELATION = 0.94  #: chosen on copies planted among 8,000 images of CIFAR-10; no file is kept of that
-CLOSE = 0.35  #: without pixels: how much nearer than the other neighbours two images must be
+CLOSE = 0.35  #: without pixels: two images must be at least so much nearer than the tenth neighbour is
 SIDE, REACH = 32, 4  #: pixels: images are compared at this size, shifted by at most so much
 FLAT = 2.0  #: images with a smaller standard deviation, in grey levels, are too flat to compare
 PAIRS_AT_ONCE = 2000
@@ -183,7 +183,11 @@ def _identical(pairs: np.ndarray, stored: Callable[[np.ndarray], list[bytes]] | 
 
 
 def duplicates_by_vectors(unit: np.ndarray, first: np.ndarray | None = None) -> Duplicates:
-    """Pairs of vectors (N, D) that are much closer to each other than to their other neighbours; without pixels."""
+    """Pairs of vectors (N, D) that are much closer to each other than to their other neighbours; without pixels.
+
+    In few dimensions independent points are often that close. So they must also be closer than chance would bring any
+    two of these vectors, see `_closer_than_chance`.
+    """
     first = twins(unit) if first is None else first
     distinct = np.unique(first)
     near = nearest(unit[distinct], min(10, len(distinct) - 1))
@@ -191,13 +195,31 @@ def duplicates_by_vectors(unit: np.ndarray, first: np.ndarray | None = None) -> 
     a, b = unit[distinct][pairs[:, 0]], unit[distinct][pairs[:, 1]]
     usual = np.minimum(near.distance[pairs[:, 0], -1], near.distance[pairs[:, 1], -1])
     share = np.linalg.norm(a - b, axis=1) / np.maximum(usual, 1e-12)
-    kept = np.flatnonzero(share <= CLOSE)
+    kept = np.flatnonzero(share <= min(CLOSE, _closer_than_chance(near)))
     same = pairs_of_twins(first)
     similar, of = _of_all_twins(distinct[pairs[kept]], first)
     pairs = np.concatenate([same, similar])
     alike = np.concatenate([np.ones(len(same)), 1 - share[kept][of]])
     order = np.argsort(-alike, kind="stable")
     return Duplicates(pairs[order], alike[order], np.zeros(len(order), bool), False)
+
+
+def _closer_than_chance(near: Nearest) -> float:
+    """The share of the k-th neighbour's distance below which chance brings one of all these points, on average.
+
+    Of independent points in d dimensions, the k - 1 inside the ball of a point's k-th neighbour lie in it uniformly. So
+    one of them is within a share c of its radius with a probability of at most (k - 1) c^d. The logarithm of the ratio
+    of the volumes of the k-th and the j-th has the mean 1/j + ... + 1/(k - 1), which gives d. Here j is k/2, since
+    near-copies are the nearest ones (Levina & Bickel 2004 average over all j).
+    """
+    count, k = near.distance.shape
+    middle = k // 2
+    if middle < 1:  # two points alone
+        return CLOSE
+    inner = np.maximum(near.distance[:, middle - 1].astype(np.float64), 1e-12)
+    spread = float(np.log(np.maximum(near.distance[:, -1] / inner, 1)).mean())
+    dimensions = sum(1 / i for i in range(middle, k)) / max(spread, 1e-12)
+    return float(((k - 1) * count) ** (-1 / dimensions))
 
 
 def correlations(pictures: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def out_of_sample(
 ) -> Float[np.ndarray, "N K"]:
     """Probabilities of each image by a logistic regression that was fitted without its fold."""
     probability = np.empty((len(labels), int(labels.max()) + 1))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(vectors, labels)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(vectors, labels)
     for _, (fit, left_out) in zip(counted(FOLDS, "fold of the labels"), folds, strict=True):
         mean, deviation = vectors[fit].mean(0), vectors[fit].std(0)
         scale = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0)

@@ -95,7 +95,7 @@ def reduced_vectors(vectors: Vectors, images: ImageSet, *, seed: int, standardis
         return np.zeros((len(images), 1), np.float32), "the same for all images"
     if sample.shape[1] <= COMPONENTS:
         return np.concatenate([(v - mean) * scale for v in _blocks(vectors, images)]), f"{sample.shape[1]} units"
-    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed, svd_solver="randomized").fit(standard)
+    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed % 2**32, svd_solver="randomized").fit(standard)
     parts = [pca.transform((part - mean) * scale).astype(np.float32) for part in _blocks(vectors, images)]
     return np.concatenate(parts), _said(pca)
 
@@ -106,7 +106,7 @@ def _blocks(vectors: Vectors, images: ImageSet) -> Iterator[np.ndarray]:
 
 
 def _components(sample: np.ndarray, vectors: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed, svd_solver="randomized").fit(sample)
+    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed % 2**32, svd_solver="randomized").fit(sample)
     return pca.transform(vectors).astype(np.float32), _said(pca)
 
 
