@@ -105,6 +105,32 @@ def test_floats_of_any_range_and_shape_are_used_as_they_are():
     assert from_dataset(torch.randn(6, 8, 8, 3)).shape == (3, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("shape", "becomes"),
+    [
+        ((6, 8, 8), (1, 8, 8)),
+        ((6, 50, 3), (3, 50)),
+        ((6, 16, 16, 12), (12, 16, 16)),
+        ((6, 9, 9, 9, 2), (2, 9, 9, 9)),
+        ((6, 64, 8, 8), (64, 8, 8)),
+    ],
+)
+def test_axes_of_floats_are_found_as_in_from_array(shape: tuple[int, ...], becomes: tuple[int, ...]):
+    floats = 16 * np.random.default_rng(0).normal(size=shape)
+    assert from_dataset(floats).shape == becomes
+    assert from_dataset((floats, [*"abcabc"])).classes == ("a", "b", "c")
+    bytes_ = np.arange(6 * 8 * 8).reshape(6, 8, 8) % 256
+    np.testing.assert_array_equal(from_dataset(bytes_ / 255).images, bytes_[:, None])
+
+
+def test_grey_images_and_their_labels_are_a_pair():
+    images = from_dataset((PIXELS[:, 0], LABELS))
+    np.testing.assert_array_equal(images.images, PIXELS[:, :1])
+    np.testing.assert_array_equal(images.labels, LABELS)
+    assert len(from_dataset((PIXELS[0], PIXELS[1]))) == 2
+    assert len(from_dataset((PICTURES[0], PICTURES[1]))) == 2
+
+
 def test_grey_pictures_among_colour():
     images = from_dataset([PICTURES[0], PICTURES[1].convert("L")])
     np.testing.assert_array_equal(images.images[1], np.stack([np.asarray(PICTURES[1].convert("L"))] * 3))

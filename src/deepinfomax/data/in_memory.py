@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged, check_numbers
+from deepinfomax.data.arrays import Kind, Layout, Missing, Reading, Values, arranged, axes_of, check_numbers
 from deepinfomax.data.decoding import to_array
 from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.data.labels import class_names, number_labels
@@ -37,8 +37,9 @@ def as_images(images: Any) -> ImageSet:
 def from_dataset(dataset: Any, name: str = "") -> ImageSet:
     """A PyTorch data set or loader, an array, a tensor, a list of images, or a pair (images, labels), as a set.
 
-    Images are arrays, tensors or PIL images: (H, W), (H, W, C) or (C, H, W), all of one shape. Bytes, whole numbers and
-    floats in [0, 1] are read as in `from_array`; other floats may have any shape (C, *S). Items of a data set are
+    Images are arrays, tensors or PIL images: (H, W), (H, W, C) or (C, H, W), all of one shape. Bytes, whole numbers,
+    floats in [0, 1], series, grey images and channels behind are read as in `from_array`; other floats may have any
+    shape (C, *S), such as maps of more channels than places. Items of a data set are
     images, (image, label, ...) or dictionaries with an image and perhaps a label. Each image is read once. The images
     of a loader are read in the order of its data set, unless it has its own sampler or collation.
 
@@ -46,7 +47,7 @@ def from_dataset(dataset: Any, name: str = "") -> ImageSet:
         UserError: no images, images of several shapes, or more than memory holds.
     """
     name = name or type(dataset).__name__
-    if isinstance(dataset, tuple) and len(dataset) == 2 and not _is_image(dataset[0]):
+    if _is_pair(dataset):
         return _from_values(_array_of(dataset[0], name), dataset[1], (), name, ())
     if isinstance(dataset, np.ndarray) or is_tensor(dataset):
         return _from_values(_array_of(dataset, name), None, (), name, ())
@@ -134,7 +135,7 @@ def _from_values(
     """Pixels, or floats of any range and shape."""
     (numbers,), names = number_labels([labels], classes, name)
     count = None if labels is None else len(labels)
-    if images.dtype.kind != "f" or (images.ndim == 4 and images.size and images.min() >= 0 and images.max() <= 1):
+    if images.dtype.kind != "f" or _has_axes_to_find(images):
         return arranged(image_set(images, numbers, names, name, count, notes), Reading())
     if images.ndim < 3 or not images.size:
         raise UserError(f"{name} has shape {images.shape}; images must be (N, C, H, W), or floats (N, C, *S)")
@@ -144,6 +145,27 @@ def _from_values(
         images = images.transpose(0, 3, 1, 2)
     used = f"floats from {images.min():.3g} to {images.max():.3g} are kept as they are"
     return ImageSet(images, numbers, names, name, (*notes, used))
+
+
+def _has_axes_to_find(images: np.ndarray) -> bool:
+    """Whether floats may be bytes divided by 255, or have other axes than (N, C, *S), which `arranged` finds."""
+    if images.ndim == 4 and images.size and images.min() >= 0 and images.max() <= 1:
+        return True
+    try:
+        return images.ndim == 3 or axes_of(images.shape[1:], Reading(), "").channels == -1
+    except UserError:  # axes that nothing can be told of
+        return False
+
+
+def _is_pair(dataset: Any) -> bool:
+    """Whether a tuple is (images, labels), not two images. Grey images (N, H, W) look like one, but have labels."""
+    if not isinstance(dataset, tuple) or len(dataset) != 2:
+        return False
+    images, labels = dataset
+    if not _is_image(images):
+        return True
+    axes = getattr(labels, "ndim", 1 if hasattr(labels, "__len__") else 0)
+    return not isinstance(images, Image.Image) and 1 <= axes < images.ndim
 
 
 def _items(dataset: Any) -> tuple[Iterable[Any], Any]:

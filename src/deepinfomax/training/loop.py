@@ -87,6 +87,7 @@ def train(
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
     config = _for_this_run(config, out if resume else None, device, own_encoder=encoder is not None)
+    read_here = not isinstance(images, ImageSet | Stream)  # of others whoever read them has told the notes
     stream, training = images if isinstance(images, Stream) else None, config.training
     if stream is not None:
         check_streams(config, stream)
@@ -139,6 +140,8 @@ def train(
             watcher.event("start", _start(config, images, game, on, accelerator, told))
         if resume and state.step == 0:
             watcher.say(f"note: {out} has no checkpoint; it begins at the first step")
+        for note in images.notes if read_here else ():
+            watcher.say(f"note: {note}")
         if isinstance(batches, StreamBatches):
             watcher.say(f"note: {batches.begun_with(state.stream)}")
         for note in _notes(training, augment, steps):
@@ -365,6 +368,12 @@ def _open_folder(
             state.restore(out / run_folder.CHECKPOINT)
         if state.step > steps:
             raise UserError(f"{out} is at step {state.step} already: training.steps {steps} would take some back")
+        rate = config.training.lr
+        if resume and state.step == steps and rate != run_folder.read_config(out).training.lr:
+            raise UserError(  # else its config.toml would name a rate by which no step was trained
+                f"{out} is at its last step, {steps}, so training.lr {rate:g} would train nothing: set more "
+                "training.steps or training.epochs too, or leave it out"
+            )
         if resume and main:
             checkpoint.remove_leftovers(out / run_folder.CHECKPOINT)
             files.remove_abandoned(out)
