@@ -108,7 +108,8 @@ def test_deep_images_with_a_table_of_labels_from_training_to_neighbours(
 ) -> None:
     rows = ["file_name,donor,dose"]
     for i in range(24):
-        tifffile.imwrite(tmp_path / f"{i}.tif", RNG.integers(0, 4000, (16, 16), np.uint16))
+        pages = RNG.integers(0, 4000, (3, 16, 16), np.uint16)  # alone each would be an image, here they are channels
+        tifffile.imwrite(tmp_path / f"{i}.tif", pages, photometric="minisblack")
         rows.append(f"{i}.tif,{'AB'[i % 2]},{i % 3}")
     (tmp_path / "metadata.csv").write_text("\n".join(rows))
     run_of = tmp_path / "run"
@@ -120,7 +121,7 @@ def test_deep_images_with_a_table_of_labels_from_training_to_neighbours(
     code, said, err = run(capsys, *asked)
     assert code == 0, err
     assert json.loads(said)["queries"][0]["y"]["name"][0] == "3.tif"
-    np.save(tmp_path / "others.npy", RNG.integers(0, 4000, (6, 16, 16), np.uint16))
+    np.save(tmp_path / "others.npy", RNG.integers(0, 4000, (6, 3, 16, 16), np.uint16))
     words = ["embed", str(run_of), str(tmp_path / "others.npy"), "--out", str(tmp_path / "y.npy")]
     told = mistake(capsys, *words)
     assert "has no columns; data.image and data.label name the columns of a table: data.label none reads it" in told

@@ -110,6 +110,13 @@ def test_figures_are_those_of_the_probes() -> None:
     )
 
 
+def test_pairs_of_arrays_are_measured_as_their_sets_are() -> None:
+    pairs = [(one.images, one.labels) for one in (TRAIN, TEST)]
+    settings: dict[str, Any] = {"measures": ("knn",), "levels": ("y",), "controls": ()}
+    expected = run(**settings)["measures"]["knn"]["y"]["accuracy"]
+    assert run(None, *pairs, **settings)["measures"]["knn"]["y"]["accuracy"] == expected
+
+
 def test_folds_and_percentages_stand_beside_a_network_trained_with_as_few() -> None:
     folds = [np.arange(0, 30), np.arange(30, 60)]
     measures = ("semi_supervised_folds", "linear_10_percent")

@@ -11,6 +11,7 @@ from torch import nn
 
 from deepinfomax.data.channels import Channels
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.in_memory import as_images
 from deepinfomax.encoders.storage import weights_digest
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation import checks, split
@@ -31,8 +32,8 @@ from deepinfomax.seeds import check_seed
 
 def evaluate(
     encoder: nn.Module,
-    train: ImageSet,
-    test: ImageSet,
+    train: Any,
+    test: Any,
     *,
     measures: Sequence[str] | None = None,
     levels: Sequence[str] = LEVELS,
@@ -60,6 +61,7 @@ def evaluate(
     (see `EmbeddingsOfY`). Of pixels that are more than `VALUES_AT_ONCE` numbers a sample is measured, said in a note.
 
     Args:
+        train, test: an `ImageSet` each, or what `data.as_images` takes, such as a pair (images, labels).
         measures: names in `measures.MEASURES`; some also with few labels: linear_10_per_class,
             linear_1_percent (any number), linear_folds. None: mlp, linear and knn for classes, attributes for
             attributes, and without labels reconstruction, rank, mine, decoding, ndm and distribution, where there are
@@ -90,6 +92,7 @@ def evaluate(
     """
     check_scale(scale)
     seed = check_seed(seed)
+    train, test = as_images(train), as_images(test)
     if measures is None:
         measures, said = usual_measures(train, test, lambda: _units_of_y(encoder, train, device))
         notes = [*notes, *said]

@@ -12,11 +12,13 @@ from torch import nn
 
 from deepinfomax import files, memory
 from deepinfomax.config import Config
-from deepinfomax.data.arrays import word_of
+from deepinfomax.data.arrays import Reading, word_of
+from deepinfomax.data.channels import Channels
 from deepinfomax.data.configured import as_trained, load_images, names_of, tell_notes, tell_other_parts
 from deepinfomax.data.decoding import to_array
-from deepinfomax.data.formats import format_of, suffixes
+from deepinfomax.data.formats import format_of, suffixes, tiff
 from deepinfomax.data.images import ImageSet
+from deepinfomax.data.loading import decode
 from deepinfomax.data.names import found_once
 from deepinfomax.data.opening import MAX_PIXELS, is_image, opened
 from deepinfomax.data.pictures import drawable, pictures_of
@@ -253,4 +255,15 @@ def _asked_file(run: Path, encoder: nn.Module, config: Config, query: str) -> Im
     alone = replace(config.data, source=query, split="train", holdout=None, limit=None, label=None)
     if not format_of(Path(query)).columns:  # those of the run are of a list of its images
         alone = replace(alone, image=None)
-    return loaded(run, encoder, replace(config, data=alone), "train")
+    as_item = tiff.is_tiff(Path(query)) and not tiff.is_tiff(Path(config.data.source))
+    read_by = _one_of_several if as_item else load_images
+    return loaded(run, encoder, replace(config, data=alone), "train", read_by)
+
+
+def _one_of_several(config: Config, split: str | None, channels: Channels | None) -> ImageSet:
+    """A TIFF file as one item, with all its pages, as in a folder or a list of them: alone each page is an image."""
+    data, file = config.data, Path(config.data.source)
+    missing = channels.mean if channels is not None and data.missing == "mean" else data.missing
+    reading = Reading(data.values, data.kind, data.layout, missing)
+    source = tiff.of_images(file.parent, [file], None, (), ())
+    return decode(source, data.size, data.channels, data.skip_bad, data.max_pixels, None, reading)

@@ -1,6 +1,6 @@
 """The data of a run, or other data, in the form that its encoder takes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,19 +53,24 @@ def whole_of_other(
     return replace(changed, data=replace(changed.data, holdout=None))
 
 
-def loaded(run: Path, encoder: nn.Module, config: Config, split: str | None) -> ImageSet:
-    """Load one part for the encoder; images of another size or number of channels are converted."""
+def loaded(
+    run: Path, encoder: nn.Module, config: Config, split: str | None, read_by: Callable[..., ImageSet] = load_images
+) -> ImageSet:
+    """Load one part for the encoder; images of another size or number of channels are converted.
+
+    `read_by` reads the images, called as `load_images` is.
+    """
     expected = storage.describe(run).image_shape
     channels = encoder.channels if isinstance(encoder, Standardised) else None
     if channels is not None and config.data.values == "auto":  # as they were in training, whatever these few look like
         config = replace(config, data=replace(config.data, values="kept"))
-    read = load_images(config, split, channels)
+    read = read_by(config, split, channels)
     # What has other axes than the run's images takes no augmentation of theirs, and is told of below.
     images = as_trained(config, read) if len(read.shape) == len(expected) else read
     square = len(expected) == 3 and expected[1] == expected[2]
     if images.shape != expected and read.pictures and square and expected[0] in (1, 3):
         own = replace(config.data, size=expected[2], channels=expected[0])
-        images = load_images(replace(config, data=own), split, channels)
+        images = read_by(replace(config, data=own), split, channels)
     if images.shape != expected:
         shapes = ["x".join(map(str, s)) for s in (images.shape, expected)]
         axes = " (channels, height, width)" if read.pictures else ""
