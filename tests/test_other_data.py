@@ -412,6 +412,7 @@ def test_sklearn(files: dict[str, Path]) -> None:
     with pytest.warns(UserWarning, match="items of shape 2x40 are taken as series"):
         y = model.fit_transform(values)
     assert y.shape == (36, 8)
+    assert model.config_.encoder["name"] == "sequence"
     last = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings | {"data.layout": "channels-last"})
     np.testing.assert_allclose(last.fit_transform(values.transpose(0, 2, 1)), y, atol=1e-5)
     rows = DeepInfoMax(scale="smoke", steps=2, device="cpu", settings=settings, image_shape=(40,))

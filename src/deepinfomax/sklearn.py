@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,6 +17,7 @@ from deepinfomax import config as configuration
 from deepinfomax.data.configured import as_trained
 from deepinfomax.data.images import ImageSet, is_tensor, whole_pixels
 from deepinfomax.devices import choose_device
+from deepinfomax.encoders import of_rank
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import embed
@@ -113,7 +115,7 @@ class DeepInfoMax(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         # The caller's own draws stay what they were.
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
             self.encoder_ = train(config, images, Path(folder) / "run", device=self.device, quiet=not self.verbose)
-        self.config_ = config
+        self.config_ = replace(config, encoder=of_rank(config.encoder, images.shape))  # dcgan is sequence for series
         self.image_shape_ = images.shape
         first = embed(self.encoder_, as_trained(config, images.take(slice(0, 1))), device=choose_device(self.device))
         self._units = {level: vectors.shape[1] for level, vectors in first.items()}

@@ -49,7 +49,9 @@ def test_holdout_splits_without_overlap_and_only_where_there_is_no_test_part():
     np.testing.assert_array_equal(np.sort(seen), np.arange(200))
     assert 20 <= len(test) <= 60
     parts["val"] = lambda: image_set(4)
-    assert len(choose_part(parts, "train", 0.2, "x")) == 200
+    train = choose_part(parts, "train", 0.2, "x")
+    assert len(train) == 200
+    assert train.notes == ("data.holdout 0.2 is not used: there is a test part already, val",)
     assert len(choose_part(parts, "test", 0.2, "x")) == 4
 
 

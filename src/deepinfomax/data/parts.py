@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -27,7 +28,8 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
         split: "train", "test", "unlabeled" or the source's own name of a part (`valid` of CelebA, `extra` of SVHN).
             Parts whose names mean the same, such as train and training, are joined. For "test", val is read if there is
             no test part.
-        holdout: used only if the source has no test part: the images that `held_out` chooses become one.
+        holdout: used only if the source has no test part: the images that `held_out` chooses become one. A note says
+            where it is not used.
         where: the data, for messages.
 
     Raises:
@@ -47,7 +49,13 @@ def choose_part(parts: Mapping[str, Read], split: str, holdout: float | None, wh
     names_of = {canonical: names_in(parts, canonical) for canonical in PARTS}
     hold_out = holdout is not None and not names_of["test"] and bool(names_of["train"])
     if names_of[split] and not (hold_out and split == "train"):
-        return _joined([parts[name]() for name in names_of[split]])
+        source = _joined([parts[name]() for name in names_of[split]])
+        if holdout is not None and split == "train":
+            unused = (
+                f"data.holdout {holdout:g} is not used: there is a test part already, {', '.join(names_of['test'])}"
+            )
+            source = replace(source, notes=(*source.notes, unused))
+        return source
     if hold_out and split != "unlabeled":
         assert holdout is not None
         whole = _joined([parts[name]() for name in names_of["train"]])
