@@ -21,7 +21,7 @@ from deepinfomax.data import describe, load, titles
 from deepinfomax.data.describe_command import data_command
 from deepinfomax.data.formats import format_of
 from deepinfomax.data.formats import nifti as formats_nifti
-from deepinfomax.data.names import find
+from deepinfomax.data.names import find, read_folds
 from deepinfomax.data.section import Data
 from deepinfomax.data.streaming import stream_of
 from deepinfomax.errors import UserError
@@ -108,6 +108,13 @@ def test_a_stack_in_time_and_a_single_scan(tmp_path: Path):
     scaled.header.set_slope_inter(0.5, 10)
     nibabel.save(scaled, tmp_path / "one.nii.gz")
     np.testing.assert_allclose(load(tmp_path / "one.nii.gz").images[0, 0], VOLUMES[0] * 0.5 + 10)
+
+
+@pytest.mark.parametrize("name", ["nifti_in_time", "webdataset"])
+def test_files_that_end_like_archives_are_not_unpacked(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr("deepinfomax.data.names.unpacked")
+    path, _ = FORMATS[name](tmp_path)
+    assert read_folds(min(path.glob("*.tar")) if path.is_dir() else path) == []  # `data` and `evaluate` ask for them
 
 
 def test_a_zarr_store_of_one_array_and_of_version_2(tmp_path: Path):

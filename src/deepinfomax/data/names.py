@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.digits import digits_parts
-from deepinfomax.data.formats import USUAL, Columns, read_path, suffixes
+from deepinfomax.data.formats import USUAL, Columns, is_packed_folder, read_path, suffixes
 from deepinfomax.data.formats.celeba import ATTRIBUTES
 from deepinfomax.data.formats.hub import hub_parts
 from deepinfomax.data.formats.published import Copy, copies_at, copies_in, copy_with, folder_of, read_copy
@@ -21,7 +21,7 @@ from deepinfomax.data.listing import listed_once
 from deepinfomax.data.opening import extensions
 from deepinfomax.data.photos import photos
 from deepinfomax.data.stored import Parts, Source, StoredArrays
-from deepinfomax.data.unpacking import is_archive, unpacked
+from deepinfomax.data.unpacking import unpacked
 from deepinfomax.errors import UserError
 
 
@@ -181,7 +181,7 @@ def published_copy(data: str | Path, root: str | Path | None = None) -> Copy | N
     path = _expanded(data)
     if data in EMBEDDED or not path.exists():
         return None
-    if is_archive(path):
+    if is_packed_folder(path):
         whole = copy_with(path)
         if whole is not None:
             return whole
@@ -205,7 +205,7 @@ def read_folds(data: str | Path, root: str | Path | None = None) -> list[np.ndar
     path = _local_copy(str(data), root) if data in PUBLISHED else _expanded(data)
     if copy is not None:
         folder: Path | None = folder_of(copy)
-    elif isinstance(path, Path) and is_archive(path):
+    elif isinstance(path, Path) and is_packed_folder(path):
         folder = unpacked(path).folder
     else:
         folder = path if isinstance(path, Path) and path.is_dir() else None

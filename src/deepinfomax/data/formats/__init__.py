@@ -29,10 +29,10 @@ from deepinfomax.data.formats import (
 from deepinfomax.data.formats.record import USUAL, Columns, Format
 from deepinfomax.data.images import ImageSet, check_kind
 from deepinfomax.data.stored import Parts, Read, Source, StoredImages
-from deepinfomax.data.unpacking import SUFFIXES, unpacked
+from deepinfomax.data.unpacking import SUFFIXES, is_archive, unpacked
 from deepinfomax.errors import UserError
 
-__all__ = ["USUAL", "Columns", "Format", "all_formats", "format_of", "read_path", "suffixes"]
+__all__ = ["USUAL", "Columns", "Format", "all_formats", "format_of", "is_packed_folder", "read_path", "suffixes"]
 
 
 def _read_archive(archive: Path, columns: Columns) -> Parts:
@@ -90,6 +90,14 @@ def format_of(path: Path) -> Format:
         raise UserError(f"{path}: {may}{_broken()}")
     # The longest ending says most: .nii.gz before .gz. Of two that are the same, the built-in format's comes first.
     return max(fitting, key=lambda pair: len(pair[1]))[0]
+
+
+def is_packed_folder(path: Path) -> bool:
+    """Whether a path is an archive that is unpacked to be read.
+
+    A scan (.nii.gz) ends like one, and a tar shard of samples is one that is read where it lies.
+    """
+    return is_archive(path) and format_of(path) is ARCHIVE and not webdataset.is_shard(path)
 
 
 def read_path(path: Path, columns: Columns = USUAL) -> Parts:
