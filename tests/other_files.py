@@ -116,11 +116,11 @@ def nifti_in_time(folder: Path) -> Made:
     return folder / "x.nii.gz", VOLUMES[:, None]
 
 
-def dicom(folder: Path) -> Made:
+def dicom(folder: Path, count: int = COUNT) -> Made:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-    for name, volume in enumerate(VOLUMES):
+    for name, volume in enumerate(VOLUMES[:count]):
         series, place = generate_uid(), folder / f"scan{name:03}"
         place.mkdir()
         for depth in range(16):
@@ -138,7 +138,7 @@ def dicom(folder: Path) -> Made:
             dataset.InstanceNumber = 100 - depth  # against the order in space, which counts
             dataset.PixelData = (volume[depth].astype(np.int32) + 1024).astype(np.uint16).tobytes()
             dataset.save_as(place / f"{(depth * 7) % 16:02}", enforce_file_format=True)
-    return folder, VOLUMES[:, None].astype(np.int32)
+    return folder, VOLUMES[:count, None].astype(np.int32)
 
 
 def audio(folder: Path) -> Made:

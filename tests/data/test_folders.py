@@ -345,6 +345,25 @@ def test_an_image_with_two_labels_in_a_list_is_refused(tmp_path: Path, draw):
         load(tmp_path)
 
 
+def test_an_image_with_two_labels_in_a_table_is_refused(tmp_path: Path, draw):
+    draw(tmp_path / "a.png")
+    (tmp_path / "x.csv").write_text("path,label\na.png,cat\n./a.png,cat\n")
+    assert load(tmp_path / "x.csv").classes == ("cat",)
+    (tmp_path / "x.csv").write_text("path,label\na.png,cat\n./a.png,dog\n")
+    with pytest.raises(UserError, match=r"x\.csv gives a\.png two labels, 'cat' and 'dog': leave one"):
+        load(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("list_name", ["x.csv", "metadata.csv"])
+def test_quantities_in_a_list_are_no_classes(tmp_path: Path, draw, list_name: str):
+    for name in "abc":
+        draw(tmp_path / f"{name}.png")
+    (tmp_path / list_name).write_text("file_name,age\na.png,0.5\nb.png,2\nc.png,\n")
+    images = load(tmp_path if list_name == "metadata.csv" else tmp_path / list_name, label="age")
+    assert (images.labels, images.classes) == (None, ())
+    assert any("holds numbers with fractions, no classes: read without labels" in note for note in images.notes)
+
+
 def test_names_of_a_list_in_a_folder_that_are_of_no_image_are_told(tmp_path: Path, draw):
     for part in ("train", "test"):
         draw(tmp_path / part / f"{part}.png")

@@ -130,9 +130,27 @@ def test_labels_of_the_wrong_length(tmp_path: Path):
         load(tmp_path / "x.npz")
 
 
+def test_arrays_without_a_part_beside_a_test_part_are_the_training_part(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", x=PIXELS, y=np.arange(5) % 2, x_test=PIXELS[:2], y_test=[1, 0])
+    for part, labels in (("train", [0, 1, 0, 1, 0]), ("test", [1, 0])):
+        images = load(tmp_path / "x.npz", part)
+        assert (images.labels.tolist(), images.notes) == (labels, ())
+
+
+def test_names_of_classes_without_labels_are_told(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", images=PIXELS, classes=["cat", "dog"])
+    assert load(tmp_path / "x.npz").notes == ("arrays not used: classes",)
+
+
+def test_npz_without_arrays(tmp_path: Path):
+    np.savez(tmp_path / "x.npz")
+    with pytest.raises(UserError, match=r"holds no arrays$"):
+        load(tmp_path / "x.npz")
+
+
 def test_npz_without_images(tmp_path: Path):
     np.savez(tmp_path / "x.npz", pictures=PIXELS)
-    with pytest.raises(UserError, match="holds the arrays pictures; one must be called images or x"):
+    with pytest.raises(UserError, match=r"holds the arrays pictures; one must be called images or x .*data\.image$"):
         load(tmp_path / "x.npz")
 
 

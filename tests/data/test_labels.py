@@ -50,6 +50,14 @@ def test_several_columns_of_0_and_1_are_attributes():
     assert (none, names) == (None, ("hat", "beard", "smile"))
 
 
+def test_columns_with_a_single_1_in_every_row_are_classes():
+    one_hot = np.eye(3)[[2, 0, 1, 1]]
+    (first, second), names = number_labels([one_hot, one_hot[:2]], ("ant", "bee", "cat"))
+    assert (first.tolist(), second.tolist(), names) == ([2, 0, 1, 1], [2, 0], ("ant", "bee", "cat"))
+    (first, second), _ = number_labels([one_hot, 1 - one_hot])
+    assert first.shape == second.shape == (4, 3)  # the other part shows that these are attributes
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [

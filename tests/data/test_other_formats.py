@@ -664,7 +664,9 @@ def test_no_file_is_read_to_find_its_parts(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_array_equal(load(series).images, expected)
     monkeypatch.setattr(formats_nifti, "_volume", None)
     assert len(find(tmp_path / "film.nii.gz")["train"]()) == 6
-    monkeypatch.setattr("sktime.datasets.load_from_tsfile", None)  # each of the two files has been read once
+    monkeypatch.setattr(
+        "sktime.datasets.load_from_tsfile_to_dataframe", None
+    )  # each of the two files has been read once
     np.testing.assert_array_equal(load(series, "test").images, expected)
     series.write_text(series.read_text() + "\n")
     with pytest.raises(UserError, match="cannot be read as a file of time series"):
@@ -792,3 +794,134 @@ def test_frames_of_an_enhanced_dicom_file_have_their_units(slopes: list[float], 
     dataset.save_as(tmp_path / "enhanced.dcm")
     expected = stored * np.array(slopes).reshape(2, 1, 1) - 1024
     np.testing.assert_allclose(load(tmp_path / "enhanced.dcm").images[0, 0], expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_scans_whose_headers_scale_their_numbers_are_read_beside_others(order: tuple[int, int], tmp_path: Path):
+    whole = VOLUMES[0].transpose(2, 1, 0)
+    for place, scan in zip(order, (whole, whole * 0.5), strict=True):
+        nibabel.save(nibabel.Nifti1Image(scan, np.eye(4)), tmp_path / f"{place}.nii")
+    images = load(tmp_path)
+    assert images.images.dtype == np.float64
+    np.testing.assert_array_equal(images.images[list(order), 0], [VOLUMES[0], VOLUMES[0] * 0.5])
+    assert images.notes == ("1 of 2 hold int16, kept as float64: their numbers may be of another scale",)
+
+
+def test_scans_of_complex_numbers_are_told(tmp_path: Path):
+    nibabel.save(nibabel.Nifti1Image((VOLUMES[0] * 1j).astype(np.complex64), np.eye(4)), tmp_path / "x.nii")
+    with pytest.raises(UserError, match=r"first: x.nii \(complex64, no real numbers\)"):
+        load(tmp_path / "x.nii")
+
+
+def test_chunks_of_zarr_that_were_not_copied_are_told(tmp_path: Path):
+    path, _ = FORMATS["zarr"](tmp_path)
+    assert load(path).notes == (
+        "items of shape 2x32 are taken as series of 2 channels and 32 steps: the shorter axis "
+        "holds the channels; data.kind or data.layout say otherwise",
+    )
+    (path / "images" / "c" / "1" / "0" / "0").unlink()
+    assert load(path).notes[0].startswith("1 of 4 chunks of images have no file: their numbers are 0.0")
+
+
+def test_a_single_label_in_a_zarr_store_is_told(tmp_path: Path):
+    store = zarr.open_group(tmp_path, mode="w")
+    store.create_array("images", data=SERIES)
+    store.create_array("labels", data=np.array(3))
+    with pytest.raises(UserError, match="labels must be one number or word per image, not a single one"):
+        load(tmp_path)
+
+
+def test_links_in_hdf5_are_followed_and_a_broken_one_loses_no_labels(tmp_path: Path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["all"], file["classes_of_all"] = SERIES, LABELS
+        file["images"], file["labels"] = h5py.SoftLink("/all"), h5py.SoftLink("/classes_of_all")
+    images = load(tmp_path / "x.h5")
+    np.testing.assert_array_equal(images.labels, LABELS)
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        del file["labels"]
+        file["labels"] = h5py.ExternalLink("labels.h5", "/labels")
+    with pytest.raises(UserError, match=r"x\.h5: labels is a link to something that is not here"):
+        load(tmp_path / "x.h5")
+
+
+def test_items_of_several_lengths_in_hdf5_are_told(tmp_path: Path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        rows = np.empty(2, object)
+        rows[:] = [np.arange(3.0), np.arange(4.0)]
+        file.create_dataset("images", data=rows, dtype=h5py.vlen_dtype(float))
+    with pytest.raises(UserError, match="holds objects, as items of several lengths are: cut or pad them"):
+        load(tmp_path / "x.h5")
+
+
+def test_a_series_of_dicom_in_time_has_its_times_as_channels(tmp_path: Path):
+    from pydicom import dcmread
+
+    scans, expected = dicom(tmp_path, 1)
+    folder = scans / "scan000"
+    alone = load(folder)
+    np.testing.assert_array_equal(alone.images, expected)
+    assert (titles(folder, alone), alone.notes) == (["scan000"], ("16 DICOM files are 1 series",))
+    for file in sorted(folder.iterdir()):
+        later = dcmread(file)
+        later.InstanceNumber += 1000
+        later.RescaleIntercept += 5
+        later.save_as(folder / f"later{file.name}")
+    images = load(folder)
+    np.testing.assert_array_equal(images.images[0], np.concatenate([expected[0], expected[0] + 5]))
+    assert images.notes[1].startswith("1 of 1 series has several files at each place")
+
+
+def test_a_compression_of_dicom_that_no_package_here_unpacks(tmp_path: Path):
+    from pydicom import dcmread, uid
+    from pydicom.encaps import encapsulate
+
+    dataset = dcmread(dicom(tmp_path, 1)[0] / "scan000" / "00")
+    dataset.file_meta.TransferSyntaxUID = uid.JPEGLosslessSV1
+    dataset.PixelData = encapsulate([b"\xff\xd8\xff\xc3 not pixels"])
+    dataset.save_as(tmp_path / "x.dcm")
+    with pytest.raises(UserError, match=r"first: x.dcm \((to unpack it, pip install pylibjpeg|Unable to decode)"):
+        load(tmp_path / "x.dcm")
+
+
+@pytest.mark.parametrize("ending", ["ts", "arff"])
+def test_series_without_classes_keep_all_their_steps(ending: str, tmp_path: Path):
+    head = "@problemName x\n@timeStamps false\n@univariate true\n@classLabel false\n"
+    if ending == "arff":
+        head = "@relation x\n" + "".join(f"@attribute step{i} numeric\n" for i in range(9))
+    rows = "\n".join(",".join(map(str, range(i, i + 9))) for i in range(3))
+    (tmp_path / f"x.{ending}").write_text(f"{head}@data\n{rows}\n")
+    images = load(tmp_path / f"x.{ending}")
+    np.testing.assert_array_equal(images.images[:, 0], np.arange(3)[:, None] + np.arange(9))
+    assert (images.labels, images.classes) == (None, ())
+
+
+def test_a_table_of_numbers_alone_is_told_what_takes_it(tmp_path: Path):
+    (tmp_path / "x_TRAIN.tsv").write_text("\n".join(["1" + "\t0.5" * 20, "2" + "\t0.1" * 20]))  # as UCR of 2018
+    with pytest.raises(UserError, match="rows that are series or spectra train as an array"):
+        load(tmp_path / "x_TRAIN.tsv")
+
+
+def test_a_list_that_is_missing_in_a_list_of_lists_is_told(tmp_path: Path):
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    pq.write_table(pa.table({"series": [[[1.0, 2], [3, 4]], [[1.0, 2], None]]}), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=r"x\.parquet row 1 lacks one of its lists: leave the row out"):
+        load(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("label", "note"),
+    [
+        (b'{"label": [3, 5]}', "label of the .json files holds several values, no class: read without labels"),
+        (b'{"label": 0.5}', "the label of the samples holds numbers with fractions, no classes: read without labels"),
+    ],
+)
+def test_labels_of_shards_that_are_no_classes_are_told(label: bytes, note: str, tmp_path: Path):
+    images = load(shard_of_labels(tmp_path, "json", label))
+    assert (images.labels, images.classes) == (None, ())
+    assert any(said.startswith(note) for said in images.notes)

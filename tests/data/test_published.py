@@ -657,6 +657,19 @@ def test_a_table_with_damaged_attributes(root: Path, bad: pa.Array):
 # ---------------------------------------------------------------------------------------------------- ImageNet
 
 
+@pytest.mark.parametrize("below", ["images", ""])
+def test_tiny_imagenet_whose_validation_images_were_sorted_into_classes(root: Path, below: str):
+    written = layouts.tiny_imagenet(root)
+    for line in (root / "val" / "val_annotations.txt").read_text().splitlines():
+        name, wnid = line.split("\t")[:2]
+        (root / "val" / wnid / below).mkdir(parents=True, exist_ok=True)
+        (root / "val" / "images" / name).rename(root / "val" / wnid / below / name)
+    (root / "val" / "images").rmdir()
+    test = load(root, "test")
+    np.testing.assert_array_equal(test.images, written.parts["test"][0])
+    np.testing.assert_array_equal(test.labels, written.parts["test"][1])
+
+
 def test_imagenet_as_kaggle_has_it(root: Path):
     written = layouts.imagenet_kaggle(root / "imagenet")
     for folder in ("", "ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"):

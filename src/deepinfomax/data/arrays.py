@@ -90,6 +90,8 @@ def with_unused(images: ImageSet, reading: Reading) -> ImageSet:
 
 def check_numbers(values: np.ndarray, name: str) -> None:
     """Raises UserError for an empty array, and for one that does not hold numbers."""
+    if values.dtype.kind == "O":
+        raise UserError(f"{name} holds objects, as items of several lengths are: cut or pad them to one length")
     if values.ndim < 2 or not values.size:
         wanted = "series are (N, T) or (N, C, T), images (N, H, W) or (N, C, H, W), volumes (N, C, D, H, W)"
         raise UserError(f"{name} has shape {values.shape}, which holds nothing to learn from: {wanted}")

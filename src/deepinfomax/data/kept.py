@@ -11,7 +11,7 @@ import numpy as np
 from deepinfomax.data.arrays import resized_bands, said_of_resizing
 from deepinfomax.data.cache import allocated, kept_rows, need, stopped, through_cache, write_facts
 from deepinfomax.data.decoding import check_target, each_of, nearest_power, resizing
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import NUMBERS, ImageSet
 from deepinfomax.data.stored import StoredArrays
 from deepinfomax.errors import SeveralSizes, UserError
 
@@ -26,7 +26,7 @@ def kept(
     Images (C, H, W) of several sizes are resized to `size`, as float32. Images of one size are not resized.
 
     Raises:
-        UserError: items that cannot be read (unless `skip_bad`), items of several shapes or types, no space.
+        UserError: items that cannot be read (unless `skip_bad`), items of several shapes, no space.
     """
     check_target(size, None)
     digest = hashlib.sha256(source.index.tobytes())
@@ -46,7 +46,15 @@ def kept(
     return replace(images, as_given=source.as_given)
 
 
-def _write(folder: Path, source: StoredArrays, skip_bad: bool, size: int | None) -> None:
+def _write(
+    folder: Path, source: StoredArrays, skip_bad: bool, size: int | None, kept_as: np.dtype | None = None
+) -> None:
+    """Write the items and the facts of an entry.
+
+    Args:
+        kept_as: the type of the numbers; None: that of the first item. If later items do not fit into it, all are read
+            once more, as a type that holds all of them.
+    """
     if not len(source):
         raise UserError(f"{source.name} holds nothing that can be read")
     bad: dict[int, str] = {}
@@ -61,7 +69,10 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool, size: int | None)
             continue
         array = np.asarray(item)
         kind = array.dtype.newbyteorder("=")
-        first = next(iter(types), kind)
+        if kind.kind not in (*NUMBERS, "b"):
+            bad[place] = f"{kind}, no real numbers"
+            continue
+        kept_as = kept_as or kind
         if size is not None:
             if kind.kind == "f" and not np.isfinite(array).all():
                 bad[place] = "NaN or infinite values, which cannot be resized"
@@ -70,28 +81,33 @@ def _write(folder: Path, source: StoredArrays, skip_bad: bool, size: int | None)
         shapes[array.shape] += 1
         if images is None:
             need(folder, len(source) * array.nbytes)
-            images = allocated(folder / "images.npy", (len(source), *array.shape), array.dtype)
+            stored = array.dtype if size is not None else kept_as
+            images = allocated(folder / "images.npy", (len(source), *array.shape), stored)
         if array.shape != images.shape[1:]:
             odd = odd or source.title(int(source.index[place]))
             continue
-        if not np.can_cast(kind, first, "safe"):
-            bad[place] = f"numbers are {kind}, and {first} before"
-            continue
-        images[count] = array
         types[kind] += 1
+        if size is not None or np.can_cast(kind, kept_as, "safe"):
+            images[count] = array
         count += 1
     if len(shapes) > 1:
         raise _several(source, shapes, odd)
     if bad and not (skip_bad and count):
         raise UserError(stopped(source, bad))
     assert images is not None
+    assert kept_as is not None
+    common = np.result_type(kept_as, *types)
+    if common != kept_as and size is None:  # seldom: a first pass over the types of all files would cost more
+        del images
+        return _write(folder, source, skip_bad, size, common)
+    kept_as = common
     images.flush()
     if count < len(images):
         images = kept_rows(folder / "images.npy", np.arange(len(images)) < count)
-    first, *others = types
     notes = [
-        f"{types[kind]:,} of {count:,} hold {kind}, kept as {first}: their numbers may be of another scale"
-        for kind in others
+        f"{types[kind]:,} of {count:,} hold {kind}, kept as {kept_as}: their numbers may be of another scale"
+        for kind in types
+        if kind != kept_as
     ]
     if size is not None:
         notes.append(said_of_resizing(size))

@@ -22,7 +22,7 @@ def number_labels(
     Words are numbered in sorted order. Numbers keep their values if they are 0 .. K-1 or have `names`; otherwise they
     are numbered in ascending order. "No label" is any of: -1, NaN, None, pandas' NA, a masked value, or one of
     `no_label_words`. A part without any label gives None. Several columns of 0 and 1, (N, K), are attributes and are
-    not changed.
+    not changed; but if every row of every part has a single 1 (one-hot), they are classes.
 
     Arguments:
         raw: for each part (N,) labels of any kind that NumPy holds, (N, K) attributes, or None.
@@ -43,7 +43,10 @@ def number_labels(
             values.ndim != 2 or values.shape[1:] != width or not np.isin(values, (0, 1)).all() for values in present
         ):
             raise UserError(f"{where}: labels must be one number or word per image, or several of 0 and 1 (attributes)")
-        return parts, names or tuple(str(k) for k in range(width[0]))
+        names = names or tuple(str(k) for k in range(width[0]))
+        if width[0] > 1 and all((values.sum(1) == 1).all() for values in present):
+            return [None if v is None or not len(v) else v.argmax(1).astype(np.int64) for v in parts], names
+        return parts, names
     if all(values.dtype.kind == "i" for values in present):
         numbers, names = _numbered(parts, names, where)
     else:
@@ -105,6 +108,17 @@ def integers_of(words: Sequence[str]) -> np.ndarray:
     labels = np.full(len(words), NO_LABEL, np.int64)
     labels[~np.array(missing, dtype=bool)] = numbers
     return labels
+
+
+def are_quantities(labels: np.ndarray) -> bool:
+    """Whether labels, as `integers_of` gives them, are all numbers, and some have a fraction: these are no classes."""
+    if labels.dtype.kind != "U":
+        return False
+    try:
+        numbers = np.array([float(word) for word in labels.tolist() if word not in NO_LABEL_WORDS])
+    except ValueError:
+        return False
+    return bool((numbers[np.isfinite(numbers)] % 1 != 0).any())
 
 
 def _numbered(

@@ -3,15 +3,23 @@
 import csv
 import io
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from deepinfomax.data.formats import tiff
-from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, commands_for_numbers, unused_columns
-from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.formats.record import (
+    PATH_COLUMNS,
+    Columns,
+    Format,
+    commands_for_numbers,
+    no_classes,
+    unused_columns,
+)
+from deepinfomax.data.labels import are_quantities, integers_of, number_labels
 from deepinfomax.data.parts import PART_OF
-from deepinfomax.data.stored import Parts
+from deepinfomax.data.stored import Parts, printable
 from deepinfomax.errors import UserError, listed
 
 SEPARATORS = ",;\t|"
@@ -35,13 +43,14 @@ def read(file: Path, columns: Columns) -> Parts:
     Columns are separated by commas, semicolons, tabs or bars. Paths are relative to the list.
 
     Raises:
-        UserError: no such column, or a file that does not exist (the first is named and all are counted).
+        UserError: no such column; a file that does not exist (the first is named and all are counted); a file with two
+            labels.
     """
     table = read_table(file)
     image, label = columns.in_small_letters().choose(table.names, str(file), PATH_COLUMNS)
     if not image:
         have = f"{file} has the columns {listed(table.names)}"
-        numbers = sum(_is_number(cell) for cell in table.rows[0].values()) if table.rows else 0
+        numbers = sum(_is_number(table.rows[0][name]) for name in table.names) if table.rows else 0
         must = "one must be called path, image or file, or be named by data.image"
         ways = commands_for_numbers(str(file)) if numbers > 1 else ""
         if numbers >= FEWEST_STEPS:
@@ -59,9 +68,13 @@ def read(file: Path, columns: Columns) -> Parts:
     if unknown:
         raise UserError(f"{file}: split is {unknown[0]!r} in some rows; it must be one of {', '.join(PART_OF)}")
     rows_of = {name: [i for i, part in enumerate(part_names) if part == name] for name in dict.fromkeys(part_names)}
-    raw = integers_of(table.column(label)) if label else None
-    (labels,), classes = number_labels([raw], where=str(file))
+    texts = table.column(label) if label else []
+    check_labels(file, list(zip(paths, texts, strict=False)))
+    raw = integers_of(texts) if label else None
     notes = unused_columns(table.names, {image, label, "split"})
+    if raw is not None and are_quantities(raw):
+        raw, notes = None, (*notes, no_classes(f"column {label}"))
+    (labels,), classes = number_labels([raw], where=str(file))
     return {
         name: partial(
             tiff.of_images,
@@ -73,6 +86,20 @@ def read(file: Path, columns: Columns) -> Parts:
         )
         for name, rows in rows_of.items()
     }
+
+
+def check_labels(file: Path, pairs: Sequence[tuple[Path, str]]) -> None:
+    """Refuse a list that gives an image two labels.
+
+    Args:
+        file: the list.
+        pairs: each image with its label as it is written.
+    """
+    label_of = dict(pairs)
+    odd = next((pair for pair in pairs if label_of[pair[0]] != pair[1]), None)
+    if odd is not None:
+        two = f"{odd[1]!r} and {label_of[odd[0]]!r}"
+        raise UserError(f"{file} gives {printable(odd[0].name)} two labels, {two}: leave one of them")
 
 
 def read_table(file: Path) -> Table:
@@ -92,7 +119,8 @@ def read_table(file: Path) -> Table:
     if not cells:
         return Table([], [])
     names = [name.lower() for name in cells[0]]
-    twice = next((name for name in names if name and names.count(name) > 1), None)
+    # A first line of numbers is no line of names: the table holds numbers alone, and `read` says what takes those.
+    twice = next((name for name in names if name and names.count(name) > 1 and not _is_number(name)), None)
     if twice is not None:
         raise UserError(f"{file} has two columns called {twice!r}: give each a name of its own")
     wide = next((row for row in cells[1:] if any(row[len(names) :])), None)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from deepinfomax.data.formats import tiff
-from deepinfomax.data.formats.csv_list import listed_path, read_table
-from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, unused_columns
-from deepinfomax.data.labels import NO_LABEL_WORDS, integers_of, number_labels
+from deepinfomax.data.formats.csv_list import check_labels, listed_path, read_table
+from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, no_classes, unused_columns
+from deepinfomax.data.labels import NO_LABEL_WORDS, are_quantities, integers_of, number_labels
 from deepinfomax.data.listing import listing
 from deepinfomax.data.opening import PLUGIN_EXTENSIONS, extensions, is_image
 from deepinfomax.data.parts import PART_OF
@@ -89,7 +89,7 @@ def read(root: Path, columns: Columns, files: Files = IMAGES) -> Parts:
         labels, classes = [None] * len(labels), ()
     notes = {}
     for name, walk in walks.items():
-        mixed = words[name] is None and any(folder != folders[name] for folder in in_table(items[name]).folders)
+        mixed = words[name] is None and any(folders[name] in inside.parents for inside in in_table(items[name]).folders)
         notes[name] = (
             *((f"{files.what} lie both beside and inside sub-folders: read without labels",) if mixed else ()),
             *_passed_over(folders[name], walk, _others_above(root, folders[name], files), beside, files),
@@ -220,12 +220,11 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
         notes += unused_columns(table.names, {image, column})
         texts = table.column(column) if column else [""] * len(table.rows)
         pairs = [(listed_path(file.parent, name), text) for name, text in zip(table.column(image), texts, strict=True)]
-        own = dict(pairs)
-        odd = next((pair for pair in pairs if own[pair[0]] != pair[1]), None)
-        if odd is not None:
-            two = f"{odd[1]!r} and {own[odd[0]]!r}"
-            raise UserError(f"{file} gives {printable(odd[0].name)} two labels, {two}: leave one of them")
-        labels |= own
+        check_labels(file, pairs)
+        labels |= dict(pairs)
+    if label is not None and are_quantities(integers_of(list(labels.values()))):
+        notes += (no_classes(f"column {label} of {METADATA}"),)
+        labels = dict.fromkeys(labels, "")
     if not listing and columns.named:
         raise columns.refused(f"{folders[0]} has no {METADATA}")
     return Listed(label, labels, tuple(dict.fromkeys(notes))) if listing else None

@@ -34,12 +34,12 @@ def read(file: Path, columns: Columns) -> Parts:
 
 def _values(file: Path, name: str) -> np.ndarray:
     with _opened(file) as content:
-        return np.asarray(content[name][()])
+        return np.asarray(_array(content, name, file)[()])
 
 
 def _source(file: Path, name: str, of: Labelled) -> Source:
     with _opened(file) as content:
-        array = content[name]
+        array = _array(content, name, file)
         shape, kind, packed, place = array.shape, array.dtype, array.chunks is not None, array.id.get_offset()
     if not packed and place is not None and kind.names is None and kind.kind in "uifb":
         try:
@@ -56,15 +56,28 @@ def _source(file: Path, name: str, of: Labelled) -> Source:
     return of_rows(file, shape, kind, rows, identity, of)
 
 
+def _array(content: Any, name: str, file: Path) -> Any:
+    array = content.get(name)
+    if array is None:
+        raise UserError(f"{file}: {name} is a link to something that is not here: copy its file here too")
+    return array
+
+
 def _shapes(content: Any) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every data set in the file and its groups."""
+    """Name -> shape of every data set in the file and its groups, also of those that a link leads to.
+
+    A link that leads nowhere has the shape (): the error comes when it is read.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def visit(name: str, thing: Any) -> None:
-        if hasattr(thing, "shape") and thing.shape is not None:
+    def visit(name: str, _: Any) -> None:
+        thing = content.get(name)
+        if thing is None:
+            shapes[name] = ()
+        elif getattr(thing, "shape", None) is not None:
             shapes[name] = thing.shape
 
-    content.visititems(visit)
+    content.visititems_links(visit)
     return shapes
 
 

@@ -33,8 +33,9 @@ def chosen(
     """Part -> names of the array of its items and of that of their labels, None if there is none.
 
     `images` (or `x`, `data`) and optionally `labels` (or `y`); or such a pair for each part: x_train, y_train, x_test,
-    ... The part may stand before or behind, and may be a group: train/images is read like images_train. The user's own
-    names come first.
+    ... The name of the part may come first or last, and may be a group: train/images is read like images_train. If only
+    other parts have such a pair, as x_test beside x, the arrays without the name of a part are the training part. Names
+    that the user gives are used instead of the usual ones.
 
     Args:
         only: the array to take where none has a usual name.
@@ -42,6 +43,8 @@ def chosen(
     Raises:
         UserError: no such arrays.
     """
+    if not names:
+        raise UserError(f"{where} holds no arrays")
     keys = {name.strip("/").replace("/", "_").lower(): name for name in names}
     image_keys, label_keys = (
         usual if given is None else (given.strip("/").replace("/", "_").lower(),)
@@ -53,13 +56,16 @@ def chosen(
         label = next((keys[k] for i in label_keys for k in (f"{i}_{part}", f"{part}_{i}") if k in keys), None)
         if image is not None:
             arrays[part] = image, label
-    if not arrays:
-        image = next((keys[k] for k in image_keys if k in keys), only if columns.image is None else None)
-        if image is None:
-            wanted = columns.image or "images or x (or x_train and x_test)"
-            other = commands_for_numbers(where) if "embedding" in keys and where.endswith(".npz") else ""
-            raise UserError(f"{where} holds the arrays {', '.join(names)}; one must be called {wanted}{other}")
-        arrays["train"] = image, next((keys[k] for k in label_keys if k in keys), None)
+    whole = next((keys[k] for k in image_keys if k in keys), None)
+    if not arrays and whole is None and columns.image is None:
+        whole = only
+    if not arrays and whole is None:
+        wanted = columns.image or "images or x (or x_train and x_test)"
+        mend = "" if columns.image else ", or be named by data.image"
+        other = commands_for_numbers(where) if "embedding" in keys and where.endswith(".npz") else ""
+        raise UserError(f"{where} holds the arrays {', '.join(names)}; one must be called {wanted}{mend}{other}")
+    if whole is not None and not any(PART_OF[part] == "train" for part in arrays):  # x beside x_test
+        arrays = {"train": (whole, next((keys[k] for k in label_keys if k in keys), None)), **arrays}
     if columns.label is not None and not any(label for _, label in arrays.values()):
         raise UserError(f"{where} has no array {columns.label} (data.label); it has: {', '.join(names)}")
     return arrays
@@ -89,7 +95,9 @@ def parts_of(
     raw = [None if label is None else values(label) for _, label in arrays.values()]
     given = () if classes_in is None else class_names(values(classes_in), where)
     labels, classes = number_labels(raw, given, where)
-    used = {name for pair in arrays.values() for name in pair} | {classes_in}
+    used = {name for pair in arrays.values() for name in pair}
+    if classes:  # without labels there is nothing to name
+        used.add(classes_in)
     others = [name for name in names if name not in used]
     notes = (f"arrays not used: {', '.join(others)}",) if others else ()
     return {

@@ -98,7 +98,9 @@ def _series(cells: Sequence[pa.Scalar], where: str) -> np.ndarray:
         if not cell.is_valid:
             raise UserError(f"{where} has no series: leave the row out")
         try:
-            channels.append(_numbers(cell.values))
+            channels.append(_numbers(cell.values, where))
+        except UserError:
+            raise
         except ValueError:
             raise UserError(f"{where} has lists of several lengths: cut or pad them to one") from None
     if len({channel.shape for channel in channels}) > 1:
@@ -107,10 +109,17 @@ def _series(cells: Sequence[pa.Scalar], where: str) -> np.ndarray:
     return channels[0] if len(channels) == 1 else np.stack(channels)
 
 
-def _numbers(values: pa.Array) -> np.ndarray:
-    """A list of numbers, or of such lists; null is NaN."""
+def _numbers(values: pa.Array, where: str) -> np.ndarray:
+    """A list of numbers, or of such lists; a number that is null is NaN.
+
+    Raises:
+        UserError: a list that is null.
+        ValueError: lists of several lengths.
+    """
     if _is_list(values.type):
-        return np.stack([_numbers(cell.values) for cell in values])
+        if values.null_count:
+            raise UserError(f"{where} lacks one of its lists: leave the row out")
+        return np.stack([_numbers(cell.values, where) for cell in values])
     return values.to_numpy(zero_copy_only=False)
 
 

@@ -18,7 +18,10 @@ def unreadable(file: Path | str, what: str, why: Exception | str) -> UserError:
     """The line for a file that is damaged, or something else than its name says: "x.h5 cannot be read as HDF5: ..."."""
     said = why if isinstance(why, str) else first_line(why)
     if "allow_pickle" in said or "Python objects" in said:  # NumPy's ways to say that it would have to unpickle
-        said = "it holds objects, as an array of items of several lengths does: cut or pad them to one length"
+        said = (
+            "it holds objects, as an array of items of several lengths does: cut or pad them to one length; words are "
+            "saved by .astype(str)"
+        )
     else:
         said = f"{said.rstrip('.')}; {AGAIN}"
     return UserError(f"{file} cannot be read as {what}: {said}")
@@ -81,6 +84,11 @@ def unused_columns(names: list[str], used: set[str]) -> tuple[str, ...]:
     if not others:
         return ()
     return (f"columns not used: {listed(others, 8)}; data.label NAME makes one of them the label",)
+
+
+def no_classes(column: str) -> str:
+    """The note on a column of labels that `labels.are_quantities`."""
+    return f"{column} holds numbers with fractions, no classes: read without labels; give words to have classes"
 
 
 @dataclass(frozen=True)

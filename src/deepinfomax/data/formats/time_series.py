@@ -3,6 +3,7 @@
 import re
 import warnings
 from functools import lru_cache, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from deepinfomax.data.labels import integers_of, number_labels
 from deepinfomax.data.stored import Parts, stamp
 from deepinfomax.errors import UserError
 
+NUMERIC = ("numeric", "real", "integer")  #: types of attributes of a .arff file
+CLASS_NAMES = ("class", "target", "label")  #: of attributes that are the class although they are numeric
 PAIR = re.compile(r"(.*)_(TRAIN|TEST)(\.ts|\.arff)", re.IGNORECASE)  #: as the archives call their files
 
 
@@ -51,9 +54,10 @@ def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on pandas' ways to come
             if file.suffix.lower() == ".ts":
-                table, labels = datasets.load_from_tsfile(str(file), return_data_type="nested_univ")
+                loaded = datasets.load_from_tsfile_to_dataframe(str(file))
             else:
-                table, labels = datasets.load_from_arff_to_dataframe(str(file))
+                loaded = datasets.load_from_arff_to_dataframe(str(file), has_class_labels=_has_classes(file))
+            table, labels = loaded if isinstance(loaded, tuple) else (loaded, None)  # without labels, a table alone
     except Exception as error:  # its readers raise errors of many kinds
         raise unreadable(file, "a file of time series", error) from None
     lengths = {len(cell) for name in table.columns for cell in table[name]}
@@ -65,7 +69,16 @@ def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
     channels: list[Any] = [np.stack([np.asarray(cell, np.float64) for cell in table[name]]) for name in table.columns]
     values = np.stack(channels, 1)
     values.setflags(write=False)
-    return values, None if numbers else [str(label) for label in labels]
+    return values, None if numbers or labels is None else [str(label) for label in labels]
+
+
+def _has_classes(file: Path) -> bool:
+    """Whether the last attribute of a .arff file is the class; if not, it is the last step."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        header = takewhile(lambda line: not line.strip().lower().startswith("@data"), lines)
+        attributes = [line.split()[1:3] for line in header if line.strip().lower().startswith("@attribute")]
+    last = [word.strip("'\"").lower() for word in attributes[-1]] if attributes else []
+    return len(last) < 2 or last[1] not in NUMERIC or last[0] in CLASS_NAMES
 
 
 FORMAT = Format(

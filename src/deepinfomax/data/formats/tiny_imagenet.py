@@ -30,7 +30,8 @@ def read(root: Path, columns: Columns) -> Parts:
     if unknown:
         have = f"{len(unknown):,} of {count_of(len(annotated), 'image')} a class that wnids.txt does not list"
         raise UserError(f"{annotations} gives {have}, first: {unknown[0]}")
-    val = [root / "val" / "images" / name for name, _ in annotated]
+    places = {wnid: _images_of_val(root / "val", wnid) for wnid in wnids}
+    val = [places[wnid] / name for name, wnid in annotated]
     train_labels = np.array([number[file.relative_to(root / "train").parts[0]] for file in train])
     val_labels = np.array([number[wnid] for _, wnid in annotated])
     notes = ("the official validation set is the test part",)
@@ -38,6 +39,12 @@ def read(root: Path, columns: Columns) -> Parts:
         "train": partial(of_files, root, train, train_labels, classes, ()),
         "val": partial(of_files, root, val, val_labels, classes, notes),
     }
+
+
+def _images_of_val(val: Path, wnid: str) -> Path:
+    """Where the images of a class lie: in one folder with all others, or as common scripts sort them, in its own."""
+    own = [val / wnid / "images", val / wnid]
+    return next((place for place in [val / "images", *own] if place.is_dir()), val / "images")
 
 
 def _is_tiny_imagenet(folder: Path) -> bool:

@@ -17,8 +17,8 @@ import numpy as np
 from deepinfomax.data.formats.folder import counted_endings
 from deepinfomax.data.formats.kinds import first_files
 from deepinfomax.data.formats.parquet import part_name
-from deepinfomax.data.formats.record import Columns, Format, damaged
-from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.formats.record import Columns, Format, damaged, no_classes
+from deepinfomax.data.labels import are_quantities, integers_of, number_labels
 from deepinfomax.data.listing import files_below, listing
 from deepinfomax.data.opening import extensions, is_image
 from deepinfomax.data.stored import Parts, Source, StoredArrays, StoredImages, printable, stamp
@@ -102,12 +102,13 @@ def read_shards(root: Path, columns: Columns) -> Parts:
             "names the ending"
         )
     notes += _unread(samples_of.values(), item)
-    words = {part: _labels([sample for _, sample in samples], columns, root) for part, samples in by_part.items()}
-    labels, classes = number_labels(list(words.values()), where=str(root))
+    written = [_labels([sample for _, sample in samples], columns, root) for samples in by_part.values()]
+    notes += tuple(dict.fromkeys(note for _, said in written for note in said))
+    labels, classes = number_labels([words for words, _ in written], where=str(root))
     members = {part: [(title, sample[item]) for title, sample in samples] for part, samples in by_part.items()}
     return {
         part: partial(_stored, root, members[part], item, of_part, classes, notes)
-        for part, of_part in zip(words, labels, strict=True)
+        for part, of_part in zip(by_part, labels, strict=True)
     }
 
 
@@ -234,8 +235,8 @@ def _named_like_image(ending: str) -> bool:
     return f".{ending.rsplit('.', 1)[-1]}" in extensions()
 
 
-def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> np.ndarray | None:
-    """What is written as the label of each sample; None if no sample has one."""
+def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """What is written as the label of each sample, None if there is none that is a class; and notes."""
     endings = {ending for sample in samples for ending in sample}
     wanted = LABELS if columns.label is None else (columns.label,)
     ending = next((name for name in wanted if name in endings), None)
@@ -254,13 +255,16 @@ def _labels(samples: Sequence[Sample], columns: Columns, root: Path) -> np.ndarr
                 f"have {', '.join(sorted(endings))}"
             )
         if key is None:
-            return None
+            return None, ()
+        if any(isinstance(tree.get(key), list | dict) for tree in trees):
+            return None, (f"{key} of the .json files holds several values, no class: read without labels",)
         texts = [str(tree.get(key, "")) for tree in trees]
     elif columns.label is not None:
         raise UserError(f"{root} has no file .{columns.label} (data.label); samples have {', '.join(sorted(endings))}")
     else:
-        return None
-    return integers_of(texts)
+        return None, ()
+    words = integers_of(texts)
+    return (None, (no_classes("the label of the samples"),)) if are_quantities(words) else (words, ())
 
 
 def _text(member: Member) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def read(folder: Path, columns: Columns) -> Parts:
 
     def values(name: str) -> np.ndarray:
         with _damage(folder):
-            return np.asarray(arrays[name][:])
+            return np.asarray(arrays[name][...])
 
     source = partial(_source, folder, arrays)
     return parts_of(list(arrays), columns, str(folder), values, source, only)
@@ -40,6 +41,11 @@ def read(folder: Path, columns: Columns) -> Parts:
 
 def _source(folder: Path, arrays: dict[str, Any], name: str, of: Labelled) -> Source:
     array = arrays[name]
+    with _damage(folder):
+        absent = array.nchunks - array.nchunks_initialized
+    if absent > 0:  # a chunk that holds the fill value alone needs no file; nor has one that was not copied
+        filled = f"{absent:,} of {array.nchunks:,} chunks of {name} have no file: their numbers are {array.fill_value}"
+        of = replace(of, notes=(*of.notes, f"{filled}, as Zarr means it; or they were not copied"))
 
     def rows(start: int, stop: int) -> np.ndarray:
         with _damage(folder):
