@@ -345,13 +345,14 @@ def test_an_image_with_two_labels_in_a_list_is_refused(tmp_path: Path, draw):
         load(tmp_path)
 
 
-def test_an_image_with_two_labels_in_a_table_is_refused(tmp_path: Path, draw):
+def test_an_image_with_two_labels_in_a_table_is_told(tmp_path: Path, draw):
     draw(tmp_path / "a.png")
     (tmp_path / "x.csv").write_text("path,label\na.png,cat\n./a.png,cat\n")
-    assert load(tmp_path / "x.csv").classes == ("cat",)
+    assert load(tmp_path / "x.csv").notes == ()
     (tmp_path / "x.csv").write_text("path,label\na.png,cat\n./a.png,dog\n")
-    with pytest.raises(UserError, match=r"x\.csv gives a\.png two labels, 'cat' and 'dog': leave one"):
-        load(tmp_path / "x.csv")
+    images = load(tmp_path / "x.csv")
+    assert (images.labels.tolist(), images.classes) == ([0, 1], ("cat", "dog"))
+    assert images.notes == ("1 image is listed with several labels, first: a.png with 'cat' and 'dog'",)
 
 
 @pytest.mark.parametrize("list_name", ["x.csv", "metadata.csv"])

@@ -397,6 +397,15 @@ def test_any_hub_id_with_words_as_labels(hub: dict[str, Any]):
     np.testing.assert_array_equal(load("me/birds", "test").labels, [1])
 
 
+def test_labels_of_the_hub_that_are_no_classes_are_told(hub: dict[str, Any]):
+    features = {"image": datasets.Image(), "label": datasets.Value("float64")}
+    columns = {"image": rows(range(3)), "label": [0.5, 1.5, 2.0]}
+    hub["me/ages"] = datasets.DatasetDict(train=hub_split(columns, "train", **features))
+    images = load("me/ages")
+    assert (images.labels, images.classes) == (None, ())
+    assert "column label holds double, no classes: read without labels" in images.notes
+
+
 def test_a_hub_set_of_one_split_of_another_name_is_the_train_part(hub: dict[str, Any]):
     only = hub_split({"image": rows(range(2))}, "full", image=datasets.Image())
     hub["me/one"] = datasets.DatasetDict(full=only)

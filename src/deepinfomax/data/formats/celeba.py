@@ -40,7 +40,7 @@ OTHER_LISTS = ("identity_CelebA", "list_bbox_celeba", "list_landmarks_align_cele
 class Table:
     """A list of images."""
 
-    columns: list[str]  #: their names, where the list has a line of names
+    columns: list[str]  #: their names, if the list has a line of names
     files: list[str]
     values: np.ndarray  #: (N, K) int8
 
@@ -120,10 +120,10 @@ def _part(
 
 
 def _table(file: Path, header: bool) -> Table:
-    """A list as text or, where its name ends in .csv, with commas.
+    """A list as text, or a table with commas if its name ends in .csv.
 
-    As text it begins with the number of rows and the names of the columns where it has a `header`; with commas, always
-    with the names.
+    A text with a `header` begins with the number of rows and a line of column names. A table with commas always begins
+    with a line of column names.
 
     Raises:
         UserError: no text, another number of rows than it says, or other things than numbers.
@@ -157,7 +157,7 @@ def _list(folder: Path, name: str) -> Path | None:
 
 
 def _images(folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder of the images, and notes on its archive where it had to be unpacked."""
+    """The folder of the images, and the notes on its archive if they were unpacked."""
     place = _place_of_images(folder)
     if place is not None and place.is_dir():
         return place, ()
@@ -176,7 +176,7 @@ def _place_of_images(folder: Path) -> Path | None:
 
 
 def _holds(folder: Path) -> bool:
-    """Whether one of the two lists is there, and no table of images that somebody made of this set."""
+    """Whether one of the two lists is there; but not if the images are in parquet files, which are read as tables."""
     lists = any(_list(folder, name) is not None for name in (ATTRIBUTE_LIST, PART_LIST))
     return lists and (_place_of_images(folder) is not None or not any(folder.glob("**/*.parquet")))
 

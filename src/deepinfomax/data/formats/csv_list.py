@@ -20,7 +20,7 @@ from deepinfomax.data.formats.record import (
 from deepinfomax.data.labels import are_quantities, integers_of, number_labels
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, printable
-from deepinfomax.errors import UserError, listed
+from deepinfomax.errors import UserError, count_of, listed
 
 SEPARATORS = ",;\t|"
 FEWEST_STEPS = 8  #: numbers in a row, from which on it may be a series: the encoder of series takes no shorter ones
@@ -43,8 +43,7 @@ def read(file: Path, columns: Columns) -> Parts:
     Columns are separated by commas, semicolons, tabs or bars. Paths are relative to the list.
 
     Raises:
-        UserError: no such column; a file that does not exist (the first is named and all are counted); a file with two
-            labels.
+        UserError: no such column, or a file that does not exist (the first is named and all are counted).
     """
     table = read_table(file)
     image, label = columns.in_small_letters().choose(table.names, str(file), PATH_COLUMNS)
@@ -69,9 +68,10 @@ def read(file: Path, columns: Columns) -> Parts:
         raise UserError(f"{file}: split is {unknown[0]!r} in some rows; it must be one of {', '.join(PART_OF)}")
     rows_of = {name: [i for i, part in enumerate(part_names) if part == name] for name in dict.fromkeys(part_names)}
     texts = table.column(label) if label else []
-    check_labels(file, list(zip(paths, texts, strict=False)))
     raw = integers_of(texts) if label else None
     notes = unused_columns(table.names, {image, label, "split"})
+    if label:
+        notes += _of_two_labels(list(zip(paths, texts, strict=True)))
     if raw is not None and are_quantities(raw):
         raw, notes = None, (*notes, no_classes(f"column {label}"))
     (labels,), classes = number_labels([raw], where=str(file))
@@ -88,18 +88,15 @@ def read(file: Path, columns: Columns) -> Parts:
     }
 
 
-def check_labels(file: Path, pairs: Sequence[tuple[Path, str]]) -> None:
-    """Refuse a list that gives an image two labels.
-
-    Args:
-        file: the list.
-        pairs: each image with its label as it is written.
-    """
-    label_of = dict(pairs)
-    odd = next((pair for pair in pairs if label_of[pair[0]] != pair[1]), None)
-    if odd is not None:
-        two = f"{odd[1]!r} and {label_of[odd[0]]!r}"
-        raise UserError(f"{file} gives {printable(odd[0].name)} two labels, {two}: leave one of them")
+def _of_two_labels(pairs: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
+    """The note on images that a list has more than once, with different labels: each row is an image of its own."""
+    last = dict(pairs)
+    odd = {path: label for path, label in reversed(pairs) if label != last[path]}
+    if not odd:
+        return ()
+    path, label = list(odd.items())[-1]
+    have = count_of(len(odd), "image is", "images are")
+    return (f"{have} listed with several labels, first: {printable(path.name)} with {label!r} and {last[path]!r}",)
 
 
 def read_table(file: Path) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deepinfomax.data.formats import tiff
-from deepinfomax.data.formats.csv_list import check_labels, listed_path, read_table
+from deepinfomax.data.formats.csv_list import listed_path, read_table
 from deepinfomax.data.formats.record import PATH_COLUMNS, Columns, Format, no_classes, unused_columns
 from deepinfomax.data.labels import NO_LABEL_WORDS, are_quantities, integers_of, number_labels
 from deepinfomax.data.listing import listing
@@ -220,8 +220,12 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
         notes += unused_columns(table.names, {image, column})
         texts = table.column(column) if column else [""] * len(table.rows)
         pairs = [(listed_path(file.parent, name), text) for name, text in zip(table.column(image), texts, strict=True)]
-        check_labels(file, pairs)
-        labels |= dict(pairs)
+        own = dict(pairs)
+        odd = next((pair for pair in pairs if own[pair[0]] != pair[1]), None)
+        if odd is not None:
+            two = f"{odd[1]!r} and {own[odd[0]]!r}"
+            raise UserError(f"{file} gives {printable(odd[0].name)} two labels, {two}: leave one of them")
+        labels |= own
     if label is not None and are_quantities(integers_of(list(labels.values()))):
         notes += (no_classes(f"column {label} of {METADATA}"),)
         labels = dict.fromkeys(labels, "")

@@ -1,4 +1,4 @@
-"""HDF5 files: images, series or volumes in one data set, or in one for each part, with or without labels."""
+"""HDF5 files: images, series or volumes, with or without labels, in one data set or in one for each part."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ from deepinfomax.errors import UserError
 
 
 def read(file: Path, columns: Columns) -> Parts:
-    """The data sets that `named_arrays.chosen` finds; where none has a usual name, the only one of two axes or more.
+    """The parts, from the data sets that `named_arrays.chosen` finds.
 
-    What lies in the file in one piece is used through a memory map. What is packed is read once, into the cache.
+    If none has a usual name, the only data set of two or more axes is taken. Numbers that lie in the file in one piece
+    are used through a memory map. Those in chunks are read once, into the cache.
     """
     with _opened(file) as content:
         shapes = _shapes(content)

@@ -27,10 +27,10 @@ CONNECT_SECONDS = 5.0
 
 
 def hub_parts(identifier: str, columns: Columns = USUAL, attributes: Sequence[str] = ()) -> Parts:
-    """A data set of the hub, or of the copy that `datasets` keeps of one.
+    """The parts of a data set of the hub, or of the copy of it that `datasets` keeps.
 
-    `attributes` names columns of 0/1 (or -1/+1), which are then the labels. Without a connection this fails after
-    `CONNECT_SECONDS`, unless the copy is there.
+    `attributes` names columns of 0/1 (or -1/+1), which are then the labels. Without a connection and without a copy
+    this fails after `CONNECT_SECONDS`.
 
     Raises:
         UserError: offline and no copy; no such data set; no access; no image column; `datasets` is not installed.
@@ -58,6 +58,9 @@ def hub_parts(identifier: str, columns: Columns = USUAL, attributes: Sequence[st
             numbers_or_words(dataset.select_columns([label]).with_format("arrow")[:].column(0)) if label else None
             for dataset in parts.values()
         ]
+        if label and all(values is None for values in raw):
+            kind = features.arrow_schema.field(label).type
+            notes += (f"column {label} holds {kind}, no classes: read without labels",)
         labels, classes = number_labels(raw, tuple(getattr(features.get(label), "names", ())), identifier)
     return {
         name: partial(_stored, dataset, identifier, image, part_labels, classes, notes)
@@ -87,7 +90,7 @@ def opened_hub(identifier: str, *, streaming: bool = True) -> Mapping[str, Any]:
 
 
 def features_of(dataset: Any) -> Mapping[str, Any]:
-    """The columns of a streamed data set; where its files do not say, those of its first rows."""
+    """The columns of a streamed data set; if its files do not name them, those of its first rows."""
     features = dataset.features if dataset.features is not None else dataset._resolve_features().features
     return features or {}
 
@@ -114,7 +117,7 @@ def _stored(
 
 
 def _reachable(identifier: str) -> bool:
-    """Whether the hub answers; asked once before `datasets` is, which would retry for a long time.
+    """Whether the hub answers. This is asked first, because `datasets` would try again and again for a long time.
 
     Raises:
         UserError: it answers that there is no such data set, or that it may not be read.
@@ -156,7 +159,7 @@ def _offline(datasets: Any, offline: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hub_errors(identifier: str, reachable: bool) -> Iterator[None]:
-    """What can go wrong between here and the hub, as one line."""
+    """Turn every error of the hub, the network or a file into one line."""
     try:
         yield
     except Exception as error:  # the hub client, fsspec and pyarrow raise many kinds of their own

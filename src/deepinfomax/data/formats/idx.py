@@ -1,8 +1,8 @@
 """MNIST and the sets that copy its files: Fashion-MNIST, KMNIST, EMNIST. Compressed by gzip or not.
 
-A file `idx` (http://yann.lecun.com/exdb/mnist) begins with two zeros, the type of its numbers (8: bytes), how many axes
-there are, and the length of each axis as four bytes, the largest first. MNIST, Fashion-MNIST and KMNIST give their
-files the same names, so the name of a folder has to say which one it is.
+An `idx` file (http://yann.lecun.com/exdb/mnist) begins with two zeros, the type of its numbers (8: bytes), the number
+of axes, and the length of each axis as a big-endian number of four bytes. The files of MNIST, Fashion-MNIST and KMNIST
+have the same names, so the name of a folder decides which set it is.
 """
 
 import gzip
@@ -28,7 +28,7 @@ FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 DIGITS = tuple(string.digits)
-#: letters that EMNIST calls the same in upper and lower case
+#: the classes if letters that look alike in upper and lower case are one class
 MERGED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
 
 
@@ -41,10 +41,12 @@ class Idx:
     classes: tuple[str, ...]
     sizes: tuple[int, int]  #: images in train and test
     files: tuple[tuple[str, str], ...] = tuple(FILES.values())  #: (images, labels) of train and of test
-    words: tuple[str, ...] = ()  #: one of them is in the name of its folder, in lower case; () where its files say it
+    words: tuple[
+        str, ...
+    ] = ()  #: one of them is in the name of its folder, in lower case; () if the names of its files tell the set
     folders: tuple[str, ...] = ()
     first: int = 0  #: the smallest label
-    turned: bool = False  #: columns come before rows in the file
+    turned: bool = False  #: whether the file has each image column by column
 
 
 def _emnist(name: str, classes: tuple[str, ...], train: int, test: int, first: int = 0) -> Idx:
@@ -119,7 +121,7 @@ def _part(idx: Idx, folder: Path, image_name: str, label_name: str) -> StoredIma
 
 
 def read_idx(file: Path, axes: int) -> np.ndarray:
-    """The bytes of an idx file, read-only; a memory map where the file is not compressed.
+    """The bytes of an idx file, read-only; a memory map if the file is not compressed.
 
     Raises:
         UserError: another number of axes, other numbers than bytes, or not as many as the file says.
@@ -147,7 +149,7 @@ def _pixels(file: Path, turned: bool) -> np.ndarray:
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    """The file, unpacked or not; some mirrors write a dot before `idx`."""
+    """The file, compressed or not; some mirrors write a dot before `idx`. None if it is missing."""
     names = [written + ending for ending in ("", ".gz") for written in (name, name.replace("-idx", ".idx"))]
     return next((folder / written for written in names if (folder / written).is_file()), None)
 
@@ -164,7 +166,7 @@ def _holds(idx: Idx) -> Callable[[Path], bool]:
 
 
 def _set_of(folder: Path) -> str:
-    """The set that the name of a folder, or of one of the two above it, tells: "mnist" where none does."""
+    """The set that the name of a folder tells, or of one of the two folders above it; "mnist" if none does."""
     for part in reversed(folder.resolve().parts[-3:]):
         for idx in SETS:
             if any(word in part.lower() for word in idx.words):

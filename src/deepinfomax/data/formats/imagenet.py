@@ -1,8 +1,8 @@
-"""ImageNet (ILSVRC 2012) as published: folders named after synsets, and lists that say what they and `val` are.
+"""ImageNet (ILSVRC 2012) as published: a folder for each synset (class), and lists with their names and val's labels.
 
-Kaggle's copy has LOC_synset_mapping.txt and LOC_val_solution.csv beside the folder ILSVRC; the original one is three
+Kaggle's copy has LOC_synset_mapping.txt and LOC_val_solution.csv beside the folder ILSVRC. The original one is three
 archives, ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz. Others have the folders
-train and val, and a list beside them. Any part of the classes will do.
+train and val, and a list beside them. A copy may have only some of the classes.
 """
 
 import re
@@ -29,7 +29,7 @@ IMAGES = "ILSVRC/Data/CLS-LOC"  #: where Kaggle's copy has the folders train, va
 #: lists of synsets, "n01440764 tench, Tinca tinca" a line
 SYNSET_LISTS = ("LOC_synset_mapping.txt", "synset_words.txt", "words.txt")
 VAL_TABLE = "LOC_val_solution.csv"  #: ImageId,PredictionString: "ILSVRC2012_val_00048981,n03995372 85 1 499 272"
-#: a line for each image of val: its synset, or the number that meta.mat gives to its synset
+#: a line for each image of val: its synset, or the number of its synset in meta.mat
 VAL_LINES = ("ILSVRC2012_validation_ground_truth.txt", "imagenet_2012_validation_synset_labels.txt")
 META = "meta.mat"  #: of the development kit: number, synset and words
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -47,9 +47,9 @@ class Synsets:
 
 
 def read(folder: Path, columns: Columns) -> Parts:
-    """The parts train and val; the latter is the test part, for the labels of the test images are not published.
+    """The parts train and val. The labels of the test images are not published, so val is the test part.
 
-    Classes are the synsets that have images, in the order of their numbers, and are called by their first synonym.
+    Classes are the synsets that have images, in the order of their numbers. The name of a class is its first synonym.
 
     Raises:
         UserError: no images; lists that are damaged or do not fit the images.
@@ -96,7 +96,7 @@ def _holds(folder: Path) -> bool:
     """Whether there are images by synset, and a list of any kind; without a list this is a plain folder of classes."""
     train = folder / "train" if (folder / "train").is_dir() else folder
     images = (folder / ARCHIVES["train"]).is_file() or bool(_synset_folders(train))
-    if not images or (folder / "wnids.txt").is_file():  # which is Tiny ImageNet's
+    if not images or (folder / "wnids.txt").is_file():  # a file of Tiny ImageNet
         return False
     lists = (*SYNSET_LISTS, VAL_TABLE, *VAL_LINES, META)
     archives = (ARCHIVES["train"], f"{DEVKIT}.tar.gz")
@@ -106,7 +106,7 @@ def _holds(folder: Path) -> bool:
 
 
 def _named_places(folder: Path) -> list[Path]:
-    """Folders that may hold the lists of the images in a folder."""
+    """Folders that may hold the lists for the images in `folder`."""
     places = [folder, folder / DEVKIT / "data", folder / "data"]
     if folder.name == "CLS-LOC":  # ILSVRC/Data/CLS-LOC; the lists lie beside ILSVRC
         places += folder.resolve().parents[:3]
@@ -123,7 +123,7 @@ def _places_of_lists(folder: Path) -> list[Path]:
 
 
 def _folders(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """The folders of train and val, unpacked where they are archives, and notes."""
+    """The folders of train and val, and notes; archives are unpacked."""
     folders: dict[str, Path] = {}
     notes: tuple[str, ...] = ()
     for part, archive in ARCHIVES.items():
@@ -159,7 +159,7 @@ def _synsets(places: Sequence[Path]) -> Synsets:
 
 
 def _meta(file: Path) -> tuple[dict[int, str], dict[str, str]]:
-    """number -> synset, and synset -> words, of the development kit; those above the thousand classes are left out."""
+    """number -> synset, and synset -> words, of the thousand classes; broader synsets of the kit are left out."""
     from scipy.io import loadmat
 
     try:
@@ -222,7 +222,7 @@ def _names(present: Sequence[str], synsets: Synsets) -> tuple[str, ...]:
 
 
 def _above(images: Path, folder: Path) -> Path:
-    """What the titles of a part's images are relative to: the folder of the set, or the archive of that part."""
+    """The folder that the titles of a part's images start from: that of the set, or that of its unpacked archive."""
     return folder if images == folder or folder in images.parents else images
 
 

@@ -19,9 +19,9 @@ CLASSES = "classes"
 
 @dataclass(frozen=True)
 class Labelled:
-    """What belongs to the items of a part besides their numbers."""
+    """The labels of a part, and what is said of it."""
 
-    labels: np.ndarray | None  #: numbered
+    labels: np.ndarray | None  #: as `number_labels` gives them
     count: int | None  #: of the labels as they were given; None if there are none
     classes: tuple[str, ...]
     notes: tuple[str, ...]
@@ -38,7 +38,7 @@ def chosen(
     that the user gives are used instead of the usual ones.
 
     Args:
-        only: the array to take where none has a usual name.
+        only: the array to take if none has a usual name.
 
     Raises:
         UserError: no such arrays.
@@ -83,12 +83,12 @@ def parts_of(
 
     Args:
         names: of all its arrays.
-        values: reads one of them, for labels and names of classes.
-        source: makes the items of a part of the array of that name.
-        only: the array to take where none has a usual name.
+        values: reads the array of a name; for labels and names of classes.
+        source: makes the items of a part, from the array of a name and its labels.
+        only: the array to take if none has a usual name.
 
     Raises:
-        UserError: as `chosen`; labels of no use.
+        UserError: in the cases of `chosen` and of `number_labels`.
     """
     arrays = chosen(names, columns, where, only)
     classes_in = next((name for name in names if name.strip("/").lower() == CLASSES), None)

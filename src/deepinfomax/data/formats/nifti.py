@@ -23,7 +23,7 @@ def is_nifti(file: Path) -> bool:
 
 
 def read_file(file: Path, columns: Columns) -> Parts:
-    """One scan; of a scan with an axis of time every volume is an item."""
+    """One scan; if it has an axis of time, each of its volumes is an item."""
     count = _times(file)
     plain = of_files(file.parent, [file], None, (), ())
 
@@ -38,7 +38,7 @@ def read_file(file: Path, columns: Columns) -> Parts:
 
 
 def read_folder(root: Path, columns: Columns) -> Parts:
-    """A volume a file, in parts and classes as in a folder of images."""
+    """One volume for each file; parts and classes as in a folder of images."""
     return folders.read(root, columns, FILES)
 
 
@@ -57,7 +57,7 @@ def _stored(
             spacing = _spacing(file)
         except UserError:
             raise
-        except Exception:  # what is wrong with it is said when it is read
+        except Exception:  # it comes again when the file is read
             continue
         first = first or spacing
         if len(spacing) != len(first) or not np.allclose(spacing, first, rtol=ALIKE):
@@ -70,7 +70,7 @@ def _stored(
 
 
 def _spacing(file: Path) -> list[float]:
-    """mm between voxels from left to right, from back to front and from foot to head, by the header alone."""
+    """mm between voxels from left to right, from back to front and from foot to head; only the header is read."""
     nibabel = needed("nibabel", file)
     image = nibabel.load(file)
     sides = image.header.get_zooms()
@@ -79,7 +79,7 @@ def _spacing(file: Path) -> list[float]:
 
 
 def _times(file: Path) -> int:
-    """How many points in time a scan has, by the header alone.
+    """How many points in time a scan has; only the header is read.
 
     Raises:
         UserError: the header cannot be read.
@@ -93,14 +93,14 @@ def _times(file: Path) -> int:
 
 
 def _damaged(file: Path, error: Exception) -> UserError:
-    """The line for what nibabel, gzip and zlib raise, which have errors of their own for what is damaged."""
+    """The line for a file that cannot be read, from the error of nibabel, gzip or zlib."""
     return unreadable(file, "NIfTI", error)
 
 
 def _volume(file: Path) -> np.ndarray:
-    """(C, D, H, W): from foot to head, from back to front, from left to right; C are the points in time.
+    """(C, D, H, W): D from foot to head, H from back to front, W from left to right; C are the points in time.
 
-    Numbers are those of the file, scaled where its header says so.
+    The numbers are those of the file, scaled if its header says so.
     """
     nibabel = needed("nibabel", file)
     try:

@@ -1,6 +1,6 @@
 """A .npy file: one array of images, series or volumes without labels. Never unpickles anything.
 
-Arrays need no cache on disk: a .npy is used through a memory map as it is.
+A .npy file needs no cache on disk: it is used through a memory map, as it is.
 """
 
 from functools import partial
@@ -38,7 +38,7 @@ def load_numpy(file: Path) -> Any:
 
 
 def _begins_as_array(file: Path) -> bool:
-    """Whether the first bytes are those of a .npy or of the archive that a .npz is; to NumPy all else is a pickle."""
+    """Whether the first bytes are those of a .npy or a .npz file. NumPy takes every other file for a pickle."""
     try:
         with file.open("rb") as content:
             return content.read(6).startswith((b"\x93NUMPY", b"PK"))

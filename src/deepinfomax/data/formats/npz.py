@@ -1,4 +1,4 @@
-"""A .npz file: images with or without labels, in one pair of arrays or in one pair for each part."""
+"""A .npz file: images, with or without labels, in one pair of arrays or in a pair for each part."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ def _member(content: Mapping[str, np.ndarray], key: str, file: Path) -> np.ndarr
         array = content[key]
     except Exception as error:  # damage, a password, or a pickle: NumPy and zipfile raise errors of ten kinds
         raise unreadable(f"{file}: {key}", "an array", error) from None
-    if not isinstance(array, np.ndarray):  # a member that is no .npy comes as its bytes
+    if not isinstance(array, np.ndarray):  # NumPy gives the bytes of a member that is no .npy
         raise UserError(f"{file}: {key} is no array")
     return array
 

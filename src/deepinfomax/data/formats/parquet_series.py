@@ -1,4 +1,4 @@
-"""Series in the columns of a parquet table: a list of numbers in each row, one column a channel."""
+"""Series in a parquet table: a list of numbers in each row, and each column of such lists is a channel."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,10 @@ NO_SERIES = ("embedding", "embeddings")  #: columns that `deepinfomax embed` and
 
 
 def series_columns(schema: pa.Schema, columns: Columns) -> tuple[str, ...]:
-    """Names of the columns with a list of numbers in each row, in the order of the table; the user's own alone."""
+    """Names of the columns with a list of numbers in each row, in the order of the table.
+
+    If the user names a column, only that one; () if it holds something else.
+    """
     if columns.image is not None:
         named = columns.image in schema.names and _is_list(schema.field(columns.image).type)
         return (columns.image,) if named else ()
@@ -52,9 +55,11 @@ def stored_series(
     classes: tuple[str, ...],
     notes: tuple[str, ...],
 ) -> StoredArrays:
-    """The rows of tables; `files`: each with the names of its columns, the channels.
+    """The rows of tables, file after file.
 
-    A list of lists in one column is taken as it is, to be put in order.
+    Args:
+        files: each with the names of the columns that are its channels. If it is only one, its rows may be lists of
+            lists, of which `arrays.axes_of` finds the channels.
     """
     lengths = [pq.read_metadata(file).num_rows for file, _ in files]
     starts = np.concatenate([[0], np.cumsum(lengths)])

@@ -1,7 +1,7 @@
 """STL-10 as published: the folder stl10_binary.
 
-https://cs.stanford.edu/~acoates/stl10 describes it. The 27,648 bytes of an image are red, then green, then blue, each
-column by column. The file of an image's label holds a byte, 1 to 10.
+https://cs.stanford.edu/~acoates/stl10 describes it. An image has 27,648 bytes: red, then green, then blue, each column
+by column. The files of labels have one byte for each image, 1 to 10.
 """
 
 from functools import partial
@@ -19,14 +19,14 @@ PIXELS = 3 * SIDE * SIDE
 TITLE, ARCHIVE = "STL-10", "stl10_binary.tar.gz"
 LABELLED = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
 UNLABELED, NAMES = "unlabeled_X.bin", "class_names.txt"
-#: where class_names.txt is missing
+#: used if class_names.txt is missing
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 
 
 def read(folder: Path, columns: Columns) -> Parts:
-    """The parts train, test and, where unlabeled_X.bin is there, unlabeled.
+    """The parts train, test and, if unlabeled_X.bin is there, unlabeled.
 
-    Its ten folds are in fold_indices.txt, which `names.read_folds` reads.
+    The ten folds of the training part are in fold_indices.txt, which `names.read_folds` reads.
 
     Raises:
         UserError: a file that is missing, not complete or of another kind.
@@ -55,7 +55,7 @@ def _part(folder: Path, part: str, classes: tuple[str, ...], notes: tuple[str, .
 
 
 def _pixels(file: Path) -> np.ndarray:
-    """A memory map; columns come first in the file."""
+    """(N, 3, 96, 96), a memory map. The file has columns before rows, so the last two axes are swapped."""
     return np.memmap(file, np.uint8, "r").reshape(-1, 3, SIDE, SIDE).transpose(0, 1, 3, 2)
 
 

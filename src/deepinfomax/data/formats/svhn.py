@@ -20,7 +20,7 @@ SIDE = (32, 32, 3)
 
 
 def read(folder: Path, columns: Columns) -> Parts:
-    """The parts train, test and, where its file is there, extra: `data.split train+extra` trains on both.
+    """The parts train, test and, if its file is there, extra. `data.split train+extra` trains on both.
 
     Raises:
         UserError: a file that is missing, damaged or of another kind.
@@ -50,7 +50,7 @@ def _pixels(file: Path) -> np.ndarray:
 
 
 def _shape_of_images(file: Path) -> tuple[int, ...]:
-    """From the header, without reading the pixels, of which `extra` has 1.6 GB."""
+    """The shape of X by the header of the file; () without X. The pixels are not read: `extra` has 1.6 GB of them."""
     from scipy.io import whosmat
 
     try:
@@ -60,7 +60,7 @@ def _shape_of_images(file: Path) -> tuple[int, ...]:
 
 
 def _variable(file: Path, name: str) -> np.ndarray:
-    """Numbers in a file of MATLAB, which can hold no code that would run here."""
+    """An array of numbers in a MATLAB file. To read such a file runs no code of it."""
     from scipy.io import loadmat
 
     try:

@@ -22,7 +22,7 @@ PAIR = re.compile(r"(.*)_(TRAIN|TEST)(\.ts|\.arff)", re.IGNORECASE)  #: as the a
 
 
 def read(file: Path, columns: Columns) -> Parts:
-    """One file; or both, where NAME_TRAIN and NAME_TEST lie side by side."""
+    """The part train from one file; train and test if NAME_TRAIN and NAME_TEST lie side by side."""
     files = {"train": file}
     if match := PAIR.fullmatch(file.name):
         stem, own, ending = match.groups()
@@ -40,25 +40,25 @@ def read(file: Path, columns: Columns) -> Parts:
 
 @lru_cache(4)
 def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
-    """(N, C, T) float64, read-only, and the labels as they are written.
+    """(N, C, T) float64, read-only, and the labels as they are written; None if the file has no classes.
 
-    A command asks for the parts several times, and text is slow to read: they are remembered as long as the file does
-    not change, by its `stamp`.
+    A command asks for the parts several times, and text is slow to read. So the result is remembered until the file's
+    stamp, `stamped`, changes.
 
     Raises:
         UserError: no such file, or series of several lengths.
     """
     datasets = needed("sktime.datasets", file)
-    numbers = b"@targetlabel true" in file.read_bytes()[:100_000].lower()  # of regression, no classes
+    numbers = b"@targetlabel true" in file.read_bytes()[:100_000].lower()  # the target of a regression is no class
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on pandas' ways to come
+            warnings.simplefilter("ignore")  # about changes in later versions of pandas
             if file.suffix.lower() == ".ts":
                 loaded = datasets.load_from_tsfile_to_dataframe(str(file))
             else:
                 loaded = datasets.load_from_arff_to_dataframe(str(file), has_class_labels=_has_classes(file))
             table, labels = loaded if isinstance(loaded, tuple) else (loaded, None)  # without labels, a table alone
-    except Exception as error:  # its readers raise errors of many kinds
+    except Exception as error:  # sktime's readers raise errors of many kinds
         raise unreadable(file, "a file of time series", error) from None
     lengths = {len(cell) for name in table.columns for cell in table[name]}
     if not lengths:

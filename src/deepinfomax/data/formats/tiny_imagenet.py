@@ -14,7 +14,7 @@ from deepinfomax.errors import UserError, count_of
 
 
 def read(root: Path, columns: Columns) -> Parts:
-    """tiny-imagenet-200: the labels of `val` are in a table, `test` has none and is not used.
+    """The parts train and val of tiny-imagenet-200. The labels of `test` are not published, so it is not read.
 
     Raises:
         UserError: a list that is no text, or annotations of a class that is not listed.
@@ -42,7 +42,7 @@ def read(root: Path, columns: Columns) -> Parts:
 
 
 def _images_of_val(val: Path, wnid: str) -> Path:
-    """Where the images of a class lie: in one folder with all others, or as common scripts sort them, in its own."""
+    """The folder with the images of a class: one for all classes as published; some scripts sort them by class."""
     own = [val / wnid / "images", val / wnid]
     return next((place for place in [val / "images", *own] if place.is_dir()), val / "images")
 

@@ -1,4 +1,4 @@
-"""Zarr stores: images, series or volumes in one array, or in one for each part, with or without labels."""
+"""Zarr stores: images, series or volumes, with or without labels, in one array or in one for each part."""
 
 import hashlib
 import warnings
@@ -19,11 +19,11 @@ from deepinfomax.data.stored import Parts, Source, stamp
 from deepinfomax.errors import UserError
 
 MARKS = ("zarr.json", ".zarray", ".zgroup")  #: one of these lies in every store, of version 3 or 2
-ALONE = "array"  #: name of the array of a store that is nothing but one array
+ALONE = "array"  #: the name given to the array of a store that is a single array
 
 
 def read(folder: Path, columns: Columns) -> Parts:
-    """The arrays that `named_arrays.chosen` finds, read once into the cache."""
+    """The parts, from the arrays that `named_arrays.chosen` finds; they are read once, into the cache."""
     with _damage(folder):
         arrays = _arrays(folder)
     if not arrays:
@@ -61,7 +61,7 @@ def _arrays(folder: Path) -> dict[str, Any]:
     """Name -> every array in the store and its groups."""
     zarr = needed("zarr", folder)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on names that another version will write otherwise
+        warnings.simplefilter("ignore")  # about types that other versions of Zarr may write differently
         store = zarr.open(folder, mode="r")
         if not hasattr(store, "members"):
             return {ALONE: store}
@@ -74,7 +74,7 @@ def _damage(folder: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # each codec has errors of its own for what is cut off
+    except Exception as error:  # every codec has its own errors for damaged chunks
         raise unreadable(folder, "Zarr", error) from None
 
 
