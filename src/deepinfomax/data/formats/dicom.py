@@ -126,8 +126,8 @@ def _series(files: tuple[Path, ...], stamps: str) -> tuple[Series, ...]:
         ordered = sorted(members, key=lambda member: (_rounded(member[0].along), member[0].number, member[1]))
         first = ordered[0][1]
         path = first if len(ordered) == 1 else folder if alone else folder / uid
-        places, in_order = ([member[i] for member in ordered] for i in (0, 1))
-        found.append(Series(path, tuple(in_order), places[-1].kind, _times(places)))
+        places = [place for place, _ in ordered]
+        found.append(Series(path, tuple(file for _, file in ordered), places[-1].kind, _times(places)))
     return tuple(found)
 
 
