@@ -355,6 +355,17 @@ def test_a_loss_that_trains_nothing_is_refused_by_a_step() -> None:
 
 
 @pytest.mark.usefixtures("any_shape")
+def test_a_weight_or_an_optimizer_that_is_missing_is_told(batch: Batch) -> None:
+    encoder = encoders.build("dcgan", (1, 8, 8), width=2, fc=4, y=2)
+    facts = Facts.of(encoder, (1, 8, 8))
+    with pytest.raises(UserError, match=r"objective 'local' has no weight: give it as \(1.0, LocalInfoMax\(facts\)\)"):
+        Game(encoder, {"local": LocalInfoMax(facts, units=4)})  # type: ignore[dict-item]
+    game = Game(encoder, {"prior": (1.0, PriorMatching(facts))})
+    with pytest.raises(UserError, match="the opponents have no optimizer"):
+        play(game, batch, {"encoder": torch.optim.Adam(encoder.parameters())})
+
+
+@pytest.mark.usefixtures("any_shape")
 @pytest.mark.parametrize(
     ("rows", "says"),
     [

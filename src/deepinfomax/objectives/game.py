@@ -14,7 +14,7 @@ compares views (`AcrossViews`) gets all of them; any other gets each view of ful
 averaged over views.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -58,7 +58,8 @@ class Game(nn.Module):
         occlusion: hides part of the image from y and fc (paper §4.3); None: they see the whole image.
 
     Raises:
-        UserError: occlusion together with an objective that needs y and the local map from the same pass.
+        UserError: occlusion together with an objective that needs y and the local map from the same pass; an objective
+            without its weight.
     """
 
     def __init__(
@@ -68,6 +69,9 @@ class Game(nn.Module):
         occlusion: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        for name, pair in objectives.items():
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise UserError(f"objective {name!r} has no weight: give it as (1.0, {type(pair).__name__}(facts))")
         if occlusion is not None:
             for _, objective in objectives.values():
                 if isinstance(objective, OnePass) and objective.one_pass is not None:
@@ -166,8 +170,12 @@ def play(game: Game, batch: Batch, optimizers: Mapping[str, torch.optim.Optimize
         The losses and measured numbers of both players, and the features; none of them carries a gradient.
 
     Raises:
-        UserError: a loss without a gradient.
+        UserError: a loss without a gradient; no optimizer for a player.
     """
+    if game.opponents is not None and "opponents" not in optimizers:
+        raise UserError(
+            'the opponents have no optimizer: make one for each of game.players(), which has "opponents" too'
+        )
     first = game(batch)
     _descend(first, optimizers["encoder"])
     features = first.features.detach()
