@@ -119,6 +119,13 @@ def test_npz_with_parts(tmp_path: Path, style: str, test_name: str):
     assert train.classes == ("a", "b", "c")
 
 
+def test_quantities_in_a_file_of_arrays_are_no_classes(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(6, 40)), y=np.arange(6) / 3)
+    images = load(tmp_path / "x.npz")
+    assert (images.shape, images.labels, images.classes) == ((1, 40), None, ())
+    assert images.notes[0].startswith("array y holds numbers with fractions, no classes: read without labels")
+
+
 def test_npz_with_class_names(tmp_path: Path):
     np.savez(tmp_path / "x.npz", images=PIXELS, labels=[0, 1, 1, 0, 2], classes=["cat", "dog", "fox"])
     assert load(tmp_path / "x.npz").classes == ("cat", "dog", "fox")

@@ -111,8 +111,14 @@ def integers_of(words: Sequence[str]) -> np.ndarray:
 
 
 def are_quantities(labels: np.ndarray) -> bool:
-    """Whether labels, as `integers_of` gives them, are all numbers, and some have a fraction: these are no classes."""
-    if labels.dtype.kind != "U":
+    """Whether labels are all numbers, and some have a fraction: these are no classes.
+
+    Args:
+        labels: an array of any kind; words as `integers_of` gives them.
+    """
+    if labels.dtype.kind == "f":
+        return bool((labels[np.isfinite(labels)] % 1 != 0).any())
+    if labels.dtype.kind != "U" or labels.ndim != 1:
         return False
     try:
         numbers = np.array([float(word) for word in labels.tolist() if word not in NO_LABEL_WORDS])

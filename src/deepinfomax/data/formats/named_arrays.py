@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from deepinfomax.data.formats.record import Columns, commands_for_numbers
-from deepinfomax.data.labels import class_names, number_labels
+from deepinfomax.data.formats.record import Columns, commands_for_numbers, no_classes
+from deepinfomax.data.labels import are_quantities, class_names, number_labels
 from deepinfomax.data.parts import PART_OF
 from deepinfomax.data.stored import Parts, Source
 from deepinfomax.errors import UserError
@@ -94,12 +94,18 @@ def parts_of(
     classes_in = next((name for name in names if name.strip("/").lower() == CLASSES), None)
     raw = [None if label is None else values(label) for _, label in arrays.values()]
     given = () if classes_in is None else class_names(values(classes_in), where)
+    named = [label for _, label in arrays.values()]
+    quantities = next((n for n, v in zip(named, raw, strict=True) if v is not None and are_quantities(v)), None)
+    if quantities is not None:  # such as the concentrations that spectra are measured for
+        raw = [None] * len(raw)
     labels, classes = number_labels(raw, given, where)
     used = {name for pair in arrays.values() for name in pair}
     if classes:  # without labels there is nothing to name
         used.add(classes_in)
     others = [name for name in names if name not in used]
     notes = (f"arrays not used: {', '.join(others)}",) if others else ()
+    if quantities is not None:
+        notes = (*notes, no_classes(f"array {quantities}"))
     return {
         part: partial(source, image, Labelled(of_part, None if of_raw is None else len(of_raw), classes, notes))
         for (part, (image, _)), of_part, of_raw in zip(arrays.items(), labels, raw, strict=True)
