@@ -5,6 +5,7 @@ import pytest
 
 from deepinfomax.information import labels as label_information
 from deepinfomax.information.estimation import estimate_mi
+from deepinfomax.information.several import conditional_mi
 from deepinfomax.information.tables import mi_with
 
 
@@ -72,6 +73,46 @@ def test_tables_with_groups_find_no_dependence_of_labels_by_chance():
         ranking = mi_with({"a": a, "b": b}, "b", groups=np.repeat(np.arange(60), 50), shuffles=0)
         dependent += ranking.rows[0].estimate.dependent
     assert dependent <= 1
+
+
+@pytest.mark.parametrize("by", ["neighbours", "a critic", "a table", "a table of vectors", "counting given z"])
+def test_a_group_of_many_rows_weighs_no_more_in_the_entropy_than_another(by):
+    """40 sick subjects have 8 rows each and 40 healthy ones a single row: 89% of the rows, but half of the groups."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat([8, 1], 40)
+    subject, ill = np.repeat(np.arange(80), rows), np.repeat(np.repeat([1, 0], 40), rows)
+    also = np.where(np.repeat(rng.random(80) < 0.05, rows), 1 - ill, ill)
+    if by == "neighbours":
+        estimate = estimate_mi(also, ill, "ksg", groups=subject)
+    elif by == "a critic":
+        estimate = estimate_mi(also, ill, "infonce", groups=subject, steps=2, hidden=(8,))
+    elif by == "a table of vectors":
+        vectors = also[:, None] + 0.1 * rng.standard_normal((len(ill), 8))
+        table = mi_with({"a": vectors, "b": ill}, "b", groups=subject, shuffles=0, steps=2, hidden=(8,))
+        estimate = table.rows[0].estimate
+    elif by == "a table":
+        estimate = mi_with({"a": also, "b": ill}, "b", groups=subject, shuffles=0).rows[0].estimate
+    else:
+        estimate = conditional_mi(also, ill, rng.integers(0, 2, len(ill)), groups=subject)
+    assert estimate.entropy == pytest.approx(math.log(2), abs=0.02)
+    if by not in ("a critic", "a table of vectors"):  # two steps are too few to learn in
+        assert 0.2 < estimate.nats < estimate.interval().high
+        assert estimate.share_of_entropy < 1
+        assert "labels' entropy" not in (estimate.warning or "")
+
+
+def test_entropy_and_error_of_groups_by_loops():
+    rng = np.random.default_rng(0)
+    codes = np.sort(np.concatenate([np.arange(30), rng.integers(0, 30, 70)]))
+    labels = np.where(rng.random(100) < 0.7, codes % 3, rng.integers(0, 4, 100))
+    probability = {k: sum(np.mean(labels[codes == g] == k) for g in range(30)) / 30 for k in range(4)}
+    surprise = [np.mean([-math.log(probability[k]) for k in labels[codes == g]]) for g in range(30)]
+    entropy = sum(-p * math.log(p) for p in probability.values()) + 3 / 60
+    error = math.sqrt(sum((s - np.mean(surprise)) ** 2 for s in surprise) / 29 / 30)
+    assert label_information.entropy_and_error(labels, codes) == pytest.approx((entropy, error))
+    alone, of_rows = (label_information.entropy_and_error(labels, each) for each in (np.arange(100), None))
+    assert alone[0] == pytest.approx(of_rows[0])
+    assert alone[1] == pytest.approx(of_rows[1], rel=0.1)
 
 
 def test_information_of_labels_by_loops():

@@ -1,5 +1,6 @@
 """Conditional, total, interaction and transfer information of any arrays, against closed forms."""
 
+import dataclasses
 import itertools
 import math
 
@@ -158,6 +159,17 @@ def test_errors_of_labels_add_up_where_they_share_groups(grouped, monkeypatch: p
     few, many = (part.standard_error for part in sorted(parts, key=lambda part: part.n_train))
     expected = 0.25 * few + 0.75 * many if grouped else math.hypot(0.25 * few, 0.75 * many)
     assert estimate.standard_error == pytest.approx(expected)
+
+
+def test_critics_given_labels_give_each_group_the_same_weight(monkeypatch: pytest.MonkeyPatch):
+    """50 subjects with 20 rows each and 50 with one row: half of the subjects, not 95 %, have the first label."""
+    part = dataclasses.replace(estimate_mi(*np.random.default_rng(0).standard_normal((2, 100)), "ksg"), nats=1.0)
+    told = iter([part, dataclasses.replace(part, nats=0.0)])
+    monkeypatch.setattr(several, "estimate_mi", lambda *_, **__: next(told))
+    rows = np.repeat([20, 1], 50)
+    subject, z = np.repeat(np.arange(100), rows), np.repeat(np.repeat([0, 1], 50), rows)
+    x, y = np.random.default_rng(0).standard_normal((2, len(z)))
+    assert conditional_mi(x, y, z, "infonce", groups=subject).nats == pytest.approx(0.5)
 
 
 def test_a_label_of_too_few_groups_is_told():

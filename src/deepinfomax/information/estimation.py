@@ -222,7 +222,7 @@ def estimate_mi(
             pointwise.append((parts.test.numpy(), reading.pointwise))
         results += readings if folds is None else _all_folds(readings)
     seeds, advice = tuple(range(seed, seed + repeats)), Advice.of(name, transform)
-    entropy = inputs.labels_entropy(sides)
+    entropy, entropy_error = inputs.labels_entropy(sides, codes)
     beside = beside_a_critic(*sides, int(neighbours), seed, codes)
     estimate = summarise(name, critic, chosen, results, seeds, n_train, started, advice, entropy=entropy, beside=beside)
     estimate = dataclasses.replace(
@@ -231,7 +231,7 @@ def estimate_mi(
         shuffles=int(shuffles),
         notes=notes + few_shuffles(int(shuffles), (1 if folds is None else 2) * (1 if repeats == 1 else 2)),
         groups=None if codes is None else int(codes.max()) + 1,
-        entropy_error=inputs.entropy_error(sides),
+        entropy_error=entropy_error,
         pointwise=_pointwise(pointwise),
     )
     if transform == "standard":

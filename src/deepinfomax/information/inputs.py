@@ -121,15 +121,16 @@ def is_labels(side: np.ndarray) -> bool:
     return side.ndim == 1
 
 
-def labels_entropy(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
-    """The smaller entropy, in nats, of the sides that are labels, which mutual information cannot exceed; else inf."""
-    return min((label_information.entropy(side) for side in sides if is_labels(side)), default=math.inf)
+def labels_entropy(sides: Sequence[np.ndarray], codes: np.ndarray | None = None) -> tuple[float, float]:
+    """The smaller entropy of the sides that are labels, which mutual information cannot exceed, and its error, in nats.
 
+    (inf, 0) without labels.
 
-def entropy_error(sides: tuple[np.ndarray, ...] | list[np.ndarray]) -> float:
-    """The standard error of `labels_entropy`, in nats; 0 without labels."""
-    labels = [side for side in sides if is_labels(side)]
-    return label_information.entropy_error(min(labels, key=label_information.entropy)) if labels else 0.0
+    Args:
+        codes: the group of each row, each of the same weight; None: rows are independent.
+    """
+    of_labels = (label_information.entropy_and_error(side, codes) for side in sides if is_labels(side))
+    return min(of_labels, default=(math.inf, 0.0))
 
 
 def check_lengths(n_x: int, n_y: int, names: Sequence[str] = "xy") -> None:

@@ -20,6 +20,28 @@ def entropy(labels: Shaped[np.ndarray, "n"]) -> float:
     return float(-(frequency * np.log(frequency)).sum() + (len(counts) - 1) / (2 * len(labels)))
 
 
+def entropy_and_error(
+    labels: Shaped[np.ndarray, "n"], codes: Int[np.ndarray, "n"] | None = None
+) -> tuple[float, float]:
+    """Entropy of labels and its standard error, in nats.
+
+    Without groups the error is the jackknife, as of `standard_error`. With groups every group has the same weight,
+    whatever its number of rows, and the error is that of independent groups: the spread of the groups' mean -log p.
+
+    Args:
+        codes: the group of each row, from 0; None: rows are independent.
+    """
+    if codes is None:
+        return entropy(labels), float(np.sqrt((len(labels) - 1) * _left_out(labels).var()))
+    weight = 1 / np.bincount(codes)[codes]
+    groups = int(codes.max()) + 1
+    _, label = np.unique(labels, return_inverse=True)
+    surprise = -np.log(np.bincount(label, weights=weight) / groups)
+    of_groups = np.bincount(codes, weights=weight * surprise[label])
+    error = float(of_groups.std(ddof=1)) / np.sqrt(groups)
+    return float(of_groups.mean()) + (len(surprise) - 1) / (2 * groups), float(error)
+
+
 def information(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
     """Mutual information of labels a and b (integers from 0), in nats.
 
@@ -35,11 +57,6 @@ def standard_error(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
     """
     left = _left_out(a) + _left_out(b) - _left_out(a * (b.max() + 1) + b)
     return float(np.sqrt((len(a) - 1) * left.var()))
-
-
-def entropy_error(labels: Shaped[np.ndarray, "n"]) -> float:
-    """The standard error of `entropy`, in nats: the jackknife, as of `standard_error`."""
-    return float(np.sqrt((len(labels) - 1) * _left_out(labels).var()))
 
 
 def _left_out(labels: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

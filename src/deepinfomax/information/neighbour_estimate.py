@@ -13,7 +13,7 @@ from deepinfomax.information import labels as label_information
 from deepinfomax.information.cautions import OF_NEIGHBOURS, Advice, Evidence, cautions, near_cap
 from deepinfomax.information.estimate import MIEstimate
 from deepinfomax.information.groups import one_of_each
-from deepinfomax.information.inputs import Transform, entropy_error, is_labels, labels_entropy, transformed
+from deepinfomax.information.inputs import Transform, is_labels, labels_entropy, transformed
 from deepinfomax.information.shuffling import p_value_by_repeating
 
 SUBSETS = 10  #: disjoint parts of the pairs; their spread gives the standard error
@@ -71,7 +71,8 @@ def neighbour_estimate(
         parts = np.array_split(rng.permutation(independent), SUBSETS)
         error, tenth = spread(value if codes is None else partial(averaged, value, choices), parts, k, seed)
     nats = value(slice(None)) if codes is None else averaged(value, choices, slice(None))
-    cap, entropy = math.inf if both_labels else ksg.cap(independent, k), labels_entropy(sides)
+    cap = math.inf if both_labels else ksg.cap(independent, k)
+    entropy, entropy_error = labels_entropy(sides, codes)
     if both_labels:
         by_chance = label_information.by_chance(sides[0], sides[1], rng, choices)
     evidence = Evidence(
@@ -112,7 +113,7 @@ def neighbour_estimate(
         p_value=p_value,
         shuffles=shuffles,
         entropy=entropy,
-        entropy_error=entropy_error([x, y]),
+        entropy_error=entropy_error,
         shortfall=still_rises,
         excess=abs(by_chance) + (0.1 * abs(nats - tenth) if math.isfinite(tenth) and not both_labels else 0.0),
         degrees=None if both_labels and codes is None else SUBSETS - 1,

@@ -105,7 +105,7 @@ def conditional_mi(
             return conditional.information_given_labels(a, b, c, neighbours)
         return conditional.conditional_information(_numbers(a), _numbers(b), c, neighbours)
 
-    entropy = inputs.labels_entropy(sides[:2])  # no more can be shared of labels x or y, whatever is given
+    entropy = inputs.labels_entropy(sides[:2], codes)  # no more can be shared of labels x or y, whatever is given
     estimate = _estimate(
         "I(X; Y | Z)", "frenzel-pompe", value, sides, neighbours, seed, started, entropy=entropy, codes=codes
     )
@@ -359,11 +359,15 @@ def _estimate(
     started: float,
     *,
     stretches: bool = False,
-    entropy: float = math.inf,
+    entropy: tuple[float, float] = (math.inf, 0.0),
     codes: np.ndarray | None = None,
     signed: bool = False,
 ) -> MIEstimate:
-    """The value from all rows, and its error by `spread`; with groups `codes`, that of groups."""
+    """The value from all rows, and its error by `spread`; with groups `codes`, that of groups.
+
+    Args:
+        entropy: of labels, which the value cannot exceed, and its error; see `inputs.labels_entropy`.
+    """
     n = len(sides[0]) if codes is None else int(codes.max()) + 1
     choices = [] if codes is None else one_of_each(codes, np.random.default_rng([seed, n, k]))
 
@@ -390,7 +394,7 @@ def _estimate(
         nats=nats,
         standard_error=error,
         lower_bound=False,
-        cap=entropy,
+        cap=entropy[0],
         n_train=0,
         n_test=len(sides[0]),
         groups=None if codes is None else n,
@@ -399,8 +403,8 @@ def _estimate(
         seconds=time.monotonic() - started,
         warning="; ".join(reasons) or None,
         seeds=(seed,),
-        entropy=entropy,
-        entropy_error=inputs.entropy_error(sides[:2]) if math.isfinite(entropy) else 0.0,
+        entropy=entropy[0],
+        entropy_error=entropy[1],
         shortfall=max(0.0, nats - tenth) if known else 0.0,
         excess=max(0.1 * abs(nats - tenth), _deeper(nats, tenth, n, k) if signed else 0.0) if known else 0.0,
         signed=signed,
@@ -448,7 +452,9 @@ def _by_critics(
         for name in names:
             rows = z == name
             parts.append(mi(_relabelled(x[rows]), _relabelled(y[rows]), None if codes is None else codes[rows]))
-        share = counts / len(z)
+        # The share of rows or, with groups, of groups, each of the same weight.
+        weight = np.ones(len(z)) if codes is None else 1 / np.bincount(codes)[codes]
+        share = np.bincount(z, weights=weight) / weight.sum()
         nats = float(share @ [part.nats for part in parts])
         errors = share * [part.standard_error for part in parts]
         # The same groups may have rows of several labels: their errors then add up.
@@ -465,14 +471,15 @@ def _by_critics(
         bound, name = False, f"{both.estimator}, difference"
         kind = "lower bounds" if ESTIMATORS[estimator].lower_bound else "estimates"
         notes = (f"{both.nats:.3g} - {alone.nats:.3g} nats: the difference of two {kind}, {NO_BOUND}",)
+    entropy, entropy_error = inputs.labels_entropy(sides[:2], codes)
     told = dict.fromkeys(reason for part in parts if part.warning for reason in part.warning.split("; "))
     return MIEstimate(
         nats=nats,
         standard_error=error,
         lower_bound=bound,
         cap=min(part.cap for part in parts),
-        entropy=inputs.labels_entropy(sides[:2]),
-        entropy_error=inputs.entropy_error(sides[:2]),
+        entropy=entropy,
+        entropy_error=entropy_error,
         n_train=sum(part.n_train for part in parts),
         n_test=sum(part.n_test for part in parts),
         groups=None if codes is None else int(codes.max()) + 1,

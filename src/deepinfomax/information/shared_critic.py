@@ -160,7 +160,7 @@ def shared_estimates(
             shuffles=shuffles,
             seed=seed,
         )
-        entropy = inputs.labels_entropy([sides[a], sides[b]])
+        entropy, entropy_error = inputs.labels_entropy([sides[a], sides[b]], codes)
         evidence = Evidence(
             nats=reading.nats,
             standard_error=reading.standard_error,
@@ -188,7 +188,7 @@ def shared_estimates(
             p_value=reading.p_value,
             shuffles=shuffles,
             entropy=entropy,
-            entropy_error=inputs.entropy_error([sides[a], sides[b]]),
+            entropy_error=entropy_error,
             shortfall=math.inf
             if near_cap(reading.nats, reading.cap, entropy)
             else max(0.0, reading.train_nats - reading.nats),

@@ -385,7 +385,7 @@ def _estimates(
     estimates = {}
     for i in counted(len(few), "pair"):
         a, b = few[i - 1]
-        estimates[a, b] = _by_neighbours(read[a], read[b], k, parts, orders, choices, seed)
+        estimates[a, b] = _by_neighbours(read[a], read[b], k, parts, orders, choices, codes, seed)
     if many:
         estimates |= shared_estimates(
             {name: column.side for name, column in read.items()}, many, shuffles, seed, codes=codes, **settings
@@ -409,6 +409,7 @@ def _by_neighbours(
     parts: list[np.ndarray],
     orders: list[np.ndarray],
     choices: list[np.ndarray],
+    codes: np.ndarray | None,
     seed: int,
 ) -> MIEstimate:
     """One pair, by rows in `choices` of one of each group, of which `parts` and `orders` are; without any, by all."""
@@ -436,7 +437,7 @@ def _by_neighbours(
         error, tenth = spread(of, parts, k, seed)
         tenth = tenth if math.isfinite(tenth) and not all(labels) else nats
         excess = excess or 0.1 * abs(nats - tenth)
-    entropy = inputs.labels_entropy([a.side, b.side])
+    entropy, entropy_error = inputs.labels_entropy([a.side, b.side], codes)
     cap = math.inf if all(labels) else ksg.cap(len(choices[0]) if choices else n, k)
     reasons = []
     if nats - tenth > largest_rise(nats):
@@ -458,7 +459,7 @@ def _by_neighbours(
         warning="; ".join(reasons) or None,
         seeds=(seed,),
         entropy=entropy,
-        entropy_error=inputs.entropy_error([a.side, b.side]),
+        entropy_error=entropy_error,
         shortfall=math.inf if near_cap(nats, cap, entropy) else max(0.0, nats - tenth),
         excess=excess,
         degrees=None if all(labels) and not choices else SUBSETS - 1,
