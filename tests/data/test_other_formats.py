@@ -807,6 +807,12 @@ def test_scans_whose_headers_scale_their_numbers_are_read_beside_others(order: t
     assert images.notes == ("1 of 2 hold int16, kept as float64: their numbers may be of another scale",)
 
 
+def test_a_single_scan_is_counted_in_the_singular(tmp_path: Path):
+    nibabel.save(nibabel.Nifti1Image(VOLUMES[0], np.eye(4)), tmp_path / "x.nii")
+    _, text = data_command(str(tmp_path / "x.nii"), root=None, size=None, skip_bad=None, settings={})
+    assert "1 volume of 1 channel and 16x16x16" in text
+
+
 def test_scans_of_complex_numbers_are_told(tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image((VOLUMES[0] * 1j).astype(np.complex64), np.eye(4)), tmp_path / "x.nii")
     with pytest.raises(UserError, match=r"first: x.nii \(complex64, no real numbers\)"):
@@ -897,6 +903,24 @@ def test_series_without_classes_keep_all_their_steps(ending: str, tmp_path: Path
     images = load(tmp_path / f"x.{ending}")
     np.testing.assert_array_equal(images.images[:, 0], np.arange(3)[:, None] + np.arange(9))
     assert (images.labels, images.classes) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("ending", "note"),
+    [
+        ("ts", "the targets of a regression are no classes: read without labels"),
+        ("arff", "the last column holds numbers with fractions, no classes: read without labels"),
+    ],
+)
+def test_targets_of_a_regression_are_told(ending: str, note: str, tmp_path: Path):
+    head = "@problemName x\n@timeStamps false\n@univariate true\n@targetLabel true\n"
+    if ending == "arff":
+        head = "@relation x\n@attribute a numeric\n@attribute b numeric\n@attribute target numeric\n"
+    rows = [f"{i},{i + 1}{':' if ending == 'ts' else ','}{i / 2}" for i in range(4)]
+    (tmp_path / f"x.{ending}").write_text("\n".join([f"{head}@data", *rows]) + "\n")
+    images = load(tmp_path / f"x.{ending}")
+    assert (images.shape, images.labels, images.classes) == ((1, 2), None, ())
+    assert images.notes[0].startswith(note)
 
 
 def test_a_table_of_numbers_alone_is_told_what_takes_it(tmp_path: Path):

@@ -184,12 +184,12 @@ def word_of(shape: tuple[int, ...], count: int = 2) -> str:
     return kind if count != 1 or kind == "series" else kind.removesuffix("s")
 
 
-def title_of(shape: tuple[int, ...]) -> str:
-    """A description of items of shape (C, *S): "series of 2 channels and 100 steps"."""
+def title_of(shape: tuple[int, ...], count: int = 2) -> str:
+    """A description of `count` items of shape (C, *S): "series of 2 channels and 100 steps"."""
     channels, *sides = shape
     many = f"{channels} channel{'s' if channels != 1 else ''}"
     size = f"{sides[0]} steps" if len(sides) == 1 else "x".join(map(str, sides))
-    return f"{word_of(shape)} of {many} and {size}"
+    return f"{word_of(shape, count)} of {many} and {size}"
 
 
 def _said(values: np.ndarray, axes: Axes, *, told: bool) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def _shape_in_words(part: PartDescription) -> list[str]:
     channels, *sides = part.shape
     shaped, size = "x".join(map(str, part.shape)), f"{part.bytes / 1e6:,.1f} MB"
     if len(sides) != 2:
-        return [f"{part.images:,} {title_of(part.shape)} (shape {shaped})", part.type, size]
+        return [f"{part.images:,} {title_of(part.shape, part.images)} (shape {shaped})", part.type, size]
     kind = {1: "grey", 3: "RGB"}.get(channels, f"of {channels} channels")
     wide = "x".join(map(str, reversed(sides)))  # as a person says it: width x height
     decoded = [f"{size} decoded"] if part.type == "uint8" else [part.type, size]

@@ -15,7 +15,7 @@ from deepinfomax.data.images import NUMBERS, ImageSet
 from deepinfomax.data.stored import StoredArrays
 from deepinfomax.errors import SeveralSizes, UserError
 
-VERSION = 3  #: raise it when reading changes, and nothing old is read again
+VERSION = 4  #: raise it when reading changes, and nothing old is read again
 
 
 def kept(

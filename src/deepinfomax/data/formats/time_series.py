@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from deepinfomax.data.formats.needed import needed
-from deepinfomax.data.formats.record import Columns, Format, unreadable
+from deepinfomax.data.formats.record import Columns, Format, no_classes, unreadable
 from deepinfomax.data.images import ImageSet
-from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.labels import are_quantities, integers_of, number_labels
 from deepinfomax.data.stored import Parts, stamp
 from deepinfomax.errors import UserError
 
@@ -30,17 +30,20 @@ def read(file: Path, columns: Columns) -> Parts:
         pair = {part: beside.get(f"{stem}_{part}{ending}".lower()) for part in ("train", "test")} | {own.lower(): file}
         files = {part: path for part, path in pair.items() if path is not None and path.is_file()}
     read_files = {part: _series(path, stamp(path)) for part, path in files.items()}
-    words = [None if labels is None else integers_of(labels) for _, labels in read_files.values()]
+    words = [None if labels is None else integers_of(labels) for _, labels, _ in read_files.values()]
+    notes = {part: said for part, (_, _, said) in read_files.items()}
+    if any(of_part is not None and are_quantities(of_part) for of_part in words):
+        words, notes = [None] * len(words), dict.fromkeys(notes, (no_classes("the last column"),))
     numbers, classes = number_labels(words, where=str(file))
     return {
-        part: partial(ImageSet, values, of_part, classes, str(file))
-        for (part, (values, _)), of_part in zip(read_files.items(), numbers, strict=True)
+        part: partial(ImageSet, values, of_part, classes, str(file), notes[part])
+        for (part, (values, _, _)), of_part in zip(read_files.items(), numbers, strict=True)
     }
 
 
 @lru_cache(4)
-def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
-    """(N, C, T) float64, read-only, and the labels as they are written; None if the file has no classes.
+def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None, tuple[str, ...]]:
+    """(N, C, T) float64, read-only; the labels as they are written, None if the file has no classes; and notes.
 
     A command asks for the parts several times, and text is slow to read. So the result is remembered until the file's
     stamp, `stamped`, changes.
@@ -69,7 +72,9 @@ def _series(file: Path, stamped: bytes) -> tuple[np.ndarray, list[str] | None]:
     channels: list[Any] = [np.stack([np.asarray(cell, np.float64) for cell in table[name]]) for name in table.columns]
     values = np.stack(channels, 1)
     values.setflags(write=False)
-    return values, None if numbers or labels is None else [str(label) for label in labels]
+    if numbers:
+        return values, None, ("the targets of a regression are no classes: read without labels",)
+    return values, None if labels is None else [str(label) for label in labels], ()
 
 
 def _has_classes(file: Path) -> bool:
