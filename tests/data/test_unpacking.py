@@ -257,6 +257,21 @@ def test_a_file_that_is_no_archive(tmp_path: Path):
             load(tmp_path / name)
 
 
+def test_a_single_compressed_file_is_to_be_unpacked(tmp_path: Path):
+    (tmp_path / "x.h5.gz").write_bytes(gzip.compress(b"numbers"))
+    with pytest.raises(UserError, match=r"x\.h5\.gz is a single compressed file: unpack it, .*, and pass x\.h5$"):
+        load(tmp_path / "x.h5.gz")
+
+
+@pytest.mark.parametrize("names", [["a_TRAIN.ts", "a_TEST.ts", "a.txt"], ["a.npy"]])
+def test_an_archive_of_files_that_hold_a_data_set_each_says_what_to_do(names: list[str], tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"numbers")
+    with pytest.raises(UserError, match="give that file itself$" if len(names) == 1 else "give one of them$"):
+        load(tmp_path / "x.zip")
+
+
 def test_what_is_wrong_in_an_archive_is_said_of_the_archive(tmp_path: Path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.txt").write_text("no image")

@@ -45,6 +45,10 @@ def _read_archive(archive: Path, columns: Columns) -> Parts:
         return published.read_copy(whole, columns)
     if webdataset.is_shard(archive):
         return webdataset.read_shards(archive, columns)
+    single, _, ending = archive.name.rpartition(".")
+    files = tuple(suffix for suffix in suffixes() if suffix not in SUFFIXES)
+    if ending.lower() == "gz" and single.lower().endswith(files):
+        raise UserError(f"{archive} is a single compressed file: unpack it, gunzip {archive.name}, and pass {single}")
     content = unpacked(archive)
     with published.naming(archive, content):
         return published.of_archive(read_path(content.folder, columns), archive, content)

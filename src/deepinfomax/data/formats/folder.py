@@ -20,10 +20,12 @@ from deepinfomax.data.stored import Parts, Source, printable
 from deepinfomax.errors import UserError, agreed, count_of
 
 METADATA = "metadata.csv"  #: Hugging Face's name of a list of the images in a folder
+#: endings of files that hold a data set each
+WHOLE = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".ts", ".arff")
 #: ending of files that are not read from a folder -> what the user can do to have them read
 MENDS = {
+    **dict.fromkeys(WHOLE, "give one of them"),
     ".npy": "stack them into one .npy file, numpy.stack, and give that",
-    ".npz": "give one of them",
     ".csv": "read them, stack them into one array, numpy.stack, and give that as .npy",
     ".tar": "give one of them, or unpack them; empty ones hold nothing",
     ".zip": "give one of them, or unpack them; empty ones hold nothing",
@@ -287,8 +289,12 @@ def _passed_over(
 
 def _mend(walks: Mapping[str, Walk]) -> str:
     """What to do with the files that a folder has instead."""
-    there = {file.suffix.lower() for walk in walks.values() for file in walk.others}
-    return next((f": {mend}" for ending, mend in MENDS.items() if ending in there), "")
+    there = Counter(file.suffix.lower() for walk in walks.values() for file in walk.others)
+    ending = next((ending for ending in MENDS if ending in there), None)
+    if ending is None:
+        return ""
+    alone = ending in WHOLE and there[ending] == 1
+    return f": {'give that file itself' if alone else MENDS[ending]}"
 
 
 def counted_endings(files: Sequence[Path]) -> str:
