@@ -1,5 +1,6 @@
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +63,14 @@ def test_unknown_levels_and_no_images() -> None:
         embed(Flat(), images(5), levels=("top",))
     with pytest.raises(UserError, match="no images"):
         embed(Flat(), images(5).take(slice(0, 0)))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_images_that_are_not_finite_are_told_and_not_the_encoder(kind: Any) -> None:
+    pixels = np.zeros((4, 3, 16, 16), np.float32)
+    pixels[2, 0, 0, 0] = np.nan
+    with pytest.raises(UserError, match="images: 1 of 4 images have pixels that are NaN or infinite, first: number 2"):
+        embed(make_encoder()(), kind(pixels))
 
 
 def test_images_of_a_shape_that_the_encoder_cannot_take_are_refused() -> None:

@@ -12,7 +12,7 @@ from pyarrow import compute, parquet
 from torch import Tensor, nn
 
 from deepinfomax import files, memory
-from deepinfomax.data.images import ImageSet, as_tensor, normalise
+from deepinfomax.data.images import ImageSet, as_tensor, normalise, trainable
 from deepinfomax.data.text_tables import read_csv
 from deepinfomax.encoders import shapes_of
 from deepinfomax.encoders.standardised import Standardised
@@ -58,10 +58,14 @@ def embed(
 
     Raises:
         UserError: an unknown level, or one that the encoder does not have; no images, or of a shape that it cannot
-            take, such as channels last; features that are not finite; or too little memory for them.
+            take, such as channels last; images or features that are not finite; or too little memory for them.
     """
     embedded = vectors_of(encoder, images, levels=levels, batch_size=batch_size, device=device)
     for level, vectors in embedded.items():
+        if not torch.isfinite(vectors).all():  # a NaN of the images is no fault of the encoder
+            pixels, name = (images.images, images.name) if isinstance(images, ImageSet) else (images, "")
+            numbers = pixels.detach().float().cpu().numpy() if isinstance(pixels, Tensor) else np.asarray(pixels)
+            trainable(ImageSet(numbers, name=name or "images"))
         check_finite(vectors, f"level {level} of the encoder")
     return embedded
 
