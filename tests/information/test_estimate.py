@@ -97,6 +97,8 @@ def test_the_p_value_of_scores_is_that_of_all_orders():
 def test_p_values_by_hand():
     assert p_value(1.0, [0.0, 1.0, 2.0]) == 0.75  # an equal value counts against
     assert p_value(3.0, np.zeros(99)) == 0.01
+    assert p_value(math.nan, np.zeros(99)) == 1.0
+    assert p_value(3.0, [math.nan, 0.0, 1.0]) == 0.5
     assert joined([0.03]) == 0.03
     assert joined([0.01, 0.02, 0.9]) == 0.04
     assert joined([0.9, 0.8]) == 1.0

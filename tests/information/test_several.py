@@ -385,6 +385,19 @@ def test_rows_of_rare_labels_are_told():
     assert "20 of 400 rows" in conditional_mi(x, y, z, groups=subject).notes[-1]
 
 
+def test_a_label_of_z_whose_rows_all_differ_in_x_is_left_out_and_told():
+    """It has no neighbours of one label; the whole value was NaN."""
+    rng = np.random.default_rng(0)
+    x, z = rng.integers(0, 20, 300), rng.integers(0, 2, 300)
+    y = rng.standard_normal(300)
+    without = conditional_mi(x, y, z)
+    x, y = np.append(x, np.arange(6)), np.append(y, rng.standard_normal(6))
+    for estimate in (conditional_mi(x, y, np.append(z, [2] * 6)), conditional_mi(y, x, np.append(z, [2] * 6))):
+        assert estimate.nats == pytest.approx(without.nats, abs=0.02)
+        assert any("1 label of z has no label of" in note and "6 of 306 rows" in note for note in estimate.notes)
+    assert not any("twice" in note for note in without.notes)
+
+
 def test_the_difference_says_of_what():
     x, y, z = np.random.default_rng(0).standard_normal((3, 200))
     assert "difference of two estimates" in conditional_mi(x, y, z, "SMILE", **FAST).notes[0]

@@ -45,16 +45,17 @@ def conditional_information_of_labels(x: np.ndarray, y: np.ndarray, z: np.ndarra
 def information_given_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int = 3) -> float:
     """I(X; Y | Z) for labels z (n,): the mean of I(X; Y) within each label, weighted by the number of its samples.
 
-    Integers (n,) on a side are labels too. Labels z with fewer than k + 2 samples are left out.
+    Integers (n,) on a side are labels too. Labels z with fewer than k + 2 samples are left out, and those among whose
+    samples no label of x (or y) occurs twice, if the other side is numbers: `ksg_labels` has no value for them.
 
     Raises:
-        UserError: no label has k + 2 samples.
+        UserError: no label has k + 2 samples, or a value.
     """
     values, sizes = [], []
     for label in np.unique(z):
         rows = z == label
-        if rows.sum() >= k + 2:
-            values.append(_information(x[rows], y[rows], k))
+        if rows.sum() >= k + 2 and not np.isnan(value := _information(x[rows], y[rows], k)):
+            values.append(value)
             sizes.append(int(rows.sum()))
     if not sizes:
         raise UserError(f"no label of z has {k + 2} samples or more: use fewer labels, or more samples")

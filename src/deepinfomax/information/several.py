@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, count_of
 from deepinfomax.information import checks, conditional, inputs
 from deepinfomax.information.cautions import LONG_TAIL
 from deepinfomax.information.estimate import MIEstimate
@@ -279,19 +279,31 @@ def _remarks(variables: dict[str, Any], sides: list[np.ndarray]) -> tuple[str, .
 
 
 def _left_out(sides: list[np.ndarray], k: int, codes: np.ndarray | None) -> tuple[str, ...]:
-    """A note about labels z with too few rows for neighbours, which are left out; counting leaves none out."""
-    z = sides[2]
+    """Notes about labels z whose rows are left out (`information_given_labels`); counting leaves none out."""
+    z, said = sides[2], []
     if not is_labels(z) or all(map(is_labels, sides)):
         return ()
     rows = np.arange(len(z)) if codes is None else np.unique(np.stack([z, codes]), axis=1, return_index=True)[1]
     gone = np.bincount(z[rows]) < k + 2
-    if not gone.any():
-        return ()
     kind = "rows" if codes is None else "groups"
-    return (
-        f"{gone.sum():,} labels of z have fewer than {k + 2} {kind}, too few for {k} neighbours: their "
-        f"{gone[z].sum():,} of {len(z):,} rows were left out",
-    )
+    if gone.any():
+        labels = count_of(int(gone.sum()), "label of z has", "labels of z have")
+        said.append(
+            f"{labels} fewer than {k + 2} {kind}, too few for {k} neighbours: their "
+            f"{gone[z].sum():,} of {len(z):,} rows were left out"
+        )
+    for name, side in zip("xy", sides, strict=False):
+        if codes is None and is_labels(side):
+            pairs, counts = np.unique(np.stack([z, side]), axis=1, return_counts=True)
+            single = ~gone
+            single[pairs[0, counts > 1]] = False
+            if single.any():
+                labels = count_of(int(single.sum()), "label of z has", "labels of z have")
+                said.append(
+                    f"{labels} no label of {name} twice, and "
+                    f"so no neighbours: {single[z].sum():,} of {len(z):,} rows were left out"
+                )
+    return tuple(said)
 
 
 def _read(variables: dict[str, Any], groups: Any = None) -> list[np.ndarray]:

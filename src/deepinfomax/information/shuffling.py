@@ -13,9 +13,12 @@ from torch import Tensor
 
 
 def p_value(seen: float, shuffled: Sequence[float] | np.ndarray) -> float:
-    """(1 + shuffles that reach the observed value) / (1 + shuffles): never 0, and valid at every level."""
-    shuffled = np.asarray(shuffled)
-    return float((1 + np.count_nonzero(shuffled >= seen)) / (1 + len(shuffled)))
+    """(1 + shuffles that reach the observed value) / (1 + shuffles): never 0, and valid at every level.
+
+    NaN is below nothing: the p-value of an observed NaN is 1.
+    """
+    below = np.asarray(shuffled) < seen
+    return float((1 + np.count_nonzero(~below)) / (1 + len(below)))
 
 
 def few_shuffles(shuffles: int, times: int = 1) -> tuple[str, ...]:
