@@ -56,6 +56,7 @@ def test_columns_with_a_single_1_in_every_row_are_classes():
     assert (first.tolist(), second.tolist(), names) == ([2, 0, 1, 1], [2, 0], ("ant", "bee", "cat"))
     (first, second), _ = number_labels([one_hot, 1 - one_hot])
     assert first.shape == second.shape == (4, 3)  # the other part shows that these are attributes
+    assert number_labels([one_hot[:2]])[0][0].shape == (2, 3)  # no image would be of the second class
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def number_labels(
     Words are numbered in sorted order. Numbers keep their values if they are 0 .. K-1 or have `names`; otherwise they
     are numbered in ascending order. "No label" is any of: -1, NaN, None, pandas' NA, a masked value, or one of
     `no_label_words`. A part without any label gives None. Several columns of 0 and 1, (N, K), are attributes and are
-    not changed; but if every row of every part has a single 1 (one-hot), they are classes.
+    not changed; but if every row has a single 1 and every column has some (one-hot), they are classes.
 
     Arguments:
         raw: for each part (N,) labels of any kind that NumPy holds, (N, K) attributes, or None.
@@ -44,7 +44,8 @@ def number_labels(
         ):
             raise UserError(f"{where}: labels must be one number or word per image, or several of 0 and 1 (attributes)")
         names = names or tuple(str(k) for k in range(width[0]))
-        if width[0] > 1 and all((values.sum(1) == 1).all() for values in present):
+        used = np.any([values.any(0) for values in present], 0)
+        if width[0] > 1 and used.all() and all((values.sum(1) == 1).all() for values in present):
             return [None if v is None or not len(v) else v.argmax(1).astype(np.int64) for v in parts], names
         return parts, names
     if all(values.dtype.kind == "i" for values in present):
