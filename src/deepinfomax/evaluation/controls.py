@@ -71,13 +71,14 @@ def random_encoder(
         for m in norms:
             m.reset_running_stats()
             m.momentum = None  # the plain average of all batches
-        order = np.random.default_rng(seed).permutation(len(images))
+        chosen = np.random.default_rng(seed).permutation(len(images))[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
+        # Parts of equal size: in the average of batches, a last one of two images would weigh as much as the others.
+        parts = np.array_split(chosen, -(-len(chosen) // CALIBRATION_BATCH))
         with on_device(encoder, device) as where, torch.no_grad(), seeded(seed, where):
             encoder.train()
-            for i in range(0, min(len(order), CALIBRATION_BATCHES * CALIBRATION_BATCH), CALIBRATION_BATCH):
-                index = np.sort(order[i : i + CALIBRATION_BATCH])
-                if len(index) > 1:
-                    encoder(normalise(np.array(images.images[index])).to(where))
+            for part in parts:
+                if len(part) > 1:
+                    encoder(normalise(np.array(images.images[np.sort(part)])).to(where))
         for m, momentum in zip(norms, momenta, strict=True):
             m.momentum = momentum
     return encoder.eval()
