@@ -63,6 +63,8 @@ def test_mistakes() -> None:
             expected = neighbours((8 * bank).to(kind).float(), (8 * bank).to(kind).float(), 3, metric)
             assert torch.equal(index, expected[0])
             torch.testing.assert_close(distance.float(), expected[1], rtol=1e-2, atol=1e-3)
+    with pytest.raises(UserError, match=r"must be tensors, not ndarray: torch\.as_tensor makes one"):
+        neighbours(bank, bank.numpy(), 1)
     with pytest.raises(UserError, match="9 units and the bank 10"):
         neighbours(bank[:, :9], bank, 1)
 

@@ -29,10 +29,13 @@ def neighbours(
         index, distance in the type of the queries (of whole numbers float32). Memory: `BLOCK_BYTES` of distances.
 
     Raises:
-        UserError: another metric, k outside 1 to N, or vectors of different length.
+        UserError: another metric, k outside 1 to N, vectors of different length, or arrays that are no tensors.
     """
     if metric not in METRICS:
         raise UserError(f"unknown metric {metric!r}; choose {' or '.join(METRICS)}")
+    if not isinstance(query, Tensor) or not isinstance(bank, Tensor):
+        other = type(bank if isinstance(query, Tensor) else query).__name__
+        raise UserError(f"query and bank must be tensors, not {other}: torch.as_tensor makes one of an array")
     if not 1 <= k <= len(bank):
         raise UserError(f"{k} neighbours cannot be found among {len(bank)} images; ask for 1 to {len(bank)}")
     if query.shape[1] != bank.shape[1]:
