@@ -34,7 +34,7 @@ import inspect
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -158,14 +158,7 @@ def estimate_mi(
     checks.check_folds(folds)
     seed, repeats = check_seed(seed), int(repeats)
     on = choose_device(device)
-    inputs.check_index(x, y)
-    inputs.check_index(x, groups, ("x", "groups"))
-    inputs.check_index(y, groups, ("y", "groups"))
-    sides = (inputs.read_side(x, "x"), inputs.read_side(y, "y"))
-    inputs.check_lengths(len(sides[0]), len(sides[1]))
-    for side, letter in zip(sides, "xy", strict=True):
-        inputs.check_labels(side, letter)
-    codes = group_codes(groups, block, len(sides[0]))
+    sides, codes = _sides_and_groups(x, y, groups, block)
     notes = _notes(estimator, name, x, y, sides) + _unused(name, given)
     if name == "ksg":
         estimate = neighbour_estimate(*sides, transform, neighbours, seed, started, codes=codes, shuffles=int(shuffles))
@@ -184,43 +177,25 @@ def estimate_mi(
     if transform == "none":
         inputs.check_resolution(sides)
     chosen = smile_with(tau) if name == "smile" else ESTIMATORS[name]
-    results, farthest, n_train, pointwise = [], 0.0, 0, []
-    for number, one_seed in enumerate(range(seed, seed + repeats), 1):
+    training = {"steps": steps, "batch_size": batch_size, "lr": lr, "patience": patience}
+    results, every = [], []
+    for number, one_seed in enumerate(range(seed, seed + repeats)):
         generator = torch.Generator().manual_seed(one_seed)
-        readings = []
-        splits = _splits(len(sides[0]), codes, validation, test, folds, generator)
+        splits, of_seed = _splits(len(sides[0]), codes, validation, test, folds, generator), []
         for fold, parts in enumerate(splits, 1):
-            numbers = [inputs.prepare(side, parts.train, transform, on) for side in sides]
-            farthest = max(farthest, *map(inputs.farthest_value, numbers))
-            train, stop, held_out = ([side[part] for side in numbers] for part in parts)
-            n_train = len(train[0])
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(one_seed)
-                network = CRITICS[critic](*(side.shape[1] for side in numbers), hidden=hidden).to(on)
-            of = None if codes is None else [codes[part.numpy()] for part in (parts.test, parts.stop, parts.train)]
-            stopping = [side[:STOPPING_PAIRS] for side in stop]
-            if of is not None:
-                rows = torch.from_numpy(one_of_each(of[1], np.random.default_rng(one_seed))[0])[:STOPPING_PAIRS]
-                stopping = [side[rows] for side in stop]
-            with within(f"critic {(number - 1) * len(splits) + fold} of {repeats * len(splits)}"):
-                fit = train_critic(
-                    network,
-                    chosen,
-                    *train,
-                    *stopping,
-                    steps=steps,
-                    batch_size=batch_size,
-                    lr=lr,
-                    patience=patience,
-                    generator=generator,
-                    batches=None if of is None else batches_of_groups(of[2], batch_size, generator),
+                network = CRITICS[critic](*map(inputs.width, sides), hidden=hidden).to(on)
+            with within(f"critic {number * len(splits) + fold} of {repeats * len(splits)}"):
+                of_seed.append(
+                    _trained_and_read(
+                        network, chosen, sides, parts, codes, transform, training, generator, one_seed, int(shuffles)
+                    )
                 )
-            reading = read_critic(
-                network, chosen, held_out, stop, train, codes=of, shuffles=int(shuffles), seed=one_seed
-            )
-            readings.append((fit, reading))
-            pointwise.append((parts.test.numpy(), reading.pointwise))
+        every += of_seed
+        readings = [(one.fit, one.reading) for one in of_seed]
         results += readings if folds is None else _all_folds(readings)
+    n_train, farthest = len(every[-1].parts.train), max(one.farthest for one in every)
     seeds, advice = tuple(range(seed, seed + repeats)), Advice.of(name, transform)
     entropy, entropy_error = inputs.labels_entropy(sides, codes)
     beside = beside_a_critic(*sides, int(neighbours), seed, codes)
@@ -232,7 +207,7 @@ def estimate_mi(
         notes=notes + few_shuffles(int(shuffles), (1 if folds is None else 2) * (1 if repeats == 1 else 2)),
         groups=None if codes is None else int(codes.max()) + 1,
         entropy_error=entropy_error,
-        pointwise=_pointwise(pointwise),
+        pointwise=_pointwise([(one.parts.test.numpy(), one.reading.pointwise) for one in every]),
     )
     if transform == "standard":
         estimate = estimate.cautioned(long_tails(farthest))
@@ -312,6 +287,49 @@ def summarise(
     )
 
 
+class _Trained(NamedTuple):
+    """One critic: how it was trained and read."""
+
+    fit: Fit
+    reading: Reading
+    parts: Parts
+    farthest: float  #: the largest number it was given, see `inputs.farthest_value`
+
+
+def _trained_and_read(
+    network: nn.Module,
+    chosen: Estimator,
+    sides: tuple[np.ndarray, np.ndarray],
+    parts: Parts,
+    codes: np.ndarray | None,
+    transform: Transform,
+    training: dict[str, Any],
+    generator: torch.Generator,
+    seed: int,
+    shuffles: int,
+) -> _Trained:
+    """Train a new critic on the first part of the pairs, stop it by the second, and read it on the third.
+
+    Args:
+        codes: the group of each row; None: rows are independent.
+        training: steps, batch_size, lr and patience.
+        generator: draws the batches.
+        seed: for the choices of rows and the shuffles.
+    """
+    on = next(network.parameters()).device
+    numbers = [inputs.prepare(side, parts.train, transform, on) for side in sides]
+    train, stop, held_out = ([side[part] for side in numbers] for part in parts)
+    of = None if codes is None else [codes[part.numpy()] for part in (parts.test, parts.stop, parts.train)]
+    stopping = [side[:STOPPING_PAIRS] for side in stop]
+    if of is not None:
+        rows = torch.from_numpy(one_of_each(of[1], np.random.default_rng(seed))[0])[:STOPPING_PAIRS]
+        stopping = [side[rows] for side in stop]
+    batches = None if of is None else batches_of_groups(of[2], training["batch_size"], generator)
+    fit = train_critic(network, chosen, *train, *stopping, generator=generator, batches=batches, **training)
+    reading = read_critic(network, chosen, held_out, stop, train, codes=of, shuffles=shuffles, seed=seed)
+    return _Trained(fit, reading, parts, max(map(inputs.farthest_value, numbers)))
+
+
 def _splits(
     n: int, codes: np.ndarray | None, validation: float, test: float, folds: int | None, generator: torch.Generator
 ) -> list[Parts]:
@@ -369,6 +387,20 @@ def _best_of_both(estimate: MIEstimate) -> MIEstimate:
         training=estimate.training,
         seconds=estimate.seconds,
     )
+
+
+def _sides_and_groups(
+    x: Any, y: Any, groups: Any, block: int | None
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+    """Both sides as arrays, checked, and the group of each row (None: rows are independent)."""
+    inputs.check_index(x, y)
+    inputs.check_index(x, groups, ("x", "groups"))
+    inputs.check_index(y, groups, ("y", "groups"))
+    sides = (inputs.read_side(x, "x"), inputs.read_side(y, "y"))
+    inputs.check_lengths(len(sides[0]), len(sides[1]))
+    for side, letter in zip(sides, "xy", strict=True):
+        inputs.check_labels(side, letter)
+    return sides, group_codes(groups, block, len(sides[0]))
 
 
 def _notes(estimator: str, name: str, x: Any, y: Any, sides: tuple[np.ndarray, np.ndarray]) -> tuple[str, ...]:

@@ -211,6 +211,11 @@ def prepare(side: np.ndarray, train: Tensor, transform: Transform, device: torch
     return torch.from_numpy(transformed(side, train.numpy(), transform)).float().to(device)
 
 
+def width(side: np.ndarray) -> int:
+    """The number of columns that `prepare` returns."""
+    return int(side.max()) + 1 if is_labels(side) else side.shape[1]
+
+
 def transformed(side: np.ndarray, rows: np.ndarray | slice, transform: Transform) -> np.ndarray:
     """(n, D) with each column transformed by statistics of the given rows."""
     if transform == "none":
