@@ -1,6 +1,6 @@
 """`evaluate_embeddings`: measure embeddings from any source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,51 +63,17 @@ def evaluate_embeddings(
     records = _check_measures(measures)
     of_vectors = [name for name in measures if records[name].of == "encoder"]
     of_features = [name for name in measures if name not in of_vectors]
-    name = "embeddings" if isinstance(source, Embeddings) else Path(source).name
+    name = _name(source)
     # Any encoder may have made them, so their bytes identify them.
     identity = digest(embeddings.vectors)
     of_labels = digest(*(column for column in (embeddings.labels, embeddings.split) if column is not None))
-    if embeddings.labels is not None and embeddings.labels.shape[1:] == (1,) and "attributes" not in measures:
-        embeddings = embeddings._replace(labels=embeddings.labels[:, 0])
-    if (fraction := _fraction(embeddings.labels)) is not None:
-        if of_features:
-            raise UserError(
-                f"{name} has labels with fractions, such as {fraction:g}, and measures tell classes apart: give whole "
-                f"numbers or words, or --measures {_of_vectors_alone()}"
-            )
-        embeddings = embeddings._replace(labels=None)  # a quantity of -1 is no missing label
-    embeddings, left_out = _rows_with_labels(embeddings)
-    if left_out:
-        without = count_of(left_out, "embedding has", "embeddings have")
-        notes.append(f'{without} no label (-1, NaN or "") and {agreed(left_out, "was", "were")} left out')
-    if embeddings.labels is None and of_features:
-        raise UserError(
-            f"{name} has no labels, so only {_of_vectors_alone()} can be measured: --measures {_of_vectors_alone()}, "
-            f"or {_place_of_labels(source)}"
-        )
-    train_rows, test_rows, origin, of_other_splits = _split(embeddings, seed)
-    if of_other_splits:
-        notes.append(of_other_splits)
-    if len(test_rows) == 0 or (len(train_rows) == 0 and of_features):
-        why = f"; {of_other_splits}" if of_other_splits else ""
-        why += "; without the column split a random fifth is for testing" if embeddings.split is not None else ""
-        raise UserError(
-            f"{name} leaves {count_of(len(train_rows), 'row')} for training and {len(test_rows)} for testing{why}"
-        )
-    for asked, record in records.items():
-        record.check_counts(len(train_rows), len(test_rows), name=asked)
+    embeddings, of_labels_left_out = _with_usable_labels(embeddings, measures, of_features, source)
+    train_rows, test_rows, origin, of_other_splits = _checked_split(embeddings, records, of_features, name, seed)
+    notes += of_labels_left_out + of_other_splits
     labels = embeddings.labels
     flat = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if labels is not None and flat is not None:
-        if "attributes" in measures and labels.ndim == 1:
-            raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
-        of_classes = [asked for asked in of_features if records[asked].labels == "classes"]
-        checks.check_classes(of_classes, flat[train_rows], flat[test_rows], seed)
-        of_attributes = [asked for asked in of_features if records[asked].labels == "attributes"]
-        checks.check_classes(of_attributes, labels[train_rows], labels[test_rows], seed)
-        if of_classes:
-            notes += split.remarks(flat[train_rows], flat[test_rows])
-            notes += split.small_classes(flat[train_rows], [measure_called(asked)[1] for asked in of_classes])
+        notes += _checked_classes(records, of_features, labels, flat, train_rows, test_rows, seed)
     if of_features:
         rows = embeddings.vectors[train_rows], embeddings.vectors[test_rows]
         notes += split.in_both(*rows, "embeddings", "number for number")
@@ -138,6 +104,88 @@ def evaluate_embeddings(
         evaluation.measure(asked, ("measures", asked), compute)
     evaluation.record.write()
     return evaluation.record.contents
+
+
+def _with_usable_labels(
+    embeddings: Embeddings, measures: Sequence[str], of_features: Sequence[str], source: str | Path | Embeddings
+) -> tuple[Embeddings, list[str]]:
+    """The embeddings with the labels that the measures take, without rows that have none, and what to say of them.
+
+    Raises:
+        UserError: measures of features, and no labels or labels with fractions.
+    """
+    if embeddings.labels is not None and embeddings.labels.shape[1:] == (1,) and "attributes" not in measures:
+        embeddings = embeddings._replace(labels=embeddings.labels[:, 0])
+    if (fraction := _fraction(embeddings.labels)) is not None:
+        if of_features:
+            raise UserError(
+                f"{_name(source)} has labels with fractions, such as {fraction:g}, and measures tell classes apart: "
+                f"give whole numbers or words, or --measures {_of_vectors_alone()}"
+            )
+        embeddings = embeddings._replace(labels=None)  # a quantity of -1 is no missing label
+    embeddings, left_out = _rows_with_labels(embeddings)
+    if embeddings.labels is None and of_features:
+        raise UserError(
+            f"{_name(source)} has no labels, so only {_of_vectors_alone()} can be measured: --measures "
+            f"{_of_vectors_alone()}, or {_place_of_labels(source)}"
+        )
+    if not left_out:
+        return embeddings, []
+    without = count_of(left_out, "embedding has", "embeddings have")
+    return embeddings, [f'{without} no label (-1, NaN or "") and {agreed(left_out, "was", "were")} left out']
+
+
+def _checked_split(
+    embeddings: Embeddings, records: Mapping[str, Measure], of_features: Sequence[str], name: str, seed: int
+) -> tuple[np.ndarray, np.ndarray, str, list[str]]:
+    """Rows for training, rows for testing, whose split it is, and what to say of it.
+
+    Raises:
+        UserError: too few rows for a measure.
+    """
+    train_rows, test_rows, origin, of_other_splits = _split(embeddings, seed)
+    if len(test_rows) == 0 or (len(train_rows) == 0 and of_features):
+        why = f"; {of_other_splits}" if of_other_splits else ""
+        why += "; without the column split a random fifth is for testing" if embeddings.split is not None else ""
+        raise UserError(
+            f"{name} leaves {count_of(len(train_rows), 'row')} for training and {len(test_rows)} for testing{why}"
+        )
+    for asked, record in records.items():
+        record.check_counts(len(train_rows), len(test_rows), name=asked)
+    return train_rows, test_rows, origin, [of_other_splits] if of_other_splits else []
+
+
+def _checked_classes(
+    records: Mapping[str, Measure],
+    of_features: Sequence[str],
+    labels: np.ndarray,
+    flat: np.ndarray,
+    train_rows: np.ndarray,
+    test_rows: np.ndarray,
+    seed: int,
+) -> list[str]:
+    """What to say of the classes of both sets.
+
+    Args:
+        flat: the labels, as (N,) if they are (N, 1).
+
+    Raises:
+        UserError: labels that a measure cannot use.
+    """
+    if "attributes" in records and labels.ndim == 1:
+        raise UserError("attributes needs labels (N, K) of 0 and 1, one column each; for classes use linear")
+    of_classes = [asked for asked in of_features if records[asked].labels == "classes"]
+    checks.check_classes(of_classes, flat[train_rows], flat[test_rows], seed)
+    of_attributes = [asked for asked in of_features if records[asked].labels == "attributes"]
+    checks.check_classes(of_attributes, labels[train_rows], labels[test_rows], seed)
+    if not of_classes:
+        return []
+    few = split.small_classes(flat[train_rows], [measure_called(asked)[1] for asked in of_classes])
+    return split.remarks(flat[train_rows], flat[test_rows]) + few
+
+
+def _name(source: str | Path | Embeddings) -> str:
+    return "embeddings" if isinstance(source, Embeddings) else Path(source).name
 
 
 def _place_of_labels(source: str | Path | Embeddings) -> str:
