@@ -172,6 +172,23 @@ def test_critics_given_labels_give_each_group_the_same_weight(monkeypatch: pytes
     assert conditional_mi(x, y, z, "infonce", groups=subject).nats == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_critics_given_labels_count_nothing_where_x_is_always_the_same(kind, monkeypatch: pytest.MonkeyPatch):
+    """As neighbours do. x of the other label keeps its columns that vary."""
+    rng = np.random.default_rng(0)
+    part, seen = dataclasses.replace(estimate_mi(*rng.standard_normal((2, 100)), "ksg"), nats=1.0), []
+    monkeypatch.setattr(several, "estimate_mi", lambda x, *_, **__: seen.append(x) or part)
+    z = np.repeat([0, 1], [60, 180])
+    x = np.where(z == 0, 0, rng.integers(0, 3, 240)) if kind == "labels" else rng.standard_normal((240, 2))
+    if kind == "numbers":
+        x[:60], x[60:, 1] = 0.5, 2.0
+    y = rng.standard_normal(240)
+    assert conditional_mi(x, y, z, "infonce").nats == pytest.approx(0.75)
+    assert [one.shape for one in seen] == [(180,) if kind == "labels" else (180, 1)]
+    with pytest.raises(UserError, match=r"I\(X; Y \| Z\) is 0: among the rows of each label of z"):
+        conditional_mi(z, y, z, "infonce")
+
+
 def test_a_label_of_too_few_groups_is_told():
     rng = np.random.default_rng(0)
     subject = np.repeat(np.arange(100), 10)

@@ -460,13 +460,18 @@ def _by_critics(
             )
         if codes is not None and (fewest := min(len(np.unique(codes[z == name])) for name in names)) < FEWEST_GROUPS:
             raise UserError(f"a label of z has rows of {fewest} groups: give at least {FEWEST_GROUPS}, or merge labels")
-        parts = []
+        parts, of = [], []
         for name in names:
             rows = z == name
-            parts.append(mi(_relabelled(x[rows]), _relabelled(y[rows]), None if codes is None else codes[rows]))
+            one, other = _that_varies(x[rows]), _that_varies(y[rows])
+            if one.size and other.size:  # otherwise they share nothing among these rows
+                of.append(name)
+                parts.append(mi(one, other, None if codes is None else codes[rows]))
+        if not parts:
+            raise UserError("I(X; Y | Z) is 0: among the rows of each label of z, x or y is always the same")
         # The share of rows or, with groups, of groups, each of the same weight.
         weight = np.ones(len(z)) if codes is None else 1 / np.bincount(codes)[codes]
-        share = np.bincount(z, weights=weight) / weight.sum()
+        share = np.bincount(z, weights=weight)[of] / weight.sum()
         nats = float(share @ [part.nats for part in parts])
         errors = share * [part.standard_error for part in parts]
         # The same groups may have rows of several labels: their errors then add up.
@@ -507,9 +512,12 @@ def _by_critics(
     )
 
 
-def _relabelled(side: np.ndarray) -> np.ndarray:
-    """Labels from 0 without gaps, since a part of the rows may lack some."""
-    return np.unique(side, return_inverse=True)[1] if is_labels(side) else side
+def _that_varies(side: np.ndarray) -> np.ndarray:
+    """The columns that are not constant; labels numbered from 0 without gaps. Empty if nothing varies."""
+    if not is_labels(side):
+        return side[:, np.ptp(side, axis=0) > 0]
+    names, labels = np.unique(side, return_inverse=True)
+    return labels if len(names) > 1 else labels[:0]
 
 
 def _one_hot(side: np.ndarray) -> np.ndarray:
