@@ -226,6 +226,15 @@ def test_in_few_dimensions_chance_makes_no_near_copies(units: int) -> None:
     assert len(found) < 5
 
 
+@pytest.mark.parametrize("share", [0.1, 1])
+def test_groups_of_near_copies_are_found(share: float) -> None:
+    rng = np.random.default_rng(0)
+    others = rng.standard_normal((int(20 * 8 / share) - 20 * 8, 16))
+    copies = np.repeat(rng.standard_normal((20, 16)), 8, 0) + 1e-3 * rng.standard_normal((20 * 8, 16))
+    found = duplicates.duplicates_by_vectors(unit(np.concatenate([copies, others]).astype(np.float32)))
+    assert [len(group) for group in found.groups()].count(8) >= 19
+
+
 def test_a_pair_counts_by_the_narrower_of_two_neighbourhoods() -> None:
     angle = np.linspace(-0.2, 0.2, 9) + np.pi
     flat = np.concatenate([[[0, 0], [0.45, 0]], np.stack([np.cos(angle), np.sin(angle)], 1)])

@@ -208,17 +208,17 @@ def _closer_than_chance(near: Nearest) -> float:
     """The share of the k-th neighbour's distance below which chance brings one of all these points, on average.
 
     Of independent points in d dimensions, the k - 1 inside the ball of a point's k-th neighbour lie in it uniformly. So
-    one of them is within a share c of its radius with a probability of at most (k - 1) c^d. The logarithm of the ratio
-    of the volumes of the k-th and the j-th has the mean 1/j + ... + 1/(k - 1), which gives d. Here j is k/2, since
-    near-copies are the nearest ones (Levina & Bickel 2004 average over all j).
+    one of them is within a share c of its radius with a probability of at most (k - 1) c^d. The ratio of the volumes of
+    the j-th and the (j + 2)-th has the distribution Beta(j, 2), whose median is about (j - 1/3) / (j + 4/3). So each j
+    gives an estimate of d. Groups of copies make those too small at which the group ends: the upper quartile is taken.
     """
     count, k = near.distance.shape
-    middle = k // 2
-    if middle < 1:  # two points alone
+    if k < 3:  # of two or three points no dimension can be told
         return CLOSE
-    inner = np.maximum(near.distance[:, middle - 1].astype(np.float64), 1e-12)
-    spread = float(np.log(np.maximum(near.distance[:, -1] / inner, 1)).mean())
-    dimensions = sum(1 / i for i in range(middle, k)) / max(spread, 1e-12)
+    distance = np.maximum(near.distance.astype(np.float64), 1e-12)
+    ratio = np.minimum(np.median(distance[:, :-2] / distance[:, 2:], axis=0), 1 - 1e-9)
+    j = np.arange(1, k - 1)
+    dimensions = np.quantile(np.log((j - 1 / 3) / (j + 4 / 3)) / np.log(ratio), 0.75)
     return float(((k - 1) * count) ** (-1 / dimensions))
 
 
