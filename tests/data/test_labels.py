@@ -77,6 +77,8 @@ def test_labels_that_are_no_classes(raw: np.ndarray, message: str):
 def test_more_labels_than_names():
     with pytest.raises(UserError, match="label 7 has no name, there are only 2 class names"):
         number_labels([np.array([0, 7])], ("a", "b"), "x")
+    with pytest.raises(UserError, match="labels have 3 columns, there are 2 class names"):
+        number_labels([np.eye(3)], ("a", "b"), "x")
 
 
 class NAType:  # as pandas calls its own

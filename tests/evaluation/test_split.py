@@ -47,6 +47,9 @@ def test_classes_and_attributes_that_have_nothing_in_common_are_refused() -> Non
     sets = (ImageSet(pixels, attributes, names) for names in (("a", "b", "c"), ("b", "a", "c")))
     with pytest.raises(UserError, match="attributes are a, b, c in training and b, a, c in test"):
         with_classes_of(*sets)
+    one_hot = [from_array(pixels[:n], attributes[:n]) for n in (3, 2)]
+    with pytest.raises(UserError, match=r"classes in training and attributes in test, .* labels\.argmax\(1\)"):
+        with_classes_of(*one_hot)
 
 
 def test_labels_of_which_none_is_known_are_refused() -> None:

@@ -31,7 +31,7 @@ def number_labels(
         no_label_words: words that mean "no label"; frozenset() if every word is a class, as for names of folders.
 
     Raises:
-        UserError: labels that are not whole numbers, words or attributes; a number without a name.
+        UserError: labels that are not whole numbers, words or attributes; a number or column without a name.
     """
     parts = [None if values is None else plain_labels(values, where, no_label_words) for values in raw]
     present = [values for values in parts if values is not None and len(values)]
@@ -43,6 +43,8 @@ def number_labels(
             values.ndim != 2 or values.shape[1:] != width or not np.isin(values, (0, 1)).all() for values in present
         ):
             raise UserError(f"{where}: labels must be one number or word per image, or several of 0 and 1 (attributes)")
+        if names and len(names) != width[0]:
+            raise UserError(f"{where}: labels have {width[0]} columns, there are {len(names)} class names")
         names = names or tuple(str(k) for k in range(width[0]))
         used = np.any([values.any(0) for values in present], 0)
         if width[0] > 1 and used.all() and all((values.sum(1) == 1).all() for values in present):

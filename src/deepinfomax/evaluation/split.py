@@ -21,10 +21,18 @@ def with_classes_of(train: ImageSet, test: ImageSet) -> ImageSet:
     numbered 0 and 1. Classes that only the test set has come after the others.
 
     Raises:
-        UserError: no class has the same name in both, or attributes are not the same in both.
+        UserError: no class has the same name in both, attributes are not the same in both, or one-hot labels are
+            classes in one only.
     """
     if train.labels is None or test.labels is None or not (train.classes and test.classes):
         return test
+    columns = train.labels if train.labels.ndim > 1 else test.labels
+    if train.labels.ndim != test.labels.ndim and (columns.sum(1) == 1).all():
+        less, more = ("training", "test") if train.labels.ndim > 1 else ("test", "training")
+        raise UserError(
+            f"one-hot labels are classes in {more} and attributes in {less}, where a class has no image: give numbers, "
+            "labels.argmax(1)"
+        )
     if train.classes == test.classes:
         return test
     if train.labels.ndim > 1 or test.labels.ndim > 1:
