@@ -10,6 +10,7 @@ from planted import Flat, images, make_encoder
 from pyarrow import parquet
 
 from deepinfomax.data.images import normalise
+from deepinfomax.encoders import build
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import Embeddings, checked, embed, read_embeddings, write_embeddings
 
@@ -86,6 +87,8 @@ def test_one_image_grey_ones_and_a_path_are_told_how_to_be_given() -> None:
     ):
         embed(encoder, pixels)
     assert len(embed(encoder, pixels.transpose(2, 0, 1)[None])["y"]) == 1
+    with pytest.raises(UserError, match=r"cannot take images of 3x64: .* to have 2 channels, but got 3"):
+        embed(build("sequence", (2, 64)), torch.zeros(5, 3, 64))
     with pytest.raises(UserError, match=r"give deepinfomax\.data\.load\('cats'\)"):
         embed(encoder, "cats")
     with pytest.raises(UserError, match="batch_size must be 1 or more, not 0"):

@@ -413,6 +413,8 @@ def test_a_label_of_z_whose_rows_all_differ_in_x_is_left_out_and_told():
         assert estimate.nats == pytest.approx(without.nats, abs=0.02)
         assert any("1 label of z has no label of" in note and "6 of 306 rows" in note for note in estimate.notes)
     assert not any("twice" in note for note in without.notes)
+    with pytest.raises(UserError, match=r"among the rows of each label of z, no label of x \(or y\) occurs twice"):
+        conditional_mi(np.arange(300) // 5, y[:300], np.arange(300) % 5)
 
 
 def test_the_difference_says_of_what():

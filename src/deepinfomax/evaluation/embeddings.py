@@ -121,15 +121,12 @@ def _check_takes(encoder: nn.Module, batch: Tensor, kind: torch.dtype) -> None:
     try:
         shapes_of(encoder, tuple(batch.shape[1:]), kind)
     except UserError as error:
-        said = str(error)
-        if batch.ndim < 4:  # such as one image alone, or grey ones without their channel; series are there too
-            shape = tuple(batch.shape[1:])
-            said = (
-                f"embed takes many items with their channels, pictures as (N, C, H, W) and series as (N, C, T), not "
-                f"{len(batch):,} of shape {shape}: for one picture (H, W, C) give picture.transpose(2, 0, 1)[None], "
-                "for grey ones (N, H, W) images[:, None]"
-            )
-        raise UserError(said) from None
+        if batch.ndim > 3:
+            raise
+        raise UserError(  # such as one image alone, or grey ones without their channel; series are there too
+            f"{error}; embed takes series as (N, C, T) and pictures as (N, C, H, W): for one picture (H, W, C) give "
+            "picture.transpose(2, 0, 1)[None], for grey ones (N, H, W) images[:, None]"
+        ) from None
 
 
 def input_type(encoder: nn.Module) -> torch.dtype:

@@ -51,12 +51,17 @@ def information_given_labels(x: np.ndarray, y: np.ndarray, z: np.ndarray, k: int
     Raises:
         UserError: no label has k + 2 samples, or a value.
     """
-    values, sizes = [], []
+    values, sizes, enough = [], [], False
     for label in np.unique(z):
         rows = z == label
-        if rows.sum() >= k + 2 and not np.isnan(value := _information(x[rows], y[rows], k)):
+        if rows.sum() < k + 2:
+            continue
+        enough = True
+        if not np.isnan(value := _information(x[rows], y[rows], k)):
             values.append(value)
             sizes.append(int(rows.sum()))
+    if not sizes and enough:
+        raise UserError("among the rows of each label of z, no label of x (or y) occurs twice: merge labels")
     if not sizes:
         raise UserError(f"no label of z has {k + 2} samples or more: use fewer labels, or more samples")
     return float(np.average(values, weights=sizes))
