@@ -807,6 +807,26 @@ def test_scans_whose_headers_scale_their_numbers_are_read_beside_others(order: t
     assert images.notes == ("1 of 2 hold int16, kept as float64: their numbers may be of another scale",)
 
 
+def test_numbers_of_a_wider_type_need_its_space_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The second pass takes twice the space of the first, which is free again."""
+    for place, kind in enumerate((np.uint16, np.int16, np.uint16)):
+        tifffile.imwrite(tmp_path / f"{place}.tif", np.full((16, 16), 300, kind))
+    needed = []
+
+    def seen(folder: Path, size: int) -> None:
+        needed.append((size, [*folder.glob("*.npy")]))
+
+    monkeypatch.setattr("deepinfomax.data.kept.need", seen)
+    assert load(tmp_path).images.dtype == np.int32
+    assert needed == [(3 * 16 * 16 * 2, []), (3 * 16 * 16 * 4, [])]
+
+
+def test_the_type_of_resized_numbers_is_told(tmp_path: Path):
+    for place, (kind, side) in enumerate(((np.uint16, 16), (np.int16, 20))):
+        tifffile.imwrite(tmp_path / f"{place}.tif", np.full((side, side), 300, kind))
+    assert load(tmp_path, size=8).notes[1].startswith("1 of 2 hold uint16, kept as float32")
+
+
 def test_a_single_scan_is_counted_in_the_singular(tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image(VOLUMES[0], np.eye(4)), tmp_path / "x.nii")
     _, text = data_command(str(tmp_path / "x.nii"), root=None, size=None, skip_bad=None, settings={})

@@ -80,8 +80,8 @@ def _write(
             array = resized_bands(array, size)
         shapes[array.shape] += 1
         if images is None:
-            need(folder, len(source) * array.nbytes)
             stored = array.dtype if size is not None else kept_as
+            need(folder, len(source) * array.size * stored.itemsize)
             images = allocated(folder / "images.npy", (len(source), *array.shape), stored)
         if array.shape != images.shape[1:]:
             odd = odd or source.title(int(source.index[place]))
@@ -99,15 +99,15 @@ def _write(
     common = np.result_type(kept_as, *types)
     if common != kept_as and size is None:  # seldom: a first pass over the types of all files would cost more
         del images
+        (folder / "images.npy").unlink()  # its space is needed for the second pass
         return _write(folder, source, skip_bad, size, common)
-    kept_as = common
     images.flush()
     if count < len(images):
         images = kept_rows(folder / "images.npy", np.arange(len(images)) < count)
     notes = [
-        f"{types[kind]:,} of {count:,} hold {kind}, kept as {kept_as}: their numbers may be of another scale"
+        f"{types[kind]:,} of {count:,} hold {kind}, kept as {images.dtype}: their numbers may be of another scale"
         for kind in types
-        if kind != kept_as
+        if len(types) > 1 and kind != images.dtype
     ]
     if size is not None:
         notes.append(said_of_resizing(size))
