@@ -194,6 +194,9 @@ def test_an_export_leaves_other_runs_and_says_what_belongs_to_the_hub(
         capsys, *words, "--out", str(other / "checkpoint")
     )
     assert not (other / "checkpoint" / "encoder.json").exists()
+    (other / "export").mkdir()
+    (other / "export" / ".DS_Store").touch()  # the user's own folder may hold other files
+    assert run(capsys, *words, "--out", str(other / "export"))[0] == 0
     copied = ("--out", str(tmp_path / "copied"))
     assert "--repo is for --format hub" in mistake(capsys, *words, *copied, "--repo", "me/mine")
     assert "--private is for --format hub" in mistake(capsys, *words, *copied, "--private")

@@ -66,7 +66,7 @@ def export(
 
     Raises:
         UserError: an unknown format; a missing package; no encoder in the run; `module` or `repo` is missing; `out`
-            would replace a file of the run, or is inside a run; an option of the hub is given with another format; or
+            would replace a file or folder of a run; an option of the hub is given with another format; or
             `out` has the ending of another kind of file.
     """
     run = Path(run)
@@ -97,7 +97,7 @@ def export(
             raise UserError(f"--out {folder} is the run itself, which holds its encoder already: choose another --out")
         if (folder / files.CONFIG).exists():
             raise UserError(f"--out {folder} is another run, which has an encoder of its own: choose another --out")
-        if _is_part_of_a_run(folder):
+        if folder.resolve().name in files.FOLDERS and (folder.resolve().parent / files.CONFIG).exists():
             raise UserError(f"--out {folder} belongs to a run, which keeps other files in it: choose another --out")
         storage.check(run)  # do not copy a damaged encoder
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,13 +110,6 @@ def export(
             raise UserError("--format hub needs --repo OWNER/NAME")
         return {"hub": _push(run, repo, private), "load": f"deepinfomax.load({repo!r})"}
     raise UserError(f"unknown format {format!r}; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-
-
-def _is_part_of_a_run(folder: Path) -> bool:
-    """Whether a folder lies in a run folder and holds what no export wrote, as that of the checkpoint does."""
-    exported = (files.WEIGHTS, files.DESCRIPTION)
-    in_run = folder.is_dir() and (folder.resolve().parent / files.CONFIG).exists()
-    return in_run and any(path.name not in exported for path in folder.iterdir())
 
 
 def _program(run: Path, file: Path, module: nn.Module | None) -> Path:

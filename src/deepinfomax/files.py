@@ -19,6 +19,7 @@ from deepinfomax.errors import UserError
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoint"
+FOLDERS = (CHECKPOINT, "tensorboard")  #: those that training makes
 WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
 EVALUATION = "evaluation.json"
 GALLERY, SAMPLE = "gallery.npz", "embeddings_sample.npz"
