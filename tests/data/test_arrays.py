@@ -72,7 +72,7 @@ def test_what_the_axes_are(tmp_path: Path, shape: tuple, kind: Any, settings: di
 def test_a_guess_is_told_with_the_setting_that_says_otherwise(tmp_path: Path):
     assert load(saved(tmp_path, RNG.normal(size=(4, 100, 6)))).notes == (
         "items of shape 100x6 are taken as series of 6 channels and 100 steps: the shorter axis holds the channels; "
-        "data.kind or data.layout say otherwise",
+        "data.kind or data.layout say otherwise, in Python kind= or layout= of from_array",
     )
     assert load(tmp_path / "x.npy", layout="channels-last").notes == ()
     moved = load(tmp_path / "x.npy").images

@@ -843,7 +843,7 @@ def test_chunks_of_zarr_that_were_not_copied_are_told(tmp_path: Path):
     path, _ = FORMATS["zarr"](tmp_path)
     assert load(path).notes == (
         "items of shape 2x32 are taken as series of 2 channels and 32 steps: the shorter axis "
-        "holds the channels; data.kind or data.layout say otherwise",
+        "holds the channels; data.kind or data.layout say otherwise, in Python kind= or layout= of from_array",
     )
     (path / "images" / "c" / "1" / "0" / "0").unlink()
     assert load(path).notes[0].startswith("1 of 4 chunks of images have no file: their numbers are 0.0")

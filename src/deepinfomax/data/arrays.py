@@ -203,7 +203,8 @@ def _said(values: np.ndarray, axes: Axes, *, told: bool) -> tuple[str, ...]:
         return ()
     taken = title_of(in_order(values[:1], axes).shape[1:])
     shape = "x".join(map(str, values.shape[1:]))
-    return (f"items of shape {shape} are taken as {taken}: {axes.guessed}; data.kind or data.layout say otherwise",)
+    otherwise = "data.kind or data.layout say otherwise, in Python kind= or layout= of from_array"
+    return (f"items of shape {shape} are taken as {taken}: {axes.guessed}; {otherwise}",)
 
 
 def _are_bytes(values: np.ndarray, reading: Reading) -> bool:
