@@ -67,7 +67,7 @@ def _array(content: Any, name: str, file: Path) -> Any:
 def _shapes(content: Any) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every data set in the file and its groups, also of those that a link leads to.
 
-    A link that leads nowhere has the shape (): the error comes when it is read.
+    Links to groups are not followed. A link that leads nowhere has the shape (): the error comes when it is read.
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
