@@ -99,10 +99,10 @@ def test_what_is_shared_beyond_z_is_told_as_a_share_of_labels(estimator):
 
 @pytest.mark.parametrize("given", ["numbers", "labels"])
 def test_groups_count_as_one_row_each(given):
-    """100 subjects of 20 near-identical rows: by rows much is shared that subjects do not share."""
+    """100 subjects of 10 near-identical rows: by rows much is shared that subjects do not share."""
     rng = np.random.default_rng(0)
-    subject = np.repeat(np.arange(100), 20)
-    x, y, z = (rng.standard_normal(100)[subject] + 0.01 * rng.standard_normal(2000) for _ in range(3))
+    subject = np.repeat(np.arange(100), 10)
+    x, y, z = (rng.standard_normal(100)[subject] + 0.01 * rng.standard_normal(1000) for _ in range(3))
     z = (z > 0).astype(int) if given == "labels" else z
     assert conditional_mi(x, y, z).nats > 0.6
     by_subject = conditional_mi(x, y, z, groups=subject, shuffles=19)
@@ -113,7 +113,7 @@ def test_groups_count_as_one_row_each(given):
     shared = conditional_mi(x, x + y, z, groups=subject, shuffles=19)
     assert shared.nats > 0.3
     assert shared.p_value == 0.05
-    assert conditional_mi(x, y, z, block=20).nats == pytest.approx(by_subject.nats, abs=1e-9)
+    assert conditional_mi(x, y, z, block=10).nats == pytest.approx(by_subject.nats, abs=1e-9)
 
 
 def test_critics_of_a_difference_keep_groups_together():
