@@ -20,3 +20,8 @@ def check_seed(seed: int) -> int:
     if not 0 <= whole <= LAST_SEED:
         raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed!r}")
     return whole
+
+
+def random_state(seed: int) -> int:
+    """The seed as scikit-learn takes it, which has none above 2^32 - 1: `random_state=random_state(seed)`."""
+    return seed % 2**32

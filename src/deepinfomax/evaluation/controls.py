@@ -25,6 +25,7 @@ from deepinfomax.evaluation.labels import check_labels
 from deepinfomax.evaluation.scales import Scale, check_scale
 from deepinfomax.fitting import ScheduledAdam, accuracy, mini_batches
 from deepinfomax.progress import say
+from deepinfomax.seeds import random_state
 
 CONTROLS = ("pixels", "pixels_pca", "random_encoder", "supervised")
 
@@ -51,7 +52,7 @@ def pixels_pca(
     # scikit-learn takes no seed of more than 32 bits.
     from sklearn.decomposition import PCA  # a second to import, and only needed here
 
-    pca = PCA(components, svd_solver="randomized", random_state=seed % 2**32).fit(train.numpy())
+    pca = PCA(components, svd_solver="randomized", random_state=random_state(seed)).fit(train.numpy())
     return tuple(torch.from_numpy(pca.transform(x.numpy()).astype(np.float32)) for x in (train, test))  # type: ignore
 
 

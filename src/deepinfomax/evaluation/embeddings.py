@@ -62,11 +62,11 @@ def embed(
     """
     embedded = vectors_of(encoder, images, levels=levels, batch_size=batch_size, device=device)
     for level, vectors in embedded.items():
-        if not torch.isfinite(vectors).all():  # a NaN of the images is no fault of the encoder
-            pixels, name = (images.images, images.name) if isinstance(images, ImageSet) else (images, "")
-            numbers = pixels.detach().float().cpu().numpy() if isinstance(pixels, Tensor) else np.asarray(pixels)
-            trainable(ImageSet(numbers, name=name or "images"))
-        check_finite(vectors, f"level {level} of the encoder")
+        try:
+            check_finite(vectors, f"level {level} of the encoder")
+        except UserError:
+            _check_finite_images(images)  # a NaN of the images is no fault of the encoder
+            raise
     return embedded
 
 
@@ -114,6 +114,13 @@ def vectors_of(
                             embedded[level] = torch.empty(len(pixels), flat.shape[1])
                     embedded[level][start : start + len(flat)] = flat
     return embedded
+
+
+def _check_finite_images(images: ImageSet | Tensor | np.ndarray) -> None:
+    """Raises UserError if the images have a NaN or an infinity."""
+    pixels, name = (images.images, images.name) if isinstance(images, ImageSet) else (images, "")
+    numbers = pixels.detach().float().cpu().numpy() if isinstance(pixels, Tensor) else np.asarray(pixels)
+    trainable(ImageSet(numbers, name=name or "images"))
 
 
 def _check_takes(encoder: nn.Module, batch: Tensor, kind: torch.dtype) -> None:

@@ -58,6 +58,7 @@ from deepinfomax.evaluation.controls import random_encoder
 from deepinfomax.experiments.provenance import read, write
 from deepinfomax.features import LEVELS
 from deepinfomax.recipes import Scale
+from deepinfomax.seeds import random_state
 from deepinfomax.training.building import begin
 from deepinfomax.training.loop import train
 from deepinfomax.training.run_folder import CONFIG
@@ -206,7 +207,7 @@ def compare(
     trained = trained_on(views, settings, out)
     flat, flat_test = (s.images.reshape(len(s), -1) for s in (training, test))
     units = min(64, *flat.shape)  # as many as y has, where there are
-    components = PCA(units, random_state=seed % 2**32).fit(flat)
+    components = PCA(units, random_state=random_state(seed)).fit(flat)
     chosen = StandardScaler().fit(described := catch22(training.images))
     return {
         "raw": accuracies(flat, flat_test, training, test),

@@ -12,6 +12,7 @@ from sklearn.cluster import HDBSCAN, KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from deepinfomax.progress import say
+from deepinfomax.seeds import random_state
 
 DIMENSIONS = 16  #: with more dimensions all distances are similar, and density has no meaning
 LEAST_IN_GROUPS = 0.5  #: smallest share of images in groups with gaps; otherwise these groups are not used
@@ -33,14 +34,14 @@ class Clusters:
 def clusters(unit: np.ndarray, *, seed: int) -> Clusters:
     """Groups of vectors (N, D) of length 1."""
     say("groups")
-    few = PCA(min(DIMENSIONS, *unit.shape), random_state=seed % 2**32).fit_transform(unit)
+    few = PCA(min(DIMENSIONS, *unit.shape), random_state=random_state(seed)).fit_transform(unit)
     smallest = max(5, len(unit) // 200)
     group = HDBSCAN(min_cluster_size=smallest, min_samples=5, copy=True).fit_predict(few)
     if group.max() >= 1 and (group >= 0).mean() >= LEAST_IN_GROUPS:
         return _ordered(unit, group, "hdbscan")
     method = MiniBatchKMeans if len(unit) > LARGE else KMeans
     count = min(parts_of(len(unit)), len({row.tobytes() for row in unit}))  # no more parts than vectors that differ
-    return _ordered(unit, method(count, n_init=3, random_state=seed % 2**32).fit_predict(unit), "k-means")
+    return _ordered(unit, method(count, n_init=3, random_state=random_state(seed)).fit_predict(unit), "k-means")
 
 
 def parts_of(count: int) -> int:

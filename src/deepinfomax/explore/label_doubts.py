@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from deepinfomax.progress import counted
+from deepinfomax.seeds import random_state
 
 FOLDS = 5
 #: of the mean loss, on standardised vectors: strong, since a wrong label must not be learnt by heart. scikit-learn's C
@@ -83,7 +84,7 @@ def out_of_sample(
 ) -> Float[np.ndarray, "N K"]:
     """Probabilities of each image by a logistic regression that was fitted without its fold."""
     probability = np.empty((len(labels), int(labels.max()) + 1))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(vectors, labels)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=random_state(seed)).split(vectors, labels)
     for _, (fit, left_out) in zip(counted(FOLDS, "fold of the labels"), folds, strict=True):
         mean, deviation = vectors[fit].mean(0), vectors[fit].std(0)
         scale = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0)

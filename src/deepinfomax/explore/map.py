@@ -14,6 +14,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from deepinfomax.explore.nearest import Nearest, nearest
 from deepinfomax.progress import say
+from deepinfomax.seeds import random_state
 
 PERPLEXITY = 30.0
 #: images that scikit-learn's t-SNE lays out itself; each further one goes among its neighbours that have a place
@@ -30,7 +31,7 @@ def layout(unit: np.ndarray, near: Nearest, *, seed: int) -> np.ndarray:
     start = np.zeros((len(unit), 2))
     if unit.any():  # vectors of a collapsed encoder may all be 0
         axes = min(2, unit.shape[1])
-        start[:, :axes] = PCA(axes, random_state=seed % 2**32).fit_transform(unit)
+        start[:, :axes] = PCA(axes, random_state=random_state(seed)).fit_transform(unit)
     start *= 1e-4 / max(float(start[:, 0].std()), 1e-12)  # small, so that the neighbours decide and not the start
     perplexity = min(PERPLEXITY, near.index.shape[1] / 3)
     if find_spec("openTSNE") is not None:
@@ -53,13 +54,17 @@ def _by_opentsne(near: Nearest, start: np.ndarray, perplexity: float, seed: int)
     affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=known)
     # Interpolation on a grid costs the same for few images as for many; below some thousands the tree is faster.
     method = "fft" if len(start) > 3000 else "bh"
-    tsne = openTSNE.TSNE(perplexity=perplexity, random_state=seed % 2**32, negative_gradient_method=method, n_jobs=1)
+    tsne = openTSNE.TSNE(
+        perplexity=perplexity, random_state=random_state(seed), negative_gradient_method=method, n_jobs=1
+    )
     return np.array(tsne.fit(affinities=affinities, initialization=start))
 
 
 def _by_sklearn(unit: np.ndarray, start: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     say("map by scikit-learn")
-    tsne = TSNE(perplexity=max(perplexity, 1.0), init=start.astype(np.float32), random_state=seed % 2**32, n_jobs=1)
+    tsne = TSNE(
+        perplexity=max(perplexity, 1.0), init=start.astype(np.float32), random_state=random_state(seed), n_jobs=1
+    )
     return tsne.fit_transform(unit).astype(np.float64)
 
 

@@ -14,6 +14,7 @@ from deepinfomax.data.images import ImageSet
 from deepinfomax.evaluation.embeddings import embed, levels_of
 from deepinfomax.explore.nearest import Nearest, nearest
 from deepinfomax.progress import counted, say
+from deepinfomax.seeds import random_state
 
 COMPONENTS = 128  #: principal components kept of a longer vector
 SAMPLE = 5000  #: the components are found on so many images, drawn at random; on all images of a smaller set
@@ -95,7 +96,7 @@ def reduced_vectors(vectors: Vectors, images: ImageSet, *, seed: int, standardis
         return np.zeros((len(images), 1), np.float32), "the same for all images"
     if sample.shape[1] <= COMPONENTS:
         return np.concatenate([(v - mean) * scale for v in _blocks(vectors, images)]), f"{sample.shape[1]} units"
-    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed % 2**32, svd_solver="randomized").fit(standard)
+    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=random_state(seed), svd_solver="randomized").fit(standard)
     parts = [pca.transform((part - mean) * scale).astype(np.float32) for part in _blocks(vectors, images)]
     return np.concatenate(parts), _said(pca)
 
@@ -106,7 +107,7 @@ def _blocks(vectors: Vectors, images: ImageSet) -> Iterator[np.ndarray]:
 
 
 def _components(sample: np.ndarray, vectors: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=seed % 2**32, svd_solver="randomized").fit(sample)
+    pca = PCA(min(COMPONENTS, len(sample) - 1), random_state=random_state(seed), svd_solver="randomized").fit(sample)
     return pca.transform(vectors).astype(np.float32), _said(pca)
 
 

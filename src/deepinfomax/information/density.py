@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
+from deepinfomax.seeds import random_state
+
 SHRINKAGE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  #: how far correlations are shrunk towards 0
 FEWEST_OF_A_GROUP, MOST_GROUPS = 20, 64  #: training rows for each component of a mixture, on average; components
 
@@ -63,7 +65,7 @@ def mixture_log_ratio(
     normal = [-0.5 * (part**2 + math.log(2 * math.pi)).sum(1) for part in (deciding, others)]
     best, value, components = torch.zeros(len(others), dtype=torch.float64), 0.0, 2
     while components <= min(MOST_GROUPS, len(train) // FEWEST_OF_A_GROUP):
-        mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-3, random_state=seed % 2**32)
+        mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-3, random_state=random_state(seed))
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # any mixture gives a lower bound
             mixture.fit(train)
         reached = float((mixture.score_samples(deciding) - normal[0]).mean())

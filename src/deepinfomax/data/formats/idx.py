@@ -41,9 +41,8 @@ class Idx:
     classes: tuple[str, ...]
     sizes: tuple[int, int]  #: images in train and test
     files: tuple[tuple[str, str], ...] = tuple(FILES.values())  #: (images, labels) of train and of test
-    words: tuple[
-        str, ...
-    ] = ()  #: one of them is in the name of its folder, in lower case; () if the names of its files tell the set
+    #: one of them is in the name of its folder, in lower case; () if the names of its files tell the set
+    words: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     first: int = 0  #: the smallest label
     turned: bool = False  #: whether the file has each image column by column
