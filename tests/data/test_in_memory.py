@@ -298,3 +298,11 @@ def test_parts_of_two_scales_are_not_put_together(tmp_path: Path):
     np.savez(tmp_path / "x.npz", x_train=pixels, x_test=(pixels / 255).astype(np.float32))
     with pytest.raises(UserError, match="parts of uint8 and float32, of two scales"):
         load(tmp_path / "x.npz", "train+test")
+
+
+def test_parts_whose_whole_numbers_no_common_type_holds_say_so(tmp_path: Path):
+    numbers = np.full((4, 2, 16), 2**53 + 1, np.uint64)
+    np.savez(tmp_path / "x.npz", x_train=numbers, x_test=-numbers.astype(np.int64))
+    note = "some whole numbers are beyond 2^53, where float64 rounds them"
+    assert note in load(tmp_path / "x.npz", "train+test").notes
+    assert note not in load(tmp_path / "x.npz", "train").notes

@@ -770,6 +770,17 @@ def test_numbers_of_another_type_than_the_first_are_told(tmp_path: Path):
     assert note in load(tmp_path).notes
 
 
+def test_whole_numbers_that_no_common_type_holds_are_told(tmp_path: Path):
+    """NumPy joins int64 and uint64 to float64."""
+    for i, value in enumerate((np.int64(-(2**53) - 1), np.uint64(7))):
+        tifffile.imwrite(tmp_path / f"{i}.tif", np.full((8, 8), value))
+    images = load(tmp_path)
+    assert images.images.dtype == np.float64
+    assert images.notes[-1] == "some whole numbers are beyond 2^53, where float64 rounds them"
+    tifffile.imwrite(tmp_path / "0.tif", np.full((8, 8), -(2**53)))
+    assert not any("rounds them" in note for note in load(tmp_path).notes)
+
+
 @pytest.mark.parametrize("slopes", [[2.0, 2.0], [2.0, 0.5]])
 def test_frames_of_an_enhanced_dicom_file_have_their_units(slopes: list[float], tmp_path: Path):
     from pydicom import dcmread

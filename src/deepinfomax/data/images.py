@@ -17,6 +17,7 @@ BLOCK = 2**22  #: numbers processed together
 NUMBERS = "uif"  #: NumPy's kinds of types that are accepted: whole numbers and floats
 #: type -> the type used instead, because torch does not compute with the first one on every device
 WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.float64, "float16": np.float32}
+ROUNDED = "some whole numbers are beyond 2^53, where float64 rounds them"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,16 @@ def blocks(values: np.ndarray) -> Iterator[slice]:
     """The rows of a large array in parts of about `BLOCK` numbers."""
     rows = max(1, BLOCK // max(1, values[:1].size))
     return (slice(start, start + rows) for start in range(0, len(values), rows))
+
+
+def rounded(values: np.ndarray, kind: np.dtype) -> bool:
+    """Whether `kind`, to which NumPy joins the type of these numbers and another, does not hold all of them.
+
+    That is float64 beside whole numbers of 64 bits.
+    """
+    if kind != np.float64 or values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
+        return False
+    return max(int(values.max()), -int(values.min())) > 2**53
 
 
 def in_range(images: ImageSet) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from deepinfomax.data.arrays import resized_bands, said_of_resizing
 from deepinfomax.data.cache import allocated, kept_rows, need, stopped, through_cache, write_facts
 from deepinfomax.data.decoding import check_target, each_of, nearest_power, resizing
-from deepinfomax.data.images import NUMBERS, ImageSet
+from deepinfomax.data.images import NUMBERS, ROUNDED, ImageSet, rounded
 from deepinfomax.data.stored import StoredArrays
 from deepinfomax.errors import SeveralSizes, UserError
 
@@ -62,7 +62,7 @@ def _write(
     odd = ""  #: the first item of another shape than the first
     types: Counter[np.dtype] = Counter()
     images: np.memmap | None = None
-    count = 0
+    count, any_rounded = 0, False
     for place, item in enumerate(each_of(source, lambda blob: blob() if callable(blob) else blob, "reading")):
         if isinstance(item, str):
             bad[place] = item
@@ -89,6 +89,7 @@ def _write(
         types[kind] += 1
         if size is not None or np.can_cast(kind, kept_as, "safe"):
             images[count] = array
+            any_rounded = any_rounded or rounded(array, images.dtype)
         count += 1
     if len(shapes) > 1:
         raise _several(source, shapes, odd)
@@ -109,6 +110,8 @@ def _write(
         for kind in types
         if len(types) > 1 and kind != images.dtype
     ]
+    if any_rounded:
+        notes.append(ROUNDED)
     if size is not None:
         notes.append(said_of_resizing(size))
     write_facts(folder, source, images, bad, notes, {"sizes": {"x".join(map(str, images.shape[1:])): count}})

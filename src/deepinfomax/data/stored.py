@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinfomax.data.images import ImageSet
+from deepinfomax.data.images import ROUNDED, ImageSet, rounded
 from deepinfomax.errors import UserError
 from deepinfomax.files import printable
 
@@ -92,6 +92,8 @@ def join(first: Source, second: Source, name: str) -> Source:
         if len({kind.kind == "f" for kind in kinds}) > 1 and any(kind in (np.uint8, bool) for kind in kinds):
             raise UserError(f"{name} has parts of {kinds[0]} and {kinds[1]}, of two scales; give them the same type")
         together = np.concatenate([first.images, second.images])
+        if ROUNDED not in notes and any(rounded(s.images, together.dtype) for s in (first, second)):
+            notes = (*notes, ROUNDED)
         return ImageSet(together, labels, classes, name, notes, as_given=first.as_given)
     left, right, count = first, second, len(first)
 
