@@ -473,6 +473,16 @@ def test_mistakes(tmp_path: Path) -> None:
         train(config(**{"training.steps": 8}), images(), run, resume=True, device="cpu", quiet=True)
 
 
+def test_settings_of_data_that_train_does_not_read_are_refused(tmp_path: Path) -> None:
+    asked = config(**{"data.kind": "series", "training.steps": 1})
+    with pytest.raises(UserError, match=r"^data\.kind is not used .*data\.from_array or load with kind="):
+        train(asked, np.zeros((64, 20, 16)), tmp_path / "run", device="cpu")
+    with pytest.raises(UserError, match=r"^data\.size is not used .*data\.load with size="):
+        train(config(**{"data.size": 8}), np.zeros((64, 16, 16)), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+    train(asked, images(), tmp_path / "run", device="cpu", quiet=True)  # an ImageSet was read by them already
+
+
 def test_wrapped_networks_train(tmp_path: Path) -> None:
     layers = [torch.nn.Conv2d(3, 8, 4, 4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(128, 16)]
     wrapped = deepinfomax.encoders.wrap(

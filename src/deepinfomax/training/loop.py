@@ -24,6 +24,7 @@ from deepinfomax.data.channels import Channels
 from deepinfomax.data.fingerprint import identity
 from deepinfomax.data.images import ImageSet, trainable
 from deepinfomax.data.in_memory import as_images
+from deepinfomax.data.section import Data
 from deepinfomax.data.stream_batches import StreamBatches, StreamStopped
 from deepinfomax.data.streaming import Stream
 from deepinfomax.devices import arithmetic, choose_device, hardware, has_fast_bfloat16
@@ -82,12 +83,15 @@ def train(
 
     Raises:
         UserError: the folder is in use; its checkpoint has another configuration or other data; there are fewer images
-            than a batch; `encoder` has the architecture of `config.encoder` but other settings.
+            than a batch; `config.data` has settings for reading that are not used, see `check_all_used`; `encoder` has
+            the architecture of `config.encoder` but other settings.
         Diverged: a loss, a weight or y is no longer finite.
     """
     config, out = resolve(recipe(config) if isinstance(config, str) else config), Path(out)
     config = _for_this_run(config, out if resume else None, device, own_encoder=encoder is not None)
     read_here = not isinstance(images, ImageSet | Stream)  # of others whoever read them has told the notes
+    if read_here:
+        check_all_used(config.data)
     stream, training = images if isinstance(images, Stream) else None, config.training
     if stream is not None:
         check_streams(config, stream)
@@ -249,6 +253,21 @@ def _saved_before_an_end(
             state.save(out / run_folder.CHECKPOINT)
             raise UserError(f"{error}; {out} is saved at step {state.step}: mend the data and --resume") from None
         raise
+
+
+def check_all_used(data: Data) -> None:
+    """Refuse settings of how data are read, for images that are given to `train` and not read by them.
+
+    Raises:
+        UserError: one of them is set.
+    """
+    for name in ("values", "kind", "layout", "missing", "size", "channels", "limit"):
+        if getattr(data, name) != getattr(Data(), name):
+            by = "load" if name in ("size", "channels", "limit") else "from_array or load"
+            raise UserError(
+                f"data.{name} is not used for images that are given in Python: read them by deepinfomax.data.{by} with "
+                f"{name}=, and train on what that returns"
+            )
 
 
 def check_streams(config: Config, stream: Stream) -> None:
