@@ -69,6 +69,18 @@ def test_mistakes() -> None:
         neighbours(bank[:, :9], bank, 1)
 
 
+@pytest.mark.parametrize("metric", ["l1", "cosine"])
+def test_rows_that_are_not_finite_are_named(metric: str) -> None:
+    bank, _ = gaussians(20)
+    query = bank[:9].clone()
+    query[[2, 3]], query[5:, 4] = torch.nan, torch.inf
+    with pytest.raises(UserError, match=r"^query has NaN or infinite numbers in the rows 2, 3, 5, 6, 7 and 1 more: "):
+        neighbours(query, bank, 3, metric)
+    bank[7, 0] = torch.nan
+    with pytest.raises(UserError, match=r"^bank has NaN or infinite numbers in the row 7: "):
+        other_neighbours(bank, torch.tensor([7, 1]), 3, metric)
+
+
 def test_whole_numbers_are_told_apart_where_float32_cannot() -> None:
     bank = 2**24 + torch.tensor([[3], [1], [0], [2]])
     index, distance = neighbours(bank[1:2], bank, 3)

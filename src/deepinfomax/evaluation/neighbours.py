@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from deepinfomax.devices import in_float64
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, agreed, listed
 
 METRICS = ("l1", "cosine")
 BLOCK_BYTES = 128 * 2**20  #: of the distances held at once
@@ -29,7 +29,8 @@ def neighbours(
         index, distance in the type of the queries (of whole numbers float32). Memory: `BLOCK_BYTES` of distances.
 
     Raises:
-        UserError: another metric, k outside 1 to N, vectors of different length, or arrays that are no tensors.
+        UserError: another metric, k outside 1 to N, vectors of different length or with NaN or infinite numbers, or
+            arrays that are no tensors.
     """
     if metric not in METRICS:
         raise UserError(f"unknown metric {metric!r}; choose {' or '.join(METRICS)}")
@@ -42,6 +43,11 @@ def neighbours(
         raise UserError(
             f"queries have {query.shape[1]} units and the bank {bank.shape[1]}; embed both at the same level"
         )
+    for side, vectors in (("bank", bank), ("query", query)):  # the bank first: `other_neighbours` asks for its rows
+        rows = (~torch.isfinite(vectors).all(1)).cpu().numpy().nonzero()[0]
+        if len(rows):
+            which = f"the {agreed(len(rows), 'row', 'rows')} {listed(rows, 5)}"
+            raise UserError(f"{side} has NaN or infinite numbers in {which}: leave those out")
     kind, on = query.dtype if query.is_floating_point() else torch.float32, query.device
     if metric == "cosine":
         # In fp64: of vectors far from the origin all cosines are nearly 1.
