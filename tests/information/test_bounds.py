@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -87,6 +88,9 @@ def test_mistakes() -> None:
         bounds.jsd(torch.zeros(2, 1), torch.zeros(2, 0))
     with pytest.raises(UserError, match="no positives"):
         bounds.jsd(torch.zeros(2, 0), torch.zeros(2, 1))
+    for positive, negative in ((np.zeros((2, 1)), np.zeros((2, 3))), (torch.zeros(2, 1), [[0.0]] * 2)):
+        with pytest.raises(UserError, match=r"^jsd: .* must be tensors, not (ndarray|list): torch\.as_tensor"):
+            bounds.jsd(positive, negative)
     with pytest.raises(UserError, match="unknown bound 3"):
         bounds.get(3)  # type: ignore[arg-type]
     for tau in (0.0, -1.0, math.nan):

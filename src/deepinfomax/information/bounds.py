@@ -69,8 +69,14 @@ class Bound:
     ) -> Float[Tensor, ""]:
         """positive (..., P), negative (..., K) with the same leading axes -> scalar in nats.
 
-        Raises UserError if the shapes do not fit or there is no negative at all.
+        Raises UserError if the shapes do not fit, if there is no negative at all, and for arrays that are no tensors.
         """
+        for scores in (positive, negative):
+            if not isinstance(scores, Tensor):
+                other = type(scores).__name__
+                raise UserError(
+                    f"{self.name}: scores must be tensors, not {other}: torch.as_tensor makes one of an array"
+                )
         if positive.shape[:-1] != negative.shape[:-1]:
             raise UserError(
                 f"{self.name}: positives {tuple(positive.shape)} and negatives {tuple(negative.shape)} need the same "
