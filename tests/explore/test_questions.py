@@ -235,6 +235,13 @@ def test_groups_of_near_copies_are_found(share: float) -> None:
     assert [len(group) for group in found.groups()].count(8) >= 19
 
 
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_equal_vectors_alone_are_pairs(count: int) -> None:
+    found = duplicates.duplicates_by_vectors(np.ones((count, 4), np.float32))
+    assert found.pairs.tolist() == [[i, j] for i in range(count) for j in range(i + 1, count)]
+    assert (found.alike == 1).all()
+
+
 def test_a_pair_counts_by_the_narrower_of_two_neighbourhoods() -> None:
     angle = np.linspace(-0.2, 0.2, 9) + np.pi
     flat = np.concatenate([[[0, 0], [0.45, 0]], np.stack([np.cos(angle), np.sin(angle)], 1)])

@@ -189,14 +189,15 @@ def duplicates_by_vectors(unit: np.ndarray, first: np.ndarray | None = None) -> 
     two of these vectors, see `_closer_than_chance`.
     """
     first = twins(unit) if first is None else first
-    distinct = np.unique(first)
+    distinct, same = np.unique(first), pairs_of_twins(first)
+    if len(distinct) < 2:
+        return Duplicates(same, np.ones(len(same)), np.zeros(len(same), bool), False)
     near = nearest(unit[distinct], min(10, len(distinct) - 1))
     pairs = candidates(near, 3)
     a, b = unit[distinct][pairs[:, 0]], unit[distinct][pairs[:, 1]]
     usual = np.minimum(near.distance[pairs[:, 0], -1], near.distance[pairs[:, 1], -1])
     share = np.linalg.norm(a - b, axis=1) / np.maximum(usual, 1e-12)
     kept = np.flatnonzero(share <= min(CLOSE, _closer_than_chance(near)))
-    same = pairs_of_twins(first)
     similar, of = _of_all_twins(distinct[pairs[kept]], first)
     pairs = np.concatenate([same, similar])
     alike = np.concatenate([np.ones(len(same)), 1 - share[kept][of]])
