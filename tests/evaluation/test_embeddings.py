@@ -189,7 +189,20 @@ def test_columns_of_any_numbers_are_units_and_others_are_named(tmp_path: Path) -
     parquet.write_table(pa.table(columns), tmp_path / "wide.parquet")
     found = read_embeddings(tmp_path / "wide.parquet")
     np.testing.assert_array_equal(found.vectors, [[0.5, 1, 1.25, 3], [1.5, 0, 2.5, 4]])
-    assert found.notes == ("left out of the embeddings, as columns that are no units: file",)
+    remove = "take them out of the file if they number rows or groups"
+    assert found.notes == (
+        "left out of the embeddings, as columns that are no units: file",
+        f"columns of whole numbers are units too: d; {remove}",
+    )
+
+
+def test_a_csv_of_pandas_keeps_its_index_and_its_ids_out_of_the_vectors(tmp_path: Path) -> None:
+    rows = [",a,b,label,Sample_ID", "0,1.5,2.5,cat,0007", "1,3.5,4.5,dog,0008"]
+    (tmp_path / "e.csv").write_text("\n".join(rows))
+    found = read_embeddings(tmp_path / "e.csv")
+    np.testing.assert_array_equal(found.vectors, [[1.5, 2.5], [3.5, 4.5]])
+    no_units = "column 1 (without a name), Sample_ID"
+    assert found.notes == (f"left out of the embeddings, as columns that are no units: {no_units}",)
 
 
 @pytest.mark.parametrize("vectors", [1e6 + 1e-2 * np.arange(12.0).reshape(4, 3), 1e-50 * np.arange(12.0).reshape(4, 3)])

@@ -14,11 +14,14 @@ MISSING = sorted((NO_LABEL_WORDS - {"-1"}) | {"#N/A", "-nan", "-NaN"})  #: cells
 BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  #: of UTF-16
 
 
-def read_csv(path: Path) -> pa.Table:
+def read_csv(path: Path, nameless: str = "column {}") -> pa.Table:
     """The table, without rows that are empty throughout and columns with neither a name nor a value.
 
     Cells are separated by commas, semicolons, tabs or bars. If they are not separated by commas, 1,5 means one and a
     half. If the first line has only numbers, as from `numpy.savetxt`, it is a row, and the columns are called 1, 2, ...
+
+    Args:
+        nameless: what a column without a name is called, with its number for {}.
 
     Raises:
         ValueError: of pyarrow or of decoding: no text, rows of several lengths.
@@ -38,7 +41,7 @@ def read_csv(path: Path) -> pa.Table:
         columns = [b if pa.types.is_string(a.type) and pa.types.is_floating(b.type) else a for a, b in pairs]
         table = pa.table(columns, names=table.column_names)
     kept = [i for i, column in enumerate(table.columns) if table.column_names[i] or column.null_count < len(column)]
-    table = table.select(kept).rename_columns([table.column_names[i] or f"column {i + 1}" for i in kept])
+    table = table.select(kept).rename_columns([table.column_names[i] or nameless.format(i + 1) for i in kept])
     empty = np.logical_and.reduce([column.is_null().to_numpy() for column in table.columns] or [np.array([], bool)])
     return table.filter(pa.array(~empty)) if empty.any() else table
 

@@ -16,7 +16,7 @@ from deepinfomax.data.images import ImageSet, as_tensor, normalise, trainable
 from deepinfomax.data.text_tables import read_csv
 from deepinfomax.encoders import shapes_of
 from deepinfomax.encoders.standardised import Standardised
-from deepinfomax.errors import UserError
+from deepinfomax.errors import UserError, listed
 from deepinfomax.evaluation.frozen import on_device, unchanged
 from deepinfomax.features import LEVELS
 from deepinfomax.information.inputs import check_index
@@ -27,7 +27,9 @@ SUFFIXES = (".npz", ".npy", ".parquet")
 #: column of words -> what it is called in the name of its text file beside a .npy
 WORDS_BESIDE = {"class": "classes", "name": "names", "split": "splits"}
 #: Names (in any case) of columns that are not units, in a table with one column per unit.
-NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__")
+NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__", "unnamed: 0")
+#: Endings of such names, in small letters. The first column that pandas writes to a CSV, its index, has no name.
+NO_UNITS_END = ("_id", " id", "-id", NAMELESS := " (without a name)")
 
 
 def embed(
@@ -302,9 +304,9 @@ def read_embeddings(path: str | Path) -> Embeddings:
     """Read a file from `write_embeddings`, or a similar one. Nothing is unpickled.
 
     .npz: `embedding` (or the only two-dimensional array) and, if present, `label` and `split`. .parquet: a list column,
-    or one column of numbers per unit (a note names columns that are not units, such as those of `NO_UNITS`) and, if
-    present, `label` and `split`. .csv, .tsv: the same, with one column per unit. .npy: (N, units) and, if they exist,
-    NAME.labels.npy and NAME.splits.txt.
+    or one column of numbers per unit (notes name columns that are not units, such as those of `NO_UNITS`, and those of
+    whole numbers among fractions) and, if present, `label` and `split`. .csv, .tsv: the same, with one column per unit.
+    .npy: (N, units) and, if they exist, NAME.labels.npy and NAME.splits.txt.
 
     Raises:
         UserError: no such file, or contents that are not embeddings.
@@ -451,13 +453,13 @@ def _read_parquet(path: Path) -> Embeddings:
 
 
 def _read_csv(path: Path) -> Embeddings:
-    return _of_table(read_csv(path), path)
+    return _of_table(read_csv(path, "column {}" + NAMELESS), path)
 
 
 def _of_table(table: pa.Table, path: Path) -> Embeddings:
     lists = [f.name for f in table.schema if _is_list(f.type) and f.name not in ("label", "labels")]
     numbers = [f.name for f in table.schema if any(is_kind(f.type) for is_kind in _NUMBERS)]
-    units = [name for name in numbers if name.casefold() not in NO_UNITS]
+    units = [name for name in numbers if _may_be_unit(name)]
     notes: tuple[str, ...] = ()
     if len(lists) == 1 or "embedding" in lists:
         vectors = _rows(table["embedding" if "embedding" in lists else lists[0]], path)
@@ -466,6 +468,7 @@ def _of_table(table: pa.Table, path: Path) -> Embeddings:
         others = [n for n in table.column_names if n not in units and n not in ("label", "labels", "split")]
         if others:
             notes = (f"left out of the embeddings, as columns that are no units: {', '.join(others)}",)
+        notes += _of_whole_numbers(table, units)
     else:
         raise UserError(f"{path} has columns {', '.join(table.column_names)}; call the list column `embedding`")
     label = next((n for n in ("label", "labels") if n in table.column_names), None)
@@ -476,6 +479,19 @@ def _of_table(table: pa.Table, path: Path) -> Embeddings:
             labels = np.array(["" if label is None else str(label) for label in labels])
     split = table["split"].to_numpy(zero_copy_only=False).astype(str) if "split" in table.column_names else None
     return Embeddings(vectors, labels, split, notes)
+
+
+def _may_be_unit(name: str) -> bool:
+    return name.casefold() not in NO_UNITS and not name.casefold().endswith(NO_UNITS_END)
+
+
+def _of_whole_numbers(table: pa.Table, units: Sequence[str]) -> tuple[str, ...]:
+    """The note on a few whole numbers among fractions: they may number patients or rows, which tells the class."""
+    whole = [name for name in units if pa.types.is_integer(table.schema.field(name).type)]
+    if not whole or 2 * len(whole) >= len(units):
+        return ()
+    remove = "take them out of the file if they number rows or groups"
+    return (f"columns of whole numbers are units too: {listed(whole, 5)}; {remove}",)
 
 
 def _columns(vectors: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
