@@ -156,6 +156,17 @@ def test_losses_are_named_by_objective_and_term_and_weighted_in_the_total() -> N
     assert not any(value.requires_grad for value in turn.measured.values())
 
 
+def test_a_term_of_weight_0_is_told_and_changes_nothing_even_if_it_is_infinite() -> None:
+    encoder = encoders.build("dcgan", SHAPE, width=2, fc=4, y=2)
+    own = Returns(lambda y: Terms({"loss": y.square().mean()}))
+    infinite = Returns(lambda y: Terms({"loss": (y * torch.inf).mean()}))
+    game = Game(encoder, {"own": (1.0, own), "infinite": (0.0, infinite)})
+    turn = play(game, small_batch(), {"encoder": torch.optim.SGD(encoder.parameters(), 0.1)})
+    assert turn.total == turn.losses["own/loss"]
+    assert not turn.losses["infinite/loss"].isfinite()
+    assert all(weight.isfinite().all() for weight in encoder.parameters())
+
+
 def test_two_objectives_of_one_kind_both_train() -> None:
     game = small_game()
     optimizers = {player: torch.optim.SGD(its, lr=0.1) for player, its in game.players().items()}
@@ -346,6 +357,7 @@ def test_a_loss_that_trains_nothing_is_refused_by_a_step() -> None:
     noise = PriorMatching(Facts.of(encoder, (1, 16, 16)), by="noise")
     for objectives, says in (
         ({"own": (1.0, raises), "cut": (0.0, cut)}, "the loss cut/aside carries no gradient"),
+        ({"own": (0.0, raises), "prior": (1.0, noise)}, "all objectives that have a loss have a weight of 0"),
         ({"prior": (1.0, noise)}, r"no objective has a loss \(prior.by noise has none\)"),
     ):
         game = Game(encoder, objectives)

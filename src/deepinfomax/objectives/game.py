@@ -42,7 +42,7 @@ class Turn(NamedTuple):
     """What one player computed from one batch."""
 
     features: Features
-    total: Float[Tensor, ""]  #: the weighted sum of the losses, to be minimised by this player
+    total: Float[Tensor, ""]  #: the sum of the losses by their weights, those of 0 left out, which a player minimises
     losses: dict[str, Tensor]  #: each loss by "objective/term", not weighted
     measured: dict[str, Tensor]  #: numbers to be logged by "objective/quantity", detached
     y: Float[Tensor, "N D *M"]  #: the encoder's own output, detached; `features.y` may differ, see `ShowsY`
@@ -247,27 +247,33 @@ def metric_name(loss: str) -> str:
     return objective if term == "loss" else f"{objective}_{term}"
 
 
-def check_gradients(losses: Mapping[str, Tensor]) -> None:
-    """Raises UserError if there is no loss, or if one carries no gradient, so that it would train nothing."""
-    if not losses:
+def check_gradients(turn: Turn) -> None:
+    """Raises UserError if there is no loss, or if one, or their sum, carries no gradient and would train nothing."""
+    if not turn.losses:
         raise UserError("no objective has a loss (prior.by noise has none): add one, such as local")
-    for name, loss in losses.items():
+    for name, loss in turn.losses.items():
         if not loss.requires_grad:
             raise UserError(
                 f"the loss {name} carries no gradient, so that nothing is trained by it: compute it of features or "
                 "parameters that take one, without detach()"
             )
+    if not turn.total.requires_grad:
+        raise UserError(
+            "all objectives that have a loss have a weight of 0, so nothing is trained: give one more than 0"
+        )
 
 
 def _turn(features: Features, terms: Mapping[str, Terms], weights: Mapping[str, float], y: Tensor) -> Turn:
     losses = {f"{name}/{term}": loss for name, own in terms.items() for term, loss in own.items()}
     measured = {f"{name}/{quantity}": value for name, own in terms.items() for quantity, value in own.measured.items()}
-    total = sum((weights[name] * loss for name, own in terms.items() for loss in own.values()), torch.zeros(()))
+    # One of weight 0 is left out: 0 times infinity would be NaN, in the gradient too.
+    weighted = (weights[name] * loss for name, own in terms.items() if weights[name] for loss in own.values())
+    total = sum(weighted, torch.zeros(()))
     return Turn(features, total, losses, measured, y)
 
 
 def _descend(turn: Turn, optimizer: torch.optim.Optimizer) -> None:
-    check_gradients(turn.losses)
+    check_gradients(turn)
     optimizer.zero_grad()
     turn.total.backward()
     optimizer.step()

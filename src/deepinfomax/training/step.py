@@ -111,7 +111,7 @@ class Step:
         return due, stop
 
     def _descend(self, player: str, turn: Turn) -> None:
-        check_gradients(turn.losses)
+        check_gradients(turn)
         total = turn.total.detach()
         if total.device.type == "cpu" and self.accelerator.num_processes == 1:
             if not math.isfinite(total.item()):
