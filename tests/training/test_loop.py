@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, tracking
 from safetensors.torch import load_file
 
 import deepinfomax
@@ -107,6 +107,29 @@ def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
     sample = torch.randn(3, 3, 16, 16)
     assert torch.equal(loaded(sample).y, encoder(sample).y)
     assert configuration.load(run / "config.toml") == config(**{"training.trackers": ["tensorboard"]})
+
+
+def test_other_trackers_have_a_project_that_is_not_called_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projects = []
+
+    class Remote(tracking.GeneralTracker):
+        name, requires_logging_directory, tracker = "wandb", False, None
+
+        def __init__(self, project: str) -> None:
+            super().__init__()
+            projects.append(project)
+
+        def log(self, values: dict, step: int) -> None: ...
+
+    available = [*tracking.get_available_trackers(), tracking.LoggerType.WANDB]
+    monkeypatch.setattr(tracking, "_available_trackers", available)
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", Remote)
+    changes = {"training.trackers": ["tensorboard", "wandb"], "training.steps": 1}
+    train(config(**changes), images(), tmp_path / "run", device="cpu", quiet=True)
+    assert projects == ["deepinfomax"]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
 class OwnNetwork(torch.nn.Module):

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
-from accelerate.tracking import GeneralTracker, get_available_trackers
+from accelerate.tracking import GeneralTracker, TensorBoardTracker, get_available_trackers
 
 from deepinfomax import files
 from deepinfomax.errors import UserError, count_of
@@ -65,7 +65,11 @@ class Watcher:
         self._stack.enter_context(self._line)
         if self.accelerator.log_with:
             self._stack.enter_context(_errors_of_threads_kept())
-            self.accelerator.init_trackers("tensorboard")
+            # All get the name given to `init_trackers`: as a project on a tracker's site, but here as a folder of the run.
+            board = TensorBoardTracker("tensorboard", self._out)
+            log_with = self.accelerator.log_with
+            self.accelerator.log_with = [board if str(kind) == board.name else kind for kind in log_with]
+            self.accelerator.init_trackers("deepinfomax")
             for tracker in self.accelerator.trackers:  # not by end_training, which would also end the process group
                 self._stack.push(partial(self._finish, tracker))
         if self._metrics is not None and (lost := _lost(self._metrics)):
