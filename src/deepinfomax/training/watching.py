@@ -65,7 +65,7 @@ class Watcher:
         self._stack.enter_context(self._line)
         if self.accelerator.log_with:
             self._stack.enter_context(_errors_of_threads_kept())
-            # All get the name given to `init_trackers`: as a project on a tracker's site, but here as a folder of the run.
+            # The name that all get is a project on a tracker's site, but for TensorBoard a folder of the run.
             board = TensorBoardTracker("tensorboard", self._out)
             log_with = self.accelerator.log_with
             self.accelerator.log_with = [board if str(kind) == board.name else kind for kind in log_with]
