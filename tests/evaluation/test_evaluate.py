@@ -582,6 +582,8 @@ def test_quantities_are_no_classes_of_embeddings() -> None:
     quantity = np.where(np.arange(60) % 7 == 0, -1, y + 0.5)
     with pytest.raises(UserError, match=r"labels with fractions, such as \d\.5, .* or --measures rank"):
         evaluate_embeddings(Embeddings(x.numpy(), quantity), quiet=True)
+    with pytest.raises(UserError, match=r"labels with fractions, such as \d\.5, "):  # as a list of images has them
+        evaluate_embeddings(Embeddings(x.numpy(), quantity.astype(str)), quiet=True)
     found = evaluate_embeddings(Embeddings(x.numpy(), quantity), measures=("rank",), scale="smoke", quiet=True)
     assert (found["measures"]["rank"]["n_test"], found["notes"]) == (60, [])
     whole = evaluate_embeddings(Embeddings(x.numpy(), y.astype(float)), measures=("knn",), scale="smoke", quiet=True)

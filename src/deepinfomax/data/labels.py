@@ -114,20 +114,26 @@ def integers_of(words: Sequence[str]) -> np.ndarray:
 
 
 def are_quantities(labels: np.ndarray) -> bool:
-    """Whether labels are all numbers, and some have a fraction: these are no classes.
+    """Whether labels are all numbers, and some have a fraction: these are no classes."""
+    return first_fraction(labels) is not None
+
+
+def first_fraction(labels: np.ndarray) -> float | None:
+    """The first label that is no whole number, if all labels are numbers; None if there is none.
 
     Args:
         labels: an array of any kind; words as `integers_of` gives them.
     """
-    if labels.dtype.kind == "f":
-        return bool((labels[np.isfinite(labels)] % 1 != 0).any())
-    if labels.dtype.kind != "U" or labels.ndim != 1:
-        return False
-    try:
-        numbers = np.array([float(word) for word in labels.tolist() if word not in NO_LABEL_WORDS])
-    except ValueError:
-        return False
-    return bool((numbers[np.isfinite(numbers)] % 1 != 0).any())
+    numbers = labels
+    if labels.dtype.kind == "U" and labels.ndim == 1:
+        try:
+            numbers = np.array([float(word) for word in labels.tolist() if word not in NO_LABEL_WORDS])
+        except ValueError:
+            return None
+    if numbers.dtype.kind != "f":
+        return None
+    fractions = numbers[np.isfinite(numbers) & (numbers % 1 != 0)]
+    return float(fractions[0]) if len(fractions) else None
 
 
 def _numbered(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from deepinfomax.data.labels import first_fraction
 from deepinfomax.errors import UserError, agreed, count_of
 from deepinfomax.evaluation import checks, split
 from deepinfomax.evaluation.draws import stream
@@ -116,7 +117,8 @@ def _with_usable_labels(
     """
     if embeddings.labels is not None and embeddings.labels.shape[1:] == (1,) and "attributes" not in measures:
         embeddings = embeddings._replace(labels=embeddings.labels[:, 0])
-    if (fraction := _fraction(embeddings.labels)) is not None:
+    labels = embeddings.labels
+    if labels is not None and (fraction := first_fraction(labels)) is not None:
         if of_features:
             raise UserError(
                 f"{_name(source)} has labels with fractions, such as {fraction:g}, and measures tell classes apart: "
@@ -217,14 +219,6 @@ def _check_measures(names: Sequence[str]) -> dict[str, Measure]:
 def _of_vectors_alone() -> str:
     """The measures that need vectors only, for messages: "rank"."""
     return ",".join(name for name in MEASURES if MEASURES[name].of_vectors is not None)
-
-
-def _fraction(labels: np.ndarray | None) -> float | None:
-    """The first label that is not a whole number; None if there is none."""
-    if labels is None or labels.dtype.kind != "f":
-        return None
-    fractions = labels[np.isfinite(labels) & (labels != np.round(labels))]
-    return float(fractions[0]) if len(fractions) else None
 
 
 def _rows_with_labels(embeddings: Embeddings) -> tuple[Embeddings, int]:
