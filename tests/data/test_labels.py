@@ -2,7 +2,7 @@ import numpy as np
 import pandas
 import pytest
 
-from deepinfomax.data.labels import integers_of, number_labels
+from deepinfomax.data.labels import first_fraction, integers_of, number_labels
 from deepinfomax.errors import UserError
 
 
@@ -174,3 +174,10 @@ def test_numbers_of_numpy_in_an_array_of_objects_stay_numbers():
     (numbers,), names = number_labels([labels])
     assert numbers is not None
     assert (numbers.tolist(), names) == ([*range(12), -1], tuple(map(str, range(12))))
+
+
+def test_the_first_label_with_a_fraction_is_found_beside_what_is_not_finite() -> None:
+    assert first_fraction(np.array([np.inf, np.nan, 2.0, 1.5])) == 1.5
+    assert first_fraction(np.array(["inf", "2", "-1", "2.5"])) == 2.5
+    assert first_fraction(np.array(["a", "2.5"])) is None
+    assert first_fraction(np.array([1, 2])) is None

@@ -132,7 +132,8 @@ def first_fraction(labels: np.ndarray) -> float | None:
             return None
     if numbers.dtype.kind != "f":
         return None
-    fractions = numbers[np.isfinite(numbers) & (numbers % 1 != 0)]
+    known = numbers[np.isfinite(numbers)]
+    fractions = known[known % 1 != 0]
     return float(fractions[0]) if len(fractions) else None
 
 
