@@ -9,8 +9,10 @@ import torch
 from planted import Flat, images, make_encoder
 from pyarrow import parquet
 
-from deepinfomax.data.images import normalise
-from deepinfomax.encoders import build
+from deepinfomax.data.channels import Channels
+from deepinfomax.data.images import ImageSet, normalise
+from deepinfomax.encoders import build, wrap
+from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError
 from deepinfomax.evaluation.embeddings import Embeddings, checked, embed, read_embeddings, write_embeddings
 
@@ -275,3 +277,22 @@ def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
         write_embeddings(tmp_path / "y.csv", vectors)
     with pytest.raises(UserError, match="3 labels for 4"):
         write_embeddings(tmp_path / "y.npy", vectors, np.zeros(3))
+
+
+class OwnScale(torch.nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(torch.nn.Conv2d(3, 4, 4, 4), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_pictures_on_a_scale_from_0_to_1_are_told(kind: Any) -> None:
+    encoder, pixels = build("dcgan", (3, 16, 16), width=2, fc=4, y=3).eval(), images(5).images
+    floats = pixels.astype(np.float32) / pixels.max()
+    with pytest.warns(UserWarning, match=r"^images are floats from 0 to 1, .*, or 2 \* images - 1$"):
+        embed(encoder, kind(floats))
+    with pytest.warns(UserWarning, match=r"^images are floats from 0 to 255, .*, or images / 127.5 - 1$"):
+        embed(encoder, kind(255 * floats))
+    embed(encoder, kind(pixels))  # warns of nothing, as the others below
+    embed(encoder, kind(2 * floats - 1))
+    embed(Standardised(encoder, Channels.of(ImageSet(floats))), kind(floats))
+    embed(wrap(OwnScale(), local="0", conv="0", fc="1", y="1"), kind(floats))

@@ -1,5 +1,6 @@
 """Embeddings: the outputs of a frozen encoder for a set of images, in memory and in files."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from deepinfomax import files, memory
 from deepinfomax.data.images import ImageSet, as_tensor, normalise, trainable
 from deepinfomax.data.text_tables import read_csv
-from deepinfomax.encoders import shapes_of
+from deepinfomax.encoders import ARCHITECTURES, shapes_of
 from deepinfomax.encoders.standardised import Standardised
 from deepinfomax.errors import UserError, listed
 from deepinfomax.evaluation.frozen import on_device, unchanged
@@ -50,7 +51,7 @@ def embed(
         encoder: images (N, C, *S) in [-1, 1] -> Features; an encoder from `train` may take the numbers of the data
             instead.
         images: (N, C, *S): bytes, which are rescaled to [-1, 1] here; or numbers on the scale that the encoder takes
-            (pictures: floats in [-1, 1], not in [0, 1] or [0, 255]).
+            (pictures: floats in [-1, 1], not in [0, 1] or [0, 255], of which a warning is given).
         levels: any of conv, fc, y and local; None: those of conv, fc and y that the encoder has.
         batch_size: images that are embedded at once.
         device: where to run; None: where the encoder is. It is moved back afterwards.
@@ -63,6 +64,9 @@ def embed(
             take, such as channels last; images or features that are not finite; or too little memory for them.
     """
     embedded = vectors_of(encoder, images, levels=levels, batch_size=batch_size, device=device)
+    if not isinstance(images, ImageSet):  # whoever made a set has read its numbers by rules
+        part = images[:batch_size]
+        _warn_of_scale(encoder, part if isinstance(part, Tensor) else np.asarray(part))
     for level, vectors in embedded.items():
         try:
             check_finite(vectors, f"level {level} of the encoder")
@@ -116,6 +120,27 @@ def vectors_of(
                             embedded[level] = torch.empty(len(pixels), flat.shape[1])
                     embedded[level][start : start + len(flat)] = flat
     return embedded
+
+
+def _warn_of_scale(encoder: nn.Module, images: np.ndarray | Tensor) -> None:
+    """Warn of floats on the scale of bytes, or of bytes divided by 255, for an encoder of pictures.
+
+    Only the library's own architectures are known to take [-1, 1]; one that standardises takes the numbers of its data.
+    """
+    modules = list(encoder.modules())
+    if any(isinstance(module, Standardised) for module in modules) or images.ndim != 4:
+        return
+    if not any(isinstance(module, tuple(ARCHITECTURES.values())) for module in modules):
+        return
+    floats = images.is_floating_point() if isinstance(images, Tensor) else images.dtype.kind == "f"
+    if floats and (least := float(images.min())) >= 0 and (most := float(images.max())) > 0:
+        mend = "2 * images - 1" if most <= 1 else "images / 127.5 - 1"
+        warnings.warn(
+            f"images are floats from {least:.3g} to {most:.3g}, and this encoder takes pictures from -1 to 1: give "
+            f"bytes, or {mend}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_finite_images(images: ImageSet | Tensor | np.ndarray) -> None:
