@@ -29,6 +29,27 @@ def test_labelled_parts(tmp_path: Path, draw):
     assert "classes    a, b" in text
 
 
+@pytest.mark.parametrize(
+    ("shape", "note"),
+    [
+        ((24, 24), "of another shape than the training part (1x24x24, not 1x16x16): set data.size"),
+        ((16, 16, 3), "of another shape than the training part (3x16x16, not 1x16x16): set data.channels"),
+        ((30,), "of another shape than the training part (1x30, not 1x16x16): give them the same shape"),
+        ((5, 16, 16), "of another shape than the training part (5x16x16, not 1x16x16): give them the same shape"),
+        ((16, 16), None),
+    ],
+)
+def test_a_part_of_another_shape_than_the_training_part_is_told(
+    tmp_path: Path, shape: tuple[int, ...], note: str | None
+):
+    train, test = (np.full(sides, 200, np.uint8) for sides in ((4, 16, 16), (2, *shape)))
+    np.savez(tmp_path / "x.npz", x_train=train, x_test=test)
+    notes = describe(tmp_path / "x.npz").parts["test"].notes
+    assert [said for said in notes if "training part" in said] == ([note] if note else [])
+    if "data.size" in str(note):
+        assert not describe(tmp_path / "x.npz", size=16).parts["test"].notes
+
+
 def test_the_json_of_a_description(tmp_path: Path, draw):
     """Programs read it: names and their order stay as they are."""
     draw(tmp_path / "train" / "a" / "0.png")

@@ -80,6 +80,7 @@ def describe(
                 description.channels = Channels.of(images)
             except UserError as error:
                 problems.append(str(error))
+    _compare_shapes(description.parts)
     if not description.attributes:
         _compare_classes(description.parts)
     try:
@@ -188,6 +189,23 @@ def _described(
 def _readable(source: StoredImages) -> bool:
     """Whether any of the images can be read; for arrays this is not tried."""
     return isinstance(source, StoredArrays) or survey(source).readable > 0
+
+
+def _compare_shapes(parts: dict[str, PartDescription]) -> None:
+    """Add notes about parts of another shape than the training part, on which its encoder cannot be measured."""
+    train = parts.get("train", PartDescription(0)).shape
+    for part in parts.values():
+        if train is None or part.shape is None or part.shape == train:
+            continue
+        differ = part.shape[0] != train[0], part.shape[1:] != train[1:]
+        of_pictures = {part.shape[0], train[0]} <= {1, 3}  # data.channels is for these
+        if len(part.shape) != 3 or len(train) != 3 or (differ[0] and not of_pictures):
+            mend = "give them the same shape"
+        else:
+            names = ("data.channels", "data.size")
+            mend = f"set {' and '.join(name for name, other in zip(names, differ, strict=True) if other)}"
+        has, wanted = ("x".join(map(str, shape)) for shape in (part.shape, train))
+        part.notes.append(f"of another shape than the training part ({has}, not {wanted}): {mend}")
 
 
 def _compare_classes(parts: dict[str, PartDescription]) -> None:
