@@ -178,6 +178,7 @@ def estimate_mi(
         inputs.check_resolution(sides)
     chosen = smile_with(tau) if name == "smile" else ESTIMATORS[name]
     training = {"steps": steps, "batch_size": batch_size, "lr": lr, "patience": patience}
+    task = _Task(chosen, sides, codes, transform, training, int(shuffles))
     results, every = [], []
     for number, one_seed in enumerate(range(seed, seed + repeats)):
         generator = torch.Generator().manual_seed(one_seed)
@@ -187,11 +188,7 @@ def estimate_mi(
                 torch.manual_seed(one_seed)
                 network = CRITICS[critic](*map(inputs.width, sides), hidden=hidden).to(on)
             with within(f"critic {number * len(splits) + fold} of {repeats * len(splits)}"):
-                of_seed.append(
-                    _trained_and_read(
-                        network, chosen, sides, parts, codes, transform, training, generator, one_seed, int(shuffles)
-                    )
-                )
+                of_seed.append(_trained_and_read(task, network, parts, generator, one_seed))
         every += of_seed
         readings = [(one.fit, one.reading) for one in of_seed]
         results += readings if folds is None else _all_folds(readings)
@@ -287,6 +284,17 @@ def summarise(
     )
 
 
+class _Task(NamedTuple):
+    """What all critics of an estimate have in common."""
+
+    chosen: Estimator
+    sides: tuple[np.ndarray, np.ndarray]
+    codes: np.ndarray | None  #: the group of each row; None: rows are independent
+    transform: Transform
+    training: dict[str, Any]  #: steps, batch_size, lr and patience
+    shuffles: int
+
+
 class _Trained(NamedTuple):
     """One critic: how it was trained and read."""
 
@@ -296,37 +304,25 @@ class _Trained(NamedTuple):
     farthest: float  #: the largest number it was given, see `inputs.farthest_value`
 
 
-def _trained_and_read(
-    network: nn.Module,
-    chosen: Estimator,
-    sides: tuple[np.ndarray, np.ndarray],
-    parts: Parts,
-    codes: np.ndarray | None,
-    transform: Transform,
-    training: dict[str, Any],
-    generator: torch.Generator,
-    seed: int,
-    shuffles: int,
-) -> _Trained:
+def _trained_and_read(task: _Task, network: nn.Module, parts: Parts, generator: torch.Generator, seed: int) -> _Trained:
     """Train a new critic on the first part of the pairs, stop it by the second, and read it on the third.
 
     Args:
-        codes: the group of each row; None: rows are independent.
-        training: steps, batch_size, lr and patience.
         generator: draws the batches.
         seed: for the choices of rows and the shuffles.
     """
     on = next(network.parameters()).device
-    numbers = [inputs.prepare(side, parts.train, transform, on) for side in sides]
+    numbers = [inputs.prepare(side, parts.train, task.transform, on) for side in task.sides]
     train, stop, held_out = ([side[part] for side in numbers] for part in parts)
+    codes, training = task.codes, task.training
     of = None if codes is None else [codes[part.numpy()] for part in (parts.test, parts.stop, parts.train)]
     stopping = [side[:STOPPING_PAIRS] for side in stop]
     if of is not None:
         rows = torch.from_numpy(one_of_each(of[1], np.random.default_rng(seed))[0])[:STOPPING_PAIRS]
         stopping = [side[rows] for side in stop]
     batches = None if of is None else batches_of_groups(of[2], training["batch_size"], generator)
-    fit = train_critic(network, chosen, *train, *stopping, generator=generator, batches=batches, **training)
-    reading = read_critic(network, chosen, held_out, stop, train, codes=of, shuffles=shuffles, seed=seed)
+    fit = train_critic(network, task.chosen, *train, *stopping, generator=generator, batches=batches, **training)
+    reading = read_critic(network, task.chosen, held_out, stop, train, codes=of, shuffles=task.shuffles, seed=seed)
     return _Trained(fit, reading, parts, max(map(inputs.farthest_value, numbers)))
 
 
