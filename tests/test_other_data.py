@@ -537,7 +537,7 @@ def bad_tars(folder: Path) -> list[str]:
         (
             bad_constant_channel,
             "channel 1 of 3 is 5 everywhere",
-            "leave it out of the data, of an array by np.delete(x, 1, axis=1)",
+            "leave it out of the data, of an array (N, C, ...) by np.delete(x, 1, axis=1)",
         ),
         (bad_hdf5, "cannot be read as HDF5, or is cut off", "copy it here again, or save it anew"),
         (bad_tar, "x.tar holds no files: it is empty", "pack it again, or give another"),

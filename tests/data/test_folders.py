@@ -355,11 +355,14 @@ def test_an_image_with_two_labels_in_a_table_is_told(tmp_path: Path, draw):
     assert images.notes == ("1 image is listed with several labels, first: a.png with 'cat' and 'dog'",)
 
 
+@pytest.mark.parametrize(
+    "text", ["file_name,age\na.png,0.5\nb.png,2\nc.png,\n", "file_name;age\na.png;0,5\nb.png;2\nc.png;\n"]
+)
 @pytest.mark.parametrize("list_name", ["x.csv", "metadata.csv"])
-def test_quantities_in_a_list_are_no_classes(tmp_path: Path, draw, list_name: str):
+def test_quantities_in_a_list_are_no_classes(tmp_path: Path, draw, list_name: str, text: str):
     for name in "abc":
         draw(tmp_path / f"{name}.png")
-    (tmp_path / list_name).write_text("file_name,age\na.png,0.5\nb.png,2\nc.png,\n")
+    (tmp_path / list_name).write_text(text)
     images = load(tmp_path if list_name == "metadata.csv" else tmp_path / list_name, label="age")
     assert (images.labels, images.classes) == (None, ())
     assert any("holds numbers with fractions, no classes: read without labels" in note for note in images.notes)

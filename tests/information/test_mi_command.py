@@ -173,6 +173,36 @@ def test_no_column_of_names_is_proposed_to_be_compared(capsys, tmp_path):
     assert "such as --x a --y 'body mass', or" in err
 
 
+def test_labels_with_gaps_are_labels(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 200)
+    frame = pd.DataFrame({"a": kind + rng.normal(size=200), "kind": kind, "age": 1.0 * kind})
+    whole = frame["kind"].astype("Int64")
+    whole[:20] = pd.NA
+    gaps = frame.assign(kind=whole, age=frame["age"].where(frame.index > 19), code=whole.fillna(-1))
+    words = ("--x", "a", "--estimator", "ksg", "--drop-missing", "--json")
+    gaps.to_csv(tmp_path / "gaps.csv", index=False)
+    gaps.to_parquet(tmp_path / "gaps.parquet")
+    gaps[20:].assign(kind=kind[20:]).to_csv(tmp_path / "without.csv", index=False)
+    _, out, _ = run(capsys, tmp_path / "without.csv", *words, "--y", "kind")
+    expected = json.loads(out)
+    for name in ("gaps.csv", "gaps.parquet"):
+        _, out, _ = run(capsys, tmp_path / name, *words, "--y", "kind")
+        answer = json.loads(out)
+        assert answer["nats"] == expected["nats"]
+        assert answer["share_of_entropy"] == expected["share_of_entropy"]
+        assert answer["notes"] == ["20 of 200 rows have a missing value and were left out", *expected["notes"]]
+    _, out, _ = run(capsys, tmp_path / "gaps.csv", *words, "--y", "age")
+    said = (
+        "numbers like 1.0, beside missing values, are taken as quantities: age; write 1, or words, if they are labels"
+    )
+    assert said in json.loads(out)["notes"]
+    _, out, _ = run(capsys, tmp_path / "gaps.csv", *words, "--y", "code")
+    assert "-1 is one of them, in 20 rows: leave these out if it means no label" in json.loads(out)["notes"][0]
+    _, out, _ = run(capsys, tmp_path / "gaps.csv", *words, "--y", "kind", "--numbers", "kind")
+    assert json.loads(out)["share_of_entropy"] is None
+
+
 def test_missing_values(capsys, csv, tmp_path):
     frame = pd.read_csv(csv)
     frame.loc[:9, "a"] = np.nan

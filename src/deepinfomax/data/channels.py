@@ -42,7 +42,7 @@ class Channels:
             which = f"channel {i} of {len(channels.mean)}" if many else "every value"
             if sd <= CONSTANT * abs(mean):
                 mend = (
-                    f"leave it out of the data, of an array by np.delete(x, {i}, axis=1)"
+                    f"leave it out of the data, of an array (N, C, ...) by np.delete(x, {i}, axis=1)"
                     if many
                     else "there is nothing to learn from it"
                 )

@@ -113,21 +113,23 @@ def integers_of(words: Sequence[str]) -> np.ndarray:
     return labels
 
 
-def are_quantities(labels: np.ndarray) -> bool:
+def are_quantities(labels: np.ndarray, point: str = ".") -> bool:
     """Whether labels are all numbers, and some have a fraction: these are no classes."""
-    return first_fraction(labels) is not None
+    return first_fraction(labels, point) is not None
 
 
-def first_fraction(labels: np.ndarray) -> float | None:
+def first_fraction(labels: np.ndarray, point: str = ".") -> float | None:
     """The first label that is no whole number, if all labels are numbers; None if there is none.
 
     Args:
         labels: an array of any kind; words as `integers_of` gives them.
+        point: what words may have before a fraction, "," in place of ".".
     """
     numbers = labels
     if labels.dtype.kind == "U" and labels.ndim == 1:
+        given = [word for word in labels.tolist() if word not in NO_LABEL_WORDS]
         try:
-            numbers = np.array([float(word) for word in labels.tolist() if word not in NO_LABEL_WORDS])
+            numbers = np.array([float(word.replace(point, ".")) for word in given])
         except ValueError:
             return None
     if numbers.dtype.kind != "f":

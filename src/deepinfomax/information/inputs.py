@@ -111,10 +111,20 @@ def remarks(values: Any, side: np.ndarray, name: str, otherwise: str = AS_QUANTI
     words = kind.kind in "SUO" if hasattr(kind, "kind") else isinstance(next(iter(values)), str | bytes)
     if words or "bool" in str(kind) or isinstance(next(iter(values)), bool):
         return ()
+    without = _unlabelled(values, side)
+    gaps = f"; -1 is one of them, in {without:,} rows: leave these out if it means no label" if without else ""
     return (
         f"the {int(side.max()) + 1} different whole numbers of {name} are taken as labels, names without order: "
-        f"{otherwise}",
+        f"{otherwise}{gaps}",
     )
+
+
+def _unlabelled(values: Any, side: np.ndarray) -> int:
+    """In how many rows a label is -1, beside 0: elsewhere in the package, and in files of `embed`, that is no label."""
+    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    lowest = side == 0
+    among_classes = array[lowest][0] == -1 and array[side == 1][0] == 0
+    return int(lowest.sum()) if among_classes else 0
 
 
 def is_labels(side: np.ndarray) -> bool:

@@ -204,7 +204,8 @@ def _is_number(word: str) -> bool:
 def _numbers(column: np.ndarray, name: str, path: Path) -> np.ndarray:
     """The column as quantities, NaN where a cell is empty."""
     _check_numbers(column, name, path)
-    return column.astype(np.float64)
+    quantities = column.astype(np.float64)
+    return quantities.filled(np.nan) if isinstance(quantities, np.ma.MaskedArray) else quantities
 
 
 def joined(table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
@@ -271,11 +272,30 @@ def _usable(
             f"{missing[worst].sum():,}): fill them in, or leave those rows out with --drop-missing"
         )
     note = f"{gone.sum():,} of {len(gone):,} rows have a missing value and were left out"
-    return {name: _plain(column[~gone]) for name, column in table.items()}, (note,)
+    whole = {name: _plain(column[~gone]) for name, column in table.items()}
+    with_gaps = [name for name, rows in missing.items() if rows.any() and name not in numbers]
+    return whole, (note, *_perhaps_labels({name: whole[name] for name in with_gaps}))
+
+
+def _perhaps_labels(columns: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """The note on columns with gaps that hold few different numbers like 1.0, as pandas writes labels with gaps."""
+    names = []
+    for name, column in columns.items():
+        whole = column.dtype.kind == "f" and column.ndim == 1 and bool((column == np.rint(column)).all())
+        if whole and len(np.unique(column)) * inputs.ROWS_PER_LABEL <= len(column):
+            names.append(name)
+    if not names:
+        return ()
+    return (
+        f"numbers like 1.0, beside missing values, are taken as quantities: {listed(names)}; write 1, or words, if "
+        "they are labels",
+    )
 
 
 def _missing(column: np.ndarray) -> np.ndarray:
     """(n,) whether a row has a missing value."""
+    if isinstance(column, np.ma.MaskedArray):
+        return np.ma.getmaskarray(column)
     if column.dtype.kind == "f":
         return ~np.isfinite(column).reshape(len(column), -1).all(1)
     if column.dtype == object:
@@ -284,7 +304,9 @@ def _missing(column: np.ndarray) -> np.ndarray:
 
 
 def _plain(column: np.ndarray) -> np.ndarray:
-    """A column of objects without missing values as booleans or words."""
+    """A column of objects or whole numbers without missing values as booleans, words or an array without a mask."""
+    if isinstance(column, np.ma.MaskedArray) and not np.ma.is_masked(column):
+        return np.ma.getdata(column)
     if column.dtype == object and all(isinstance(value, bool) for value in column):
         return column.astype(bool)
     return column

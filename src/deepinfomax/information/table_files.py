@@ -66,7 +66,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as numbers, booleans or words (also for dates). Missing values are NaN among numbers, otherwise None."""
+    """A column as numbers, booleans or words (also for dates).
+
+    Missing values are NaN among numbers, and None among booleans and words, where "" is one too. Among whole numbers
+    they are masked: as floats these would be quantities, and labels with gaps are labels.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
@@ -76,4 +80,7 @@ def _array(column: pa.ChunkedArray) -> np.ndarray:
         column = column.cast(pa.string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = compute.utf8_trim_whitespace(column)
+        column = compute.if_else(compute.equal(column, ""), pa.scalar(None, column.type), column)
+    if pa.types.is_integer(column.type) and column.null_count:
+        return np.ma.masked_array(column.fill_null(0).to_numpy(), column.is_null().to_numpy())
     return column.to_numpy()

@@ -32,6 +32,7 @@ class Table:
 
     names: list[str]  #: of the columns
     rows: list[dict[str, str]]
+    point: str = "."  #: what numbers may have before a fraction: "," unless that separates the cells
 
     def column(self, name: str) -> list[str]:
         return [row[name] for row in self.rows]
@@ -72,7 +73,7 @@ def read(file: Path, columns: Columns) -> Parts:
     notes = unused_columns(table.names, {image, label, "split"})
     if label:
         notes += _of_two_labels(list(zip(paths, texts, strict=True)))
-    if raw is not None and are_quantities(raw):
+    if raw is not None and are_quantities(raw, table.point):
         raw, notes = None, (*notes, no_classes(f"column {label}"))
     (labels,), classes = number_labels([raw], where=str(file))
     return {
@@ -124,7 +125,8 @@ def read_table(file: Path) -> Table:
     if wide is not None:
         have = f"{file} names {len(names)} columns, and the row that begins with {wide[0]!r} has {len(wide)} cells"
         raise UserError(f"{have}: put a cell that contains {lines.dialect.delimiter!r} between double quotes")
-    return Table(names, [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]])
+    rows = [dict(zip(names, row + [""] * len(names), strict=False)) for row in cells[1:]]
+    return Table(names, rows, "." if lines.dialect.delimiter == "," else ",")
 
 
 def _is_number(cell: str) -> bool:

@@ -209,7 +209,7 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
     label: str | None = None
     labels: dict[Path, str] = {}
     notes: tuple[str, ...] = ()
-    listing = False
+    listing, point = False, "."
     for file in dict.fromkeys(folder / METADATA for folder in folders):
         if not file.is_file():
             continue
@@ -219,6 +219,7 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
             continue
         listing = True
         label = column or label
+        point = table.point if table.point != "." else point
         notes += unused_columns(table.names, {image, column})
         texts = table.column(column) if column else [""] * len(table.rows)
         pairs = [(listed_path(file.parent, name), text) for name, text in zip(table.column(image), texts, strict=True)]
@@ -228,7 +229,7 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
             two = f"{odd[1]!r} and {own[odd[0]]!r}"
             raise UserError(f"{file} gives {printable(odd[0].name)} two labels, {two}: leave one of them")
         labels |= own
-    if label is not None and are_quantities(integers_of(list(labels.values()))):
+    if label is not None and are_quantities(integers_of(list(labels.values())), point):
         notes += (no_classes(f"column {label} of {METADATA}"),)
         labels = dict.fromkeys(labels, "")
     if not listing and columns.named:
