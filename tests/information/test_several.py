@@ -208,12 +208,12 @@ def test_intervals_of_interaction_hold_a_synergy_in_few_rows():
     assert missed <= 1
 
 
-@pytest.mark.parametrize("labels", [False, True])
-def test_total_correlation_and_interaction_count_a_group_once(labels):
-    """300 subjects of 10 near-identical rows, three independent variables."""
+@pytest.mark.parametrize(("labels", "each"), [(False, 4), (True, 10)])
+def test_total_correlation_and_interaction_count_a_group_once(labels, each):
+    """300 subjects of a few near-identical rows, three independent variables."""
     rng = np.random.default_rng(0)
-    subject = np.repeat(np.arange(300), 10)
-    a, b, c = (rng.standard_normal(300)[subject] + 0.01 * rng.standard_normal(3000) for _ in range(3))
+    subject = np.repeat(np.arange(300), each)
+    a, b, c = (rng.standard_normal(300)[subject] + 0.01 * rng.standard_normal(300 * each) for _ in range(3))
     together = a + b
     if labels:
         a, b, c, together = (np.digitize(side, [-0.5, 0.5]) for side in (a, b, c, together))
@@ -224,7 +224,7 @@ def test_total_correlation_and_interaction_count_a_group_once(labels):
     assert by_subject.p_value > 0.05
     assert by_subject.groups == 300
     assert total_correlation(a, b, together, groups=subject, shuffles=19).p_value == 0.05
-    assert total_correlation(a, b, c, block=10).nats == pytest.approx(by_subject.nats, abs=1e-9)
+    assert total_correlation(a, b, c, block=each).nats == pytest.approx(by_subject.nats, abs=1e-9)
     shared = interaction_information(a, b, together, groups=subject)
     assert shared.groups == 300
     assert shared.nats < -3 * shared.standard_error  # together makes a and b dependent

@@ -89,9 +89,9 @@ def test_two_players_move_y_to_the_prior() -> None:
     spread = torch.nn.Parameter(torch.tensor([0.1, 0.3]))
     one = torch.optim.Adam([shift, spread], 0.01, betas=(0.5, 0.999))
     two = torch.optim.Adam(objective.critic.parameters(), 1e-3, betas=(0.5, 0.999))
-    made, batch = features(256, shapes)
+    made, batch = features(64, shapes)
     for _ in range(600):
-        y = shift + spread * torch.randn(256, 2)
+        y = shift + spread * torch.randn(64, 2)
         loss = objective(made._replace(y=y), batch)["loss"]
         one.zero_grad()
         loss.backward()
