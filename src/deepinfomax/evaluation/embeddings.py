@@ -29,8 +29,8 @@ SUFFIXES = (".npz", ".npy", ".parquet")
 WORDS_BESIDE = {"class": "classes", "name": "names", "split": "splits"}
 #: Names (in any case) of columns that are not units, in a table with one column per unit.
 NO_UNITS = ("label", "labels", "target", "class", "split", "id", "index", "name", "__index_level_0__", "unnamed: 0")
-#: Endings of such names, in small letters. The first column that pandas writes to a CSV, its index, has no name.
-NO_UNITS_END = ("_id", " id", "-id", NAMELESS := " (without a name)")
+NAMELESS = " (without a name)"  #: is put behind such a column's number; pandas writes its index as one
+NO_UNITS_END = ("_id", " id", "-id", NAMELESS)  #: endings, in small letters, of names of columns that are not units
 
 
 def embed(
@@ -134,10 +134,11 @@ def _warn_of_scale(encoder: nn.Module, images: np.ndarray | Tensor) -> None:
         return
     floats = images.is_floating_point() if isinstance(images, Tensor) else images.dtype.kind == "f"
     if floats and (least := float(images.min())) >= 0 and (most := float(images.max())) > 0:
-        mend = "2 * images - 1" if most <= 1 else "images / 127.5 - 1"
+        # Bright pictures from -1 to 1 may have no number below 0 either.
+        unit = "if these are from 0 to 1, give bytes, or 2 * images - 1"
+        mend = unit if most <= 1 else "give bytes, or images / 127.5 - 1"
         warnings.warn(
-            f"images are floats from {least:.3g} to {most:.3g}, and this encoder takes pictures from -1 to 1: give "
-            f"bytes, or {mend}",
+            f"images are floats from {least:.3g} to {most:.3g}, and this encoder takes pictures from -1 to 1: {mend}",
             UserWarning,
             stacklevel=3,
         )

@@ -66,9 +66,10 @@ class Watcher:
         if self.accelerator.log_with:
             self._stack.enter_context(_errors_of_threads_kept())
             # The name that all get is a project on a tracker's site, but for TensorBoard a folder of the run.
-            board = TensorBoardTracker("tensorboard", self._out)
-            log_with = self.accelerator.log_with
-            self.accelerator.log_with = [board if str(kind) == board.name else kind for kind in log_with]
+            self.accelerator.log_with = [
+                TensorBoardTracker("tensorboard", self._out) if str(kind) == TensorBoardTracker.name else kind
+                for kind in self.accelerator.log_with
+            ]
             self.accelerator.init_trackers("deepinfomax")
             for tracker in self.accelerator.trackers:  # not by end_training, which would also end the process group
                 self._stack.push(partial(self._finish, tracker))

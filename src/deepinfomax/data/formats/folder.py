@@ -219,7 +219,8 @@ def _listed(folders: Sequence[Path], columns: Columns) -> Listed | None:
             continue
         listing = True
         label = column or label
-        point = table.point if table.point != "." else point
+        if table.point == ",":
+            point = ","
         notes += unused_columns(table.names, {image, column})
         texts = table.column(column) if column else [""] * len(table.rows)
         pairs = [(listed_path(file.parent, name), text) for name, text in zip(table.column(image), texts, strict=True)]
