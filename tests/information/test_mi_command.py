@@ -333,6 +333,10 @@ def test_rows_are_dropped_for_every_column_that_is_ranked(capsys, csv, tmp_path)
         names = [row["column"] for row in result["columns"]] if "target" in result else result["columns"]
         assert {"a", "b", "age", "kind"} <= set(names)
         assert "remark" not in names
+    frame["row"] = pd.Series(range(300)).where(frame.index > 15).astype("Int64")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    out = run(capsys, tmp_path / "rows.csv", "--matrix", "--drop-missing")[1]
+    assert "left out: row has 284 different labels in 284 rows" in out
     out = run(capsys, tmp_path / "m.csv", "--y", "c")[1]
     assert "left out: a has 10 missing" in out
 

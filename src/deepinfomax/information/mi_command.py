@@ -138,11 +138,16 @@ def _by_their_names(notes: tuple[str, ...], sides: Sequence[np.ndarray], names: 
 
 def _taken(column: np.ndarray, name: str) -> bool:
     """Whether a column can be compared; a column of names that differ in every row cannot."""
+    return not _refusal(column, name)
+
+
+def _refusal(column: np.ndarray, name: str) -> str:
+    """Why a column cannot be compared; "" if it can."""
     try:
         inputs.check_labels(inputs.read_side(column, name), name)
-    except UserError:
-        return False
-    return True
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _two_to_compare(table: dict[str, np.ndarray]) -> tuple[str, str]:
@@ -367,13 +372,12 @@ def _without_unusable(
     """
     kept, reasons = {}, []
     for name, column in table.items():
-        try:
-            inputs.check_labels(inputs.read_side(column, name), name)
-        except UserError as error:
-            if name not in named:
-                reasons.append(str(error))
-                continue
-        kept[name] = column
+        reason = _refusal(column, name)
+        if reason and name not in named:
+            # What also holds of the rows with a value is told first: to leave out the others would not help.
+            reasons.append(_refusal(_plain(column[~_missing(column)]), name) or reason)
+        else:
+            kept[name] = column
     if reasons and len(kept) < 2:
         raise UserError(f"fewer than two columns can be compared: {reasons[0]}")
     return kept, tuple(f"left out: {reason}" for reason in reasons)
